@@ -1,0 +1,390 @@
+"""Every knob of the method as a tree of frozen dataclasses, readable and writable as TOML.
+
+The tree is checked when it is made, so a ``Config`` that exists is valid. ``preset("paper")``
+is the method as published; whatever goes beyond the paper is another preset.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import tomli_w
+
+from adacl.errors import ConfigError, MissingDataError
+
+__all__ = [
+    "PARAMETER_LIMIT",
+    "PRESETS",
+    "AnomalyConfig",
+    "Config",
+    "LabelConfig",
+    "NetworkConfig",
+    "ThresholdConfig",
+    "TrainingConfig",
+    "preset",
+]
+
+PARAMETER_LIMIT = 300_000
+"""The paper's bound on the size of the network (section 3.3)."""
+
+Interval = tuple[float, float]
+T = TypeVar("T")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ConfigError(message)
+
+
+@dataclass(frozen=True)
+class AnomalyConfig:
+    """How anomalies are made from normal images (paper, 3.2.3).
+
+    Parameters
+    ----------
+    weights
+        Kind of anomaly to its share of the mixture. A kind that is left out is not made; the
+        shares need not add up to 1.
+    options
+        Kind of anomaly to keyword arguments of its function in :mod:`adacl.anomalies`.
+    """
+
+    weights: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "cut_paste": 1.0,
+            "puzzling": 1.0,
+            "rotation": 1.0,
+            "mix_up": 1.0,
+        }
+    )
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _require(
+            bool(self.weights)
+            and all(math.isfinite(w) and w >= 0 for w in self.weights.values())
+            and sum(self.weights.values()) > 0,
+            "anomalies.weights: at least one kind with a positive weight is needed, "
+            f"got {dict(self.weights)}",
+        )
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds in use, sorted by name."""
+        return tuple(sorted(kind for kind, weight in self.weights.items() if weight > 0))
+
+
+@dataclass(frozen=True)
+class LabelConfig:
+    """Training labels of normal images and made anomalies (paper, 3.2.2).
+
+    Parameters
+    ----------
+    scheme
+        ``continuous`` draws a label uniformly from an interval each time a sample is seen;
+        ``discrete`` uses 0 and 1.
+    normal, anomalous
+        The two closed intervals, within [0, 1] and not overlapping.
+    """
+
+    scheme: Literal["continuous", "discrete"] = "continuous"
+    normal: Interval = (0.0, 0.3)
+    anomalous: Interval = (0.7, 1.0)
+
+    def __post_init__(self) -> None:
+        for name in ("normal", "anomalous"):
+            low, high = getattr(self, name)
+            _require(
+                0 <= low <= high <= 1,
+                f"labels.{name}: need 0 <= low <= high <= 1, got [{low}, {high}]",
+            )
+        _require(
+            self.normal[1] < self.anomalous[0],
+            "labels: the normal interval must lie wholly below the anomalous one, got "
+            f"{list(self.normal)} and {list(self.anomalous)}",
+        )
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The regressor (paper, 3.3).
+
+    Parameters
+    ----------
+    channels
+        Output channels of the convolution stages; each stage halves the image. Images that
+        need further stages repeat the last width, see :func:`adacl.networks.stage_widths`.
+    kernel
+        Side of the convolution kernels of the stages in ``channels``, in pixels; odd.
+    hidden
+        Units of the layer between the flattened features and the output.
+    conv_dropout, dropout
+        Drop probability of whole feature maps after each stage, and of the hidden units' inputs.
+    batch_norm
+        Whether each convolution is followed by batch normalisation.
+    pool
+        ``flatten`` keeps the place of each feature, ``average`` pools it away.
+    head
+        ``clip``: a linear output, clipped to [0, 1] as the score; ``sigmoid``.
+    """
+
+    channels: tuple[int, ...] = (16, 32, 64)
+    kernel: int = 5
+    hidden: int = 64
+    conv_dropout: float = 0.1
+    dropout: float = 0.3
+    batch_norm: bool = False
+    pool: Literal["flatten", "average"] = "flatten"
+    head: Literal["clip", "sigmoid"] = "clip"
+
+    def __post_init__(self) -> None:
+        _require(
+            bool(self.channels) and min(self.channels) > 0,
+            f"network.channels: need positive widths, got {list(self.channels)}",
+        )
+        _require(
+            self.kernel > 0 and self.kernel % 2 == 1,
+            f"network.kernel: need an odd positive size, got {self.kernel}",
+        )
+        _require(self.hidden > 0, f"network.hidden: need at least 1, got {self.hidden}")
+        for name in ("conv_dropout", "dropout"):
+            _require(
+                0 <= getattr(self, name) < 1,
+                f"network.{name}: need 0 <= p < 1, got {getattr(self, name)}",
+            )
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The training loop (paper, 3.3).
+
+    Parameters
+    ----------
+    epochs
+        Passes over the normal images.
+    min_epoch_images
+        Smaller sets are gone through again and again until an epoch has this many images.
+    batch_size
+        Normal images a step; as many made anomalies join them.
+    loss
+        ``mse`` goes with the clip head, ``bce`` with the sigmoid head.
+    optimizer
+        A variation of Adam.
+    schedule
+        ``triangular``: the rate rises and falls linearly between ``rate_min`` and
+        ``rate_max``, ``cycles`` times; ``one_cycle``: a linear rise over the first third,
+        then a cosine fall to ``rate_min``.
+    validation_size
+        Normal images held out for early stopping; smaller sets use a fifth, see
+        :func:`adacl.training.validation_count`.
+    patience
+        Epochs without a better validation AUROC after which training ends.
+    """
+
+    epochs: int = 10
+    min_epoch_images: int = 4096
+    batch_size: int = 128
+    loss: Literal["mse", "bce"] = "mse"
+    optimizer: Literal["adam", "adamw", "nadam", "radam"] = "adam"
+    schedule: Literal["triangular", "one_cycle"] = "one_cycle"
+    rate_min: float = 1e-5
+    rate_max: float = 2e-3
+    cycles: int = 1
+    weight_decay: float = 0.0
+    validation_size: int = 150
+    patience: int = 10
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "min_epoch_images", "batch_size", "cycles", "validation_size", "patience"):
+            _require(
+                getattr(self, name) >= 1,
+                f"training.{name}: need at least 1, got {getattr(self, name)}",
+            )
+        _require(
+            0 <= self.rate_min <= self.rate_max and self.rate_max > 0,
+            "training: need 0 <= rate_min <= rate_max and rate_max > 0, got "
+            f"{self.rate_min} and {self.rate_max}",
+        )
+        _require(
+            self.weight_decay >= 0,
+            f"training.weight_decay: need at least 0, got {self.weight_decay}",
+        )
+
+
+@dataclass(frozen=True)
+class ThresholdConfig:
+    """How the threshold is set from normal images alone.
+
+    Parameters
+    ----------
+    fpr
+        Share of normal images that may be flagged.
+    confidence
+        Confidence of the stated upper bound on that share.
+    folds
+        Folds of the cross-fitting that serves small sets.
+    """
+
+    fpr: float = 0.01
+    confidence: float = 0.95
+    folds: int = 3
+
+    def __post_init__(self) -> None:
+        _require(0 < self.fpr < 1, f"threshold.fpr: need 0 < fpr < 1, got {self.fpr}")
+        _require(
+            0 < self.confidence < 1,
+            f"threshold.confidence: need 0 < confidence < 1, got {self.confidence}",
+        )
+        _require(self.folds >= 2, f"threshold.folds: need at least 2, got {self.folds}")
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole tree; ``preset`` names where it started from."""
+
+    preset: str = "paper"
+    anomalies: AnomalyConfig = field(default_factory=AnomalyConfig)
+    labels: LabelConfig = field(default_factory=LabelConfig)
+    network: NetworkConfig = field(default_factory=NetworkConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
+
+    def __post_init__(self) -> None:
+        pair = (self.network.head, self.training.loss)
+        _require(
+            pair in {("clip", "mse"), ("sigmoid", "bce")},
+            f"network.head = {pair[0]!r} with training.loss = {pair[1]!r}: use clip with mse "
+            "or sigmoid with bce",
+        )
+
+    def replace(self, **changes: Any) -> Config:
+        """Return a copy with settings changed, addressed as ``section__name=value``.
+
+        Raises
+        ------
+        ConfigError
+            If a setting does not exist or its value is not valid.
+        """
+        tree = self.to_dict()
+        for address, value in changes.items():
+            section, _, name = address.partition("__")
+            if name:
+                if section not in tree or not isinstance(tree[section], dict):
+                    raise ConfigError(f"{section}: unknown section of the configuration")
+                tree[section][name] = value
+            else:
+                tree[section] = value
+        return Config.from_dict(tree)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the tree as plain dictionaries, lists and scalars."""
+        plain: dict[str, Any] = _plain(self)
+        return plain
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any]) -> Config:
+        """Build and check a configuration; settings that are left out keep their default.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is unknown, of the wrong type or out of range.
+        """
+        return _build(cls, tree, "")
+
+    def to_toml(self) -> str:
+        """Return the tree as TOML."""
+        return tomli_w.dumps(self.to_dict())
+
+    @classmethod
+    def from_toml(cls, path: str | Path) -> Config:
+        """Read a configuration from a TOML file.
+
+        Raises
+        ------
+        MissingDataError
+            If the file is not there.
+        ConfigError
+            If it is not TOML or a setting is not valid.
+        """
+        try:
+            tree = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise MissingDataError(f"{path}: no such configuration file") from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise ConfigError(f"{path}: not a readable TOML file ({error})") from error
+        return cls.from_dict(tree)
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value):
+        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _build(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
+    if not isinstance(tree, Mapping):
+        raise ConfigError(f"{where.rstrip('.') or 'configuration'}: need a table, got {tree!r}")
+    hints = get_type_hints(cls)
+    unknown = sorted(set(tree) - set(hints))
+    if unknown:
+        raise ConfigError(
+            f"{where}{unknown[0]}: unknown setting; known are {', '.join(sorted(hints))}"
+        )
+    return cls(**{name: _cast(hints[name], value, where + name) for name, value in tree.items()})
+
+
+def _cast(hint: Any, value: Any, where: str) -> Any:
+    """Check ``value`` against a type hint, turning lists into tuples and ints into floats."""
+    origin, args = get_origin(hint), get_args(hint)
+    if dataclasses.is_dataclass(hint):
+        return _build(hint, value, where + ".")  # type: ignore[arg-type]
+    if origin is Literal:
+        if value in args:
+            return value
+        raise ConfigError(f"{where}: need one of {', '.join(map(str, args))}, got {value!r}")
+    if origin in (Union, types.UnionType):
+        return None if value is None else _cast(args[0], value, where)
+    if origin is tuple and isinstance(value, list | tuple):
+        items = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
+        if len(items) == len(value):
+            return tuple(_cast(h, v, where) for h, v in zip(items, value, strict=True))
+    elif origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
+        return {str(k): _cast(args[1], v, f"{where}.{k}") for k, v in value.items()}
+    elif hint is Any or (hint is bool and isinstance(value, bool)):
+        return value
+    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+        if math.isfinite(value):
+            return float(value)
+    elif hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
+        return value
+    name = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
+    raise ConfigError(f"{where}: need {name}, got {value!r}")
+
+
+PRESETS: dict[str, Config] = {"paper": Config()}
+"""Named configurations; ``paper`` is the published method."""
+
+
+def preset(name: str) -> Config:
+    """Return the named configuration.
+
+    Raises
+    ------
+    ConfigError
+        If there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is not known; known are {', '.join(sorted(PRESETS))}")
+    return PRESETS[name]

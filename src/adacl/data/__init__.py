@@ -1,0 +1,1 @@
+"""Reading images: files and folders, and the official formats of the benchmark data sets."""

@@ -1,0 +1,78 @@
+"""Arrays of images in the forms people have them, brought to N x H x W x C."""
+
+from __future__ import annotations
+
+import math
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.errors import InputError
+
+__all__ = ["as_images", "is_paths", "row_shape"]
+
+Array = NDArray[Any]
+SMALLEST_SIDE = 8
+
+
+def is_paths(images: object) -> bool:
+    """Tell whether ``images`` is a path or a sequence of paths, rather than pixels."""
+    if isinstance(images, str | os.PathLike):
+        return True
+    if isinstance(images, list | tuple | np.ndarray) and len(images):
+        return all(isinstance(item, str | Path) for item in images)
+    return False
+
+
+def row_shape(features: int, image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
+    """Return height, width and channels of flat rows.
+
+    Without ``image_shape`` a row becomes the smallest square, 8 x 8 at least, that holds it.
+
+    Raises
+    ------
+    InputError
+        If ``image_shape`` does not hold exactly ``features`` values.
+    """
+    if image_shape is None:
+        side = max(SMALLEST_SIDE, math.isqrt(features - 1) + 1)
+        return side, side, 1
+    height, width, channels = (*image_shape, 1)[:3]
+    if height * width * channels != features:
+        raise InputError(
+            f"image_shape {tuple(image_shape)} holds {height * width * channels} values, but the "
+            f"rows have {features}"
+        )
+    return height, width, channels
+
+
+def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array:
+    """Return images N x H x W x C of type uint8, uint16 or float32.
+
+    Parameters
+    ----------
+    array
+        N x H x W, N x H x W x C, or flat rows N x F. Rows shorter than their image (see
+        :func:`row_shape`) are filled up with zeros.
+    image_shape
+        (H, W) or (H, W, C) of flat rows.
+
+    Raises
+    ------
+    InputError
+        If the array has another number of dimensions.
+    """
+    if array.ndim == 2:
+        shape = row_shape(array.shape[1], image_shape)
+        missing = math.prod(shape) - array.shape[1]
+        array = np.pad(array, ((0, 0), (0, missing))).reshape(-1, *shape)
+    elif array.ndim == 3:
+        array = array[..., None]
+    elif array.ndim != 4:
+        raise InputError(
+            f"images: need N x H x W, N x H x W x C or rows N x F, got shape {array.shape}"
+        )
+    return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)

@@ -1,0 +1,319 @@
+"""MNIST, Fashion-MNIST and CIFAR-10 in their official formats, read from a local folder.
+
+The folder is ``--data-dir``, else the variable ``ADACL_DATA``, else the platform's cache
+folder. Files may lie in it as the archives unpack, or as torchvision lays them out.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import math
+import os
+import pickle
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from adacl.errors import ConfigError, DataError, MissingDataError
+
+__all__ = ["BENCHMARKS", "Benchmark", "DataFile", "data_dir", "find", "load", "verify"]
+
+Split = Literal["train", "test"]
+Pixels = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class DataFile:
+    """One official file: its name, and the SHA-256 of its content, uncompressed."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """One data set: its classes, its files, where they may lie and where they come from.
+
+    For MNIST's format ``files`` gives (images, labels) of a split, for CIFAR-10's the batches.
+    ``archive`` is one download that holds all files; without it each is downloaded by itself,
+    as ``name`` with ``.gz``.
+    """
+
+    name: str
+    title: str
+    classes: tuple[str, ...]
+    shape: tuple[int, int, int]
+    folders: tuple[str, ...]
+    files: dict[str, tuple[DataFile, ...]]
+    url: str
+    archive: DataFile | None = None
+
+
+_MNIST_NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+def _idx_files(*digests: str) -> dict[str, tuple[DataFile, ...]]:
+    files = [DataFile(name, digest) for name, digest in zip(_MNIST_NAMES, digests, strict=True)]
+    return {"train": (files[0], files[1]), "test": (files[2], files[3])}
+
+
+BENCHMARKS: dict[str, Benchmark] = {
+    "mnist": Benchmark(
+        "mnist",
+        "MNIST",
+        tuple("0123456789"),
+        (28, 28, 1),
+        ("MNIST/raw", "mnist", "MNIST"),
+        _idx_files(
+            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+        ),
+        # The original site no longer answers; this copy is the one PyTorch's own loader uses.
+        "https://ossci-datasets.s3.amazonaws.com/mnist/",
+    ),
+    "fashion-mnist": Benchmark(
+        "fashion-mnist",
+        "Fashion-MNIST",
+        (
+            "t-shirt",
+            "trouser",
+            "pullover",
+            "dress",
+            "coat",
+            "sandal",
+            "shirt",
+            "sneaker",
+            "bag",
+            "ankle-boot",
+        ),
+        (28, 28, 1),
+        ("FashionMNIST/raw", "fashion-mnist", "FashionMNIST"),
+        _idx_files(
+            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
+            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
+            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
+            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
+        ),
+        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
+    ),
+    "cifar10": Benchmark(
+        "cifar10",
+        "CIFAR-10",
+        ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
+        (32, 32, 3),
+        ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar10"),
+        {
+            "train": tuple(
+                DataFile(f"data_batch_{number}", digest)
+                for number, digest in enumerate(
+                    (
+                        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+                        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+                        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+                        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+                        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+                    ),
+                    start=1,
+                )
+            ),
+            "test": (
+                DataFile(
+                    "test_batch",
+                    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+                ),
+            ),
+        },
+        "https://www.cs.toronto.edu/~kriz/",
+        DataFile(
+            "cifar-10-binary.tar.gz",
+            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        ),
+    ),
+}
+"""The data sets by name. CIFAR-10's digests are those of the binary layout."""
+
+
+def get(name: str) -> Benchmark:
+    """Return the data set of that name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none.
+    """
+    if name not in BENCHMARKS:
+        raise ConfigError(f"data set {name!r} is not known; known are {', '.join(BENCHMARKS)}")
+    return BENCHMARKS[name]
+
+
+def data_dir(given: str | Path | None = None) -> Path:
+    """Return the data folder: the given one, else ``ADACL_DATA``, else the cache folder."""
+    return Path(given or os.environ.get("ADACL_DATA") or platformdirs.user_cache_dir("adacl"))
+
+
+def find(benchmark: Benchmark, file: DataFile, folder: Path) -> Path | None:
+    """Return where an official file lies below the data folder, or None."""
+    for place in benchmark.folders:
+        for suffix in ("", ".gz", ".bin"):
+            path = folder / place / (file.name + suffix)
+            if path.is_file():
+                return path
+    return None
+
+
+def load(
+    name: str, split: Split, folder: str | Path | None = None
+) -> tuple[Pixels, NDArray[np.int64]]:
+    """Read one split of a data set.
+
+    Parameters
+    ----------
+    name
+        ``mnist``, ``fashion-mnist`` or ``cifar10``.
+    split
+        ``train`` or ``test``.
+    folder
+        Data folder, see :func:`data_dir`.
+
+    Returns
+    -------
+    images, labels
+        uint8 images N x H x W x C and class numbers (N,), in the official order.
+
+    Raises
+    ------
+    MissingDataError
+        If a file is not there; the message says what to put where.
+    DataError
+        If a file is damaged.
+    """
+    benchmark, root = get(name), data_dir(folder)
+    paths = []
+    for file in benchmark.files[split]:
+        path = find(benchmark, file, root)
+        if path is None:
+            first = root / benchmark.folders[0]
+            suffix = ".gz" if benchmark.archive is None else ".bin"
+            raise MissingDataError(
+                f"{benchmark.title}: {file.name} is not under {root}; run 'adacl data fetch "
+                f"{name}', or put {first / (file.name + suffix)} there yourself"
+            )
+        paths.append(path)
+    if benchmark.archive is None:
+        images = _read_idx(paths[0], 3)[..., None]
+        labels = _read_idx(paths[1], 1)
+    else:
+        records = np.concatenate([_read_cifar(path) for path in paths])
+        labels = records[:, 0]
+        images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
+    if len(images) != len(labels) or images.shape[1:] != benchmark.shape:
+        raise DataError(f"{paths[0]}: {images.shape} images do not go with {len(labels)} labels")
+    if len(labels) and labels.max() >= len(benchmark.classes):
+        raise DataError(f"{paths[-1]}: label {labels.max()} is out of range")
+    return np.ascontiguousarray(images), labels.astype(np.int64)
+
+
+def verify(name: str, folder: str | Path | None = None) -> list[dict[str, str]]:
+    """Compare the files at hand with the official SHA-256 digests.
+
+    Returns
+    -------
+    list of dict
+        For each file ``file``, ``path`` and ``state``: ``official``, ``different`` (readable,
+        but other pixels: a lossy copy, say), ``damaged`` or ``missing``.
+    """
+    benchmark, root = get(name), data_dir(folder)
+    rows = []
+    for file in (*benchmark.files["train"], *benchmark.files["test"]):
+        path = find(benchmark, file, root)
+        state = "missing"
+        if path is not None:
+            try:
+                state = _state(path, file, benchmark)
+            except DataError:
+                state = "damaged"
+        rows.append({"file": file.name, "path": str(path or ""), "state": state})
+    return rows
+
+
+def _state(path: Path, file: DataFile, benchmark: Benchmark) -> str:
+    if benchmark.archive is None:
+        content = _content(path)
+        _parse_idx(path, content, 3 if "images" in file.name else 1)
+    else:
+        content = _read_cifar(path).tobytes()
+    return "official" if hashlib.sha256(content).hexdigest() == file.sha256 else "different"
+
+
+def _content(path: Path) -> bytes:
+    """Read a file, unpacking it if it is gzip; nothing official is larger than 1 GiB."""
+    limit = 1 << 30
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
+            content: bytes = file.read(limit + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
+    if len(content) > limit:
+        raise DataError(f"{path}: unpacks to more than 1 GiB; this is not the official file")
+    return content
+
+
+def _read_idx(path: Path, dimensions: int) -> Pixels:
+    return _parse_idx(path, _content(path), dimensions)
+
+
+def _parse_idx(path: Path, content: bytes, dimensions: int) -> Pixels:
+    start = 4 + 4 * dimensions
+    if len(content) < start or content[:4] != bytes((0, 0, 8, dimensions)):
+        raise DataError(f"{path}: not an IDX file of bytes in {dimensions} dimension(s)")
+    shape = tuple(np.frombuffer(content, ">u4", dimensions, 4).tolist())
+    if len(content) - start != math.prod(shape):
+        raise DataError(f"{path}: truncated or too long for its header {shape}; fetch it again")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    """Unpickles NumPy arrays and plain containers, and refuses everything else."""
+
+    ALLOWED = {
+        ("numpy.core.multiarray", "_reconstruct"): "numpy._core.multiarray",
+        ("numpy._core.multiarray", "_reconstruct"): "numpy._core.multiarray",
+        ("numpy", "ndarray"): "numpy",
+        ("numpy", "dtype"): "numpy",
+        ("_codecs", "encode"): "_codecs",
+    }
+
+    def find_class(self, module: str, name: str) -> Any:
+        """Return an allowed class or function."""
+        if (module, name) not in self.ALLOWED:
+            raise pickle.UnpicklingError(f"refused to load {module}.{name}")
+        return super().find_class(self.ALLOWED[module, name], name)
+
+
+def _read_cifar(path: Path) -> Pixels:
+    """Read a batch as records of one label byte and 3,072 pixel bytes."""
+    content = _content(path)
+    if path.suffix == ".bin":
+        if not content or len(content) % 3073:
+            raise DataError(f"{path}: not whole records of 3,073 bytes; fetch it again")
+        return np.frombuffer(content, np.uint8).reshape(-1, 3073)
+    try:
+        batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
+        labels = np.asarray(batch[b"labels"], np.uint8)
+        return np.column_stack([labels, np.asarray(batch[b"data"], np.uint8)])
+    except Exception as error:
+        raise DataError(f"{path}: not a CIFAR-10 batch ({error})") from error

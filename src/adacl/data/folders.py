@@ -1,0 +1,124 @@
+"""Find image files, and decode them in parallel with bounded memory."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Literal, TypeVar
+
+from adacl.data.images import EXTENSIONS
+from adacl.errors import DataError, ImageError, MissingDataError
+
+__all__ = ["OnError", "list_images", "stream"]
+
+OnError = Literal["skip", "fail"]
+T = TypeVar("T")
+
+log = logging.getLogger("adacl")
+
+
+def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """List image files: those named, and those anywhere below the folders named.
+
+    Within a folder the order is that of the sorted paths. Hidden files and files of other
+    types are passed over. Symbolic links are followed.
+
+    Raises
+    ------
+    MissingDataError
+        If a path is not there, or no image is found.
+    DataError
+        If a symbolic link leads back to a folder above it, or a folder cannot be read.
+    """
+    roots = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+    found: list[Path] = []
+    for root in roots:
+        if root.is_dir():
+            found += sorted(_walk(root, ()))
+        elif root.exists():
+            found.append(root)
+        else:
+            raise MissingDataError(f"{root}: no such file or folder")
+    if not found:
+        names = ", ".join(str(root) for root in roots) or "an empty list"
+        kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
+        raise MissingDataError(f"no images found in {names}; looked for {kinds}")
+    return found
+
+
+def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+    try:
+        status = folder.stat()
+        identity = (status.st_dev, status.st_ino)
+        if identity in above:
+            raise DataError(f"{folder}: this link leads back to a folder above it; remove it")
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if entry.name.startswith("."):
+                    continue
+                if entry.is_dir():
+                    yield from _walk(Path(entry.path), (*above, identity))
+                elif Path(entry.name).suffix.lower() in EXTENSIONS:
+                    yield Path(entry.path)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
+
+
+def stream(
+    paths: Iterable[Path],
+    read: Callable[[Path], T],
+    on_error: OnError = "fail",
+    skipped: list[Path] | None = None,
+    workers: int | None = None,
+) -> Iterator[tuple[Path, T]]:
+    """Read files in parallel threads, in order, only a few of them ahead.
+
+    Parameters
+    ----------
+    paths
+        The files.
+    read
+        What to do with each; it may raise :class:`~adacl.errors.ImageError`.
+    on_error
+        ``skip`` reports a broken file by name and goes on, ``fail`` raises its error.
+    skipped
+        Receives the files that were skipped.
+    workers
+        Threads; by default one a processor.
+
+    Yields
+    ------
+    path, result
+        In the order of ``paths``.
+    """
+    count = workers or os.cpu_count() or 1
+    waiting: deque[tuple[Path, Future[T]]] = deque()
+    remaining = iter(paths)
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            while True:
+                while len(waiting) < 4 * count:
+                    path = next(remaining, None)
+                    if path is None:
+                        break
+                    waiting.append((path, pool.submit(read, path)))
+                if not waiting:
+                    return
+                path, future = waiting.popleft()
+                try:
+                    result = future.result()
+                except ImageError as error:
+                    if on_error == "fail":
+                        raise
+                    log.warning("skipped %s", error)
+                    if skipped is not None:
+                        skipped.append(path)
+                    continue
+                yield path, result
+        finally:
+            for _, future in waiting:
+                future.cancel()

@@ -1,0 +1,149 @@
+"""Decode one image file, safely and the same way everywhere.
+
+Supported: PNG, JPEG, BMP, TIFF and WebP; 1-, 8- and 16-bit grey, palette, RGB and RGBA. The
+EXIF orientation is applied, transparency is laid over black, of several pages the first is
+taken. Pillow reads 16-bit colour as 8-bit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from adacl.errors import ImageError
+
+__all__ = ["EXTENSIONS", "MAX_PIXELS", "ImageHeader", "probe", "read_image"]
+
+EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+MAX_PIXELS = 89_478_485
+"""Larger images are refused: a small file can unpack to any size. Pillow only warns here."""
+
+_GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
+_DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
+_TURNED = frozenset({5, 6, 7, 8})
+_ORIENTATION = 0x0112
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What an image file says of itself: its size as shown, channels (1 or 3), and depth."""
+
+    height: int
+    width: int
+    channels: int
+    dtype: str
+
+
+def _open(path: Path) -> Image.Image:
+    try:
+        image = Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
+    except FileNotFoundError as error:
+        raise ImageError(f"{path}: no such file") from error
+    except Exception as error:
+        raise _unreadable(path, error) from error
+    if image.width * image.height > MAX_PIXELS:
+        image.close()
+        raise _too_large(path)
+    if image.mode == "F":
+        image.close()
+        raise ImageError(f"{path}: floating-point pixels are not supported; save it as 16-bit")
+    return image
+
+
+def _too_large(path: Path) -> ImageError:
+    return ImageError(
+        f"{path}: more than {MAX_PIXELS // 10**6} megapixels, refused as a possible "
+        "decompression bomb; cut it into smaller images"
+    )
+
+
+def _unreadable(path: Path, error: Exception) -> ImageError:
+    reason = str(error).split(": ")[-1] if "cannot identify" not in str(error) else "not an image"
+    return ImageError(f"{path}: cannot be read ({reason or type(error).__name__})")
+
+
+def probe(path: Path) -> ImageHeader:
+    """Read the header of an image file, without decoding its pixels.
+
+    Raises
+    ------
+    ImageError
+        If it is not an image of a supported format, or larger than ``MAX_PIXELS``.
+    """
+    with _open(path) as image:
+        try:
+            turned = image.getexif().get(_ORIENTATION) in _TURNED
+        except Exception as error:
+            raise _unreadable(path, error) from error
+        width, height = image.size[::-1] if turned else image.size
+        channels = 1 if image.mode in _GREY else 3
+        return ImageHeader(height, width, channels, "uint16" if image.mode in _DEEP else "uint8")
+
+
+def read_image(
+    path: Path, channels: int, dtype: str = "uint8", size: tuple[int, int] | None = None
+) -> NDArray[Any]:
+    """Decode an image file.
+
+    Parameters
+    ----------
+    path
+        The file.
+    channels
+        1 (colour becomes luminance) or 3 (grey is repeated).
+    dtype
+        ``uint8`` or ``uint16``; the other depth is scaled to it, full scale to full scale.
+    size
+        Height and width to resize to (bilinear, with antialiasing), or None.
+
+    Returns
+    -------
+    ndarray
+        H x W x C of ``dtype``.
+
+    Raises
+    ------
+    ImageError
+        If the file is damaged, truncated, not an image or too large.
+    """
+    with _open(path) as opened:
+        try:
+            image = ImageOps.exif_transpose(opened)
+            if image.mode in _DEEP:
+                return _deep_pixels(path, image, channels, dtype, size)
+            if image.has_transparency_data:
+                rgba = image.convert("RGBA")
+                image = Image.new("RGBA", rgba.size, "black")
+                image.alpha_composite(rgba)
+            image = image.convert("L" if channels == 1 else "RGB")
+            if size is not None and size != (image.height, image.width):
+                image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+            pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
+        except ImageError:
+            raise
+        except Exception as error:
+            raise _unreadable(path, error) from error
+    return pixels * np.uint16(257) if dtype == "uint16" else pixels
+
+
+def _deep_pixels(
+    path: Path, image: Image.Image, channels: int, dtype: str, size: tuple[int, int] | None
+) -> NDArray[Any]:
+    pixels = np.asarray(image)
+    if pixels.min() < 0 or pixels.max() > 65535:
+        raise ImageError(f"{path}: values beyond 16 bits are not supported; save it as 16-bit")
+    if size is not None and size != pixels.shape:
+        floating = Image.fromarray(pixels.astype(np.float32))
+        resized = floating.resize(size[::-1], Image.Resampling.BILINEAR)
+        pixels = np.asarray(resized).round().clip(0, 65535)
+    if dtype == "uint8":
+        pixels = (pixels / 257).round()
+    return np.repeat(pixels.astype(dtype)[..., None], channels, axis=2)

@@ -1,0 +1,440 @@
+"""``AnomalyDetector``: learn from normal images, score new ones; a scikit-learn estimator."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, OutlierMixin
+from sklearn.exceptions import NotFittedError as SklearnNotFittedError
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_array, validate_data
+
+from adacl import thresholds
+from adacl.config import Config, preset
+from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
+from adacl.data.folders import OnError, list_images, stream
+from adacl.data.images import ImageHeader, probe, read_image
+from adacl.data.store import Store, build_store, digest
+from adacl.errors import AdaclError, ConfigError, DataError, InputError
+from adacl.fitting import fit_model, notes
+from adacl.model import Model
+from adacl.model_file import load_model, save_model
+from adacl.pixels import ImageSpec, value_range
+from adacl.thresholds import Threshold
+from adacl.tiles import Tiling
+from adacl.training import EpochRecord, History, resolve_device
+
+__all__ = ["AnomalyDetector", "FileScore", "NotFittedError"]
+
+Array = NDArray[Any]
+log = logging.getLogger("adacl")
+
+LONGEST_SIDE = 64
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """The score of one image file.
+
+    ``raw`` is the regression before clipping, ``score`` the same in [0, 1], ``tile`` the
+    top-left corner of the worst tile (row and column in pixels, or None), ``trained_on``
+    whether the image is one that the model was fitted on.
+    """
+
+    path: Path
+    raw: float
+    score: float
+    tile: tuple[int, int] | None
+    trained_on: bool
+
+
+class NotFittedError(AdaclError, SklearnNotFittedError):
+    """The detector was used before ``fit`` or ``load``."""
+
+
+class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+    """Detect anomalous images after learning from normal ones alone (ADACL).
+
+    ``X`` is, everywhere, one of: an array N x H x W or N x H x W x C (uint8 and uint16 in their
+    full scale, floats in [0, 1], or any other range, which is then learned); an array of flat
+    rows N x F together with ``image_shape``; a folder of images; a list of image files and
+    folders.
+
+    Parameters
+    ----------
+    preset
+        Named configuration; ``paper`` is the published method.
+    config
+        A whole configuration, instead of a preset.
+    epochs, fpr
+        Override ``training.epochs`` and ``threshold.fpr`` of the configuration.
+    image_shape
+        (H, W) or (H, W, C) of flat rows. Without it a row is laid out as the smallest square
+        that holds it, filled up with zeros.
+    image_size
+        Height and width that image files are resized to. By default their own size, if all
+        have the same and it is at most 64 pixels, else their median shape, scaled to 64.
+    tile
+        Height and width of the tiles that large images are cut into.
+    stride
+        Pixels from one tile to the next; by default tiles do not overlap.
+    top_k
+        With tiles, the score of an image is the mean of its ``top_k`` highest tile scores.
+    contamination
+        ``auto`` sets the threshold from normals that are used neither for training nor for
+        early stopping, at the rate ``fpr``. A share from 0 to 0.5 sets it so that this share of
+        the training images is flagged.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    random_state
+        Seed.
+    on_error
+        What to do with a broken image file: ``fail``, or ``skip`` it with a warning.
+    checkpoints
+        Folder for checkpoints; a training that was interrupted is continued from there.
+    on_epoch
+        Called after every epoch with the name of the training and its record.
+
+    Attributes
+    ----------
+    model_ : Model
+        Network, threshold and provenance.
+    threshold_ : float
+        Images with a higher score are called anomalous.
+    offset_ : float
+        ``-threshold_``: ``decision_function`` is ``score_samples`` minus this.
+    n_features_in_ : int
+        Number of values in an image, when fitted on an array.
+
+    References
+    ----------
+    Khazaie, Wong, Mohsenzadeh: Augment to Detect Anomalies with Continuous Labelling, 2022.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> digits = load_digits()
+    >>> threes = digits.images[digits.target == 3]
+    >>> detector = AnomalyDetector(epochs=2).fit(threes[:150])
+    >>> detector.anomaly_score(digits.images[:5]).shape
+    (5,)
+    """
+
+    def __init__(
+        self,
+        preset: str = "paper",
+        *,
+        config: Config | None = None,
+        epochs: int | None = None,
+        fpr: float | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        image_size: tuple[int, int] | None = None,
+        tile: tuple[int, int] | None = None,
+        stride: int | None = None,
+        top_k: int = 1,
+        contamination: float | Literal["auto"] = "auto",
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        on_error: OnError = "fail",
+        checkpoints: str | Path | None = None,
+        on_epoch: Callable[[str, EpochRecord], None] | None = None,
+    ) -> None:
+        self.preset = preset
+        self.config = config
+        self.epochs = epochs
+        self.fpr = fpr
+        self.image_shape = image_shape
+        self.image_size = image_size
+        self.tile = tile
+        self.stride = stride
+        self.top_k = top_k
+        self.contamination = contamination
+        self.device = device
+        self.random_state = random_state
+        self.on_error = on_error
+        self.checkpoints = checkpoints
+        self.on_epoch = on_epoch
+
+    def fit(self, X: Any, y: object = None) -> Self:
+        """Learn from normal images.
+
+        Parameters
+        ----------
+        X
+            Normal images, see the class.
+        y
+            Ignored.
+
+        Raises
+        ------
+        ConfigError, InputError
+            If a parameter or the array is not valid.
+        DataError
+            If files cannot be used, or there are fewer than four images.
+        """
+        config = self._config()
+        contamination = self._contamination()
+        tiling = Tiling(*self.tile, self.stride, self.top_k) if self.tile else None
+        device = resolve_device(self.device)
+        if is_paths(X):
+            store, resize = self._store_of_files(list_images(X), tiling)
+        else:
+            images = self._images(X, reset=True)
+            store, resize = _store_of_array(images, tiling), None
+        height, width, channels = store.samples.shape[1:]
+        low, high = value_range(store.samples)
+        spec = ImageSpec(height, width, channels, store.samples.dtype.name, low, high)
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            seed = check_random_state(seed).randint(2**31)
+        checkpoints = Path(self.checkpoints) if self.checkpoints else None
+        if checkpoints:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+        self.model_ = fit_model(
+            store,
+            spec,
+            config,
+            tiling=tiling,
+            resize=resize or (None if tiling else (height, width)),
+            contamination=contamination,
+            seed=int(seed),
+            device=device,
+            checkpoints=checkpoints,
+            on_epoch=self.on_epoch,
+        )
+        self.offset_ = -self.model_.threshold.value
+        for line in notes(self.model_):
+            log.info(line)
+        return self
+
+    @property
+    def threshold_(self) -> float:
+        """The threshold on the anomaly score."""
+        return self._fitted().threshold.value
+
+    @property
+    def history_(self) -> History:
+        """The epochs of the training."""
+        return self._fitted().history
+
+    def anomaly_score(self, X: Any) -> Array:
+        """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
+        return np.clip(-self.score_samples(X), 0, 1)
+
+    def score_samples(self, X: Any) -> Array:
+        """Return scores (N,), higher for more normal images: the negative raw regression."""
+        model = self._fitted()
+        if is_paths(X):
+            return -np.array([score.raw for score in self.score_files(list_images(X))], float)
+        images = self._images(X, reset=False)
+        expected = (model.spec.height, model.spec.width, model.spec.channels)
+        if images.shape[3] != expected[2] or not (model.tiling or images.shape[1:] == expected):
+            raise InputError(
+                f"images of shape {images.shape[1:]} do not go with a detector fitted on {expected}"
+            )
+        if images.dtype.name != model.spec.dtype:
+            images = _convert(images, model.spec.dtype)
+        return -np.array([score.raw for _, score in model.scores(enumerate(images))], float)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return ``score_samples(X) - offset_`` (N,), negative for outliers."""
+        scores = self.score_samples(X)
+        return scores - self.offset_
+
+    def predict(self, X: Any, threshold: float | None = None) -> Array:
+        """Return +1 for normal and -1 for anomalous images (N,).
+
+        Parameters
+        ----------
+        X
+            Images, see the class.
+        threshold
+            Used instead of the model's own.
+        """
+        scores = self.score_samples(X)
+        return np.where(scores < (self.offset_ if threshold is None else -threshold), -1, 1)
+
+    def calibrate(self, X: Any, fpr: float | None = None) -> Self:
+        """Set the threshold anew from normal images, without retraining.
+
+        Parameters
+        ----------
+        X
+            Normal images that were not trained on.
+        fpr
+            False-positive rate; by default the one of the configuration.
+        """
+        model = self._fitted()
+        rule = model.config.replace(**({} if fpr is None else {"threshold__fpr": fpr})).threshold
+        scores = -self.score_samples(X)
+        self.set_threshold(
+            thresholds.from_normal_scores(scores, rule.fpr, rule.confidence, "calibration")
+        )
+        return self
+
+    def set_threshold(self, threshold: float | Threshold) -> Self:
+        """Replace the model's threshold."""
+        if not isinstance(threshold, Threshold):
+            threshold = Threshold(float(threshold), "manual")
+        self._fitted().threshold = threshold
+        self.offset_ = -threshold.value
+        return self
+
+    def score_files(
+        self, paths: Sequence[Path], skipped: list[Path] | None = None
+    ) -> Iterator[FileScore]:
+        """Score image files in order, decoding in parallel with bounded memory.
+
+        Parameters
+        ----------
+        paths
+            Image files.
+        skipped
+            Receives the broken files, when ``on_error`` is ``skip``.
+
+        Yields
+        ------
+        FileScore
+        """
+        model = self._fitted()
+        spec = model.spec
+        if spec.channels not in (1, 3) or spec.dtype == "float32":
+            raise InputError(
+                f"a detector fitted on {spec.channels}-channel {spec.dtype} arrays cannot score "
+                "image files; pass arrays"
+            )
+        read = partial(read_image, channels=spec.channels, dtype=spec.dtype, size=model.resize)
+        seen = set(model.digests.tolist())
+
+        def decoded() -> Iterator[tuple[tuple[Path, bool], Array]]:
+            for path, image in stream(paths, read, self.on_error, skipped):
+                yield (path, bool(seen) and digest(image) in seen), image
+
+        for (path, trained_on), score in model.scores(decoded()):
+            yield FileScore(path, score.raw, score.score, score.tile, trained_on)
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, see :mod:`adacl.model_file`."""
+        save_model(self._fitted(), path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto", on_error: OnError = "fail") -> Self:
+        """Return a fitted detector from a model file.
+
+        Raises
+        ------
+        MissingDataError, ModelFileError
+            If the file is not there, or not sound.
+        """
+        model = load_model(path, resolve_device(device))
+        detector = cls(config=model.config, device=device, on_error=on_error)
+        detector.model_ = model
+        detector.offset_ = -model.threshold.value
+        return detector
+
+    def __sklearn_tags__(self) -> Any:
+        """Declare to scikit-learn what input is taken."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.three_d_array = True
+        return tags
+
+    def _fitted(self) -> Model:
+        if not hasattr(self, "model_"):
+            raise NotFittedError("this AnomalyDetector is not fitted yet; call fit or load first")
+        return self.model_
+
+    def _config(self) -> Config:
+        config = preset(self.preset) if self.config is None else self.config
+        changes = {"training__epochs": self.epochs, "threshold__fpr": self.fpr}
+        return config.replace(**{name: value for name, value in changes.items() if value is not None})
+
+    def _contamination(self) -> float | None:
+        if isinstance(self.contamination, str):
+            if self.contamination != "auto":
+                raise ConfigError(f"contamination: need auto or a share, got {self.contamination!r}")
+            return None
+        if not 0 <= self.contamination <= 0.5:
+            raise ConfigError(f"contamination: need a share in [0, 0.5], got {self.contamination}")
+        return float(self.contamination)
+
+    def _images(self, X: Any, reset: bool) -> Array:
+        dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
+        if dimensions > 2:
+            array = check_array(X, allow_nd=True)
+            if reset:
+                self.n_features_in_ = int(np.prod(array.shape[1:]))
+        else:
+            array = validate_data(self, X, reset=reset)
+        return as_images(array, self.image_shape)
+
+    def _store_of_files(
+        self, paths: list[Path], tiling: Tiling | None
+    ) -> tuple[Store, tuple[int, int] | None]:
+        found = list(stream(paths, probe, self.on_error))
+        headers = [header for _, header in found]
+        if not headers:
+            raise DataError(f"none of {len(paths)} image files can be read")
+        channels = max(header.channels for header in headers)
+        dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
+        resize = self.image_size or (None if tiling else _choose_size(headers))
+        if tiling is None:
+            shape, counts = (*resize, channels), [1] * len(headers)
+        else:
+            shape = (tiling.height, tiling.width, channels)
+            sizes = [resize or (header.height, header.width) for header in headers]
+            counts = [len(tiling.places(*size)) for size in sizes]
+        read = partial(read_image, channels=channels, dtype=dtype, size=resize)
+        images = stream([path for path, _ in found], read, self.on_error)
+        store = build_store((image for _, image in images), shape, dtype, counts, tiling)
+        if len(store) < len(paths):
+            log.warning("%d of %d images were skipped", len(paths) - len(store), len(paths))
+        return store, resize
+
+
+def _store_of_array(images: Array, tiling: Tiling | None) -> Store:
+    height, width, channels = images.shape[1:]
+    if tiling is None:
+        if min(height, width) < SMALLEST_SIDE:
+            raise InputError(
+                f"images of {height} x {width} pixels are too small, at least "
+                f"{SMALLEST_SIDE} x {SMALLEST_SIDE} are needed; enlarge them"
+            )
+        shape, each = (height, width, channels), 1
+    else:
+        shape, each = (tiling.height, tiling.width, channels), len(tiling.places(height, width))
+    return build_store(images, shape, images.dtype.name, [each] * len(images), tiling)
+
+
+def _choose_size(headers: list[ImageHeader]) -> tuple[int, int]:
+    """Choose the size that image files are resized to."""
+    sizes = np.array([(header.height, header.width) for header in headers])
+    height, width = np.median(sizes, axis=0)
+    if (sizes == sizes[0]).all() and max(height, width) <= LONGEST_SIDE:
+        chosen = (int(height), int(width))
+    else:
+        scale = LONGEST_SIDE / max(height, width)
+        chosen = (round(height * scale), round(width * scale))
+        log.info(
+            "images of about %d x %d pixels are resized to %d x %d; for small defects in large "
+            "images use --tile, for another size --image-size",
+            height, width, *chosen,
+        )
+    return max(SMALLEST_SIDE, chosen[0]), max(SMALLEST_SIDE, chosen[1])
+
+
+def _convert(images: Array, dtype: str) -> Array:
+    """Convert between the full scales of 8 and 16 bits; floats are taken as they are."""
+    if dtype == "float32":
+        return images.astype(np.float32)
+    if images.dtype == np.float32:
+        raise InputError(
+            f"float images do not go with a detector fitted on {dtype}; pass {dtype} images"
+        )
+    return images * np.uint16(257) if dtype == "uint16" else (images / 257).round().astype(np.uint8)

@@ -1,0 +1,218 @@
+"""From normal samples to a model: split the normals, train, set the threshold.
+
+The normals are split by image, never by tile, into those to learn from, those for early
+stopping, and those for the threshold. Where there are too few to spare any for the threshold,
+it comes from cross-fitting: further networks, each trained without one fold, score that fold.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adacl import thresholds
+from adacl._version import __version__
+from adacl.config import Config, ThresholdConfig
+from adacl.data.store import Store
+from adacl.errors import DataError
+from adacl.model import Model
+from adacl.networks import Regressor, count_parameters
+from adacl.pixels import ImageSpec
+from adacl.thresholds import Threshold
+from adacl.tiles import Tiling
+from adacl.training import EpochRecord, History, train, validation_count
+
+__all__ = ["Split", "fit_model", "fold_splits", "notes", "split_normals"]
+
+Images = NDArray[np.int64]
+OnEpoch = Callable[[str, EpochRecord], None]
+
+SMALLEST_SET = 4
+MOST_HELD_OUT = 1000
+MOST_DIGESTS = 100_000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the images to learn from, for early stopping, and for the threshold."""
+
+    train: Images
+    validation: Images
+    calibration: Images
+
+
+def split_normals(
+    count: int, validation_size: int, config: ThresholdConfig, calibrate: bool, seed: int
+) -> Split:
+    """Split ``count`` normals at random for the network that is kept.
+
+    A tenth of them (1,000 at most), but as many as the stated false-positive rate needs, are
+    held out for the threshold if that is no more than a fifth; else none.
+    """
+    order = np.random.default_rng([seed, 0]).permutation(count)
+    needed = thresholds.normals_needed(config.fpr, config.confidence)
+    held_out = max(needed, min(count // 10, MOST_HELD_OUT)) if calibrate else 0
+    if count < 5 * held_out:
+        held_out = 0
+    stopping = validation_count(count, validation_size)
+    calibration, validation, rest = np.split(order, [held_out, held_out + stopping])
+    return Split(rest, validation, calibration)
+
+
+def fold_splits(count: int, validation_size: int, folds: int, seed: int) -> list[Split]:
+    """Split ``count`` normals so that each is in the calibration part of exactly one split."""
+    order = np.random.default_rng([seed, 1]).permutation(count)
+    splits = []
+    for fold in np.array_split(order, min(folds, count // 2)):
+        rest = order[~np.isin(order, fold)]
+        stopping = validation_count(len(rest), validation_size)
+        splits.append(Split(rest[stopping:], rest[:stopping], fold))
+    return splits
+
+
+def fit_model(
+    store: Store,
+    spec: ImageSpec,
+    config: Config,
+    *,
+    tiling: Tiling | None = None,
+    resize: tuple[int, int] | None = None,
+    contamination: float | None = None,
+    seed: int = 0,
+    device: torch.device | None = None,
+    checkpoints: Path | None = None,
+    on_epoch: OnEpoch | None = None,
+) -> Model:
+    """Train a model on a store of normal samples.
+
+    Parameters
+    ----------
+    store
+        The samples.
+    spec
+        Their form.
+    config
+        The method.
+    tiling
+        How the samples were cut from images, if they were.
+    resize
+        Height and width that image files were resized to, if they were.
+    contamination
+        Share of the images to be flagged by the threshold. None sets it from normals that the
+        network did not see.
+    seed
+        Decides everything random.
+    device
+        Where to train; the CPU by default.
+    checkpoints
+        Folder for checkpoints; trainings found there are continued.
+    on_epoch
+        Called after every epoch with the name of the training (``network``, ``fold 1``, ...)
+        and its record.
+
+    Raises
+    ------
+    DataError
+        If there are fewer than four images.
+    """
+    device = device or torch.device("cpu")
+    count = len(store)
+    if count < SMALLEST_SET:
+        raise DataError(
+            f"at least {SMALLEST_SET} normal images are needed, got n_samples = {count}; "
+            "a hundred or more are advisable"
+        )
+
+    def run(stage: str, split: Split) -> tuple[Regressor, History]:
+        file = checkpoints / f"{stage.replace(' ', '-')}.ckpt" if checkpoints else None
+        return train(
+            store.samples,
+            store.samples_of(split.train),
+            store.samples_of(split.validation),
+            spec,
+            config,
+            seed=seed,
+            device=device,
+            checkpoint=file,
+            on_epoch=(lambda record: on_epoch(stage, record)) if on_epoch else None,
+        )
+
+    def score(network: Regressor, threshold: Threshold, images: Images) -> NDArray[np.float64]:
+        scorer = Model(network, spec, config, tiling, resize, threshold, History())
+        places = store.samples_of(images)
+        chunks = np.array_split(places, 1 + len(places) // 4096)
+        raw = np.concatenate([scorer.raw(store.samples[chunk]) for chunk in chunks])
+        if tiling is None:
+            return raw
+        per_image = np.split(raw, np.flatnonzero(np.diff(store.owner[places])) + 1)
+        return np.array([tiling.aggregate(part) for part in per_image])
+
+    size, rule = config.training.validation_size, config.threshold
+    split = split_normals(count, size, rule, contamination is None, seed)
+    network, history = run("network", split)
+    unset = Threshold(0.5, "manual")
+    if contamination is not None:
+        everything = np.arange(count)
+        threshold = thresholds.from_contamination(score(network, unset, everything), contamination)
+    elif len(split.calibration):
+        held_out = score(network, unset, split.calibration)
+        threshold = thresholds.from_normal_scores(held_out, rule.fpr, rule.confidence, "hold-out")
+    else:
+        out_of_fold = []
+        for number, fold in enumerate(fold_splits(count, size, rule.folds, seed), start=1):
+            fold_network, _ = run(f"fold {number}", fold)
+            out_of_fold.append(score(fold_network, unset, fold.calibration))
+        threshold = thresholds.from_normal_scores(
+            np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting"
+        )
+    return Model(
+        network,
+        spec,
+        config,
+        tiling,
+        resize,
+        threshold,
+        history,
+        {
+            "adacl": __version__,
+            "torch": torch.__version__,
+            "python": platform.python_version(),
+            "seed": seed,
+            "device": device.type,
+            "images": count,
+            "samples": len(store.samples),
+            "train": len(split.train),
+            "validation": len(split.validation),
+            "calibration": len(split.calibration),
+            "parameters": count_parameters(network),
+        },
+        store.digests[:MOST_DIGESTS],
+    )
+
+
+def notes(model: Model) -> list[str]:
+    """Say in sentences what a user should know about how a model was trained."""
+    facts, best = model.training, model.history.best
+    lines = [
+        f"{facts['parameters']:,} parameters; {facts['train']} images to learn from, "
+        f"{facts['validation']} for early stopping, {facts['calibration']} for the threshold",
+        f"epoch {best.epoch + 1} of {len(model.history.epochs)} kept: validation AUROC "
+        f"{best.validation_auroc:.4f} against made anomalies",
+    ]
+    if facts["validation"] < model.config.training.validation_size:
+        lines.append(
+            f"only {facts['validation']} normals could be spared for early stopping "
+            f"({model.config.training.validation_size} wanted); its AUROC is rough"
+        )
+    for kind in model.history.weak_kinds():
+        lines.append(
+            f"{kind} stays near 0.5 (AUROC {best.kind_auroc[kind]:.2f}): it hardly changes these "
+            f"images; consider leaving it out (--drop {kind})"
+        )
+    return lines + model.threshold.describe()

@@ -1,0 +1,97 @@
+"""Save and load models: one safetensors file with JSON metadata, never a pickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from adacl import tensor_file
+from adacl.config import Config
+from adacl.errors import AdaclError, ModelFileError
+from adacl.model import Model
+from adacl.networks import Regressor
+from adacl.pixels import ImageSpec
+from adacl.thresholds import Threshold
+from adacl.tiles import Tiling
+from adacl.training import History
+
+__all__ = ["FORMAT_VERSION", "load_model", "save_model"]
+
+FORMAT_VERSION = 1
+
+
+def save_model(model: Model, path: str | Path) -> None:
+    """Write a model to one file, atomically.
+
+    Equal models give equal files: nothing in them depends on the clock.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    tensors = {
+        f"network.{name}": tensor.detach().cpu().numpy()
+        for name, tensor in model.network.state_dict().items()
+    }
+    tensors["digests"] = model.digests
+    header = model.describe()
+    for record in header["history"]["epochs"]:
+        del record["seconds"]
+    tensor_file.write(Path(path), tensors, {"format_version": FORMAT_VERSION, **header})
+
+
+def load_model(path: str | Path, device: torch.device | None = None) -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    MissingDataError
+        If the file is not there.
+    ModelFileError
+        If it is corrupt, truncated, of a newer format, or its weights have wrong shapes or
+        values that are not finite.
+    """
+    path = Path(path)
+    tensors, header = tensor_file.read(path)
+    version = header.get("format_version")
+    if not isinstance(version, int):
+        raise ModelFileError(f"{path}: not a model file (a checkpoint, perhaps)")
+    if version > FORMAT_VERSION:
+        raise ModelFileError(
+            f"{path}: format {version} is newer than this adacl knows ({FORMAT_VERSION}); "
+            "upgrade adacl"
+        )
+    try:
+        return _build(tensors, header, device or torch.device("cpu"))
+    except (AdaclError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{path}: not a sound model file ({reason})") from error
+
+
+def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device) -> Model:
+    digests = tensors.pop("digests").astype(np.uint64)
+    state = {}
+    for name, array in tensors.items():
+        if not np.isfinite(array).all():
+            raise ValueError(f"{name} holds values that are not finite")
+        state[name.removeprefix("network.")] = torch.from_numpy(array.copy())
+    config = Config.from_dict(header["config"])
+    spec = ImageSpec(**header["spec"])
+    network = Regressor(config.network, spec.channels, spec.height, spec.width)
+    network.load_state_dict(state)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return Model(
+        network.eval(),
+        spec,
+        config,
+        Tiling(**header["tiling"]) if header["tiling"] else None,
+        tuple(header["resize"]) if header["resize"] else None,
+        Threshold(**header["threshold"]),
+        History.from_dict(header["history"]),
+        header["training"],
+        digests,
+    )

@@ -1,0 +1,117 @@
+"""The light CNN regressors (paper, section 3.3): fewer than 300,000 parameters, enforced.
+
+``docs/network.md`` tells how the default was chosen, without looking at a test label.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from adacl.config import PARAMETER_LIMIT, NetworkConfig
+from adacl.errors import ConfigError
+
+__all__ = ["Regressor", "count_parameters", "stage_widths"]
+
+FINAL_SIDE = 4
+
+
+def stage_widths(config: NetworkConfig, height: int, width: int) -> tuple[int, ...]:
+    """Return the output channels of every stage for an image size.
+
+    Each stage halves the image, rounding up. Stages are repeated at the last width until the
+    longer side is at most 4 pixels, so that the flattened features, and with them the number
+    of parameters, hardly grow with the image; small images use fewer, but two at least.
+
+    Parameters
+    ----------
+    config
+        The network.
+    height, width
+        Image size in pixels.
+    """
+    stages = max(2, math.ceil(math.log2(max(height, width) / FINAL_SIDE)))
+    widths = config.channels
+    return (widths + widths[-1:] * (stages - len(widths)))[:stages]
+
+
+class Regressor(nn.Module):
+    """A convolutional regressor of one number per image.
+
+    Parameters
+    ----------
+    config
+        The network.
+    channels, height, width
+        Form of the images.
+
+    Raises
+    ------
+    ConfigError
+        If the network would have 300,000 parameters or more.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: NetworkConfig, channels: int, height: int, width: int) -> None:
+        super().__init__()
+        self.config = config
+        self.input_shape = (channels, height, width)
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
+        widths = stage_widths(config, height, width)
+        layers: list[nn.Module] = []
+        for number, (before, after) in enumerate(zip((channels, *widths), widths, strict=False)):
+            kernel = config.kernel if number < len(config.channels) else 3
+            layers.append(
+                nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=not config.batch_norm)
+            )
+            if config.batch_norm:
+                layers.append(nn.BatchNorm2d(after))
+            layers += [nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(inplace=True)]
+            if config.conv_dropout:
+                layers.append(nn.Dropout2d(config.conv_dropout))
+            height, width = math.ceil(height / 2), math.ceil(width / 2)
+        if config.pool == "average":
+            layers.append(nn.AvgPool2d((height, width)))
+            height = width = 1
+        self.features = nn.Sequential(*layers, nn.Flatten())
+        self.hidden = nn.Sequential(
+            nn.Dropout(config.dropout),
+            nn.Linear(widths[-1] * height * width, config.hidden),
+            nn.ReLU(inplace=True),
+        )
+        self.output = nn.Linear(config.hidden, 1)
+        parameters = count_parameters(self)
+        if parameters >= PARAMETER_LIMIT:
+            raise ConfigError(
+                f"network: {parameters:,} parameters, the limit is {PARAMETER_LIMIT:,} "
+                "(paper, section 3.3); use fewer channels or hidden units, or smaller images"
+            )
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the hidden units (N, ``config.hidden``) of images (N, C, H, W) in [0, 1]."""
+        normalised = (images - self.mean) / self.std
+        embedding: Tensor = self.hidden(self.features(normalised))
+        return embedding
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the linear output (N,) that the loss sees, for images (N, C, H, W) in [0, 1]."""
+        output: Tensor = self.output(self.embed(images))
+        return output.squeeze(1)
+
+    def raw_score(self, images: Tensor) -> Tensor:
+        """Return the raw regression (N,), the score before clipping.
+
+        With the sigmoid head this is already in [0, 1]; with the clip head it need not be.
+        """
+        output: Tensor = self(images).double()
+        return output.sigmoid() if self.config.head == "sigmoid" else output
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Return the number of trainable parameters."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)

@@ -1,0 +1,67 @@
+"""From stored pixels, N x H x W x C of whatever type, to network input in [0, 1]."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["ImageSpec", "value_range"]
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class ImageSpec:
+    """Form of the images a network sees.
+
+    Parameters
+    ----------
+    height, width
+        In pixels.
+    channels
+        Number of channels.
+    dtype
+        ``uint8``, ``uint16`` or ``float32``: how the pixels are stored before conversion.
+    low, high
+        Stored values that become 0 and 1; values beyond are clipped.
+    """
+
+    height: int
+    width: int
+    channels: int
+    dtype: str = "uint8"
+    low: float = 0.0
+    high: float = 255.0
+
+    def to_tensor(self, images: Array, device: torch.device) -> Tensor:
+        """Convert a batch N x H x W x C to float N x C x H x W in [0, 1] (channels last)."""
+        if images.dtype == np.uint16:
+            images = images.astype(np.float32)
+        batch = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+        return ((batch.float() - self.low) / (self.high - self.low)).clamp_(0, 1)
+
+
+def value_range(images: Array) -> tuple[float, float]:
+    """Choose the stored values that become 0 and 1.
+
+    8-bit images use their full scale. Floats within [0, 1] stay as they are. Anything else,
+    such as 16-bit images of a 12-bit camera, uses the smallest and largest value present.
+
+    Parameters
+    ----------
+    images
+        N x H x W x C, non-empty and finite.
+    """
+    if images.dtype == np.uint8:
+        return 0.0, 255.0
+    chunks = range(0, len(images), 256)
+    low = min(float(images[i : i + 256].min()) for i in chunks)
+    high = max(float(images[i : i + 256].max()) for i in chunks)
+    if images.dtype.kind == "f" and low >= 0 and high <= 1:
+        return 0.0, 1.0
+    return low, high if high > low else low + 1.0

@@ -1,0 +1,105 @@
+"""Tensors and JSON in one file: safetensors with a digest over both, written atomically."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from adacl.errors import DataError, MissingDataError, ModelFileError
+
+__all__ = ["read", "write", "write_atomically"]
+
+Tensors = Mapping[str, NDArray[Any]]
+
+
+def _digest(tensors: Tensors, header: str) -> str:
+    digest = hashlib.sha256(header.encode())
+    for name in sorted(tensors):
+        array = np.ascontiguousarray(tensors[name])
+        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def write_atomically(path: Path, content: bytes) -> None:
+    """Write a file so that it is either whole or not there.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written; what was at ``path`` before is untouched.
+    """
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+
+
+def write(path: Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
+    """Write tensors and a JSON header to one safetensors file, atomically.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    """
+    text = json.dumps(header, sort_keys=True, allow_nan=False)
+    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
+    metadata = {"adacl": text, "sha256": _digest(arrays, text)}
+    write_atomically(path, save(arrays, metadata=metadata))
+
+
+def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
+    """Read the tensors and the header back, verifying the digest.
+
+    Raises
+    ------
+    MissingDataError
+        If the file is not there.
+    ModelFileError
+        If it is not such a file, or damaged.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingDataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise MissingDataError(f"{path}: cannot be read ({error.strerror})") from error
+    try:
+        tensors: dict[str, NDArray[Any]] = load(content)
+        length = int.from_bytes(content[:8], "little")
+        metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+        text = metadata["adacl"]
+        header = json.loads(text)
+    except KeyError as error:
+        raise ModelFileError(f"{path}: a safetensors file, but not one that adacl wrote") from error
+    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+        raise ModelFileError(
+            f"{path}: not an adacl file, or damaged ({error}); fit again or restore a copy"
+        ) from error
+    if metadata.get("sha256") != _digest(tensors, text) or not isinstance(header, dict):
+        raise ModelFileError(f"{path}: damaged, its checksum is wrong; restore a copy")
+    return tensors, header

@@ -1,0 +1,132 @@
+"""Thresholds from the scores of normal images alone, with an honest statement of their worth.
+
+The threshold is a conformal quantile: of n scores of normals that the network never saw, the
+k-th smallest with k = ceil((n + 1)(1 - fpr)). The true share of normals above it then follows
+a Beta(n - k + 1, k) distribution, whatever the scores look like, which gives the upper bound
+(Vovk 2012, "Conditional validity of inductive conformal predictors", proposition 2a).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from adacl.errors import ConfigError, InputError
+
+__all__ = ["Threshold", "from_contamination", "from_normal_scores", "normals_needed"]
+
+Method = Literal["hold-out", "cross-fitting", "calibration", "contamination", "manual"]
+
+
+@dataclass(frozen=True)
+class Threshold:
+    """A threshold on the score, and where it comes from.
+
+    Parameters
+    ----------
+    value
+        Samples with a higher score are called anomalous. On the scale of the score; compared
+        with the raw regression, so that it also works beyond [0, 1], where scores saturate.
+    method
+        ``hold-out``: normals kept out of training and early stopping; ``cross-fitting``: every
+        normal scored by a network that did not see it; ``calibration``: other normals, later;
+        ``contamination``: a share of the training set; ``manual``: given by the user.
+    fpr
+        The false-positive rate asked for.
+    n
+        Number of scores it was set from.
+    upper_bound
+        With ``confidence``, the true false-positive rate is at most this.
+    """
+
+    value: float
+    method: Method
+    fpr: float | None = None
+    n: int = 0
+    upper_bound: float | None = None
+    confidence: float | None = None
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.value):
+            raise ConfigError(f"threshold: need a finite number, got {self.value}")
+
+    @property
+    def assured(self) -> bool:
+        """Whether so many normals could assure ``fpr`` with ``confidence`` at all."""
+        if self.fpr is None or self.confidence is None:
+            return False
+        return self.n >= normals_needed(self.fpr, self.confidence)
+
+    def describe(self) -> list[str]:
+        """Say in sentences how the threshold was set and what it is worth."""
+        if self.method == "manual":
+            return [f"threshold {self.value:.4f}, given by hand"]
+        if self.method == "contamination":
+            return [
+                f"threshold {self.value:.4f}: flags {self.fpr:.1%} of the {self.n} training "
+                "images (contamination); it says nothing of unseen normals"
+            ]
+        assert self.fpr is not None and self.upper_bound is not None and self.confidence
+        source = {
+            "hold-out": "normals kept out of training and early stopping",
+            "cross-fitting": "normals, each scored by a network that did not see it",
+            "calibration": "calibration normals",
+        }[self.method]
+        lines = [
+            f"threshold {self.value:.4f} for {self.fpr:.1%} false positives, from {self.n} "
+            f"{source}; with {self.confidence:.0%} confidence at most {self.upper_bound:.1%}"
+        ]
+        if not self.assured:
+            needed = normals_needed(self.fpr, self.confidence)
+            lines.append(
+                f"{self.fpr:.1%} cannot be assured with {self.n} normals; that takes {needed} "
+                "untouched ones (adacl calibrate)"
+            )
+        if not 0 < self.value < 1:
+            side = "above 1" if self.value >= 1 else "below 0"
+            lines.append(
+                f"the threshold lies {side}, where the score in [0, 1] saturates; labels use "
+                "the raw regression. The normals are hardly told from made anomalies"
+            )
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dictionary."""
+        return asdict(self)
+
+
+def normals_needed(fpr: float, confidence: float) -> int:
+    """Return how many normals can assure ``fpr`` with ``confidence``: 299 for 1 % and 95 %."""
+    return math.ceil(math.log(1 - confidence) / math.log(1 - fpr))
+
+
+def from_normal_scores(
+    scores: ArrayLike, fpr: float, confidence: float, method: Method
+) -> Threshold:
+    """Set a threshold from raw scores (n,) of normals that were not trained on.
+
+    Raises
+    ------
+    InputError
+        If there is no score, or one is not finite.
+    """
+    from scipy.stats import beta
+
+    ordered = np.sort(np.asarray(scores, float))
+    n = len(ordered)
+    if not n or not np.isfinite(ordered).all():
+        raise InputError("a threshold needs at least one score, all of them finite")
+    k = min(n, math.ceil((n + 1) * (1 - fpr)))
+    bound = float(beta.ppf(confidence, n - k + 1, k))
+    return Threshold(float(ordered[k - 1]), method, fpr, n, bound, confidence)
+
+
+def from_contamination(scores: ArrayLike, contamination: float) -> Threshold:
+    """Set the threshold that flags the share ``contamination`` of the given raw scores (n,)."""
+    ordered = np.sort(np.asarray(scores, float))[::-1]
+    flagged = min(round(contamination * len(ordered)), len(ordered) - 1)
+    return Threshold(float(ordered[flagged]), "contamination", contamination, len(ordered))

@@ -1,0 +1,397 @@
+"""The training loop: Adam family, cyclic rate, early stopping, checkpoint and resume (3.3).
+
+All randomness of an epoch is a function of the seed and the epoch's number, so a checkpoint
+needs no random state, and a resumed run equals an undisturbed one to the last bit.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adacl import tensor_file
+from adacl.anomalies import check_anomaly_config, make, make_mixture
+from adacl.config import Config, TrainingConfig
+from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
+from adacl.labels import draw_labels
+from adacl.metrics import auroc
+from adacl.networks import Regressor
+from adacl.pixels import Array, ImageSpec
+
+__all__ = [
+    "EpochRecord",
+    "History",
+    "learning_rate",
+    "raw_scores",
+    "resolve_device",
+    "train",
+    "validation_count",
+]
+
+OPTIMIZERS = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+}
+WEAK_AUROC = 0.6
+SCORING_BATCH = 256
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch brought: mean loss, validation AUROC in all and per kind, last rate."""
+
+    epoch: int
+    loss: float
+    validation_auroc: float
+    kind_auroc: dict[str, float]
+    rate: float
+    seconds: float = 0.0
+
+
+@dataclass
+class History:
+    """The epochs of one training, and which of them was kept (``best_epoch``, from 0)."""
+
+    epochs: list[EpochRecord] = field(default_factory=list)
+    best_epoch: int = -1
+
+    @property
+    def best(self) -> EpochRecord:
+        """The record of the epoch that was kept."""
+        return self.epochs[self.best_epoch]
+
+    def weak_kinds(self) -> list[str]:
+        """Return the kinds that the kept network hardly tells from normal (AUROC < 0.6).
+
+        Such a kind, rotation of round parts for instance, is best dropped: its images are
+        normal, and calling them anomalous only confuses the network.
+        """
+        return [kind for kind, area in self.best.kind_auroc.items() if area < WEAK_AUROC]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain dictionaries and lists."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, tree: dict[str, Any]) -> History:
+        """Build a history from what :meth:`to_dict` returned."""
+        return cls([EpochRecord(**record) for record in tree["epochs"]], tree["best_epoch"])
+
+
+def resolve_device(name: str) -> torch.device:
+    """Return the device for ``auto``, ``cpu`` or ``cuda``.
+
+    Raises
+    ------
+    ConfigError
+        If CUDA is asked for and not there, or the name is none of the three.
+    """
+    if name not in {"auto", "cpu", "cuda"}:
+        raise ConfigError(f"device {name!r}: need auto, cpu or cuda")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("device 'cuda': PyTorch sees no CUDA device here; use cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+def validation_count(images: int, wanted: int = 150) -> int:
+    """Return how many of ``images`` normals are held out for early stopping.
+
+    The paper's 150 where that is at most a fifth of the set, else a fifth, at least one.
+    """
+    return min(wanted, max(1, images // 5))
+
+
+def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
+    """Return the learning rate of one of ``steps`` steps, counted from 0."""
+    low, high = config.rate_min, config.rate_max
+    done = (step + 0.5) / steps
+    if config.schedule == "triangular":
+        return low + (high - low) * (1 - abs(2 * (done * config.cycles % 1) - 1))
+    if done < 1 / 3:
+        return low + (high - low) * 3 * done
+    return low + (high - low) * (1 + math.cos(math.pi * (done - 1 / 3) * 1.5)) / 2
+
+
+def _seed(*path: int) -> int:
+    state: int = np.random.SeedSequence(path).generate_state(1, np.uint64)[0]
+    return int(state) >> 1
+
+
+def _generator(device: torch.device, *path: int) -> torch.Generator:
+    return torch.Generator(device).manual_seed(_seed(*path))
+
+
+@contextmanager
+def _isolated(device: torch.device, *path: int) -> Iterator[None]:
+    """Seed PyTorch's global generators inside, and leave them as they were outside."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(_seed(*path))
+        with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
+            yield
+
+
+@torch.inference_mode()
+def raw_scores(network: Regressor, batch: Tensor) -> Array:
+    """Return the raw regression (N,) of images N x C x H x W in [0, 1]; any N.
+
+    The batch is filled up to a multiple of 16, because matrix products of other heights round
+    differently: so an image's score does not depend on the company it comes in.
+    """
+    network.eval()
+    filled = functional.pad(batch, (0, 0, 0, 0, 0, 0, 0, -len(batch) % 16))
+    parts = [network.raw_score(part) for part in filled.split(SCORING_BATCH)]
+    scores: Array = torch.cat(parts)[: len(batch)].cpu().numpy()
+    return scores
+
+
+def train(
+    images: Array,
+    train_on: Array,
+    validate_on: Array,
+    spec: ImageSpec,
+    config: Config,
+    *,
+    seed: int,
+    device: torch.device,
+    checkpoint: Path | None = None,
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> tuple[Regressor, History]:
+    """Train a network on normal images and anomalies made from them.
+
+    Parameters
+    ----------
+    images
+        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped.
+    train_on, validate_on
+        Places in ``images`` of those to learn from and of those for early stopping.
+    spec
+        Form of the images.
+    config
+        The method.
+    seed
+        Decides everything random; equal seeds give equal networks on the same machine,
+        version and number of threads.
+    device
+        Where to train.
+    checkpoint
+        File that is written after every epoch and, where it exists, continued from.
+    on_epoch
+        Called with the record of every epoch.
+
+    Returns
+    -------
+    network, history
+        The network of the epoch with the best validation AUROC (the latest of equals).
+
+    Raises
+    ------
+    ConfigError
+        If the anomalies' kinds are unknown or the network too large.
+    ModelFileError
+        If the checkpoint is damaged or belongs to other data or settings.
+    TrainingError
+        If the loss is no longer finite.
+    """
+    check_anomaly_config(config.anomalies)
+    if not len(train_on) or not len(validate_on):
+        raise InputError("training needs at least one image, and one more for validation")
+    with _isolated(device, seed):
+        network = Regressor(config.network, spec.channels, spec.height, spec.width)
+    _set_normalisation(network, images, train_on, spec)
+    network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    optimizer = OPTIMIZERS[config.training.optimizer](
+        network.parameters(), lr=config.training.rate_max, weight_decay=config.training.weight_decay
+    )
+    identity = {
+        "config": config.to_dict(),
+        "seed": seed,
+        "spec": asdict(spec),
+        "images": [_crc(images, train_on), _crc(images, validate_on)],
+    }
+    history, best = History(), network.state_dict()
+    if checkpoint is not None and checkpoint.exists():
+        history, best = _resume(checkpoint, network, optimizer, identity)
+
+    while not _finished(history, config.training):
+        epoch = len(history.epochs)
+        started = time.perf_counter()
+        with _isolated(device, seed, epoch):
+            loss, rate = _train_epoch(
+                network, optimizer, images, train_on, spec, config, seed, epoch
+            )
+        overall, per_kind = _validate(network, images, validate_on, spec, config, seed)
+        seconds = time.perf_counter() - started
+        history.epochs.append(EpochRecord(epoch, loss, overall, per_kind, rate, seconds))
+        if history.best_epoch < 0 or overall >= history.best.validation_auroc:
+            history.best_epoch = epoch
+            best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+        if checkpoint is not None:
+            _save_checkpoint(checkpoint, network, optimizer, best, history, identity)
+        if on_epoch is not None:
+            on_epoch(history.epochs[-1])
+    network.load_state_dict(best)
+    return network.eval(), history
+
+
+def _finished(history: History, config: TrainingConfig) -> bool:
+    done = len(history.epochs)
+    return done >= config.epochs or done - 1 - history.best_epoch >= config.patience
+
+
+def _crc(images: Array, places: Array) -> list[int]:
+    """Return a checksum of the images at some places, to tell whether data are the same."""
+    checksum = 0
+    for place in places:
+        checksum = zlib.crc32(np.ascontiguousarray(images[place]), checksum)
+    return [len(places), checksum]
+
+
+def _set_normalisation(
+    network: Regressor, images: Array, train_on: Array, spec: ImageSpec
+) -> None:
+    """Store the channels' mean and standard deviation over (some 2,000 of) the images."""
+    some = np.sort(train_on)[:: max(1, len(train_on) // 2048)]
+    pixels = spec.to_tensor(images[some], torch.device("cpu"))
+    network.mean.copy_(pixels.mean((0, 2, 3)).view_as(network.mean))
+    network.std.copy_(pixels.std((0, 2, 3)).clamp(min=1e-3).view_as(network.std))
+
+
+def _train_epoch(
+    network: Regressor,
+    optimizer: torch.optim.Optimizer,
+    images: Array,
+    train_on: Array,
+    spec: ImageSpec,
+    config: Config,
+    seed: int,
+    epoch: int,
+) -> tuple[float, float]:
+    training = config.training
+    device = network.mean.device
+    generator = _generator(device, seed, epoch, 1)
+    order = train_on[_order(len(train_on), training.min_epoch_images, seed, epoch)]
+    starts = range(0, len(order), training.batch_size)
+    total = torch.zeros((), device=device)
+    rate = 0.0
+    network.train()
+    for number, start in enumerate(starts):
+        rate = learning_rate(epoch * len(starts) + number, training.epochs * len(starts), training)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        chosen = order[start : start + training.batch_size]
+        normal = spec.to_tensor(images[np.sort(chosen)], device)
+        made, _ = make_mixture(normal, generator, config.anomalies)
+        anomalous = torch.arange(2 * len(normal), device=device) >= len(normal)
+        labels = draw_labels(anomalous, generator, config.labels)
+        output = network(torch.cat([normal, made]).contiguous(memory_format=torch.channels_last))
+        if training.loss == "mse":
+            loss = functional.mse_loss(output, labels)
+        else:
+            loss = functional.binary_cross_entropy_with_logits(output, labels)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        total += loss.detach() * len(normal)
+    mean = float(total) / len(order)
+    if not math.isfinite(mean):
+        raise TrainingError(
+            f"the loss is no longer finite in epoch {epoch + 1}; lower training.rate_max "
+            f"(now {training.rate_max:g})"
+        )
+    return mean, rate
+
+
+def _order(images: int, at_least: int, seed: int, epoch: int) -> Array:
+    """Return the epoch's order: whole shuffles, repeated for small sets."""
+    rng = np.random.default_rng([seed, epoch])
+    wanted = max(images, at_least)
+    shuffles = [rng.permutation(images) for _ in range(math.ceil(wanted / images))]
+    return np.concatenate(shuffles)[:wanted]
+
+
+def _validate(
+    network: Regressor,
+    images: Array,
+    validate_on: Array,
+    spec: ImageSpec,
+    config: Config,
+    seed: int,
+) -> tuple[float, dict[str, float]]:
+    """Score normals against their augmented versions, the same ones in every epoch."""
+    device = network.mean.device
+    generator = _generator(device, seed, 2)
+    kinds = config.anomalies.kinds
+    weights = torch.tensor([config.anomalies.weights[kind] for kind in kinds], device=device)
+    drawn = weights.multinomial(len(validate_on), replacement=True, generator=generator)
+    normal_scores, made_scores = [], []
+    for start in range(0, len(validate_on), SCORING_BATCH):
+        normal = spec.to_tensor(images[validate_on[start : start + SCORING_BATCH]], device)
+        normal_scores.append(raw_scores(network, normal))
+        made_scores.append(
+            [
+                raw_scores(network, make(k, normal, generator, **config.anomalies.options.get(k, {})))
+                for k in kinds
+            ]
+        )
+    normals, made = np.concatenate(normal_scores), np.concatenate(made_scores, axis=1)
+    mixed = made[drawn.cpu().numpy(), np.arange(len(validate_on))]
+    per_kind = {kind: auroc(normals, made[place]) for place, kind in enumerate(kinds)}
+    return auroc(normals, mixed), per_kind
+
+
+def _save_checkpoint(
+    path: Path,
+    network: Regressor,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, Tensor],
+    history: History,
+    identity: dict[str, Any],
+) -> None:
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    tensor_file.write(path, arrays, {"identity": identity, "history": history.to_dict()})
+
+
+def _resume(
+    path: Path,
+    network: Regressor,
+    optimizer: torch.optim.Optimizer,
+    identity: dict[str, Any],
+) -> tuple[History, dict[str, Tensor]]:
+    arrays, header = tensor_file.read(path)
+    if header.get("identity") != identity:
+        raise ModelFileError(
+            f"{path}: belongs to other data or settings; repeat the command it was made with, "
+            "or delete it to start again"
+        )
+    device = network.mean.device
+    groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
+    for name, array in arrays.items():
+        group, _, rest = name.partition(".")
+        groups[group][rest] = torch.from_numpy(array.copy()).to(device)
+    network.load_state_dict(groups["network"])
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in groups["optimizer"].items():
+        number, _, key = name.partition(".")
+        state.setdefault(int(number), {})[key] = tensor
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+    return History.from_dict(header["history"]), groups["best"]
