@@ -96,9 +96,7 @@ def unseen(images: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
         "half turn": images.flip(-1, -2),
         "shift": images.roll((quarter, quarter), (2, 3)),
         "blur": functional.avg_pool2d(images, 5, 1, 2, count_include_pad=False),
-        "noise": (
-            images + 0.15 * torch.randn(images.shape, generator=generator)
-        ).clamp(0, 1),
+        "noise": (images + 0.15 * torch.randn(images.shape, generator=generator)).clamp(0, 1),
         "erased": erased,
         "shear": functional.grid_sample(images, grid, padding_mode="border", align_corners=False),
         "patch of another": pasted,
@@ -136,9 +134,7 @@ def cell(candidate: str, data: str, number: int, seed: int, folder: str) -> dict
     spec = ImageSpec(*normal.shape[1:])
     cpu = torch.device("cpu")
     started = time.perf_counter()
-    network, history = train(
-        normal, learnt, stopping, spec, config, seed=seed, device=cpu
-    )
+    network, history = train(normal, learnt, stopping, spec, config, seed=seed, device=cpu)
     seconds = time.perf_counter() - started
     held_out = spec.to_tensor(normal[judged], cpu)
     scores = raw_scores(network, held_out)

@@ -184,9 +184,7 @@ def puzzling(images: Tensor, generator: torch.Generator) -> Tensor:
 
 
 @register("rotation")
-def rotation(
-    images: Tensor, generator: torch.Generator, turns: Sequence[int] = (1, 3)
-) -> Tensor:
+def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = (1, 3)) -> Tensor:
     """Rotate each image by a random choice of quarter turns.
 
     Parameters
@@ -274,9 +272,7 @@ def _barely_changed(images: Tensor, made: Tensor) -> Tensor:
     return moved.float().mean(dim=(1, 2)) < 0.005
 
 
-def make(
-    kind: str, images: Tensor, generator: torch.Generator, **options: object
-) -> Tensor:
+def make(kind: str, images: Tensor, generator: torch.Generator, **options: object) -> Tensor:
     """Make one kind of anomaly from each image, drawing near no-ops again.
 
     Parameters

@@ -202,7 +202,14 @@ class TrainingConfig:
     patience: int = 10
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "min_epoch_images", "batch_size", "cycles", "validation_size", "patience"):
+        for name in (
+            "epochs",
+            "min_epoch_images",
+            "batch_size",
+            "cycles",
+            "validation_size",
+            "patience",
+        ):
             _require(
                 getattr(self, name) >= 1,
                 f"training.{name}: need at least 1, got {getattr(self, name)}",

@@ -18,15 +18,16 @@ from sklearn.utils.validation import check_array, validate_data
 
 from adacl import thresholds
 from adacl.config import Config, preset
-from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
+from adacl.data.arrays import as_images, is_paths
 from adacl.data.folders import OnError, list_images, stream
-from adacl.data.images import ImageHeader, probe, read_image
-from adacl.data.store import Store, build_store, digest
-from adacl.errors import AdaclError, ConfigError, DataError, InputError
+from adacl.data.images import read_image
+from adacl.data.store import digest
+from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.fitting import fit_model, notes
 from adacl.model import Model
 from adacl.model_file import load_model, save_model
 from adacl.pixels import ImageSpec, value_range
+from adacl.sources import convert_depth, store_of_array, store_of_files
 from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
 from adacl.training import EpochRecord, History, resolve_device
@@ -35,8 +36,6 @@ __all__ = ["AnomalyDetector", "FileScore", "NotFittedError"]
 
 Array = NDArray[Any]
 log = logging.getLogger("adacl")
-
-LONGEST_SIDE = 64
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class FileScore:
     trained_on: bool
 
 
-class NotFittedError(AdaclError, SklearnNotFittedError):
+class NotFittedError(AdaclError, SklearnNotFittedError):  # type: ignore[misc]
     """The detector was used before ``fit`` or ``load``."""
 
 
@@ -184,10 +183,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         tiling = Tiling(*self.tile, self.stride, self.top_k) if self.tile else None
         device = resolve_device(self.device)
         if is_paths(X):
-            store, resize = self._store_of_files(list_images(X), tiling)
+            store, resize = store_of_files(list_images(X), tiling, self.image_size, self.on_error)
         else:
             images = self._images(X, reset=True)
-            store, resize = _store_of_array(images, tiling), None
+            store, resize = store_of_array(images, tiling), None
         height, width, channels = store.samples.shape[1:]
         low, high = value_range(store.samples)
         spec = ImageSpec(height, width, channels, store.samples.dtype.name, low, high)
@@ -240,7 +239,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
                 f"images of shape {images.shape[1:]} do not go with a detector fitted on {expected}"
             )
         if images.dtype.name != model.spec.dtype:
-            images = _convert(images, model.spec.dtype)
+            images = convert_depth(images, model.spec.dtype)
         return -np.array([score.raw for _, score in model.scores(enumerate(images))], float)
 
     def decision_function(self, X: Any) -> Array:
@@ -272,12 +271,12 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             False-positive rate; by default the one of the configuration.
         """
         model = self._fitted()
-        rule = model.config.replace(**({} if fpr is None else {"threshold__fpr": fpr})).threshold
+        rule = model.config.threshold
+        rate = rule.fpr if fpr is None else fpr
         scores = -self.score_samples(X)
-        self.set_threshold(
-            thresholds.from_normal_scores(scores, rule.fpr, rule.confidence, "calibration")
+        return self.set_threshold(
+            thresholds.from_normal_scores(scores, rate, rule.confidence, "calibration")
         )
-        return self
 
     def set_threshold(self, threshold: float | Threshold) -> Self:
         """Replace the model's threshold."""
@@ -353,12 +352,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     def _config(self) -> Config:
         config = preset(self.preset) if self.config is None else self.config
         changes = {"training__epochs": self.epochs, "threshold__fpr": self.fpr}
-        return config.replace(**{name: value for name, value in changes.items() if value is not None})
+        return config.replace(
+            **{name: value for name, value in changes.items() if value is not None}
+        )
 
     def _contamination(self) -> float | None:
         if isinstance(self.contamination, str):
             if self.contamination != "auto":
-                raise ConfigError(f"contamination: need auto or a share, got {self.contamination!r}")
+                raise ConfigError(
+                    f"contamination: need auto or a share, got {self.contamination!r}"
+                )
             return None
         if not 0 <= self.contamination <= 0.5:
             raise ConfigError(f"contamination: need a share in [0, 0.5], got {self.contamination}")
@@ -373,68 +376,3 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         else:
             array = validate_data(self, X, reset=reset)
         return as_images(array, self.image_shape)
-
-    def _store_of_files(
-        self, paths: list[Path], tiling: Tiling | None
-    ) -> tuple[Store, tuple[int, int] | None]:
-        found = list(stream(paths, probe, self.on_error))
-        headers = [header for _, header in found]
-        if not headers:
-            raise DataError(f"none of {len(paths)} image files can be read")
-        channels = max(header.channels for header in headers)
-        dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
-        resize = self.image_size or (None if tiling else _choose_size(headers))
-        if tiling is None:
-            shape, counts = (*resize, channels), [1] * len(headers)
-        else:
-            shape = (tiling.height, tiling.width, channels)
-            sizes = [resize or (header.height, header.width) for header in headers]
-            counts = [len(tiling.places(*size)) for size in sizes]
-        read = partial(read_image, channels=channels, dtype=dtype, size=resize)
-        images = stream([path for path, _ in found], read, self.on_error)
-        store = build_store((image for _, image in images), shape, dtype, counts, tiling)
-        if len(store) < len(paths):
-            log.warning("%d of %d images were skipped", len(paths) - len(store), len(paths))
-        return store, resize
-
-
-def _store_of_array(images: Array, tiling: Tiling | None) -> Store:
-    height, width, channels = images.shape[1:]
-    if tiling is None:
-        if min(height, width) < SMALLEST_SIDE:
-            raise InputError(
-                f"images of {height} x {width} pixels are too small, at least "
-                f"{SMALLEST_SIDE} x {SMALLEST_SIDE} are needed; enlarge them"
-            )
-        shape, each = (height, width, channels), 1
-    else:
-        shape, each = (tiling.height, tiling.width, channels), len(tiling.places(height, width))
-    return build_store(images, shape, images.dtype.name, [each] * len(images), tiling)
-
-
-def _choose_size(headers: list[ImageHeader]) -> tuple[int, int]:
-    """Choose the size that image files are resized to."""
-    sizes = np.array([(header.height, header.width) for header in headers])
-    height, width = np.median(sizes, axis=0)
-    if (sizes == sizes[0]).all() and max(height, width) <= LONGEST_SIDE:
-        chosen = (int(height), int(width))
-    else:
-        scale = LONGEST_SIDE / max(height, width)
-        chosen = (round(height * scale), round(width * scale))
-        log.info(
-            "images of about %d x %d pixels are resized to %d x %d; for small defects in large "
-            "images use --tile, for another size --image-size",
-            height, width, *chosen,
-        )
-    return max(SMALLEST_SIDE, chosen[0]), max(SMALLEST_SIDE, chosen[1])
-
-
-def _convert(images: Array, dtype: str) -> Array:
-    """Convert between the full scales of 8 and 16 bits; floats are taken as they are."""
-    if dtype == "float32":
-        return images.astype(np.float32)
-    if images.dtype == np.float32:
-        raise InputError(
-            f"float images do not go with a detector fitted on {dtype}; pass {dtype} images"
-        )
-    return images * np.uint16(257) if dtype == "uint16" else (images / 257).round().astype(np.uint8)

@@ -83,8 +83,8 @@ def evaluation(
         "auroc": auroc(normal, abnormal),
         "eer": equal_error_rate(normal, abnormal),
         "average_precision": average_precision(normal, abnormal),
-        "fpr": float(np.mean(normal_flagged)),
-        "tpr": float(np.mean(abnormal_flagged)),
+        "fpr": float(np.asarray(normal_flagged, bool).mean()),
+        "tpr": float(np.asarray(abnormal_flagged, bool).mean()),
         "n_normal": int(np.size(normal)),
         "n_abnormal": int(np.size(abnormal)),
     }

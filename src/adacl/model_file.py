@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from adacl import tensor_file
 from adacl.config import Config
 from adacl.errors import AdaclError, ModelFileError
-from adacl.model import Model
-from adacl.networks import Regressor
-from adacl.pixels import ImageSpec
-from adacl.thresholds import Threshold
-from adacl.tiles import Tiling
-from adacl.training import History
 
-__all__ = ["FORMAT_VERSION", "load_model", "save_model"]
+if TYPE_CHECKING:
+    import torch
+
+    from adacl.model import Model
+
+__all__ = ["FORMAT_VERSION", "load_model", "read_header", "save_model"]
 
 FORMAT_VERSION = 1
 
@@ -44,16 +42,15 @@ def save_model(model: Model, path: str | Path) -> None:
     tensor_file.write(Path(path), tensors, {"format_version": FORMAT_VERSION, **header})
 
 
-def load_model(path: str | Path, device: torch.device | None = None) -> Model:
-    """Read a model file.
+def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Read the header and the tensors of a model file, without PyTorch.
 
     Raises
     ------
     MissingDataError
         If the file is not there.
     ModelFileError
-        If it is corrupt, truncated, of a newer format, or its weights have wrong shapes or
-        values that are not finite.
+        If it is corrupt, truncated, of a newer format or not a model file.
     """
     path = Path(path)
     tensors, header = tensor_file.read(path)
@@ -65,6 +62,21 @@ def load_model(path: str | Path, device: torch.device | None = None) -> Model:
             f"{path}: format {version} is newer than this adacl knows ({FORMAT_VERSION}); "
             "upgrade adacl"
         )
+    return header, tensors
+
+
+def load_model(path: str | Path, device: torch.device | None = None) -> Model:
+    """Read a model file.
+
+    Raises
+    ------
+    MissingDataError, ModelFileError
+        As for :func:`read_header`, and if the weights have wrong shapes or values that are
+        not finite.
+    """
+    import torch
+
+    header, tensors = read_header(path)
     try:
         return _build(tensors, header, device or torch.device("cpu"))
     except (AdaclError, KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -73,6 +85,15 @@ def load_model(path: str | Path, device: torch.device | None = None) -> Model:
 
 
 def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device) -> Model:
+    import torch
+
+    from adacl.model import Model
+    from adacl.networks import Regressor
+    from adacl.pixels import ImageSpec
+    from adacl.thresholds import Threshold
+    from adacl.tiles import Tiling
+    from adacl.training import History
+
     digests = tensors.pop("digests").astype(np.uint64)
     state = {}
     for name, array in tensors.items():

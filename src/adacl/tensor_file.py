@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,9 +13,10 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from adacl.errors import DataError, MissingDataError, ModelFileError
+from adacl.errors import MissingDataError, ModelFileError
+from adacl.files import atomic_file
 
-__all__ = ["read", "write", "write_atomically"]
+__all__ = ["read", "write"]
 
 Tensors = Mapping[str, NDArray[Any]]
 
@@ -32,32 +30,6 @@ def _digest(tensors: Tensors, header: str) -> str:
     return digest.hexdigest()
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either whole or not there.
-
-    Raises
-    ------
-    DataError
-        If it cannot be written; what was at ``path`` before is untouched.
-    """
-    temporary = None
-    try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
-
-
 def write(path: Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
     """Write tensors and a JSON header to one safetensors file, atomically.
 
@@ -69,7 +41,8 @@ def write(path: Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
     text = json.dumps(header, sort_keys=True, allow_nan=False)
     arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
     metadata = {"adacl": text, "sha256": _digest(arrays, text)}
-    write_atomically(path, save(arrays, metadata=metadata))
+    with atomic_file(path) as file:
+        file.write(save(arrays, metadata=metadata))
 
 
 def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:

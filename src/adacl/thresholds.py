@@ -70,7 +70,9 @@ class Threshold:
                 f"threshold {self.value:.4f}: flags {self.fpr:.1%} of the {self.n} training "
                 "images (contamination); it says nothing of unseen normals"
             ]
-        assert self.fpr is not None and self.upper_bound is not None and self.confidence
+        assert self.fpr is not None
+        assert self.upper_bound is not None
+        assert self.confidence is not None
         source = {
             "hold-out": "normals kept out of training and early stopping",
             "cross-fitting": "normals, each scored by a network that did not see it",
@@ -113,9 +115,13 @@ def from_normal_scores(
     ------
     InputError
         If there is no score, or one is not finite.
+    ConfigError
+        If ``fpr`` does not lie between 0 and 1.
     """
     from scipy.stats import beta
 
+    if not 0 < fpr < 1:
+        raise ConfigError(f"fpr: need a rate between 0 and 1, got {fpr}")
     ordered = np.sort(np.asarray(scores, float))
     n = len(ordered)
     if not n or not np.isfinite(ordered).all():

@@ -153,7 +153,7 @@ def raw_scores(network: Regressor, batch: Tensor) -> Array:
     """
     network.eval()
     filled = functional.pad(batch, (0, 0, 0, 0, 0, 0, 0, -len(batch) % 16))
-    parts = [network.raw_score(part) for part in filled.split(SCORING_BATCH)]
+    parts = [network.raw_score(part) for part in torch.split(filled, SCORING_BATCH)]
     scores: Array = torch.cat(parts)[: len(batch)].cpu().numpy()
     return scores
 
@@ -256,13 +256,11 @@ def _crc(images: Array, places: Array) -> list[int]:
     """Return a checksum of the images at some places, to tell whether data are the same."""
     checksum = 0
     for place in places:
-        checksum = zlib.crc32(np.ascontiguousarray(images[place]), checksum)
+        checksum = zlib.crc32(np.ascontiguousarray(images[place]).data, checksum)
     return [len(places), checksum]
 
 
-def _set_normalisation(
-    network: Regressor, images: Array, train_on: Array, spec: ImageSpec
-) -> None:
+def _set_normalisation(network: Regressor, images: Array, train_on: Array, spec: ImageSpec) -> None:
     """Store the channels' mean and standard deviation over (some 2,000 of) the images."""
     some = np.sort(train_on)[:: max(1, len(train_on) // 2048)]
     pixels = spec.to_tensor(images[some], torch.device("cpu"))
@@ -337,17 +335,21 @@ def _validate(
     kinds = config.anomalies.kinds
     weights = torch.tensor([config.anomalies.weights[kind] for kind in kinds], device=device)
     drawn = weights.multinomial(len(validate_on), replacement=True, generator=generator)
-    normal_scores, made_scores = [], []
+    normal_scores: list[Array] = []
+    made_scores: list[list[Array]] = []
     for start in range(0, len(validate_on), SCORING_BATCH):
         normal = spec.to_tensor(images[validate_on[start : start + SCORING_BATCH]], device)
         normal_scores.append(raw_scores(network, normal))
         made_scores.append(
             [
-                raw_scores(network, make(k, normal, generator, **config.anomalies.options.get(k, {})))
+                raw_scores(
+                    network, make(k, normal, generator, **config.anomalies.options.get(k, {}))
+                )
                 for k in kinds
             ]
         )
-    normals, made = np.concatenate(normal_scores), np.concatenate(made_scores, axis=1)
+    normals: Array = np.concatenate(normal_scores)
+    made: Array = np.concatenate(made_scores, axis=1)
     mixed = made[drawn.cpu().numpy(), np.arange(len(validate_on))]
     per_kind = {kind: auroc(normals, made[place]) for place, kind in enumerate(kinds)}
     return auroc(normals, mixed), per_kind

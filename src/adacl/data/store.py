@@ -88,9 +88,7 @@ def build_store(
         samples[len(owner) : len(owner) + len(parts)] = parts
         owner += [number] * len(parts)
         digests.append(digest(image))
-    return Store(
-        samples[: len(owner)], np.array(owner, np.int64), np.array(digests, np.uint64)
-    )
+    return Store(samples[: len(owner)], np.array(owner, np.int64), np.array(digests, np.uint64))
 
 
 def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:

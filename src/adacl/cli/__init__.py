@@ -1,0 +1,89 @@
+"""The command line. Each command imports what it needs, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from adacl._version import __version__
+from adacl.cli import about, apply, benchmark_data, learn
+from adacl.errors import AdaclError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    help="Learn what normal images look like, and find the ones that are not.",
+    epilog="Exit codes: 0 done, 1 internal error, 2 usage, 3 data, 4 model file, 5 training, "
+    "6 a missing package, 130 interrupted.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+app.command("demo")(learn.demo)
+app.command("fit")(learn.fit)
+app.command("score")(apply.score)
+app.command("evaluate")(apply.evaluate)
+app.command("calibrate")(apply.calibrate)
+app.command("info")(about.info)
+app.command("doctor")(about.doctor)
+app.add_typer(benchmark_data.app, name="data")
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"adacl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+def main() -> None:
+    """Run the command line and leave with its exit code."""
+    if len(sys.argv) == 1:
+        sys.argv.append("--help")
+    try:
+        code = app(standalone_mode=False, prog_name="adacl")
+        sys.stdout.flush()
+    except AdaclError as error:
+        code = _fail(str(error), error.exit_code)
+    except BrokenPipeError:
+        _abandon_stdout()
+        code = 0
+    except Exception as error:
+        code = _unexpected(error)
+    sys.exit(code or 0)
+
+
+def _unexpected(error: Exception) -> int:
+    if hasattr(error, "format_message"):
+        return _fail(f"{error.format_message()} (see adacl --help)", 2)
+    if isinstance(error, OSError):
+        _abandon_stdout()
+        return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 3)
+    if os.environ.get("ADACL_DEBUG"):
+        raise error
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return _fail(f"internal error, {reason} (ADACL_DEBUG=1 shows where; please report it)", 1)
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"adacl: {message}", file=sys.stderr)
+    return code
+
+
+def _abandon_stdout() -> None:
+    """Let the interpreter leave without a complaint that stdout cannot be flushed."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

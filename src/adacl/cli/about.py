@@ -1,0 +1,63 @@
+"""``adacl info`` and ``adacl doctor``."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import typer
+
+from adacl.cli.options import JsonOption, ModelArgument
+from adacl.model_file import read_header
+
+__all__ = ["doctor", "info"]
+
+
+def info(model: ModelArgument, json_output: JsonOption = False) -> None:
+    """Show what a model file holds: input, network, threshold, training."""
+    header, _ = read_header(model)
+    if json_output:
+        typer.echo(json.dumps(header))
+        return
+    from adacl.thresholds import Threshold
+
+    spec, training, tiling = header["spec"], header["training"], header["tiling"]
+    epochs, best = header["history"]["epochs"], header["history"]["best_epoch"]
+    kinds = epochs[best]["kind_auroc"]
+    rows = {
+        "preset": header["preset"],
+        "input": f"{spec['height']} x {spec['width']} pixels, {spec['channels']} channel(s), "
+        f"{spec['dtype']} values {spec['low']:g} to {spec['high']:g}",
+        "tiles": _tiles(tiling) if tiling else "none, whole images",
+        "parameters": f"{training['parameters']:,}",
+        "fitted on": f"{training['images']} images ({training['train']} to learn from, "
+        f"{training['validation']} for early stopping, {training['calibration']} for the "
+        "threshold)",
+        "training": f"epoch {best + 1} of {len(epochs)}, seed {training['seed']}, "
+        f"{training['device']}, adacl {training['adacl']}, PyTorch {training['torch']}",
+        "validation": f"AUROC {epochs[best]['validation_auroc']:.4f} against made anomalies ("
+        + ", ".join(f"{kind} {area:.3f}" for kind, area in kinds.items())
+        + ")",
+    }
+    for name, value in rows.items():
+        typer.echo(f"{name:11}{value}")
+    for line in Threshold(**header["threshold"]).describe():
+        typer.echo(line)
+
+
+def _tiles(tiling: dict[str, Any]) -> str:
+    stride = tiling["stride"] or "none"
+    aggregate = "maximum" if tiling["top_k"] == 1 else f"mean of the {tiling['top_k']} worst"
+    return f"{tiling['height']} x {tiling['width']}, stride {stride}, {aggregate}"
+
+
+def doctor(json_output: JsonOption = False) -> None:
+    """Check this installation and machine: packages, device, speed, data."""
+    from adacl.doctor import examine
+
+    findings = examine()
+    if json_output:
+        typer.echo(json.dumps([vars(finding) for finding in findings]))
+        return
+    for finding in findings:
+        typer.echo(f"{'ok' if finding.ok else '--':4}{finding.topic:17}{finding.found}")

@@ -1,0 +1,230 @@
+"""``adacl score``, ``adacl evaluate`` and ``adacl calibrate``."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adacl.cli.options import (
+    Device,
+    DeviceOption,
+    JsonOption,
+    ModelArgument,
+    OnError,
+    OnErrorOption,
+    QuietOption,
+    ThresholdOption,
+)
+from adacl.errors import MissingDataError
+from adacl.files import atomic_file, check_writable
+from adacl.progress import count, messages
+
+if TYPE_CHECKING:
+    from adacl.detector import AnomalyDetector, FileScore
+
+__all__ = ["calibrate", "evaluate", "score"]
+
+log = logging.getLogger("adacl")
+
+
+class Format(StrEnum):
+    """How records are written."""
+
+    table = "table"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+def score(
+    model: ModelArgument,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")
+    ],
+    output_format: Annotated[
+        Format, typer.Option("--format", help="How to print the records.")
+    ] = Format.table,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead.")
+    ] = None,
+    threshold: ThresholdOption = None,
+    device: DeviceOption = Device.auto,
+    on_error: OnErrorOption = OnError.skip,
+    quiet: QuietOption = False,
+) -> None:
+    """Score images: one record each, in the order of the paths.
+
+    pred_score is the anomaly score in [0, 1], pred_label is 1 for anomalous and 0 for normal,
+    raw_score is the regression before clipping (rank by it), tile the top-left corner of the
+    worst tile.
+    """
+    if output is not None:
+        check_writable(output)
+    with messages(quiet):
+        detector = _load(model, device, on_error, threshold)
+        write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
+        with _opened(output) as file:
+            scores = _scores(detector, paths, "scoring", quiet)
+            write[output_format](file, scores, detector)
+
+
+def evaluate(
+    model: ModelArgument,
+    normal: Annotated[list[Path], typer.Option(metavar="DIR", help="Normal images (repeatable).")],
+    abnormal: Annotated[
+        list[Path], typer.Option(metavar="DIR", help="Anomalous images (repeatable).")
+    ],
+    threshold: ThresholdOption = None,
+    device: DeviceOption = Device.auto,
+    on_error: OnErrorOption = OnError.skip,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure how well normal and anomalous images are told apart."""
+    from adacl.metrics import evaluation
+
+    with messages(quiet):
+        detector = _load(model, device, on_error, threshold)
+        good = list(_scores(detector, normal, "normal images", quiet))
+        bad = list(_scores(detector, abnormal, "anomalous images", quiet))
+        for scores, folders in ((good, normal), (bad, abnormal)):
+            if not scores:
+                names = ", ".join(map(str, folders))
+                raise MissingDataError(f"{names}: none of the images can be read")
+        seen = sum(score.trained_on for score in (*good, *bad))
+        if seen:
+            log.warning(
+                "%d of these images were used in fitting; the figures flatter the model", seen
+            )
+    result: dict[str, Any] = {
+        **evaluation(
+            [s.raw for s in good],
+            [s.raw for s in bad],
+            [s.raw > detector.threshold_ for s in good],
+            [s.raw > detector.threshold_ for s in bad],
+        ),
+        "threshold": detector.threshold_,
+        "n_seen_in_fit": seen,
+    }
+    if json_output:
+        typer.echo(json.dumps(result))
+        return
+    typer.echo(f"AUROC              {result['auroc']:.4f}")
+    typer.echo(f"EER                {result['eer']:.4f}")
+    typer.echo(f"average precision  {result['average_precision']:.4f}")
+    typer.echo(f"at threshold       {result['threshold']:.4f}")
+    typer.echo(f"  false positives  {result['fpr']:.2%} of {result['n_normal']} normal images")
+    typer.echo(f"  true positives   {result['tpr']:.2%} of {result['n_abnormal']} anomalous images")
+
+
+def calibrate(
+    model: ModelArgument,
+    normal_dir: Annotated[
+        list[Path],
+        typer.Argument(metavar="NORMAL_DIR...", help="Normal images that were not fitted on."),
+    ],
+    fpr: Annotated[
+        float | None, typer.Option(help="False-positive rate; by default the model's own.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to MODEL."),
+    ] = None,
+    device: DeviceOption = Device.auto,
+    on_error: OnErrorOption = OnError.skip,
+    quiet: QuietOption = False,
+) -> None:
+    """Set the threshold anew from normal images, without retraining."""
+    from adacl.thresholds import from_normal_scores
+
+    target = output or model
+    check_writable(target)
+    with messages(quiet):
+        detector = _load(model, device, on_error, None)
+        rule = detector.model_.config.threshold
+        scores = list(_scores(detector, normal_dir, "normal images", quiet))
+        if not scores:
+            raise MissingDataError("none of the images can be read")
+        seen = sum(score.trained_on for score in scores)
+        if seen:
+            log.warning("%d of these images were used in fitting; the threshold is too low", seen)
+        rate = rule.fpr if fpr is None else fpr
+        threshold = from_normal_scores(
+            [score.raw for score in scores], rate, rule.confidence, "calibration"
+        )
+        detector.set_threshold(threshold).save(target)
+        for line in threshold.describe():
+            log.info(line)
+        log.info("wrote %s", target)
+
+
+def _load(
+    model: Path, device: Device, on_error: OnError, threshold: float | None
+) -> AnomalyDetector:
+    from adacl import AnomalyDetector
+
+    detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
+    return detector if threshold is None else detector.set_threshold(threshold)
+
+
+def _scores(
+    detector: AnomalyDetector, paths: list[Path], title: str, quiet: bool
+) -> Iterator[FileScore]:
+    from adacl.data.folders import list_images
+
+    files = list_images(paths)
+    skipped: list[Path] = []
+    yield from count(detector.score_files(files, skipped), title, len(files), quiet)
+    if skipped:
+        log.warning("%d of %d images were skipped", len(skipped), len(files))
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout
+    else:
+        with atomic_file(output, "w") as file:
+            yield file
+
+
+def _write_table(file: IO[str], scores: Iterator[FileScore], detector: AnomalyDetector) -> None:
+    tiled = detector.model_.tiling is not None
+    print(f"pred_score  pred_label  {'tile' * tiled:{11 * tiled}}image_path", file=file)
+    for s in scores:
+        label = "ANOMALOUS" if s.raw > detector.threshold_ else "normal"
+        place = "{},{}".format(*s.tile) if s.tile else ""
+        print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{s.path}", file=file)
+
+
+def _record(score: FileScore, threshold: float) -> dict[str, Any]:
+    record = {
+        "image_path": str(score.path),
+        "pred_score": score.score,
+        "pred_label": int(score.raw > threshold),
+        "raw_score": score.raw,
+    }
+    return record | ({"tile": list(score.tile)} if score.tile else {})
+
+
+def _write_jsonl(file: IO[str], scores: Iterator[FileScore], detector: AnomalyDetector) -> None:
+    for s in scores:
+        print(json.dumps(_record(s, detector.threshold_)), file=file)
+
+
+def _write_csv(file: IO[str], scores: Iterator[FileScore], detector: AnomalyDetector) -> None:
+    columns = ["image_path", "pred_score", "pred_label", "raw_score"]
+    columns += ["tile_top", "tile_left"] if detector.model_.tiling else []
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(columns)
+    for s in scores:
+        record = _record(s, detector.threshold_)
+        writer.writerow([*(record[name] for name in columns[:4]), *(s.tile or ())])

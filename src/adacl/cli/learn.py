@@ -1,0 +1,153 @@
+"""``adacl fit`` and ``adacl demo``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from adacl.cli.options import (
+    Device,
+    DeviceOption,
+    JsonOption,
+    OnError,
+    OnErrorOption,
+    QuietOption,
+    parse_setting,
+    parse_size,
+)
+from adacl.config import Config, preset
+from adacl.errors import ConfigError, DataError
+from adacl.files import check_writable
+from adacl.progress import console, epochs, messages
+
+__all__ = ["demo", "fit"]
+
+
+def fit(
+    normal_dir: Annotated[
+        list[Path], typer.Argument(metavar="NORMAL_DIR...", help="Folders of normal images.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File to write.")],
+    preset_name: Annotated[str, typer.Option("--preset", help="Named configuration.")] = "paper",
+    config_file: Annotated[
+        Path | None, typer.Option("--config", help="TOML file, instead of a preset.")
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set", metavar="SECTION.NAME=VALUE", help="Change one setting (repeatable)."
+        ),
+    ] = None,
+    epoch_count: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the images.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help="Leave out a kind of made anomaly (repeatable)."),
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")] = 0,
+    device: DeviceOption = Device.auto,
+    image_size: Annotated[
+        str | None,
+        typer.Option(metavar="HxW", help="Resize to this; by default at most 64 pixels."),
+    ] = None,
+    tile: Annotated[
+        str | None, typer.Option(metavar="HxW", help="Cut large images into tiles of this size.")
+    ] = None,
+    stride: Annotated[
+        int | None, typer.Option(help="Pixels between tiles; by default they do not overlap.")
+    ] = None,
+    top_k: Annotated[int, typer.Option(help="An image scores the mean of its k worst tiles.")] = 1,
+    fpr: Annotated[
+        float | None, typer.Option(help="False-positive rate of the threshold; by default 0.01.")
+    ] = None,
+    on_error: OnErrorOption = OnError.skip,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted fit.")] = False,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Learn from folders of normal images and write a model file."""
+    check_writable(output)
+    config = preset(preset_name) if config_file is None else Config.from_toml(config_file)
+    config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
+    config = _without(config, drop or [])
+    checkpoints = output.with_name(output.name + ".resume")
+    if checkpoints.exists() and not resume:
+        raise DataError(
+            f"{checkpoints}: an interrupted fit is there; add --resume to continue it, or delete it"
+        )
+    from adacl import AnomalyDetector
+
+    with messages(quiet), epochs(epoch_count or config.training.epochs, quiet) as display:
+        detector = AnomalyDetector(
+            config=config,
+            epochs=epoch_count,
+            fpr=fpr,
+            image_size=parse_size(image_size),
+            tile=parse_size(tile),
+            stride=stride,
+            top_k=top_k,
+            device=device.value,
+            random_state=seed,
+            on_error=on_error.value,
+            checkpoints=checkpoints,
+            on_epoch=display,
+        )
+        try:
+            detector.fit(normal_dir)
+        except KeyboardInterrupt:
+            console.print("interrupted; repeat the command with --resume to go on from here")
+            raise
+        finally:
+            if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+                checkpoints.rmdir()
+        detector.save(output)
+        shutil.rmtree(checkpoints)
+    if json_output:
+        typer.echo(json.dumps({"model": str(output), **_summary(detector.model_)}))
+    elif not quiet:
+        console.print(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
+
+
+def _without(config: Config, kinds: list[str]) -> Config:
+    weights = dict(config.anomalies.weights)
+    for kind in kinds:
+        if kind not in weights:
+            raise ConfigError(f"--drop {kind}: not in use; in use are {', '.join(sorted(weights))}")
+        del weights[kind]
+    return config.replace(anomalies__weights=weights)
+
+
+def _summary(model: Any) -> dict[str, Any]:
+    best = model.history.best
+    return {
+        "threshold": model.threshold.to_dict(),
+        "training": model.training,
+        "epochs": len(model.history.epochs),
+        "best_epoch": best.epoch,
+        "validation_auroc": best.validation_auroc,
+        "kind_auroc": best.kind_auroc,
+    }
+
+
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")
+    ] = Path("demo"),
+    digit: Annotated[int, typer.Option(min=0, max=9, help="The digit that is normal.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal results.")] = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Learn one handwritten digit and find the others, in under a minute.
+
+    The digits come with scikit-learn. They are written as folders of PNG files; a model is
+    fitted on the normal ones; a figure and a report show how well it finds the rest.
+    """
+    from adacl.demo import run
+
+    with messages(quiet):
+        typer.echo(run(output, digit, seed, quiet))

@@ -1,0 +1,59 @@
+"""Write images as folders of PNG files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from adacl.data import benchmarks
+from adacl.errors import DataError
+
+__all__ = ["export_one_vs_rest", "write_images"]
+
+
+def write_images(images: NDArray[np.uint8], names: Iterable[str], folder: Path) -> int:
+    """Write uint8 images N x H x W (x C) as ``folder``/name.png, and return their number.
+
+    Raises
+    ------
+    DataError
+        If they cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for image, name in zip(images, names, strict=True):
+            pixels: NDArray[Any] = image.squeeze(-1) if image.shape[-1] == 1 else image
+            Image.fromarray(pixels).save(folder / f"{name}.png")
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror or error})") from error
+    return len(images)
+
+
+def export_one_vs_rest(
+    name: str, normal: int, folder: Path, data_dir: str | Path | None = None
+) -> dict[Path, int]:
+    """Write one class of a benchmark data set against the rest.
+
+    Returns
+    -------
+    dict
+        The folders ``train``, ``test/normal`` and ``test/abnormal``, and their numbers of
+        images. File names are class and place in the official order.
+    """
+    classes = benchmarks.get(name).classes
+    counts = {}
+    for split, target, is_normal in (
+        ("train", folder / "train", True),
+        ("test", folder / "test" / "normal", True),
+        ("test", folder / "test" / "abnormal", False),
+    ):
+        images, labels = benchmarks.load(name, split, data_dir)  # type: ignore[arg-type]
+        places = np.flatnonzero((labels == normal) == is_normal)
+        names = [f"{classes[labels[place]]}-{place:05d}" for place in places]
+        counts[target] = write_images(images[places], names, target)
+    return counts

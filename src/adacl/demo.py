@@ -1,0 +1,119 @@
+"""The main job on an embedded default: one handwritten digit is normal, the others are not."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from adacl.data.export import write_images
+from adacl.data.folders import list_images
+from adacl.detector import AnomalyDetector
+from adacl.errors import DataError, missing_extra
+from adacl.metrics import evaluation
+from adacl.progress import epochs
+
+__all__ = ["run"]
+
+SIDE = 32
+EPOCHS = 5
+TEST_SHARE = 3
+MARKER = ".adacl-demo"
+
+
+def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
+    """Write the digits, fit, score and evaluate, and write figure and report.
+
+    Parameters
+    ----------
+    folder
+        Folder to write into: ``good``, ``test/good``, ``test/bad``, the model, the report.
+    digit
+        The normal digit.
+    seed
+        Decides the split of the normal digits, and the training.
+    quiet
+        Whether to leave out progress.
+
+    Returns
+    -------
+    str
+        What was found, in a few lines.
+
+    Raises
+    ------
+    DataError
+        If the folder holds something that this did not write.
+    """
+    from sklearn.datasets import load_digits
+
+    try:
+        from adacl.report import write_report
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "report") from error
+
+    started = time.perf_counter()
+    _prepare(folder)
+    digits = load_digits()
+    images = np.stack([_enlarge(image) for image in digits.images])
+    normal = np.random.default_rng(seed).permutation(np.flatnonzero(digits.target == digit))
+    held_out = len(normal) // TEST_SHARE
+    parts = {
+        "good": normal[held_out:],
+        "test/good": normal[:held_out],
+        "test/bad": np.flatnonzero(digits.target != digit),
+    }
+    for name, places in parts.items():
+        names = [f"{digits.target[place]}-{place:04d}" for place in places]
+        write_images(images[places], names, folder / name)
+
+    with epochs(EPOCHS, quiet) as display:
+        detector = AnomalyDetector(epochs=EPOCHS, random_state=seed, on_epoch=display)
+        detector.fit(folder / "good")
+    model_path = folder / "digits.adacl"
+    detector.save(model_path)
+    good = list(detector.score_files(list_images(folder / "test/good")))
+    bad = list(detector.score_files(list_images(folder / "test/bad")))
+    figures = evaluation(
+        [s.raw for s in good],
+        [s.raw for s in bad],
+        [s.raw > detector.threshold_ for s in good],
+        [s.raw > detector.threshold_ for s in bad],
+    )
+    report = folder / "report.html"
+    write_report(report, detector.model_, good, bad, figures, f"Digit {digit} against the rest")
+    seconds = time.perf_counter() - started
+    return (
+        f"digit {digit} is normal, the others are anomalies: AUROC {figures['auroc']:.4f} on "
+        f"{figures['n_normal']} normal and {figures['n_abnormal']} anomalous digits\n"
+        f"at the threshold {detector.threshold_:.3f} (set from normals alone): "
+        f"{figures['tpr']:.1%} of the anomalies found, {figures['fpr']:.1%} false alarms\n"
+        f"done in {seconds:.0f} s; open {report}\n"
+        "the same by hand:\n"
+        f"  adacl fit {folder}/good -o parts.adacl --epochs {EPOCHS} --seed {seed}\n"
+        f"  adacl score parts.adacl {folder}/test\n"
+        f"  adacl evaluate parts.adacl --normal {folder}/test/good --abnormal {folder}/test/bad"
+    )
+
+
+def _enlarge(image: np.ndarray) -> np.ndarray:
+    """Turn an 8 x 8 digit with values 0 to 16 into 32 x 32 pixels of 8 bits."""
+    pixels = (image * 255 / 16).astype(np.uint8)
+    return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+
+
+def _prepare(folder: Path) -> None:
+    """Make the folder, or clear what an earlier demo wrote there, and nothing else."""
+    marker = folder / MARKER
+    if folder.is_dir() and any(folder.iterdir()) and not marker.exists():
+        raise DataError(f"{folder}: holds other files; name a new folder with -o")
+    try:
+        for part in ("good", "test"):
+            shutil.rmtree(folder / part, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        marker.touch()
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror})") from error

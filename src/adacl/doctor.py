@@ -1,0 +1,87 @@
+"""What ``adacl doctor`` looks at."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import shutil
+import tempfile
+import time
+from dataclasses import dataclass
+
+import numpy as np
+
+from adacl._version import __version__
+from adacl.data.benchmarks import BENCHMARKS, data_dir, find
+
+__all__ = ["Finding", "examine"]
+
+EXTRAS = {
+    "train": {"torch": "torch", "sklearn": "scikit-learn"},
+    "report": {"matplotlib": "matplotlib", "jinja2": "jinja2"},
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: whether it is as it should be, and what was found."""
+
+    topic: str
+    ok: bool
+    found: str
+
+
+def examine() -> list[Finding]:
+    """Look at packages, device, speed, disk and data."""
+    findings = [
+        Finding("adacl", True, f"{__version__}, Python {platform.python_version()}"),
+        Finding(
+            "machine", True, f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
+        ),
+    ]
+    for extra, packages in EXTRAS.items():
+        missing = [
+            name for module, name in packages.items() if not importlib.util.find_spec(module)
+        ]
+        versions = [
+            f"{n} {importlib.metadata.version(n)}" for n in packages.values() if n not in missing
+        ]
+        remedy = f"; missing {', '.join(missing)}: pip install 'adacl[{extra}]'" if missing else ""
+        findings.append(Finding(f"extra {extra}", not missing, ", ".join(versions) + remedy))
+    if importlib.util.find_spec("torch"):
+        findings += [_device(), _speed()]
+    free = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
+    findings.append(
+        Finding("temporary space", free > 1, f"{free:.1f} GiB free in {tempfile.gettempdir()}")
+    )
+    folder = data_dir()
+    for benchmark in BENCHMARKS.values():
+        files = [file for split in benchmark.files.values() for file in split]
+        here = sum(find(benchmark, file, folder) is not None for file in files)
+        hint = "" if here == len(files) else f"; adacl data fetch {benchmark.name}"
+        found = f"{here} of {len(files)} files under {folder}{hint}"
+        findings.append(Finding(f"data {benchmark.name}", here == len(files), found))
+    return findings
+
+
+def _device() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("device", True, f"CUDA, {torch.cuda.get_device_name()}")
+    return Finding("device", True, f"CPU, {torch.get_num_threads()} threads (no CUDA device)")
+
+
+def _speed() -> Finding:
+    import torch
+
+    matrix = torch.from_numpy(np.ones((1024, 1024), np.float32))
+    seconds = []
+    for _ in range(4):
+        started = time.perf_counter()
+        torch.mm(matrix, matrix)
+        seconds.append(time.perf_counter() - started)
+    rate = 2 * 1024**3 / min(seconds) / 1e9
+    return Finding("matrix product", True, f"{rate:.0f} GFLOP/s in single precision on the CPU")

@@ -1,0 +1,65 @@
+"""Write files so that they are either whole or not there."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
+
+from adacl.errors import DataError
+
+__all__ = ["atomic_file", "check_writable"]
+
+
+@contextlib.contextmanager
+def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary file that takes the place of ``path`` once it is complete.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written; what was at ``path`` before is then untouched.
+    """
+    temporary = None
+    try:
+        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        Path(temporary).replace(path)
+        temporary = None
+    except OSError as error:
+        if isinstance(error, DataError) or error.filename not in (None, temporary):
+            raise
+        raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
+    finally:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+
+
+def check_writable(path: Path) -> None:
+    """Check, before the work is done, that a file can be written at ``path``.
+
+    Raises
+    ------
+    DataError
+        If its folder is not there or not writable, or ``path`` is a folder.
+    """
+    if path.is_dir():
+        raise DataError(f"{path}: is a folder; name a file")
+    if not path.parent.is_dir():
+        raise DataError(f"{path}: the folder {path.parent} does not exist; make it first")
+    if not os.access(path.parent, os.W_OK):
+        raise DataError(f"{path}: the folder {path.parent} is not writable")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
