@@ -16,6 +16,8 @@ from adacl.errors import ConfigError
 __all__ = ["Regressor", "count_parameters", "stage_widths"]
 
 FINAL_SIDE = 4
+FULL_STAGES = 6
+"""Further stages (images beyond 256 pixels) filter each channel by itself."""
 
 
 def stage_widths(config: NetworkConfig, height: int, width: int) -> tuple[int, ...]:
@@ -65,9 +67,18 @@ class Regressor(nn.Module):
         widths = stage_widths(config, height, width)
         layers: list[nn.Module] = []
         for number, (before, after) in enumerate(zip((channels, *widths), widths, strict=False)):
-            kernel = config.kernel if number < len(config.channels) else 3
+            listed = number < len(config.channels)
+            kernel = config.kernel if listed else 3
+            groups = 1 if listed or number < FULL_STAGES else after
             layers.append(
-                nn.Conv2d(before, after, kernel, padding=kernel // 2, bias=not config.batch_norm)
+                nn.Conv2d(
+                    before,
+                    after,
+                    kernel,
+                    padding=kernel // 2,
+                    groups=groups,
+                    bias=not config.batch_norm,
+                )
             )
             if config.batch_norm:
                 layers.append(nn.BatchNorm2d(after))

@@ -42,7 +42,8 @@ class ImageSpec:
         """Convert a batch N x H x W x C to float N x C x H x W in [0, 1] (channels last)."""
         if images.dtype == np.uint16:
             images = images.astype(np.float32)
-        batch = torch.from_numpy(np.ascontiguousarray(images)).to(device).permute(0, 3, 1, 2)
+        pixels = np.require(images, requirements=["C", "W"])
+        batch = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
         return ((batch.float() - self.low) / (self.high - self.low)).clamp_(0, 1)
 
 

@@ -21,10 +21,10 @@ __all__ = ["read", "write"]
 Tensors = Mapping[str, NDArray[Any]]
 
 
-def _digest(tensors: Tensors, header: str) -> str:
-    digest = hashlib.sha256(header.encode())
+def _digest(tensors: Tensors, header: Mapping[str, Any]) -> str:
+    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
-        array = np.ascontiguousarray(tensors[name])
+        array = tensors[name]
         digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
@@ -38,9 +38,9 @@ def write(path: Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
     DataError
         If the file cannot be written.
     """
-    text = json.dumps(header, sort_keys=True, allow_nan=False)
-    arrays = {name: np.ascontiguousarray(array) for name, array in tensors.items()}
-    metadata = {"adacl": text, "sha256": _digest(arrays, text)}
+    arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
+    document = {"header": header, "sha256": _digest(arrays, header)}
+    metadata = {"adacl": json.dumps(document, sort_keys=True, allow_nan=False)}
     with atomic_file(path) as file:
         file.write(save(arrays, metadata=metadata))
 
@@ -65,14 +65,14 @@ def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         tensors: dict[str, NDArray[Any]] = load(content)
         length = int.from_bytes(content[:8], "little")
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
-        text = metadata["adacl"]
-        header = json.loads(text)
+        document = json.loads(metadata["adacl"])
+        header, sha256 = document["header"], document["sha256"]
     except KeyError as error:
         raise ModelFileError(f"{path}: a safetensors file, but not one that adacl wrote") from error
     except (SafetensorError, ValueError, TypeError, AttributeError) as error:
         raise ModelFileError(
             f"{path}: not an adacl file, or damaged ({error}); fit again or restore a copy"
         ) from error
-    if metadata.get("sha256") != _digest(tensors, text) or not isinstance(header, dict):
+    if not isinstance(header, dict) or sha256 != _digest(tensors, header):
         raise ModelFileError(f"{path}: damaged, its checksum is wrong; restore a copy")
     return tensors, header

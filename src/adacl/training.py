@@ -389,9 +389,12 @@ def _resume(
         group, _, rest = name.partition(".")
         groups[group][rest] = torch.from_numpy(array.copy()).to(device)
     network.load_state_dict(groups["network"])
+    parameters = list(network.parameters())
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in groups["optimizer"].items():
         number, _, key = name.partition(".")
+        if tensor.ndim:  # the memory layout decides how sums are rounded
+            tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
         state.setdefault(int(number), {})[key] = tensor
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}

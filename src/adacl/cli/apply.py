@@ -24,6 +24,7 @@ from adacl.cli.options import (
     QuietOption,
     ThresholdOption,
 )
+from adacl.data.folders import list_images
 from adacl.errors import MissingDataError
 from adacl.files import atomic_file, check_writable
 from adacl.progress import count, messages
@@ -71,9 +72,9 @@ def score(
     with messages(quiet):
         detector = _load(model, device, on_error, threshold)
         write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
+        files = list_images(paths)
         with _opened(output) as file:
-            scores = _scores(detector, paths, "scoring", quiet)
-            write[output_format](file, scores, detector)
+            write[output_format](file, _scores(detector, files, "scoring", quiet), detector)
 
 
 def evaluate(
@@ -93,8 +94,8 @@ def evaluate(
 
     with messages(quiet):
         detector = _load(model, device, on_error, threshold)
-        good = list(_scores(detector, normal, "normal images", quiet))
-        bad = list(_scores(detector, abnormal, "anomalous images", quiet))
+        good = list(_scores(detector, list_images(normal), "normal images", quiet))
+        bad = list(_scores(detector, list_images(abnormal), "anomalous images", quiet))
         for scores, folders in ((good, normal), (bad, abnormal)):
             if not scores:
                 names = ", ".join(map(str, folders))
@@ -150,7 +151,7 @@ def calibrate(
     with messages(quiet):
         detector = _load(model, device, on_error, None)
         rule = detector.model_.config.threshold
-        scores = list(_scores(detector, normal_dir, "normal images", quiet))
+        scores = list(_scores(detector, list_images(normal_dir), "normal images", quiet))
         if not scores:
             raise MissingDataError("none of the images can be read")
         seen = sum(score.trained_on for score in scores)
@@ -176,11 +177,8 @@ def _load(
 
 
 def _scores(
-    detector: AnomalyDetector, paths: list[Path], title: str, quiet: bool
+    detector: AnomalyDetector, files: list[Path], title: str, quiet: bool
 ) -> Iterator[FileScore]:
-    from adacl.data.folders import list_images
-
-    files = list_images(paths)
     skipped: list[Path] = []
     yield from count(detector.score_files(files, skipped), title, len(files), quiet)
     if skipped:

@@ -313,7 +313,9 @@ def _read_cifar(path: Path) -> Pixels:
         return np.frombuffer(content, np.uint8).reshape(-1, 3073)
     try:
         batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-        labels = np.asarray(batch[b"labels"], np.uint8)
-        return np.column_stack([labels, np.asarray(batch[b"data"], np.uint8)])
+        labels, data = np.asarray(batch[b"labels"], np.uint8), np.asarray(batch[b"data"])
+        if data.dtype != np.uint8 or data.shape != (len(labels), 3072):
+            raise ValueError(f"its data are {data.dtype} {data.shape}, not uint8 (N, 3072)")
+        return np.column_stack([labels, data])
     except Exception as error:
         raise DataError(f"{path}: not a CIFAR-10 batch ({error})") from error

@@ -1,0 +1,58 @@
+"""What every benchmark records about where and how it ran."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+PACKAGES = ("adacl", "torch", "numpy", "pillow", "scikit-learn")
+
+
+def machine() -> dict[str, Any]:
+    """Describe the machine and the versions."""
+    info = Path("/proc/cpuinfo")
+    names = [x for x in info.read_text().splitlines() if "model name" in x] if info.exists() else []
+    return {
+        "processor": names[0].split(":")[1].strip() if names else platform.processor(),
+        "cores": os.cpu_count(),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        **{package: version(package) for package in PACKAGES},
+    }
+
+
+def record(path: Path, results: Any) -> None:
+    """Write results with the command and the machine to a JSON file."""
+    command = "python " + " ".join(["benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]])
+    document = {"command": command, "machine": machine(), "results": results}
+    path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def timed(*arguments: str) -> dict[str, Any]:
+    """Run Python with arguments to its end; return output, seconds, and peak memory in MiB."""
+    command = [sys.executable, *arguments]
+    started = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, stdout=output, stderr=log)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        log.seek(0)
+        result = {"output": output.read(), "log": log.read()}
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}\n{result['log']}")
+    return result | {"seconds": round(seconds, 3), "peak_mib": round(usage.ru_maxrss / 1024)}
+
+
+def adacl(*arguments: str) -> dict[str, Any]:
+    """Run a command of adacl, as :func:`timed`."""
+    return timed("-m", "adacl", *arguments)

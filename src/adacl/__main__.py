@@ -1,0 +1,5 @@
+"""``python -m adacl``."""
+
+from adacl.cli import main
+
+main()

@@ -1,0 +1,91 @@
+"""Fixtures: real handwritten digits, a tiny configuration, folders, and the benchmark data."""
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import settings
+from sklearn.datasets import load_digits
+
+from adacl.config import Config
+from helpers import TINY, write_images
+
+# The networks here are so small that on a busy machine threads only wait for each other.
+torch.set_num_threads(1)
+
+settings.register_profile("adacl", deadline=None, derandomize=True, max_examples=50)
+settings.load_profile("adacl")
+
+REPOSITORY = next(p for p in Path(__file__).parents if (p / "pyproject.toml").is_file())
+
+
+@dataclass(frozen=True)
+class Digits:
+    """Real handwritten digits, uint8 images N x 8 x 8, and which digits they are."""
+
+    images: np.ndarray
+    target: np.ndarray
+
+    def of(self, digit: int) -> np.ndarray:
+        return self.images[self.target == digit]
+
+    def other_than(self, digit: int) -> np.ndarray:
+        return self.images[self.target != digit]
+
+
+@dataclass(frozen=True)
+class Threes:
+    """Folders of PNG files: 3s to learn from, other 3s, and other digits."""
+
+    train: Path
+    test_normal: Path
+    test_abnormal: Path
+
+
+@pytest.fixture(scope="session")
+def digits() -> Digits:
+    data = load_digits()
+    return Digits((data.images * 255 / 16).round().astype(np.uint8), data.target)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> Config:
+    return TINY
+
+
+@pytest.fixture(scope="session")
+def threes(digits, tmp_path_factory) -> Threes:
+    root = tmp_path_factory.mktemp("threes")
+    folders = Threes(root / "train", root / "test" / "normal", root / "test" / "abnormal")
+    normal = digits.of(3)
+    write_images(folders.train, normal[:120])
+    write_images(folders.test_normal, normal[120:])
+    write_images(folders.test_abnormal, digits.other_than(3)[:100])
+    return folders
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Return the folder of the benchmark data, for tests marked ``realdata``."""
+    folder = Path(os.environ.get("ADACL_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"no benchmark data in {folder}; set ADACL_DATA to the folder that holds them")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cifar_dir(data_dir, tmp_path_factory) -> Path:
+    """Return a folder with CIFAR-10 in its official binary layout."""
+    if any((data_dir / name).is_dir() for name in ("cifar-10-batches-bin", "cifar10")):
+        return data_dir
+    script = data_dir / "unpack.py"
+    if not script.is_file():
+        pytest.skip(f"no CIFAR-10 in {data_dir}, nor a script that unpacks it")
+    folder = tmp_path_factory.mktemp("cifar")
+    subprocess.run([sys.executable, script, "cifar10", folder], check=True)
+    return folder

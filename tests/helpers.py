@@ -1,0 +1,36 @@
+"""What several test files share and fixtures cannot give."""
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from adacl.config import Config
+
+TINY = Config().replace(
+    training__epochs=1,
+    training__min_epoch_images=64,
+    training__batch_size=64,
+    network__channels=[4, 8],
+    network__hidden=8,
+    threshold__folds=2,
+)
+"""Trains in hundredths of a second; too small to learn much."""
+
+LEARNING = TINY.replace(
+    training__epochs=5,
+    training__min_epoch_images=1024,
+    training__batch_size=32,
+    network__channels=[8, 16],
+    network__hidden=16,
+)
+"""Trains in about a second, and learns handwritten digits."""
+
+
+def write_images(folder: Path, images: np.ndarray, suffix: str = ".png") -> list[Path]:
+    """Write uint8 images N x H x W (x 3) as files named so that their order is kept."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{number:04d}{suffix}" for number in range(len(images))]
+    for path, image in zip(paths, images, strict=True):
+        Image.fromarray(image).save(path)
+    return paths

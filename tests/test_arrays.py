@@ -1,0 +1,74 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacl.data.arrays import as_images, is_paths, row_shape
+from adacl.errors import InputError
+
+
+@pytest.mark.parametrize(
+    ("given_type", "kept"),
+    [
+        (np.uint8, np.uint8),
+        (np.uint16, np.uint16),
+        (np.float32, np.float32),
+        (np.float64, np.float32),
+        (np.int64, np.float32),
+        (bool, np.float32),
+    ],
+)
+def test_forms_and_types(given_type, kept):
+    for shape, images_shape in (
+        ((2, 8, 9), (2, 8, 9, 1)),
+        ((2, 8, 9, 3), (2, 8, 9, 3)),
+        ((2, 64), (2, 8, 8, 1)),
+    ):
+        images = as_images(np.ones(shape, given_type))
+        assert images.shape == images_shape
+        assert images.dtype == kept
+        assert (images == 1).all()
+
+
+@given(st.integers(1, 2000))
+def test_rows_become_the_smallest_square(features):
+    height, width, channels = row_shape(features, None)
+    assert height == width
+    assert channels == 1
+    assert height * width >= features
+    assert height == 8 or (height - 1) ** 2 < features
+
+
+def test_rows_are_filled_up_with_zeros():
+    images = as_images(np.arange(1, 71, dtype=np.uint8)[None])
+    assert images.shape == (1, 9, 9, 1)
+    assert images.ravel().tolist() == [*range(1, 71), *[0] * 11]
+
+
+@pytest.mark.parametrize("shape", [(6, 4), (6, 4, 1), (4, 3, 2)])
+def test_rows_of_a_given_shape(shape):
+    rows = np.arange(48, dtype=np.float32).reshape(2, 24)
+    images = as_images(rows, shape)
+    assert images.shape == (2, *shape, 1)[:4]
+    assert (images.reshape(2, 24) == rows).all()
+
+
+@pytest.mark.parametrize("shape", [(5, 5), (24,), (4, 6, 1, 1), (-4, -6), (4.0, 6.0)])
+def test_impossible_shapes_of_rows_are_refused(shape):
+    with pytest.raises(InputError, match="image_shape"):
+        as_images(np.zeros((2, 24)), shape)
+
+
+@pytest.mark.parametrize("shape", [(24,), (2, 3, 4, 1, 1)])
+def test_other_numbers_of_dimensions_are_refused(shape):
+    with pytest.raises(InputError, match="shape"):
+        as_images(np.zeros(shape))
+
+
+def test_paths_are_told_from_pixels():
+    for paths in ("a.png", Path("a.png"), ["a", Path("b")], ("a",), np.array(["a", "b"])):
+        assert is_paths(paths)
+    for pixels in (np.zeros((2, 3)), [[1, 2], [3, 4]], [], ["a", 1], np.array(1)):
+        assert not is_paths(pixels)

@@ -1,0 +1,449 @@
+"""The command line, as a user meets it: results, messages, exit codes."""
+
+import csv
+import io
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from adacl import cli, tensor_file
+from adacl.config import preset
+
+QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
+
+
+def write_digits(folder: Path, images: np.ndarray) -> None:
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images):
+        pixels = (image * 255 / 16).astype(np.uint8)
+        Image.fromarray(pixels).resize((16, 16)).save(folder / f"{number:03d}.png")
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Real digits: ``train`` and ``good`` hold threes, ``bad`` others; ``model`` is fitted."""
+    root = tmp_path_factory.mktemp("parts")
+    digits = load_digits()
+    threes = digits.images[digits.target == 3]
+    write_digits(root / "train", threes[:120])
+    write_digits(root / "good", threes[120:])
+    write_digits(root / "bad", digits.images[digits.target != 3][:200])
+    command = ["fit", str(root / "train"), "-o", str(root / "model"), "--epochs", "6"]
+    assert call(*command, "--set", "training.min_epoch_images=2048")[0] == 0
+    return root
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    """Run the command line in this process; return exit code, stdout and stderr."""
+    out, err, before = io.StringIO(), io.StringIO(), (sys.argv, sys.stdout, sys.stderr)
+    sys.argv = ["adacl", *map(str, arguments)]
+    sys.stdout, sys.stderr = out, err
+    try:
+        cli.main()
+    except SystemExit as leaving:
+        return int(leaving.code or 0), out.getvalue(), err.getvalue()
+    finally:
+        sys.argv, sys.stdout, sys.stderr = before
+    raise AssertionError("main() must leave by SystemExit")
+
+
+def refused(code: int, *arguments: object) -> str:
+    """Run a command that must fail with ``code`` and one or two lines, and return them."""
+    found, _, err = call(*arguments)
+    assert found == code, err
+    assert "Traceback" not in err
+    message = [line for line in err.splitlines() if line.startswith("adacl: ")]
+    assert 1 <= len(message) <= 2
+    return " ".join(message)
+
+
+def test_help_and_start_up_import_no_torch() -> None:
+    code = (
+        "import sys; sys.argv = ['adacl', '--help']; from adacl.cli import main\n"
+        "try: main()\nexcept SystemExit: pass\n"
+        "assert not {'torch', 'sklearn', 'scipy'} & set(sys.modules), 'heavy import'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for command in ("demo", "fit", "score", "evaluate", "calibrate", "info", "doctor", "data"):
+        assert command in done.stdout
+
+
+def test_info_needs_no_torch(parts: Path) -> None:
+    code = (
+        f"import sys; sys.argv = ['adacl', 'info', {str(parts / 'model')!r}]\n"
+        "from adacl.cli import main\ntry: main()\nexcept SystemExit: pass\n"
+        "assert 'torch' not in sys.modules"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "120 images" in done.stdout
+
+
+def test_version_and_bare_call() -> None:
+    assert call("--version")[1].startswith("adacl 0.")
+    assert call()[1] == call("--help")[1]
+
+
+def test_trained_model_tells_real_digits_apart(parts: Path) -> None:
+    code, out, _ = call(
+        "evaluate",
+        parts / "model",
+        "--normal",
+        parts / "good",
+        "--abnormal",
+        parts / "bad",
+        "--json",
+    )
+    result = json.loads(out)
+    assert code == 0
+    assert {
+        "auroc",
+        "eer",
+        "average_precision",
+        "threshold",
+        "fpr",
+        "tpr",
+        "n_normal",
+        "n_abnormal",
+    } <= set(result)
+    assert (result["n_normal"], result["n_abnormal"]) == (63, 200)
+    assert result["auroc"] > 0.9
+    assert result["n_seen_in_fit"] == 0
+
+
+def test_evaluate_warns_of_images_seen_in_fit(parts: Path) -> None:
+    code, out, err = call(
+        "evaluate", parts / "model", "--normal", parts / "train", "--abnormal", parts / "bad"
+    )
+    assert code == 0
+    assert "AUROC" in out
+    assert "120 of these images were used in fitting" in err
+
+
+def test_score_formats_agree_and_keep_the_order(parts: Path, tmp_path: Path) -> None:
+    paths = [parts / "bad", parts / "good" / "005.png", parts / "good" / "001.png"]
+    _, out, _ = call("score", parts / "model", *paths, "--format", "jsonl")
+    records = [json.loads(line) for line in out.splitlines()]
+    expected = [*sorted((parts / "bad").iterdir()), *paths[1:]]
+    assert [record["image_path"] for record in records] == list(map(str, expected))
+    assert all(0 <= record["pred_score"] <= 1 for record in records)
+    assert {record["pred_label"] for record in records} == {0, 1}
+
+    call("score", parts / "model", *paths, "--format", "csv", "-o", tmp_path / "scores.csv")
+    rows = list(csv.DictReader((tmp_path / "scores.csv").open()))
+    assert [float(row["pred_score"]) for row in rows] == [r["pred_score"] for r in records]
+
+    _, table, _ = call("score", parts / "model", *paths)
+    lines = table.splitlines()
+    assert lines[0].split() == ["pred_score", "pred_label", "image_path"]
+    assert [line.split()[1] == "ANOMALOUS" for line in lines[1:]] == [
+        bool(record["pred_label"]) for record in records
+    ]
+
+
+def test_threshold_by_hand(parts: Path) -> None:
+    _, out, _ = call(
+        "score", parts / "model", parts / "good", "--format", "jsonl", "--threshold", "-1"
+    )
+    assert all(json.loads(line)["pred_label"] == 1 for line in out.splitlines())
+
+
+def test_calibrate_changes_the_threshold_and_nothing_else(parts: Path, tmp_path: Path) -> None:
+    target = tmp_path / "calibrated"
+    code, _, err = call("calibrate", parts / "model", parts / "good", "-o", target, "--fpr", "0.2")
+    assert code == 0
+    assert "63 calibration normals" in err
+    before, after = (tensor_file.read(path) for path in (parts / "model", target))
+    assert after[1]["threshold"]["fpr"] == 0.2
+    assert after[1]["threshold"]["method"] == "calibration"
+    before[1]["threshold"] = after[1]["threshold"]
+    assert before[1] == after[1]
+    assert all((before[0][name] == after[0][name]).all() for name in before[0])
+
+
+def test_calibrate_warns_of_images_seen_in_fit(parts: Path, tmp_path: Path) -> None:
+    _, _, err = call("calibrate", parts / "model", parts / "train", "-o", tmp_path / "x")
+    assert "120 of these images were used in fitting" in err
+
+
+def test_fit_prints_what_a_program_needs(parts: Path, tmp_path: Path) -> None:
+    code, out, _ = call("fit", parts / "train", "-o", tmp_path / "m", *QUICK, "--json", "-q")
+    summary = json.loads(out)
+    assert code == 0
+    assert summary["training"]["images"] == 120
+    assert summary["threshold"]["method"] == "cross-fitting"
+    assert set(summary["kind_auroc"]) == {"cut_paste", "puzzling", "rotation", "mix_up"}
+
+
+def test_equal_seeds_give_equal_files(parts: Path, tmp_path: Path) -> None:
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        call("fit", parts / "train", "-o", tmp_path / name, *QUICK, "--seed", seed)
+    a, b, c = ((tmp_path / name).read_bytes() for name in "abc")
+    assert a == b != c
+
+
+def test_dropped_kind_is_not_made(parts: Path, tmp_path: Path) -> None:
+    call("fit", parts / "train", "-o", tmp_path / "m", *QUICK, "--drop", "rotation")
+    history = tensor_file.read(tmp_path / "m")[1]["history"]
+    assert "rotation" not in history["epochs"][0]["kind_auroc"]
+
+
+def test_config_file(parts: Path, tmp_path: Path) -> None:
+    config = preset("paper").replace(training__epochs=1, training__optimizer="radam")
+    (tmp_path / "my.toml").write_text(config.to_toml())
+    call("fit", parts / "train", "-o", tmp_path / "m", "--config", tmp_path / "my.toml")
+    assert tensor_file.read(tmp_path / "m")[1]["config"] == config.to_dict()
+
+
+def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
+    parts: Path, tmp_path: Path
+) -> None:
+    options = ["--epochs", "60", "--set", "training.min_epoch_images=1024", "--set",
+               "threshold.folds=2", "--set", "training.patience=60"]  # fmt: skip
+    target = tmp_path / "m"
+    command = [sys.executable, "-m", "adacl", "fit", str(parts / "train"), "-o", str(target)]
+    process = subprocess.Popen(
+        [*command, *options],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "m.resume" / "network.ckpt").exists():
+        assert time.monotonic() < deadline
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "--resume" in err
+    assert "Traceback" not in err
+    assert not target.exists()
+
+    assert "--resume" in refused(3, "fit", parts / "train", "-o", target, *options)
+    other = ["fit", parts / "train", "-o", target, *options, "--seed", "5", "--resume"]
+    assert "other data or settings" in refused(4, *other)
+    assert call("fit", parts / "train", "-o", target, *options, "--resume")[0] == 0
+    assert not (tmp_path / "m.resume").exists()
+    assert call("fit", parts / "train", "-o", tmp_path / "undisturbed", *options)[0] == 0
+    assert target.read_bytes() == (tmp_path / "undisturbed").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--preset", "best"], "known are paper"),
+        (["--image-size", "4x4"], "HEIGHTxWIDTH"),
+        (["--image-size", "a"], "HEIGHTxWIDTH"),
+        (["--tile", "64x"], "HEIGHTxWIDTH"),
+        (["--tile", "16x16", "--stride", "20"], "stride"),
+        (["--tile", "16x16", "--top-k", "0"], "top_k"),
+        (["--fpr", "0"], "threshold.fpr"),
+        (["--fpr", "1.5"], "threshold.fpr"),
+        (["--epochs", "0"], "epochs"),
+        (["--seed", "-1"], "seed"),
+        (["--device", "tpu"], "device"),
+        (["--drop", "blur"], "not in use"),
+        (["--set", "training.epochs"], "section.name=value"),
+        (["--set", "training.epochz=3"], "training.epochz"),
+        (["--set", "training.epochs=three"], "training.epochs"),
+        (["--set", "network.head=sigmoid"], "sigmoid with bce"),
+        (["--set", "network.channels=[300, 300]"], "300,000"),
+        (["--set", "anomalies.weights={blur = 1}"], "blur"),
+        (["--set", "labels.normal=[0.0, 0.8]"], "labels"),
+        (["--no-such-option"], "--no-such-option"),
+    ],
+)
+def test_wrong_settings_are_refused(
+    parts: Path, tmp_path: Path, options: list[str], words: str
+) -> None:
+    assert words in refused(2, "fit", parts / "train", "-o", tmp_path / "m", *options)
+    assert not any(tmp_path.iterdir())
+
+
+def test_wrong_places_are_refused(parts: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    model = parts / "model"
+    assert "no such file" in refused(3, "fit", tmp_path / "none", "-o", tmp_path / "m")
+    assert "no images found" in refused(3, "fit", tmp_path / "empty", "-o", tmp_path / "m")
+    assert "is a folder" in refused(3, "fit", parts / "train", "-o", tmp_path)
+    assert "does not exist" in refused(3, "fit", parts / "train", "-o", tmp_path / "a" / "m")
+    assert "no such configuration" in refused(
+        3, "fit", parts / "train", "-o", tmp_path / "m", "--config", tmp_path / "none.toml"
+    )
+    assert "no such file" in refused(3, "score", tmp_path / "none", parts / "good")
+    assert "no such file" in refused(3, "score", model, tmp_path / "none")
+    assert "does not exist" in refused(3, "score", model, parts, "-o", tmp_path / "a" / "b")
+    assert "no images found" in refused(
+        3, "evaluate", model, "--normal", tmp_path / "empty", "--abnormal", parts / "bad"
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_too_few_images(parts: Path, tmp_path: Path) -> None:
+    (tmp_path / "few").mkdir()
+    for name in ("000.png", "001.png", "002.png"):
+        shutil.copy(parts / "train" / name, tmp_path / "few")
+    message = refused(3, "fit", tmp_path / "few", "-o", tmp_path / "m")
+    assert "at least 4 normal images" in message
+
+
+def test_broken_images_are_named_and_skipped_or_refused(parts: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "mixed"
+    shutil.copytree(parts / "good", folder)
+    whole = (folder / "000.png").read_bytes()
+    (folder / "a-text.png").write_text("not an image")
+    (folder / "b-empty.jpg").write_bytes(b"")
+    (folder / "c-cut.png").write_bytes(whole[: len(whole) // 2])
+    code, out, err = call("score", parts / "model", folder, "--format", "jsonl")
+    assert code == 0
+    assert len(out.splitlines()) == 63
+    for name in ("a-text.png", "b-empty.jpg", "c-cut.png"):
+        assert name in err
+    assert "3 of 66 images were skipped" in err
+    assert "a-text.png" in refused(
+        3, "score", parts / "model", folder, "--on-error", "fail", "-o", tmp_path / "out"
+    )
+    assert not (tmp_path / "out").exists()
+    assert "a-text.png" in refused(3, "fit", folder, "-o", tmp_path / "m", "--on-error", "fail")
+    code, _, err = call("fit", folder, "-o", tmp_path / "m", *QUICK)
+    assert code == 0
+    assert "3 of 66 images were skipped" in err
+
+
+def test_only_broken_images(parts: Path, tmp_path: Path) -> None:
+    (tmp_path / "x.png").write_text("not an image")
+    assert "can be read" in refused(3, "fit", tmp_path, "-o", tmp_path / "m")
+    assert "can be read" in refused(
+        3, "evaluate", parts / "model", "--normal", tmp_path, "--abnormal", parts / "bad"
+    )
+    assert "can be read" in refused(3, "calibrate", parts / "model", tmp_path, "-o", tmp_path / "m")
+
+
+def test_symlink_loop_is_refused(parts: Path, tmp_path: Path) -> None:
+    shutil.copytree(parts / "good", tmp_path / "in")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
+    assert "leads back" in refused(3, "score", parts / "model", tmp_path / "in")
+
+
+def test_unsound_models_are_refused(parts: Path, tmp_path: Path) -> None:
+    content = (parts / "model").read_bytes()
+    model = tmp_path / "model"
+    for damaged in (b"", b"x" * 100, content[:-1], content[: len(content) // 2]):
+        model.write_bytes(damaged)
+        for command in (("info", model), ("score", model, parts / "good")):
+            assert str(model) in refused(4, *command)
+
+
+def test_full_disk_leaves_the_old_file(parts: Path) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    command = [sys.executable, "-m", "adacl", "score", str(parts / "model"), str(parts / "good")]
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 3
+    assert "No space left" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_closed_pipe_is_quiet(parts: Path) -> None:
+    command = f"{sys.executable} -m adacl score {parts / 'model'} {parts / 'bad'} -q | head -1"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True)
+    assert done.stdout.startswith("pred_score")
+    assert done.stderr == ""
+
+
+def test_no_colour_and_no_progress_when_not_a_terminal(parts: Path) -> None:
+    environment = os.environ | {"NO_COLOR": "1"}
+    command = [sys.executable, "-m", "adacl", "score", str(parts / "model"), str(parts / "good")]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_tiles_name_the_place(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    folder = tmp_path / "large"
+    folder.mkdir()
+    stripes = np.indices((64, 96))[1] % 16 * 8 + 60
+    for number in range(24):
+        pixels = (stripes + rng.integers(0, 8, stripes.shape)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:02d}.png")
+    pixels[40:56, 66:82] = stripes[40:56, 66:82].T[:16, :16]
+    Image.fromarray(pixels).save(tmp_path / "defect.png")
+    model = tmp_path / "m"
+    call("fit", folder, "-o", model, "--tile", "32x32", "--epochs", "3", "-q")
+    _, out, _ = call("score", model, tmp_path / "defect.png", "--format", "jsonl")
+    assert json.loads(out)["tile"] == [32, 64]
+    assert "32 x 32" in call("info", model)[1]
+
+
+def test_doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ADACL_DATA", str(tmp_path))
+    code, out, _ = call("doctor", "--json")
+    findings = {finding["topic"]: finding for finding in json.loads(out)}
+    assert code == 0
+    assert findings["extra train"]["ok"]
+    assert not findings["data mnist"]["ok"]
+    assert "adacl data fetch mnist" in findings["data mnist"]["found"]
+
+
+def test_data_without_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("ADACL_DATA", str(tmp_path))
+    listed = json.loads(call("data", "list", "--json")[1])
+    assert [row["files_present"] for row in listed] == [0, 0, 0]
+    code, out, err = call("data", "verify", "mnist")
+    assert code == 3
+    assert "missing" in out
+    assert "adacl data fetch" in err
+    assert "put" in refused(3, "data", "export", "mnist", "3", tmp_path / "out")
+    assert "class '10'" in refused(2, "data", "export", "mnist", "10", tmp_path / "out")
+    assert "known are" in refused(2, "data", "fetch", "imagenet")
+    assert not (tmp_path / "out").exists()
+
+
+def test_demo_writes_a_report_and_touches_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("adacl.demo.EPOCHS", 2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious.txt").write_text("keep")
+    assert "holds other files" in refused(3, "demo", "-o", tmp_path / "mine")
+    for _ in range(2):
+        code, out, _ = call("demo", "-o", tmp_path / "demo", "-q")
+        assert code == 0
+    assert "AUROC" in out
+    page = (tmp_path / "demo" / "report.html").read_text()
+    assert "Digit 3 against the rest" in page
+    assert not re.search(r"""(src|href)=["'](?!data:|#)|url\((?!#)|<script""", page)
+    assert (tmp_path / "demo" / "report.png").stat().st_size > 10_000
+
+
+@pytest.mark.realdata
+def test_main_job_on_mnist(data_dir: Path, tmp_path: Path) -> None:
+    three = tmp_path / "three"
+    assert call("data", "export", "mnist", "3", three, "--data-dir", data_dir)[0] == 0
+    model = tmp_path / "m"
+    code, _, err = call("fit", three / "train", "-o", model, "--epochs", "3")
+    assert code == 0
+    assert "613 normals kept out" in err
+    _, out, _ = call(
+        "evaluate", model, "--normal", three / "test/normal", "--abnormal", three / "test/abnormal",
+        "--json",
+    )  # fmt: skip
+    result = json.loads(out)
+    assert (result["n_normal"], result["n_abnormal"]) == (1010, 8990)
+    assert result["auroc"] > 0.93
+    assert result["n_seen_in_fit"] == 0

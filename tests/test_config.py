@@ -1,0 +1,201 @@
+import dataclasses
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacl.config import (
+    PRESETS,
+    AnomalyConfig,
+    Config,
+    LabelConfig,
+    NetworkConfig,
+    ThresholdConfig,
+    TrainingConfig,
+    preset,
+)
+from adacl.errors import AdaclError, ConfigError, MissingDataError
+
+INVALID = [
+    ("anomalies", "weights", {}),
+    ("anomalies", "weights", {"rotation": 0}),
+    ("anomalies", "weights", {"rotation": 1, "mix_up": -1}),
+    ("anomalies", "weights", {"rotation": math.nan}),
+    ("anomalies", "weights", {"rotation": "much"}),
+    ("anomalies", "weights", ["rotation"]),
+    ("anomalies", "options", {"rotation": 1}),
+    ("labels", "scheme", "fuzzy"),
+    ("labels", "normal", [0.3, 0.0]),
+    ("labels", "normal", [-0.1, 0.3]),
+    ("labels", "normal", [0.0, 0.3, 0.5]),
+    ("labels", "normal", "low"),
+    ("labels", "normal", [0.0, 0.7]),
+    ("labels", "anomalous", [0.7, 1.1]),
+    ("labels", "anomalous", [0.7, math.nan]),
+    ("labels", "anomalous", [0.3, 1.0]),
+    ("network", "channels", []),
+    ("network", "channels", [16, 0]),
+    ("network", "channels", [16.5]),
+    ("network", "channels", 16),
+    ("network", "kernel", 4),
+    ("network", "kernel", -3),
+    ("network", "kernel", True),
+    ("network", "hidden", 0),
+    ("network", "conv_dropout", 1.0),
+    ("network", "dropout", -0.1),
+    ("network", "dropout", math.nan),
+    ("network", "batch_norm", 1),
+    ("network", "pool", "max"),
+    ("network", "head", "relu"),
+    ("training", "epochs", 0),
+    ("training", "epochs", 1.5),
+    ("training", "epochs", "10"),
+    ("training", "min_epoch_images", 0),
+    ("training", "batch_size", 0),
+    ("training", "loss", "l1"),
+    ("training", "optimizer", "sgd"),
+    ("training", "schedule", "constant"),
+    ("training", "rate_min", -1e-5),
+    ("training", "rate_min", 1.0),
+    ("training", "rate_max", 0.0),
+    ("training", "rate_max", math.inf),
+    ("training", "cycles", 0),
+    ("training", "weight_decay", -1.0),
+    ("training", "weight_decay", math.inf),
+    ("training", "validation_size", 0),
+    ("training", "patience", 0),
+    ("threshold", "fpr", 0.0),
+    ("threshold", "fpr", 1.0),
+    ("threshold", "confidence", 1.0),
+    ("threshold", "folds", 1),
+]
+SECTIONS = {
+    "anomalies": AnomalyConfig,
+    "labels": LabelConfig,
+    "network": NetworkConfig,
+    "training": TrainingConfig,
+    "threshold": ThresholdConfig,
+}
+
+
+@pytest.mark.parametrize(("section", "name", "value"), INVALID)
+def test_invalid_values_are_refused_by_name(section, name, value):
+    with pytest.raises(ConfigError, match=section) as caught:
+        Config.from_dict({section: {name: value}})
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "value"),
+    [case for case in INVALID if isinstance(case[2], str) or case[2] is math.inf],
+)
+def test_a_section_that_exists_is_valid(section, name, value):
+    with pytest.raises(ConfigError, match=name):
+        Config(**{section: SECTIONS[section](**{name: value})})
+
+
+@pytest.mark.parametrize(
+    ("tree", "name"),
+    [
+        ({"tranining": {}}, "tranining"),
+        ({"training": {"epoch": 3}}, "training.epoch"),
+        ({"training": 3}, "training"),
+        ({"preset": 3}, "preset"),
+        ([], "configuration"),
+    ],
+)
+def test_unknown_settings_and_wrong_forms_are_refused(tree, name):
+    with pytest.raises(ConfigError, match=name):
+        Config.from_dict(tree)
+
+
+@pytest.mark.parametrize(("head", "loss"), [("clip", "bce"), ("sigmoid", "mse")])
+def test_head_and_loss_must_go_together(head, loss):
+    with pytest.raises(ConfigError, match=r"network\.head.*training\.loss"):
+        Config(network=NetworkConfig(head=head), training=TrainingConfig(loss=loss))
+
+
+@pytest.mark.parametrize(("head", "loss"), [("clip", "mse"), ("sigmoid", "bce")])
+def test_heads_with_their_losses(head, loss):
+    config = Config().replace(network__head=head, training__loss=loss)
+    assert (config.network.head, config.training.loss) == (head, loss)
+
+
+bounds = st.floats(-0.2, 1.2)
+
+
+@given(bounds, bounds, bounds, bounds)
+def test_intervals_are_valid_exactly_when_ordered_and_apart(a, b, c, d):
+    if 0 <= a <= b < c <= d <= 1:
+        config = LabelConfig(normal=(a, b), anomalous=(c, d))
+        assert Config.from_dict({"labels": dataclasses.asdict(config)}).labels == config
+    else:
+        with pytest.raises(ConfigError, match="labels"):
+            LabelConfig(normal=(a, b), anomalous=(c, d))
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=4, max_size=4, unique=True).map(sorted),
+    st.lists(st.integers(1, 64), min_size=1, max_size=5),
+    st.floats(1e-9, 1e3),
+    st.dictionaries(st.sampled_from(["rotation", "mix_up"]), st.floats(1e-3, 9), min_size=1),
+    st.text(),
+)
+def test_toml_round_trip(tmp_path_factory, labels, channels, rate, weights, name):
+    config = Config().replace(
+        preset=name,
+        labels__normal=labels[:2],
+        labels__anomalous=labels[2:],
+        network__channels=channels,
+        training__rate_min=0.0,
+        training__rate_max=rate,
+        anomalies__weights=weights,
+        anomalies__options={"cut_paste": {"area": [0.1, 0.2]}},
+    )
+    path = tmp_path_factory.mktemp("toml") / "config.toml"
+    path.write_text(config.to_toml(), encoding="utf-8", newline="")
+    assert Config.from_toml(path) == config
+
+
+def test_settings_left_out_keep_their_default(tmp_path):
+    path = tmp_path / "config.toml"
+    path.write_text("[training]\nepochs = 3\nrate_max = 1\n")
+    assert Config.from_toml(path) == Config().replace(training__epochs=3, training__rate_max=1.0)
+
+
+def test_unreadable_files_are_refused_by_name(tmp_path):
+    with pytest.raises(MissingDataError, match=r"missing\.toml"):
+        Config.from_toml(tmp_path / "missing.toml")
+    for name, content in (("text.toml", b"epochs: 3"), ("latin.toml", b"preset = '\xe9'")):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(ConfigError, match=name):
+            Config.from_toml(tmp_path / name)
+    with pytest.raises(AdaclError, match=str(tmp_path)):
+        Config.from_toml(tmp_path)
+
+
+def test_replace_leaves_the_original():
+    config = Config()
+    changed = config.replace(training__epochs=3, preset="mine")
+    assert (changed.training.epochs, changed.preset) == (3, "mine")
+    assert config == Config()
+    assert changed.replace(training__epochs=10, preset="paper") == config
+
+
+@pytest.mark.parametrize("address", ["training__epoch", "tranining__epochs", "epochs", "preset__x"])
+def test_replace_refuses_unknown_settings(address):
+    with pytest.raises(ConfigError, match=address.partition("__")[0]):
+        Config().replace(**{address: 1})
+
+
+def test_presets():
+    assert preset("paper") == Config()
+    assert all(PRESETS[name].preset == name for name in PRESETS)
+    with pytest.raises(ConfigError, match=r"papers.*paper"):
+        preset("papers")
+
+
+def test_kinds_in_use():
+    assert Config().anomalies.kinds == ("cut_paste", "mix_up", "puzzling", "rotation")
+    assert AnomalyConfig(weights={"rotation": 1, "mix_up": 0}).kinds == ("rotation",)

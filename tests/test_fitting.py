@@ -1,0 +1,45 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacl.config import ThresholdConfig
+from adacl.fitting import fold_splits, split_normals
+
+RULE = ThresholdConfig()
+
+
+def parts(split):
+    return [*split.train, *split.validation, *split.calibration]
+
+
+@given(st.integers(4, 5000), st.booleans(), st.integers(0, 9))
+def test_every_normal_is_used_once(count, calibrate, seed):
+    split = split_normals(count, 150, RULE, calibrate, seed)
+    assert sorted(parts(split)) == list(range(count))
+    assert len(split.train) >= max(3, count / 2)
+    assert len(split.validation) >= 1
+
+
+@pytest.mark.parametrize(
+    ("count", "held_out"), [(1494, 0), (1495, 299), (3000, 300), (8000, 800), (60000, 1000)]
+)
+def test_normals_are_held_out_where_there_are_many(count, held_out):
+    assert len(split_normals(count, 150, RULE, True, 0).calibration) == held_out
+    assert not len(split_normals(count, 150, RULE, False, 0).calibration)
+
+
+def test_the_seed_decides_the_split():
+    first, again, other = (split_normals(100, 20, RULE, True, seed) for seed in (0, 0, 1))
+    assert (first.train == again.train).all()
+    assert (first.train != other.train).any()
+
+
+@given(st.integers(4, 400), st.integers(2, 10), st.integers(0, 9))
+def test_every_normal_is_scored_by_one_network_that_did_not_see_it(count, folds, seed):
+    splits = fold_splits(count, 150, folds, seed)
+    assert sorted(np.concatenate([split.calibration for split in splits])) == list(range(count))
+    for split in splits:
+        assert sorted(parts(split)) == list(range(count))
+        assert len(split.train)
+        assert len(split.validation)

@@ -1,0 +1,143 @@
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+
+from adacl.data.folders import list_images, stream
+from adacl.errors import DataError, ImageError, MissingDataError
+
+PATHS = [Path(f"{number:03d}.png") for number in range(100)]
+
+
+def touch(root, *names):
+    for name in names:
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+
+def names(root, paths):
+    return [path.relative_to(root).as_posix() for path in paths]
+
+
+def test_images_are_found_anywhere_below_in_a_stable_order(tmp_path):
+    touch(tmp_path, "b.png", "a/z.JPG", "a/y/x.webp", "c.tiff", "B.bmp", "a.jpeg", "d.Tif")
+    expected = ["B.bmp", "a/y/x.webp", "a/z.JPG", "a.jpeg", "b.png", "c.tiff", "d.Tif"]
+    assert names(tmp_path, list_images(tmp_path)) == expected
+    assert list_images(str(tmp_path)) == list_images([tmp_path])
+
+
+def test_hidden_files_and_other_types_are_passed_over(tmp_path):
+    touch(tmp_path, "a.png", ".b.png", ".git/c.png", "notes.txt", "png", "x.png.part", "e.gif")
+    assert names(tmp_path, list_images(tmp_path)) == ["a.png"]
+
+
+def test_named_paths_keep_their_order(tmp_path):
+    touch(tmp_path, "one/b.png", "one/a.png", "two.png", "strange.name")
+    named = [tmp_path / "two.png", tmp_path / "one", tmp_path / "strange.name"]
+    expected = ["two.png", "one/a.png", "one/b.png", "strange.name"]
+    assert names(tmp_path, list_images(named)) == expected
+
+
+def test_linked_folders_and_files_are_followed(tmp_path):
+    touch(tmp_path, "parts/a.png", "elsewhere/b.png", "elsewhere/deep/c.png")
+    (tmp_path / "parts/link").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "parts/d.png").symlink_to(tmp_path / "elsewhere/b.png")
+    found = names(tmp_path / "parts", list_images(tmp_path / "parts"))
+    assert found == ["a.png", "d.png", "link/b.png", "link/deep/c.png"]
+
+
+@pytest.mark.parametrize("target", [".", "..", "../.."])
+def test_links_that_lead_back_are_refused_by_name(target, tmp_path):
+    touch(tmp_path, "a/b/c.png")
+    (tmp_path / "a/b/loop").symlink_to(target)
+    with pytest.raises(DataError, match="loop"):
+        list_images(tmp_path)
+
+
+def test_a_link_to_itself_is_no_endless_loop(tmp_path):
+    touch(tmp_path, "a.png")
+    (tmp_path / "self").symlink_to("self")
+    with pytest.raises(DataError):
+        list_images(tmp_path)
+
+
+def test_nothing_to_find(tmp_path):
+    with pytest.raises(MissingDataError, match=rf"{tmp_path.name}.*png"):
+        list_images(tmp_path)
+    with pytest.raises(MissingDataError, match="nowhere"):
+        list_images(tmp_path / "nowhere")
+    with pytest.raises(MissingDataError, match="empty list"):
+        list_images([])
+
+
+def test_stream_keeps_the_order_whatever_finishes_first():
+    turn = [threading.Event() for _ in PATHS]
+
+    def read(path):
+        number = int(path.stem)
+        if number % 2 == 0:
+            turn[number + 1].wait(timeout=30)
+        turn[number].set()
+        return number
+
+    assert list(stream(PATHS, read, workers=4)) == list(zip(PATHS, range(100), strict=True))
+
+
+def test_stream_reads_only_a_few_files_ahead():
+    taken, done, ahead = 0, 0, []
+
+    def paths():
+        nonlocal taken
+        for path in PATHS:
+            taken += 1
+            yield path
+
+    for _ in stream(paths(), lambda path: path, workers=2):
+        done += 1
+        ahead.append(taken - done)
+    assert done == len(PATHS)
+    assert 0 < max(ahead) <= 8
+
+
+def test_stream_stops_reading_when_it_is_left():
+    begun = []
+    for _ in stream(PATHS, begun.append, workers=1):
+        break
+    assert len(begun) <= 5
+
+
+def broken(path):
+    if int(path.stem) % 10 == 3:
+        raise ImageError(f"{path}: broken")
+    return int(path.stem)
+
+
+def test_stream_skips_broken_files_and_names_them(caplog):
+    skipped = []
+    with caplog.at_level(logging.WARNING, "adacl"):
+        read = list(stream(PATHS, broken, "skip", skipped))
+    assert [path.stem for path in skipped] == [f"{number:03d}" for number in range(3, 100, 10)]
+    assert [path for path, _ in read] == [path for path in PATHS if path not in skipped]
+    assert all(any(str(path) in message for message in caplog.messages) for path in skipped)
+
+
+def test_stream_fails_at_the_first_broken_file():
+    reading = stream(PATHS, broken, "fail")
+    assert [next(reading)[1] for _ in range(3)] == [0, 1, 2]
+    with pytest.raises(ImageError, match=r"003\.png"):
+        next(reading)
+
+
+@pytest.mark.parametrize("on_error", ["skip", "fail"])
+def test_stream_hides_no_other_error(on_error):
+    def fail(path):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(stream(PATHS, fail, on_error))
+
+
+def test_stream_of_nothing():
+    assert list(stream([], broken)) == []

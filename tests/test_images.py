@@ -1,0 +1,265 @@
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from adacl.data.images import ImageHeader, probe, read_image
+from adacl.errors import ImageError
+
+LOSSLESS = ["png", "bmp", "tif", "tiff", "webp"]
+FORMATS = [*LOSSLESS, "jpg", "jpeg"]
+GREY = np.add.outer(np.arange(20), 5 * np.arange(24)).astype(np.uint8)
+COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
+DEEP = GREY.astype(np.uint16) * 400
+ORIENTATION = 0x0112
+
+ORIENTED = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: np.rot90(a, 2).swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+def save(image, path, **options):
+    if path.suffix == ".webp":
+        options |= {"lossless": True, "exact": True}
+    elif path.suffix in {".jpg", ".jpeg"}:
+        options |= {"quality": 98, "subsampling": 0}
+    if isinstance(image, np.ndarray):
+        image = Image.fromarray(image)
+    image.save(path, **options)
+    return path
+
+
+def difference(image, expected):
+    assert image.shape == expected.shape
+    return np.abs(image.astype(int) - expected.astype(int)).max()
+
+
+def agrees_with_probe(path):
+    header = probe(path)
+    image = read_image(path, header.channels, header.dtype)
+    assert image.shape == (header.height, header.width, header.channels)
+    assert image.dtype == header.dtype
+    return image
+
+
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_formats(suffix, tmp_path):
+    colour = save(COLOUR, tmp_path / f"colour.{suffix}")
+    grey = save(GREY, tmp_path / f"grey.{suffix}")
+    tolerance = 0 if suffix in LOSSLESS else 6
+    assert probe(colour) == ImageHeader(20, 24, 3, "uint8")
+    assert difference(agrees_with_probe(colour), COLOUR) <= tolerance
+    assert difference(read_image(grey, 1), GREY[..., None]) <= tolerance
+    assert difference(read_image(grey, 3), np.stack([GREY] * 3, 2)) <= tolerance
+    luminance = np.asarray(Image.fromarray(COLOUR).convert("L"))[..., None]
+    assert difference(read_image(colour, 1), luminance) <= tolerance
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "bmp"])
+def test_one_bit(suffix, tmp_path):
+    path = save(Image.fromarray(GREY > 60), tmp_path / f"bits.{suffix}")
+    assert probe(path).channels in (1, 3)
+    assert difference(read_image(path, 1), (GREY > 60)[..., None] * 255) == 0
+
+
+def test_palette(tmp_path):
+    image = Image.fromarray(GREY % 4, "P")
+    image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30])
+    colours = np.array([[255, 0, 0], [0, 255, 0], [0, 0, 255], [10, 20, 30]])
+    for suffix in ("png", "bmp", "tif"):
+        path = save(image, tmp_path / f"palette.{suffix}")
+        assert difference(agrees_with_probe(path), colours[GREY % 4]) == 0
+    path = save(image, tmp_path / "transparent.png", transparency=1)
+    colours[1] = 0
+    assert difference(agrees_with_probe(path), colours[GREY % 4]) == 0
+
+
+def test_transparent_colour_of_a_grey_image(tmp_path):
+    path = save(Image.fromarray(GREY), tmp_path / "grey.png", transparency=50)
+    assert difference(read_image(path, 1), np.where(GREY == 50, 0, GREY)[..., None]) <= 1
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif", "webp"])
+def test_transparency_is_laid_over_black(suffix, tmp_path):
+    alpha = np.full_like(GREY, 255)
+    alpha[:10], alpha[10:12] = 0, 128
+    path = save(np.dstack([COLOUR, alpha]), tmp_path / f"image.{suffix}")
+    assert difference(agrees_with_probe(path), COLOUR * (alpha / 255)[..., None]) <= 1
+
+
+def test_grey_with_transparency(tmp_path):
+    alpha = np.where(GREY > 50, 255, 0).astype(np.uint8)
+    image = Image.merge("LA", [Image.fromarray(GREY), Image.fromarray(alpha)])
+    for suffix in ("png", "tif"):
+        path = save(image, tmp_path / f"image.{suffix}")
+        assert probe(path) == ImageHeader(20, 24, 1, "uint8")
+        assert difference(agrees_with_probe(path), np.where(GREY > 50, GREY, 0)[..., None]) <= 1
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "tif"])
+def test_print_colours(suffix, tmp_path):
+    image = Image.fromarray(COLOUR).convert("CMYK")
+    path = save(image, tmp_path / f"image.{suffix}")
+    assert difference(agrees_with_probe(path), COLOUR) <= 6
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_sixteen_bits(suffix, tmp_path):
+    path = save(DEEP, tmp_path / f"deep.{suffix}")
+    assert probe(path) == ImageHeader(20, 24, 1, "uint16")
+    assert difference(agrees_with_probe(path), DEEP[..., None]) == 0
+    assert difference(read_image(path, 3, "uint16"), np.stack([DEEP] * 3, 2)) == 0
+    assert difference(read_image(path, 1), (DEEP / 257).round()[..., None]) == 0
+
+
+def test_sixteen_bits_of_the_other_byte_order(tmp_path):
+    image = Image.frombytes("I;16B", (24, 20), DEEP.astype(">u2").tobytes())
+    path = save(image, tmp_path / "deep.tif")
+    assert difference(agrees_with_probe(path), DEEP[..., None]) == 0
+
+
+def test_eight_bits_read_as_sixteen_fill_the_scale(tmp_path):
+    path = save(COLOUR, tmp_path / "image.png")
+    image = read_image(path, 3, "uint16")
+    assert image.dtype == np.uint16
+    assert difference(image, COLOUR.astype(int) * 257) == 0
+
+
+def test_thirty_two_bits_are_read_where_they_fit(tmp_path):
+    fits = save(DEEP.astype(np.int32), tmp_path / "fits.tif")
+    assert difference(agrees_with_probe(fits), DEEP[..., None]) == 0
+    for name, shift in (("large", 65536), ("negative", -1000)):
+        path = save(DEEP.astype(np.int32) + shift, tmp_path / f"{name}.tif")
+        with pytest.raises(ImageError, match=rf"{name}\.tif.*16"):
+            read_image(path, 1, "uint16")
+
+
+def test_floating_point_is_refused(tmp_path):
+    path = save(GREY.astype(np.float32), tmp_path / "float.tif")
+    for read in (probe, lambda p: read_image(p, 1)):
+        with pytest.raises(ImageError, match=r"float\.tif.*floating"):
+            read(path)
+
+
+@pytest.mark.parametrize("orientation", ORIENTED)
+@pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif"])
+def test_orientation(suffix, orientation, tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = save(COLOUR, tmp_path / f"image.{suffix}", exif=exif)
+    tolerance = 0 if suffix in LOSSLESS else 6
+    assert difference(agrees_with_probe(path), ORIENTED[orientation](COLOUR)) <= tolerance
+
+
+@pytest.mark.parametrize("image", [GREY, DEEP], ids=["8 bits", "16 bits"])
+@pytest.mark.parametrize("orientation", [3, 6])
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_orientation_of_grey_images(suffix, orientation, image, tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    path = save(image, tmp_path / f"image.{suffix}", exif=exif)
+    assert difference(agrees_with_probe(path), ORIENTED[orientation](image)[..., None]) == 0
+
+
+def test_the_first_of_several_pages_is_taken(tmp_path):
+    path = tmp_path / "pages.tif"
+    pages = [Image.fromarray(GREY), Image.fromarray(COLOUR)]
+    pages[0].save(path, save_all=True, append_images=pages[1:])
+    assert difference(agrees_with_probe(path), GREY[..., None]) == 0
+
+
+@pytest.mark.parametrize("image", [GREY, COLOUR, DEEP], ids=["grey", "colour", "deep"])
+def test_resize(image, tmp_path):
+    path = save(image, tmp_path / "image.png")
+    channels, dtype = (3 if image.ndim == 3 else 1), image.dtype.name
+    whole = read_image(path, channels, dtype)
+    assert (read_image(path, channels, dtype, (20, 24)) == whole).all()
+    small = read_image(path, channels, dtype, (10, 8))
+    assert small.shape == (10, 8, channels)
+    means = whole.reshape(10, 2, 8, 3, channels).mean((1, 3))
+    assert difference(small[1:-1, 1:-1], means[1:-1, 1:-1]) <= 0.02 * np.ptp(image) + 1
+    assert read_image(path, channels, dtype, (33, 50)).shape == (33, 50, channels)
+
+
+def test_small_sizes_do_not_alias(tmp_path):
+    stripes = np.tile(np.array([0, 255], np.uint8), (64, 32))
+    image = read_image(save(stripes, tmp_path / "stripes.png"), 1, size=(8, 8))
+    assert np.abs(image[:, 1:-1].astype(int) - 127).max() <= 8
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("suffix", FORMATS)
+def test_truncated_files_are_refused_by_name(suffix, tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, (40, 50, 3), np.uint8)
+    content = save(noise, tmp_path / f"whole.{suffix}").read_bytes()
+    path = tmp_path / f"short.{suffix}"
+    for length in (0, 1, 10, len(content) // 2):
+        path.write_bytes(content[:length])
+        with pytest.raises(ImageError, match=path.name):
+            read_image(path, 3)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("suffix", ["png", "bmp", "tif", "webp", "jpg"])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_damaged_files_raise_nothing_else(suffix, data, tmp_path):
+    path = tmp_path / f"image.{suffix}"
+    content = bytearray(save(COLOUR, path).read_bytes())
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(content) - 1) | st.integers(0, 100))
+        content[place % len(content)] = data.draw(st.integers(0, 255))
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    try:
+        probe(path)
+        image = read_image(path, 3, size=(8, 8))
+    except ImageError as error:
+        assert path.name in str(error)  # noqa: PT017
+    else:
+        assert image.shape == (8, 8, 3)
+
+
+def test_files_that_are_no_images_are_refused_by_name(tmp_path):
+    path = tmp_path / "notes.png"
+    path.write_text("not an image")
+    with pytest.raises(ImageError, match=r"notes\.png.*not an image"):
+        read_image(path, 3)
+    with pytest.raises(ImageError, match=r"missing\.png"):
+        read_image(tmp_path / "missing.png", 3)
+    with pytest.raises(ImageError, match=tmp_path.name):
+        read_image(tmp_path, 3)
+
+
+def test_other_formats_are_refused_whatever_their_name(tmp_path):
+    path = tmp_path / "image.png"
+    Image.fromarray(GREY).save(path, format="GIF")
+    with pytest.raises(ImageError, match=r"image\.png"):
+        probe(path)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [10_000, 50_000])
+def test_decompression_bombs_are_refused(side, tmp_path):
+    def chunk(kind, content):
+        check = struct.pack(">I", zlib.crc32(kind + content))
+        return struct.pack(">I", len(content)) + kind + content + check
+
+    path = tmp_path / "bomb.png"
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    row = zlib.compress(bytes(side + 1))
+    content = chunk(b"IHDR", header) + chunk(b"IDAT", row) + chunk(b"IEND", b"")
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    for read in (probe, lambda p: read_image(p, 1)):
+        with pytest.raises(ImageError, match=r"bomb\.png.*megapixels"):
+            read(path)

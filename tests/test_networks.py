@@ -1,0 +1,99 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacl.config import PARAMETER_LIMIT, NetworkConfig
+from adacl.errors import ConfigError
+from adacl.networks import Regressor, count_parameters, stage_widths
+
+SIZES = [8, 9, 15, 16, 28, 32, 33, 64, 100, 224, 256, 500, 1000, 1024]
+sides = st.integers(8, 48)
+
+
+@pytest.mark.parametrize("channels", [1, 3, 5])
+def test_default_stays_within_the_paper_limit_at_every_size(channels):
+    for height in SIZES:
+        for width in SIZES:
+            network = Regressor(NetworkConfig(), channels, height, width)
+            assert count_parameters(network) < PARAMETER_LIMIT
+
+
+def test_parameters_are_counted():
+    network = Regressor(NetworkConfig(channels=(2,), kernel=3, hidden=5), 1, 8, 8)
+    convolutions = (9 * 1 * 2 + 2) + (9 * 2 * 2 + 2)
+    assert count_parameters(network) == convolutions + (2 * 2 * 2 * 5 + 5) + (5 + 1)
+
+
+def test_too_large_a_network_is_refused():
+    with pytest.raises(ConfigError, match=r"300,000"):
+        Regressor(NetworkConfig(channels=(64, 128, 256)), 1, 28, 28)
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "stages"),
+    [(8, 8, 2), (28, 28, 3), (32, 32, 3), (33, 32, 4), (64, 64, 4), (28, 256, 6), (1024, 8, 8)],
+)
+def test_stages_grow_with_the_longer_side(height, width, stages):
+    widths = stage_widths(NetworkConfig(channels=(16, 32, 64)), height, width)
+    assert widths == (16, 32, 64, 64, 64, 64, 64, 64)[:stages]
+
+
+@given(
+    st.integers(1, 4),
+    st.integers(1, 5),
+    sides,
+    sides,
+    st.sampled_from(["clip", "sigmoid"]),
+    st.sampled_from(["flatten", "average"]),
+    st.booleans(),
+)
+def test_one_number_per_image_of_any_form(count, channels, height, width, head, pool, batch_norm):
+    config = NetworkConfig(channels=(4, 8), hidden=6, head=head, pool=pool, batch_norm=batch_norm)
+    network = Regressor(config, channels, height, width).eval()
+    images = torch.rand(count, channels, height, width)
+    assert network(images).shape == (count,)
+    assert network.embed(images).shape == (count, 6)
+    assert network.raw_score(images).shape == (count,)
+
+
+def test_large_images():
+    network = Regressor(NetworkConfig(), 3, 200, 331).eval()
+    assert network(torch.rand(2, 3, 200, 331)).shape == (2,)
+
+
+def test_clip_head_scores_by_the_raw_output():
+    network = Regressor(NetworkConfig(), 1, 12, 12).eval()
+    images = torch.rand(3, 1, 12, 12)
+    network.output.bias.data.fill_(7.0)
+    scores = network.raw_score(images)
+    assert torch.equal(scores, network(images).double())
+    assert scores.min() > 1
+
+
+def test_sigmoid_head_scores_within_the_unit_interval():
+    network = Regressor(NetworkConfig(head="sigmoid"), 1, 12, 12).eval()
+    images = torch.rand(3, 1, 12, 12)
+    network.output.bias.data.fill_(7.0)
+    expected = [1 / (1 + math.exp(-x)) for x in network(images).tolist()]
+    assert network.raw_score(images).tolist() == pytest.approx(expected)
+
+
+def test_images_are_normalised_by_the_stored_mean_and_deviation():
+    network = Regressor(NetworkConfig(), 2, 8, 8).eval()
+    images = torch.rand(3, 2, 8, 8)
+    plain = network(images)
+    network.mean.fill_(0.5)
+    network.std.fill_(0.25)
+    torch.testing.assert_close(network(images / 4 + 0.5), plain, rtol=1e-4, atol=1e-5)
+
+
+def test_every_pixel_counts():
+    torch.manual_seed(0)
+    network = Regressor(NetworkConfig(), 1, 29, 37).eval()
+    images = torch.rand(1, 1, 29, 37, requires_grad=True)
+    network(images).backward()
+    assert images.grad[0, 0, -2:, -2:].abs().sum() > 0
+    assert images.grad[0, 0, :2, :2].abs().sum() > 0

@@ -1,0 +1,116 @@
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacl.errors import ConfigError, InputError
+from adacl.thresholds import Threshold, from_contamination, from_normal_scores, normals_needed
+
+
+def shuffled(count):
+    return np.random.default_rng(count).permutation(np.arange(1, count + 1)) / count
+
+
+@given(
+    st.integers(1, 2000), st.sampled_from(["0.001", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2"])
+)
+def test_the_threshold_is_the_conformal_quantile(count, fpr):
+    threshold = from_normal_scores(shuffled(count), float(fpr), 0.95, "hold-out")
+    rank = min(count, math.ceil((count + 1) * (1 - Fraction(fpr))))
+    assert threshold.value == rank / count
+    assert (threshold.n, threshold.fpr, threshold.confidence) == (count, float(fpr), 0.95)
+    assert 0 < threshold.upper_bound <= 1
+
+
+@pytest.mark.parametrize("count", [20, 100, 299, 1000])
+def test_the_bound_holds_as_often_as_stated(count):
+    rng = np.random.default_rng(count)
+    drawn = [from_normal_scores(rng.random(count), 0.05, 0.9, "hold-out") for _ in range(1000)]
+    true_rates = np.array([1 - threshold.value for threshold in drawn])
+    assert true_rates.mean() <= 0.055
+    held = true_rates <= drawn[0].upper_bound
+    assert held.mean() == pytest.approx(0.9, abs=0.03)
+
+
+def test_the_bound_of_few_normals_is_that_of_their_maximum():
+    threshold = from_normal_scores(shuffled(10), 0.01, 0.95, "cross-fitting")
+    assert threshold.value == 1
+    assert threshold.upper_bound == pytest.approx(1 - 0.05 ** (1 / 10))
+
+
+@pytest.mark.parametrize(
+    ("fpr", "confidence", "needed"), [(0.01, 0.95, 299), (0.05, 0.95, 59), (0.5, 0.75, 2)]
+)
+def test_normals_needed(fpr, confidence, needed):
+    assert normals_needed(fpr, confidence) == needed
+    assert (1 - fpr) ** needed <= 1 - confidence < (1 - fpr) ** (needed - 1)
+
+
+def test_too_few_normals_are_said_to_assure_nothing():
+    few = from_normal_scores(shuffled(100), 0.01, 0.95, "hold-out")
+    many = from_normal_scores(shuffled(1000), 0.01, 0.95, "hold-out")
+    assert not few.assured
+    assert many.assured
+    assert "1.0% cannot be assured with 100 normals; that takes 299" in " ".join(few.describe())
+    assert "299" not in " ".join(many.describe())
+
+
+@pytest.mark.parametrize("method", ["hold-out", "cross-fitting", "calibration"])
+def test_the_description_names_value_rate_size_and_bound(method):
+    threshold = from_normal_scores(shuffled(400) / 2, 0.02, 0.95, method)
+    text = " ".join(threshold.describe())
+    for part in (f"{threshold.value:.4f}", "2.0%", "400", "95%", f"{threshold.upper_bound:.1%}"):
+        assert part in text
+
+
+@pytest.mark.parametrize(("value", "side"), [(1.2, "above 1"), (-0.1, "below 0")])
+def test_a_saturated_threshold_is_pointed_out(value, side):
+    threshold = from_normal_scores([value] * 400, 0.01, 0.95, "hold-out")
+    assert side in " ".join(threshold.describe())
+
+
+@given(st.integers(2, 500), st.floats(0, 0.5))
+def test_contamination_flags_its_share(count, contamination):
+    scores = shuffled(count)
+    threshold = from_contamination(scores, contamination)
+    assert (scores > threshold.value).sum() == round(contamination * count)
+    assert threshold.method == "contamination"
+
+
+def test_contamination_zero_flags_nothing():
+    scores = np.array([0.1, 0.9, 0.9])
+    assert not (scores > from_contamination(scores, 0).value).any()
+
+
+def test_contamination_is_described_as_saying_nothing_of_unseen_images():
+    text = " ".join(from_contamination(shuffled(50), 0.1).describe())
+    assert "10.0%" in text
+    assert "unseen" in text
+
+
+def test_a_threshold_by_hand():
+    threshold = Threshold(0.5, "manual")
+    assert "by hand" in threshold.describe()[0]
+    assert not threshold.assured
+    assert Threshold(**threshold.to_dict()) == threshold
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_threshold_must_be_finite(value):
+    with pytest.raises(ConfigError, match="finite"):
+        Threshold(value, "manual")
+
+
+@pytest.mark.parametrize("scores", [[], [0.1, math.nan], [math.inf]])
+def test_scores_must_be_there_and_finite(scores):
+    with pytest.raises(InputError, match="score"):
+        from_normal_scores(scores, 0.01, 0.95, "calibration")
+
+
+@pytest.mark.parametrize("fpr", [0, 1, -0.1, math.nan])
+def test_the_rate_must_lie_between_zero_and_one(fpr):
+    with pytest.raises(ConfigError, match="fpr"):
+        from_normal_scores([0.5], fpr, 0.95, "calibration")

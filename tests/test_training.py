@@ -1,0 +1,383 @@
+import copy
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacl import tensor_file, training
+from adacl.config import AnomalyConfig, TrainingConfig
+from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
+from adacl.metrics import auroc
+from adacl.networks import Regressor
+from adacl.pixels import ImageSpec
+from adacl.training import History, learning_rate, raw_scores, resolve_device, validation_count
+from helpers import LEARNING, TINY
+
+CPU = torch.device("cpu")
+SPEC = ImageSpec(8, 8, 1)
+OPTIMIZERS = ["adam", "adamw", "nadam", "radam"]
+
+
+@pytest.fixture(scope="module")
+def images(digits):
+    return digits.of(3)[..., None]
+
+
+def train(images, config=TINY, seed=0, spec=SPEC, **options):
+    """Learn from the first 80 images, and stop early by the next 20."""
+    places = np.arange(len(images))
+    return training.train(
+        images, places[:80], places[80:100], spec, config, seed=seed, device=CPU, **options
+    )
+
+
+def state_of(network):
+    return {name: tensor.numpy().tobytes() for name, tensor in network.state_dict().items()}
+
+
+def without_seconds(history):
+    records = [dataclasses.replace(record, seconds=0.0) for record in history.epochs]
+    return records, history.best_epoch
+
+
+@pytest.fixture
+def untrained(monkeypatch):
+    """Collect copies of the networks as they are before training."""
+    networks = []
+
+    def make(*args):
+        networks.append(Regressor(*args))
+        return copy.deepcopy(networks[-1])
+
+    monkeypatch.setattr(training, "Regressor", make)
+    return networks
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"network__head": "sigmoid", "training__loss": "bce"},
+        {"labels__scheme": "discrete"},
+        {"training__schedule": "triangular", "training__optimizer": "adamw"},
+    ],
+    ids=["paper", "sigmoid", "discrete", "triangular"],
+)
+def test_it_learns(changes, digits, images, untrained):
+    network, history = train(images, LEARNING.replace(**changes))
+    before = dict(untrained[0].named_parameters())
+    assert all(not torch.equal(p, before[name]) for name, p in network.named_parameters())
+    assert history.epochs[-1].loss < 0.8 * history.epochs[0].loss
+
+    normal = SPEC.to_tensor(images[100:], CPU)
+    abnormal = SPEC.to_tensor(digits.other_than(3)[..., None], CPU)
+    untrained[0].mean.copy_(network.mean)
+    untrained[0].std.copy_(network.std)
+    areas = [
+        auroc(raw_scores(model, normal), raw_scores(model, abnormal))
+        for model in (untrained[0], network)
+    ]
+    assert areas[1] > 0.85
+    assert areas[1] > areas[0] + 0.2
+    assert raw_scores(network, abnormal).std() > 0.05
+    assert history.best.validation_auroc > 0.8
+
+
+def test_equal_seeds_give_equal_networks(images):
+    (network, history), (again, history_again) = train(images), train(images)
+    assert state_of(network) == state_of(again)
+    assert without_seconds(history) == without_seconds(history_again)
+    assert state_of(train(images, seed=1)[0]) != state_of(network)
+
+
+def test_global_random_state_is_left_alone(images):
+    torch.manual_seed(7)
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    network, _ = train(images)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
+    torch.manual_seed(8)
+    assert state_of(train(images)[0]) == state_of(network)
+
+
+def test_images_and_their_order_are_left_alone(images):
+    before = images.copy()
+    train(images)
+    assert (images == before).all()
+
+
+def stop_after(epoch):
+    def on_epoch(record):
+        if record.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return on_epoch
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"training__optimizer": name} for name in OPTIMIZERS]
+    + [{"network__batch_norm": True}, {"training__schedule": "triangular", "training__cycles": 2}],
+    ids=[*OPTIMIZERS, "batch norm", "triangular"],
+)
+def test_a_resumed_training_equals_an_undisturbed_one(changes, images, tmp_path):
+    config = TINY.replace(training__epochs=4, training__rate_max=0.01, **changes)
+    undisturbed, history = train(images, config)
+    checkpoint = tmp_path / "checkpoint"
+    for epoch in (0, 1):
+        with pytest.raises(KeyboardInterrupt):
+            train(images, config, checkpoint=checkpoint, on_epoch=stop_after(epoch))
+    resumed, history_resumed = train(images, config, checkpoint=checkpoint)
+    assert state_of(resumed) == state_of(undisturbed)
+    assert without_seconds(history_resumed) == without_seconds(history)
+
+
+def test_an_epoch_interrupted_halfway_is_repeated(images, tmp_path, monkeypatch):
+    config = TINY.replace(training__epochs=3, training__batch_size=16)
+    undisturbed, _ = train(images, config)
+    step, steps = training.make_mixture, []
+
+    def interrupted(*args):
+        steps.append(args)
+        if len(steps) == 8:
+            raise KeyboardInterrupt
+        return step(*args)
+
+    monkeypatch.setattr(training, "make_mixture", interrupted)
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        train(images, config, checkpoint=checkpoint)
+    resumed, _ = train(images, config, checkpoint=checkpoint)
+    assert state_of(resumed) == state_of(undisturbed)
+
+
+def test_a_finished_training_is_not_repeated(images, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    network, _ = train(images, checkpoint=checkpoint)
+    epochs = []
+    again, _ = train(images, checkpoint=checkpoint, on_epoch=epochs.append)
+    assert not epochs
+    assert state_of(again) == state_of(network)
+
+
+def test_a_checkpoint_of_something_else_is_refused(images, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    train(images, checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    for other in (
+        {"images": images[::-1].copy()},
+        {"images": images, "seed": 1},
+        {"images": images, "config": TINY.replace(training__epochs=2)},
+        {"images": images, "spec": dataclasses.replace(SPEC, high=200.0)},
+    ):
+        with pytest.raises(ModelFileError, match="other data or settings"):
+            train(**other, checkpoint=checkpoint)
+    assert checkpoint.read_bytes() == content
+
+
+def test_a_damaged_checkpoint_is_refused(images, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    train(images, checkpoint=checkpoint)
+    content = checkpoint.read_bytes()
+    flipped = bytearray(content)
+    flipped[-100] ^= 1
+    for damaged in (b"", content[:-1], content[:100], bytes(flipped), b"\x80\x04N."):
+        checkpoint.write_bytes(damaged)
+        with pytest.raises(ModelFileError, match="checkpoint"):
+            train(images, checkpoint=checkpoint)
+
+
+def test_a_checkpoint_with_tensors_missing_is_refused(images, tmp_path):
+    checkpoint = tmp_path / "checkpoint"
+    train(images, checkpoint=checkpoint)
+    tensors, header = tensor_file.read(checkpoint)
+    for missing in ("network.output.bias", "best.output.bias", "optimizer.0.exp_avg"):
+        rest = {name: tensor for name, tensor in tensors.items() if name != missing}
+        tensor_file.write(checkpoint, rest, header)
+        with pytest.raises(ModelFileError, match="checkpoint"):
+            train(images, checkpoint=checkpoint)
+
+
+@pytest.fixture
+def scripted(monkeypatch):
+    """Replace the validation by given areas, and collect the network's state at each."""
+    states = []
+
+    def script(areas):
+        def validate(network, *_):
+            states.append(state_of(network))
+            return areas[len(states) - 1], {}
+
+        monkeypatch.setattr(training, "_validate", validate)
+        return states
+
+    return script
+
+
+def test_training_stops_at_patience_and_restores_the_best_epoch(images, scripted):
+    states = scripted([0.6, 0.9, 0.8, 0.7, 0.99])
+    config = TINY.replace(training__epochs=5, training__patience=2)
+    network, history = train(images, config)
+    assert len(history.epochs) == 4
+    assert history.best_epoch == 1
+    assert state_of(network) == states[1]
+    assert len(set(map(str, states))) == 4
+
+
+def test_the_latest_of_equally_good_epochs_is_kept(images, scripted):
+    states = scripted([0.5, 0.9, 0.9, 0.8])
+    network, history = train(images, TINY.replace(training__epochs=4))
+    assert history.best_epoch == 2
+    assert state_of(network) == states[2]
+
+
+def test_history(images):
+    config = TINY.replace(training__epochs=2)
+    records = []
+    _, history = train(images, config, on_epoch=records.append)
+    assert history.epochs == records
+    assert [record.epoch for record in records] == [0, 1]
+    for record in records:
+        assert set(record.kind_auroc) == set(config.anomalies.kinds)
+        assert all(
+            0 <= area <= 1 for area in (record.validation_auroc, *record.kind_auroc.values())
+        )
+        assert record.loss > 0
+        assert record.rate > 0
+        assert record.seconds > 0
+    assert History.from_dict(history.to_dict()) == history
+
+
+def test_validation_is_the_same_in_every_epoch(images):
+    config = TINY.replace(training__epochs=3, training__rate_min=0, training__rate_max=1e-30)
+    _, history = train(images, config)
+    assert len({str(record.kind_auroc) for record in history.epochs}) == 1
+
+
+def test_rotation_of_round_parts_is_reported_as_weak():
+    rng = np.random.default_rng(0)
+    rows, columns = np.indices((16, 16)) - 7.5
+    radius = rng.uniform(4, 7, (100, 1, 1))
+    brightness = rng.integers(150, 256, (100, 1, 1))
+    discs = (np.hypot(rows, columns) < radius) * brightness
+    config = LEARNING.replace(anomalies__weights={"rotation": 1.0, "puzzling": 1.0})
+    _, history = train(discs[..., None].astype(np.uint8), config, spec=ImageSpec(16, 16, 1))
+    assert history.weak_kinds() == ["rotation"]
+    assert history.best.kind_auroc["rotation"] == pytest.approx(0.5)
+
+
+def test_a_diverging_training_is_stopped(images):
+    with pytest.raises(TrainingError, match="rate_max"):
+        train(images, TINY.replace(training__rate_max=1e30, training__batch_size=8))
+
+
+def test_a_training_that_diverges_in_its_last_step_is_stopped(images):
+    with pytest.raises(TrainingError, match="rate_max"):
+        train(images, TINY.replace(training__rate_max=1e30, training__batch_size=128))
+
+
+def test_unknown_kinds_are_refused(images):
+    config = dataclasses.replace(TINY, anomalies=AnomalyConfig(weights={"melting": 1.0}))
+    with pytest.raises(ConfigError, match="melting"):
+        train(images, config)
+
+
+@pytest.mark.parametrize("count", [0, 80])
+def test_too_few_images_are_refused(images, count):
+    with pytest.raises(InputError, match="at least one image"):
+        train(images[:count])
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_score_does_not_depend_on_the_batch(digits, threads, batch_norm):
+    config = TINY.replace(network__channels=[16, 32], network__batch_norm=batch_norm)
+    network, _ = train(digits.images[..., None], config)
+    images = SPEC.to_tensor(digits.images[:600, ..., None], CPU)
+    usual = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        scores = raw_scores(network, images)
+        for size in (1, 2, 15, 16, 17, 100, 257):
+            some = images[: 5 * size]
+            parts = [raw_scores(network, part) for part in some.split(size)]
+            assert (np.concatenate(parts) == scores[: len(some)]).all()
+        assert (raw_scores(network, images.flip(0))[::-1] == scores).all()
+    finally:
+        torch.set_num_threads(usual)
+
+
+schedules = st.sampled_from(["triangular", "one_cycle"])
+
+
+@given(st.integers(1, 300), schedules, st.integers(1, 5), st.floats(0, 1e-3))
+def test_learning_rate_stays_between_its_bounds(steps, schedule, cycles, low):
+    config = TrainingConfig(schedule=schedule, cycles=cycles, rate_min=low, rate_max=2e-3)
+    rates = [learning_rate(step, steps, config) for step in range(steps)]
+    assert min(rates) >= low - 1e-12
+    assert max(rates) <= 2e-3 + 1e-12
+
+
+def turns(rates):
+    """Return the places where the rate goes from rising to falling, and the other way."""
+    rising = np.diff(rates) > 0
+    changes = np.flatnonzero(rising[1:] != rising[:-1]) + 1
+    return [int(c) for c in changes if rising[c - 1]], [int(c) for c in changes if rising[c]]
+
+
+def test_one_cycle_rises_for_a_third_and_falls():
+    config = TrainingConfig(schedule="one_cycle", rate_min=1e-5, rate_max=2e-3)
+    rates = [learning_rate(step, 300, config) for step in range(300)]
+    peaks, valleys = turns(rates)
+    assert len(peaks) == 1
+    assert peaks[0] == pytest.approx(100, abs=1)
+    assert not valleys
+    assert max(rates) == pytest.approx(2e-3, rel=0.02)
+    assert rates[-1] == pytest.approx(1e-5, rel=0.1)
+
+
+def test_triangular_rises_and_falls_in_every_cycle():
+    config = TrainingConfig(schedule="triangular", cycles=3, rate_min=1e-5, rate_max=2e-3)
+    rates = [learning_rate(step, 300, config) for step in range(300)]
+    peaks, valleys = turns(rates)
+    assert peaks == pytest.approx([50, 150, 250], abs=1)
+    assert valleys == pytest.approx([100, 200], abs=1)
+    assert rates[:100] == pytest.approx(rates[100:200])
+    assert np.diff(rates[:49]).std() < 1e-9
+
+
+@pytest.mark.parametrize(
+    ("images", "held_out"),
+    [(2, 1), (4, 1), (10, 2), (183, 36), (749, 149), (750, 150), (10**6, 150)],
+)
+def test_validation_set_scales_with_the_images(images, held_out):
+    assert validation_count(images) == held_out
+
+
+def test_device():
+    assert resolve_device("cpu") == CPU
+    assert resolve_device("auto").type in {"cpu", "cuda"}
+    with pytest.raises(ConfigError, match="tpu"):
+        resolve_device("tpu")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without CUDA")
+def test_absent_cuda_is_refused():
+    with pytest.raises(ConfigError, match="cuda"):
+        resolve_device("cuda")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
+def test_training_on_cuda_repeats_and_learns(images):
+    cuda = torch.device("cuda")
+    places = np.arange(100)
+    runs = [
+        training.train(images, places[:80], places[80:], SPEC, LEARNING, seed=0, device=cuda)
+        for _ in range(2)
+    ]
+    states = [state_of(network.cpu()) for network, _ in runs]
+    assert states[0] == states[1]
+    assert runs[0][1].best.validation_auroc > 0.8
