@@ -38,7 +38,7 @@ TASKS = [
     *[("mnist", c) for c in (2, 8)],
     *[("fashion-mnist", c) for c in (5, 6)],
     *[("cifar10", c) for c in (0, 3)],
-    *[("digits", c) for c in (2, 3, 8, 9)],
+    *[("digits", c) for c in range(10)],
 ]
 EPOCHS = 8
 PLAIN = {"network__conv_dropout": 0.0, "network__dropout": 0.0}
@@ -164,10 +164,12 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", help="one data set")
     arguments = parser.parse_args()
     lines = arguments.out.read_text().splitlines() if arguments.out.exists() else []
     done = {tuple(json.loads(x)[k] for k in ("candidate", "data", "class", "seed")) for x in lines}
     cells = [(c, d, n, s) for s in arguments.seeds for c in CANDIDATES for d, n in TASKS]
+    cells = [c for c in cells if arguments.only in (None, c[1])]
     with ProcessPoolExecutor(arguments.jobs) as pool, arguments.out.open("a") as out:
         jobs = [pool.submit(cell, *c, arguments.data_dir) for c in cells if c not in done]
         for job in jobs:

@@ -107,6 +107,12 @@ def test_a_safetensors_frame_around_anything_is_refused(scratch, text):
     refuse(scratch)
 
 
+def test_endlessly_nested_headers_are_refused(scratch):
+    metadata = {"adacl": "[" * 100_000, "sha256": ""}
+    save_file({"weight": np.zeros(3, np.float32)}, scratch, metadata)
+    refuse(scratch)
+
+
 def test_longer_files_are_refused(content, scratch):
     scratch.write_bytes(content + b"\0")
     refuse(scratch)
@@ -274,4 +280,4 @@ def test_nothing_that_reads_models_or_checkpoints_can_unpickle():
 def test_the_header_is_plain_json(content):
     length = int.from_bytes(content[:8], "little")
     metadata = json.loads(content[8 : 8 + length])["__metadata__"]
-    assert json.loads(metadata["adacl"])["preset"] == "paper"
+    assert json.loads(metadata["adacl"])["header"]["config"]["preset"] == "paper"

@@ -32,6 +32,11 @@ def test_too_large_a_network_is_refused():
         Regressor(NetworkConfig(channels=(64, 128, 256)), 1, 28, 28)
 
 
+def test_a_gigantic_network_is_refused_before_it_is_allocated():
+    with pytest.raises(ConfigError, match=r"300,000"):
+        Regressor(NetworkConfig(hidden=10**12), 1, 28, 28)
+
+
 @pytest.mark.parametrize(
     ("height", "width", "stages"),
     [(8, 8, 2), (28, 28, 3), (32, 32, 3), (33, 32, 4), (64, 64, 4), (28, 256, 6), (1024, 8, 8)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,8 @@ def store_of_files(
     ------
     DataError
         If no file can be read, or one cannot and ``on_error`` is ``fail``.
+    InputError
+        If the tiles are larger than the largest image.
     """
     found = list(stream(paths, probe, on_error))
     headers = [header for _, header in found]
@@ -68,6 +71,7 @@ def store_of_files(
     else:
         resize, side = image_size, (tiling.height, tiling.width)
         sizes = [resize or (header.height, header.width) for header in headers]
+        _check_tile(tiling, np.max(sizes, axis=0))
         counts = [len(tiling.places(*size)) for size in sizes]
     assert side is not None
     read = partial(read_image, channels=channels, dtype=dtype, size=resize)
@@ -84,7 +88,7 @@ def store_of_array(images: Array, tiling: Tiling | None) -> Store:
     Raises
     ------
     InputError
-        If they are smaller than 8 x 8 pixels.
+        If they are smaller than 8 x 8 pixels, or than a tile.
     """
     height, width, channels = images.shape[1:]
     if tiling is None:
@@ -95,8 +99,17 @@ def store_of_array(images: Array, tiling: Tiling | None) -> Store:
             )
         shape, each = (height, width, channels), 1
     else:
+        _check_tile(tiling, (height, width))
         shape, each = (tiling.height, tiling.width, channels), len(tiling.places(height, width))
     return build_store(images, shape, images.dtype.name, [each] * len(images), tiling)
+
+
+def _check_tile(tiling: Tiling, largest: Sequence[int]) -> None:
+    if tiling.height > largest[0] or tiling.width > largest[1]:
+        raise InputError(
+            f"tile {tiling.height}x{tiling.width}: larger than the images, which have at most "
+            f"{largest[0]} x {largest[1]} pixels; use a smaller tile or none"
+        )
 
 
 def _choose_size(headers: list[ImageHeader]) -> Size:

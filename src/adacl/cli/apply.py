@@ -25,7 +25,7 @@ from adacl.cli.options import (
     ThresholdOption,
 )
 from adacl.data.folders import list_images
-from adacl.errors import MissingDataError
+from adacl.errors import DataError
 from adacl.files import atomic_file, check_writable
 from adacl.progress import count, messages
 
@@ -96,10 +96,6 @@ def evaluate(
         detector = _load(model, device, on_error, threshold)
         good = list(_scores(detector, list_images(normal), "normal images", quiet))
         bad = list(_scores(detector, list_images(abnormal), "anomalous images", quiet))
-        for scores, folders in ((good, normal), (bad, abnormal)):
-            if not scores:
-                names = ", ".join(map(str, folders))
-                raise MissingDataError(f"{names}: none of the images can be read")
         seen = sum(score.trained_on for score in (*good, *bad))
         if seen:
             log.warning(
@@ -152,8 +148,6 @@ def calibrate(
         detector = _load(model, device, on_error, None)
         rule = detector.model_.config.threshold
         scores = list(_scores(detector, list_images(normal_dir), "normal images", quiet))
-        if not scores:
-            raise MissingDataError("none of the images can be read")
         seen = sum(score.trained_on for score in scores)
         if seen:
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
@@ -181,6 +175,8 @@ def _scores(
 ) -> Iterator[FileScore]:
     skipped: list[Path] = []
     yield from count(detector.score_files(files, skipped), title, len(files), quiet)
+    if len(skipped) == len(files):
+        raise DataError(f"none of {len(files)} image files can be read")
     if skipped:
         log.warning("%d of %d images were skipped", len(skipped), len(files))
 

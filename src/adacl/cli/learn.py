@@ -76,7 +76,7 @@ def fit(
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
     config = _without(config, drop or [])
     checkpoints = output.with_name(output.name + ".resume")
-    if checkpoints.exists() and not resume:
+    if any(checkpoints.glob("*")) and not resume:
         raise DataError(
             f"{checkpoints}: an interrupted fit is there; add --resume to continue it, or delete it"
         )

@@ -82,7 +82,8 @@ def fetch(
         url = benchmark.url + (file.name if archive else lacking[file].name)
         part = place / f"{url.rpartition('/')[2]}.part"
         try:
-            _obtain(url, file.sha256, not archive, part, on_progress)
+            with _writing(part):
+                _obtain(url, file.sha256, not archive, part, on_progress)
         except _TransferError as error:
             names = ", ".join(path.name for path in lacking.values())
             raise MissingDataError(
@@ -136,13 +137,12 @@ def _transfer(url: str, part: Path, on_progress: OnProgress | None) -> None:
         resumes = response.status == HTTPStatus.PARTIAL_CONTENT
         done = done if resumes else 0
         total = None if response.length is None else done + response.length
-        with _writing(part):
-            part.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("ab" if resumes else "wb") as file:
-                while done <= _LIMIT and (chunk := _read(response)):
-                    done += file.write(chunk)
-                    if on_progress is not None:
-                        on_progress(part.stem, done, total)
+        part.parent.mkdir(parents=True, exist_ok=True)
+        with part.open("ab" if resumes else "wb") as file:
+            while done <= _LIMIT and (chunk := _read(response)):
+                done += file.write(chunk)
+                if on_progress is not None:
+                    on_progress(part.stem, done, total)
     if done < min(total or 0, _LIMIT):
         raise _TransferError(f"the connection broke off at {done} of {total} bytes")
 

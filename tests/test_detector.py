@@ -1,0 +1,522 @@
+import json
+import logging
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from adacl import AnomalyDetector
+from adacl.data import benchmarks
+from adacl.data.folders import list_images
+from adacl.errors import (
+    AdaclError,
+    ConfigError,
+    DataError,
+    ImageError,
+    InputError,
+    MissingDataError,
+    ModelFileError,
+)
+from adacl.metrics import auroc
+from adacl.tiles import Tiling
+from helpers import LEARNING, TINY, write_images
+
+EXPECTED_FAILED: dict[str, str] = {}
+"""Checks of scikit-learn that are expected to fail, with the reason."""
+
+
+@parametrize_with_checks(
+    [AnomalyDetector(config=TINY, device="cpu")],
+    expected_failed_checks=lambda _: EXPECTED_FAILED,
+)
+def test_scikit_learn_contract(estimator, check):
+    check(estimator)
+
+
+def tiny(**parameters):
+    return AnomalyDetector(**({"config": TINY, "device": "cpu"} | parameters))
+
+
+@pytest.fixture(scope="module")
+def normal(digits):
+    return digits.of(3)[:60]
+
+
+@pytest.fixture(scope="module")
+def fitted(normal):
+    return tiny().fit(normal)
+
+
+@pytest.fixture
+def detector(normal):
+    """Return a detector that a test may change."""
+    return tiny().fit(normal)
+
+
+def write_threes(folder, normal):
+    return write_images(folder, normal[:20])
+
+
+def test_it_learns(digits):
+    detector = tiny(config=LEARNING).fit(digits.of(3)[:120])
+    scores = [detector.anomaly_score(x) for x in (digits.of(3)[120:], digits.other_than(3))]
+    assert auroc(*scores) > 0.85
+    assert all(s.min() >= 0 and s.max() <= 1 for s in scores)
+    assert scores[1].std() > 0.05
+
+
+@pytest.mark.realdata
+def test_it_learns_a_class_of_mnist(data_dir):
+    images, labels = benchmarks.load("mnist", "train", data_dir)
+    detector = tiny(config=LEARNING).fit(images[labels == 3][:1000])
+    images, labels = (part[:2000] for part in benchmarks.load("mnist", "test", data_dir))
+    raw = -detector.score_samples(images)
+    assert auroc(raw[labels == 3], raw[labels != 3]) > 0.8
+
+
+def test_the_scores_and_the_decision_agree(fitted, digits):
+    images = digits.images[:200]
+    raw = -fitted.score_samples(images)
+    assert (fitted.anomaly_score(images) == raw.clip(0, 1)).all()
+    assert (fitted.decision_function(images) == -raw - fitted.offset_).all()
+    flagged = raw > fitted.threshold_
+    assert (fitted.predict(images) == np.where(flagged, -1, 1)).all()
+    assert (flagged == (fitted.decision_function(images) < 0)).all()
+
+
+def test_forms_of_the_same_images_give_the_same_scores(normal, fitted, digits):
+    def scores(convert, **parameters):
+        detector = tiny(**parameters).fit(convert(normal))
+        return detector.score_samples(convert(digits.images[:50]))
+
+    expected = fitted.score_samples(digits.images[:50])
+    assert (scores(lambda x: x[..., None]) == expected).all()
+    assert (scores(lambda x: x.reshape(len(x), -1)) == expected).all()
+    assert (scores(lambda x: x.reshape(len(x), -1), image_shape=(8, 8)) == expected).all()
+    assert (scores(lambda x: pd.DataFrame(x.reshape(len(x), -1))) == expected).all()
+    assert (scores(lambda x: np.asfortranarray(x)) == expected).all()
+    for convert in (
+        lambda x: x / 255,
+        lambda x: (x / 255).astype(np.float32),
+        lambda x: x.astype(np.uint16) * 257,
+        lambda x: x.tolist(),
+    ):
+        assert scores(convert) == pytest.approx(expected, abs=1e-3)
+
+
+def test_colour(digits):
+    colour = np.stack([digits.images, digits.images // 2, 255 - digits.images], axis=3)
+    detector = tiny().fit(colour[:50])
+    assert detector.model_.spec.channels == 3
+    assert detector.score_samples(colour[:5]).shape == (5,)
+    assert detector.n_features_in_ == 8 * 8 * 3
+
+
+def test_deep_images_of_a_shallow_camera_use_their_own_range(normal):
+    detector = tiny().fit(normal.astype(np.uint16) * 16)
+    assert (detector.model_.spec.low, detector.model_.spec.high) == (0, 16 * int(normal.max()))
+
+
+def test_names_of_columns_are_kept(normal):
+    frame = pd.DataFrame(normal.reshape(60, -1), columns=[f"pixel {n}" for n in range(64)])
+    detector = tiny().fit(frame)
+    assert list(detector.feature_names_in_) == list(frame.columns)
+
+
+def test_a_folder_and_an_array_of_the_same_images_are_one(threes, digits):
+    arrays = tiny().fit(digits.of(3)[:120])
+    files = tiny().fit(threes.train)
+    expected = arrays.score_samples(digits.other_than(3)[:100])
+    for folder in (threes.test_abnormal, str(threes.test_abnormal), [threes.test_abnormal]):
+        assert (files.score_samples(folder) == expected).all()
+    paths = list_images(threes.test_abnormal)
+    for some in (
+        paths[:7],
+        [str(path) for path in paths[:7]],
+        np.array([str(p) for p in paths[:7]]),
+    ):
+        assert (arrays.score_samples(some) == expected[:7]).all()
+    assert (files.score_samples(digits.other_than(3)[:100]) == expected).all()
+
+
+@pytest.mark.parametrize("tile", [None, (8, 8)])
+def test_scores_depend_on_neither_batch_nor_order(digits, tile):
+    images = np.pad(digits.images[:600], ((0, 0), (0, 4), (0, 4))) if tile else digits.images[:600]
+    detector = tiny(tile=tile).fit(images[:50])
+    scores = detector.score_samples(images)
+    order = np.random.default_rng(0).permutation(len(images))
+    assert (detector.score_samples(images[order]) == scores[order]).all()
+    for size in (1, 3, 17, 100, 300):
+        parts = [
+            detector.score_samples(images[i : i + size]) for i in range(0, min(600, 5 * size), size)
+        ]
+        assert (np.concatenate(parts) == scores[: sum(map(len, parts))]).all()
+
+
+def test_the_order_of_files_does_not_matter(threes, fitted):
+    paths = list_images(threes.test_abnormal)
+    scores = {score.path: score.raw for score in fitted.score_files(paths)}
+    again = {score.path: score.raw for score in fitted.score_files(paths[::-1])}
+    assert scores == again
+
+
+def weights(detector):
+    return {name: t.numpy().tobytes() for name, t in detector.model_.network.state_dict().items()}
+
+
+def test_the_seed_decides_everything(normal, fitted):
+    state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002
+    again = tiny().fit(normal)
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (np.random.get_state()[1] == numpy_state).all()  # noqa: NPY002
+    assert weights(again) == weights(fitted)
+    assert again.threshold_ == fitted.threshold_
+    assert weights(tiny(random_state=1).fit(normal)) != weights(fitted)
+    seeded = [tiny(random_state=np.random.RandomState(4)).fit(normal) for _ in range(2)]
+    assert weights(seeded[0]) == weights(seeded[1])
+
+
+def test_a_clone_fits_alike(normal, fitted):
+    assert weights(clone(fitted).fit(normal)) == weights(fitted)
+
+
+@pytest.mark.parametrize("contamination", [0, 0.0, 0.05, 0.5])
+def test_contamination_flags_that_share_of_the_training_images(contamination, normal):
+    labels = tiny(contamination=contamination).fit_predict(normal)
+    assert (labels == -1).sum() == round(contamination * len(normal))
+
+
+@pytest.mark.parametrize("contamination", [-0.1, 0.6, "much", float("nan")])
+def test_impossible_contamination_is_refused(contamination, normal):
+    with pytest.raises(ConfigError, match="contamination"):
+        tiny(contamination=contamination).fit(normal)
+
+
+def test_the_threshold_can_be_overridden_at_prediction(fitted, digits):
+    images = digits.images[:100]
+    raw = -fitted.score_samples(images)
+    for threshold in (-100, float(np.median(raw)), 100):
+        assert (
+            fitted.predict(images, threshold=threshold) == np.where(raw > threshold, -1, 1)
+        ).all()
+
+
+def test_calibration_sets_the_threshold_alone(detector, digits):
+    before = weights(detector)
+    raw = np.sort(-detector.score_samples(digits.of(3)[60:159]))
+    assert detector.calibrate(digits.of(3)[60:159], fpr=0.1) is detector
+    assert detector.threshold_ == raw[89]
+    assert detector.offset_ == -raw[89]
+    threshold = detector.model_.threshold
+    assert (threshold.method, threshold.n, threshold.fpr) == ("calibration", 99, 0.1)
+    assert (detector.predict(digits.of(3)[60:159]) == -1).sum() == 9
+    assert weights(detector) == before
+    assert detector.calibrate(digits.of(3)[60:]).model_.threshold.fpr == TINY.threshold.fpr
+    with pytest.raises(ConfigError, match="fpr"):
+        detector.calibrate(digits.of(3)[60:], fpr=2)
+
+
+def test_a_threshold_by_hand(detector, digits):
+    detector.set_threshold(0.25)
+    assert detector.threshold_ == 0.25
+    raw = -detector.score_samples(digits.images[:50])
+    assert ((raw > 0.25) == (detector.predict(digits.images[:50]) == -1)).all()
+
+
+def test_few_normals_are_cross_fitted_and_many_held_out(digits):
+    config = TINY.replace(threshold__fpr=0.2, threshold__confidence=0.5)
+    few = tiny(config=config).fit(digits.of(3)[:19]).model_
+    assert (few.threshold.method, few.threshold.n) == ("cross-fitting", 19)
+    assert few.training["calibration"] == 0
+    many = tiny(config=config).fit(digits.of(3)[:20]).model_
+    assert (many.threshold.method, many.threshold.n) == ("hold-out", 4)
+    assert many.training["train"] + many.training["validation"] == 16
+
+
+def test_what_was_done_is_logged(normal, caplog):
+    with caplog.at_level(logging.INFO, "adacl"):
+        detector = tiny().fit(normal)
+    text = " ".join(caplog.messages)
+    for part in ("parameters", "12 for early stopping", f"{detector.threshold_:.4f}", "299"):
+        assert part in text
+
+
+@pytest.mark.parametrize(
+    ("parameters", "error", "name"),
+    [
+        ({"epochs": 0}, ConfigError, "epochs"),
+        ({"epochs": 1.5}, ConfigError, "epochs"),
+        ({"fpr": 0}, ConfigError, "fpr"),
+        ({"preset": "papers", "config": None}, ConfigError, "papers"),
+        ({"device": "tpu"}, ConfigError, "tpu"),
+        ({"tile": (4, 4)}, ConfigError, "tile"),
+        ({"tile": (8, 8), "stride": 9}, ConfigError, "stride"),
+        ({"tile": (8, 8), "top_k": 0}, ConfigError, "top_k"),
+        ({"tile": 8}, ConfigError, "tile"),
+        ({"image_shape": (4, 4)}, InputError, "image_shape"),
+    ],
+)
+def test_impossible_parameters_are_refused_by_name(parameters, error, name, normal):
+    with pytest.raises(error, match=name):
+        tiny(**parameters).fit(normal.reshape(60, -1) if "image_shape" in parameters else normal)
+
+
+@pytest.mark.parametrize(
+    "parameters", [{"image_size": (4, 4)}, {"image_size": 32}, {"on_error": "ignore"}]
+)
+def test_impossible_parameters_of_files_are_refused_by_name(parameters, threes):
+    with pytest.raises(ConfigError, match=next(iter(parameters))):
+        tiny(**parameters).fit(threes.train)
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_too_few_images_are_refused(count, normal):
+    with pytest.raises(DataError, match=f"n_samples = {count}"):
+        tiny().fit(normal[:count])
+
+
+def test_too_small_images_are_refused(normal):
+    with pytest.raises(InputError, match="7 x 8"):
+        tiny().fit(normal[:, 1:])
+
+
+def test_equal_and_blank_images_can_be_fitted():
+    detector = tiny().fit(np.zeros((10, 8, 8), np.uint8))
+    assert np.isfinite(detector.score_samples(np.zeros((2, 8, 8), np.uint8))).all()
+    detector = tiny().fit(np.full((10, 8, 8), 0.3))
+    assert np.isfinite(detector.score_samples(np.zeros((2, 8, 8)))).all()
+
+
+def test_images_of_another_form_are_refused(fitted, digits):
+    for images in (
+        digits.images[:, :7],
+        digits.images[:, None],
+        digits.images[..., None].repeat(3, 3),
+    ):
+        with pytest.raises(InputError, match="shape"):
+            fitted.score_samples(images[:5])
+    with pytest.raises(InputError, match="float"):
+        fitted.score_samples(digits.images[:5] / 255)
+    with pytest.raises(ValueError, match="0 sample"):
+        fitted.score_samples(digits.images[:0])
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_not_finite_are_refused(value):
+    images = np.zeros((5, 8, 8))
+    images[2, 3, 3] = value
+    with pytest.raises(ValueError, match=r"NaN|infinity"):
+        tiny().fit(images)
+
+
+def test_use_before_fit_is_both_errors(digits):
+    for use in (
+        lambda d: d.predict(digits.images),
+        lambda d: d.score_samples("folder"),
+        lambda d: d.calibrate(digits.images),
+        lambda d: d.threshold_,
+        lambda d: d.history_,
+        lambda d: d.set_threshold(0.5),
+        lambda d: d.save("model.adacl"),
+        lambda d: list(d.score_files([])),
+    ):
+        with pytest.raises(NotFittedError, match="fit") as caught:
+            use(tiny())
+        assert isinstance(caught.value, AdaclError)
+
+
+def test_save_and_load(fitted, digits, tmp_path):
+    path = tmp_path / "model.adacl"
+    fitted.save(path)
+    loaded = AnomalyDetector.load(path, device="cpu")
+    assert (loaded.score_samples(digits.images) == fitted.score_samples(digits.images)).all()
+    assert (loaded.predict(digits.images) == fitted.predict(digits.images)).all()
+    assert loaded.threshold_ == fitted.threshold_
+    assert loaded.history_.best_epoch == fitted.history_.best_epoch
+    with pytest.raises(ModelFileError):
+        AnomalyDetector.load(tmp_path / write_images(tmp_path, digits.images[:1])[0])
+    with pytest.raises(MissingDataError):
+        AnomalyDetector.load(tmp_path / "nowhere")
+
+
+def test_a_loaded_detector_can_be_cloned_and_fitted_again(digits, normal, tmp_path):
+    tiles = tiny(tile=(8, 8), stride=4, top_k=2)
+    tiles.fit(np.pad(normal, ((0, 0), (0, 4), (0, 4)))).save(tmp_path / "model.adacl")
+    loaded = AnomalyDetector.load(tmp_path / "model.adacl", device="cpu")
+    assert (loaded.tile, loaded.stride, loaded.top_k) == ((8, 8), 4, 2)
+    again = clone(loaded).fit(np.pad(normal, ((0, 0), (0, 4), (0, 4))))
+    assert weights(again) == weights(tiles)
+
+
+def test_an_interrupted_fit_continues_from_its_checkpoints(normal, tmp_path):
+    config = TINY.replace(training__epochs=3)
+    undisturbed = tiny(config=config).fit(normal)
+    stages = []
+
+    def interrupt(stage, record):
+        stages.append(stage)
+        if len(stages) in (2, 5):
+            raise KeyboardInterrupt
+
+    detector = tiny(config=config, checkpoints=tmp_path / "new" / "folder", on_epoch=interrupt)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            detector.fit(normal)
+    detector.fit(normal)
+    assert stages == ["network"] * 3 + ["fold 1"] * 3 + ["fold 2"] * 3
+    assert weights(detector) == weights(undisturbed)
+    assert detector.threshold_ == undisturbed.threshold_
+
+
+def stripes(count, seed, defects=False):
+    """Return images of 64 x 64 with slanted stripes, and where a patch of them is turned."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.indices((64, 64))
+    phase = rng.uniform(0, 2 * np.pi, (count, 1, 1))
+    images = (
+        128 + 90 * np.sin(rows * 0.9 + columns * 0.4 + phase) + rng.normal(0, 8, (count, 64, 64))
+    )
+    images = images.clip(0, 255).astype(np.uint8)
+    corners = rng.integers(0, 52, (count, 2))
+    if defects:
+        for image, (top, left) in zip(images, corners, strict=True):
+            patch = image[top : top + 12, left : left + 12]
+            patch[:] = np.rot90(patch).copy()
+    return images, corners
+
+
+def test_small_defects_in_large_images_are_found_and_placed(tmp_path):
+    folders = [tmp_path / name for name in ("train", "normal", "defects")]
+    for seed, folder in enumerate(folders):
+        write_images(folder, stripes(24, seed, folder.name == "defects")[0])
+    detector = tiny(config=LEARNING, tile=(16, 16), stride=8).fit(folders[0])
+    assert detector.model_.training["samples"] == 24 * 7 * 7
+
+    scores = [list(detector.score_files(list_images(folder))) for folder in folders[1:]]
+    raw = [[score.raw for score in some] for some in scores]
+    assert auroc(*raw) > 0.9
+    corners = stripes(24, 2)[1]
+    found = [
+        abs(score.tile[0] + 2 - top) < 14 and abs(score.tile[1] + 2 - left) < 14
+        for score, (top, left) in zip(scores[1], corners, strict=True)
+    ]
+    assert np.mean(found) > 0.8
+
+
+def test_tiles_of_images_of_any_size(digits):
+    detector = tiny(tile=(8, 8), top_k=2).fit(np.pad(digits.of(3)[:20], ((0, 0), (0, 4), (4, 0))))
+    for shape in ((8, 8), (30, 9), (5, 50)):
+        image = np.random.default_rng(0).integers(0, 256, (1, *shape), np.uint8)
+        tiles = Tiling(8, 8).cut(image[0, ..., None])
+        expected = np.sort(detector.model_.raw(tiles))[-2:].mean()
+        assert -detector.score_samples(image) == pytest.approx(expected)
+
+
+def test_files_of_other_sizes_are_resized(tmp_path):
+    rng = np.random.default_rng(0)
+    for number, shape in enumerate([(100, 50), (100, 52), (90, 50), (100, 50)]):
+        image = rng.integers(0, 256, shape, np.uint8)
+        write_images(tmp_path / str(number), image[None])
+    detector = tiny().fit(tmp_path)
+    assert (detector.model_.spec.height, detector.model_.spec.width) == (64, 32)
+    detector = tiny(image_size=(16, 24)).fit(tmp_path)
+    assert (detector.model_.spec.height, detector.model_.spec.width) == (16, 24)
+    assert len(detector.score_samples(tmp_path)) == 4
+
+
+def test_one_colour_or_deep_image_decides_for_all(normal, tmp_path):
+    write_threes(tmp_path, normal)
+    Image.fromarray(normal[0]).convert("RGB").save(tmp_path / "colour.png")
+    Image.fromarray(normal[0].astype(np.uint16) * 257).save(tmp_path / "deep.png")
+    spec = tiny().fit(tmp_path).model_.spec
+    assert (spec.channels, spec.dtype) == (3, "uint16")
+
+
+@pytest.fixture(params=["truncated", "empty", "text"])
+def some_broken(request, normal, tmp_path):
+    paths = write_threes(tmp_path, normal)
+    whole = paths[5].read_bytes()
+    content = {"truncated": whole[: len(whole) - 30], "empty": b"", "text": b"no image"}
+    paths[5].write_bytes(content[request.param])
+    return tmp_path, paths
+
+
+def test_a_broken_file_fails_the_fit_by_name(some_broken):
+    folder, paths = some_broken
+    with pytest.raises(ImageError, match=paths[5].name):
+        tiny().fit(folder)
+
+
+def test_a_broken_file_is_skipped_by_choice_and_counted(some_broken, caplog):
+    folder, paths = some_broken
+    with caplog.at_level(logging.INFO, "adacl"):
+        detector = tiny(on_error="skip").fit(folder)
+    assert detector.model_.training["images"] == 19
+    assert any(str(paths[5]) in message for message in caplog.messages)
+    assert any("1 of 20" in message for message in caplog.messages)
+    skipped = []
+    scores = list(detector.score_files(paths, skipped))
+    assert skipped == [paths[5]]
+    assert [score.path for score in scores] == [p for p in paths if p != paths[5]]
+    detector.on_error = "fail"
+    with pytest.raises(ImageError, match=paths[5].name):
+        detector.score_samples(folder)
+
+
+@pytest.mark.parametrize("cut", [30, 10_000])
+@pytest.mark.parametrize("tile", [None, (8, 8)])
+def test_nothing_but_broken_files(cut, tile, normal, tmp_path):
+    for path in write_threes(tmp_path, normal):
+        path.write_bytes(path.read_bytes()[:-cut])
+    with pytest.raises(DataError, match="20"):
+        tiny(on_error="skip", tile=tile).fit(tmp_path)
+
+
+def test_images_that_were_trained_on_are_recognised(threes):
+    detector = tiny().fit(threes.train)
+    for folder, known in ((threes.train, True), (threes.test_abnormal, False)):
+        scores = detector.score_files(list_images(folder))
+        assert {score.trained_on for score in scores} == {known}
+
+
+def test_a_detector_of_float_arrays_scores_no_files(normal, threes):
+    detector = tiny().fit(normal / 255)
+    with pytest.raises(InputError, match="float32"):
+        detector.score_samples(threes.test_normal)
+
+
+LEAK_TEST = """
+import json, sys
+from pathlib import Path
+
+seen = []
+sys.addaudithook(lambda event, args: seen.append(str(args[0]))
+                 if event in ("open", "os.scandir", "os.listdir") else None)
+from adacl import AnomalyDetector, Config
+
+AnomalyDetector(config=Config.from_toml(sys.argv[1]), device="cpu").fit(sys.argv[2])
+print(json.dumps(seen))
+"""
+
+
+def test_no_test_file_is_opened_during_fit(threes, tmp_path):
+    shutil.copytree(threes.train.parent, tmp_path / "data")
+    (tmp_path / "config.toml").write_text(TINY.to_toml())
+    train = tmp_path / "data" / "train"
+    run = subprocess.run(
+        [sys.executable, "-c", LEAK_TEST, tmp_path / "config.toml", train],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    seen = set(json.loads(run.stdout))
+    assert {str(path) for path in list_images(train)} <= seen
+    assert not [path for path in seen if path.startswith(str(tmp_path / "data" / "test"))]
