@@ -30,8 +30,12 @@ def machine() -> dict[str, Any]:
 
 
 def record(path: Path, results: Any) -> None:
-    """Write results with the command and the machine to a JSON file."""
-    command = "python " + " ".join(["benchmarks/" + Path(sys.argv[0]).name, *sys.argv[1:]])
+    """Write results with the command and the machine to a JSON file.
+
+    Folders of the machine are left out of the command: they stand as DIR.
+    """
+    arguments = ["DIR" if Path(x).is_absolute() else x for x in sys.argv[1:]]
+    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
     document = {"command": command, "machine": machine(), "results": results}
     path.write_text(json.dumps(document, indent=1) + "\n")
 

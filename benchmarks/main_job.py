@@ -50,7 +50,7 @@ def kolektor(source: Path, folder: Path) -> dict[str, list[str]]:
         target.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     return {
-        "fit": [str(folder / "kolektor/train"), "--tile", "64x64", "--stride", "32"],
+        "fit": [str(folder / "kolektor/train"), "--tile", "64x64"],
         "normal": [str(folder / "kolektor/held_out")],
         "abnormal": [str(source / "defect")],
     }
@@ -86,6 +86,7 @@ def main() -> None:
     parser.add_argument("--data-dir", required=True)
     parser.add_argument("--inspection-dir", type=Path)
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--inspection-seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
@@ -99,7 +100,9 @@ def main() -> None:
             tasks["mvtec bottle"] = bottle(arguments.inspection_dir / "mvtec_bottle")
             tasks["kolektorsdd"] = kolektor(arguments.inspection_dir / "kolektorsdd", folder)
         for name, task in tasks.items():
-            runs = [run(task, seed, folder) for seed in arguments.seeds]
+            inspection = "--tile" in task["fit"]
+            seeds = arguments.inspection_seeds if inspection else arguments.seeds
+            runs = [run(task, seed, folder) for seed in seeds]
             areas = [r["auroc"] for r in runs]
             results[name] = {
                 "auroc_mean": statistics.mean(areas),

@@ -125,6 +125,12 @@ def test_rotation_turns_the_largest_square_of_other_images(height, width, seed):
         assert any(torch.equal(after, candidate) for candidate in candidates(before))
 
 
+def test_rotation_turns_squares_at_all_places_along_the_longer_side():
+    changed = (anomalies.rotation(numbered(200, 8, 12), generator()) != numbered(1, 8, 12))[:, 0]
+    first_columns = changed.any(1).int().argmax(1)
+    assert set(first_columns.tolist()) == {0, 1, 2, 3, 4}
+
+
 @given(sides, sides, seeds)
 def test_cut_paste_copies_one_rectangle(height, width, seed):
     images = numbered(4, height, width)

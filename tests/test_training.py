@@ -93,6 +93,22 @@ def test_equal_seeds_give_equal_networks(images):
     assert state_of(train(images, seed=1)[0]) != state_of(network)
 
 
+@pytest.mark.parametrize("function", ["draw_labels", "make_mixture"])
+def test_labels_and_anomalies_are_fresh_in_every_step(function, images, monkeypatch):
+    original, drawn = getattr(training, function), []
+
+    def record(*args):
+        result = original(*args)
+        drawn.append(result[0] if isinstance(result, tuple) else result)
+        return result
+
+    monkeypatch.setattr(training, function, record)
+    config = TINY.replace(training__epochs=3, training__batch_size=32)
+    train(np.repeat(images[:1], 100, axis=0), config)
+    assert len(drawn) == 3 * 3
+    assert len({tensor[:16].numpy().tobytes() for tensor in drawn}) == len(drawn)
+
+
 def test_global_random_state_is_left_alone(images):
     torch.manual_seed(7)
     state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002

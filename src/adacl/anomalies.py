@@ -33,6 +33,7 @@ __all__ = [
     "KINDS",
     "check_anomaly_config",
     "cut_paste",
+    "draw_kinds",
     "make",
     "make_mixture",
     "mix_up",
@@ -64,6 +65,13 @@ def _uniform(interval: Interval, count: int, generator: torch.Generator) -> Tens
     low, high = interval
     draws = torch.rand(count, generator=generator, device=generator.device)
     return low + (high - low) * draws
+
+
+def _check_range(name: str, interval: Interval, below: float = math.inf) -> None:
+    low, high = interval
+    if not 0 <= low <= high < below:
+        limit = f" < {below}" if math.isfinite(below) else ""
+        raise ConfigError(f"{name}: need 0 <= low <= high{limit}, got {interval}")
 
 
 def _below(limits: Tensor, generator: torch.Generator) -> Tensor:
@@ -117,11 +125,13 @@ def cut_paste(
     Tensor
         Batch (N, C, H, W) in [0, 1].
     """
+    _check_range("area", area, 1)
+    _check_range("aspect", aspect)
     count, _, height, width = images.shape
     pixels = _uniform(area, count, generator) * height * width
     log_aspect = (math.log(aspect[0]), math.log(aspect[1]))
     ratio = _uniform(log_aspect, count, generator).exp()
-    patch_h = (pixels / ratio).sqrt().round().clamp(1, height)
+    patch_h = torch.maximum((pixels / ratio).sqrt(), pixels / width).round().clamp(1, height)
     patch_w = (pixels / patch_h).round().clamp(1, width)
     whole = (patch_h >= height) & (patch_w >= width)
     patch_w = torch.where(whole, patch_w - 1, patch_w)
@@ -251,11 +261,13 @@ def mix_up(
     Tensor
         Batch (N, C, H, W), clipped to [0, 1].
     """
+    _check_range("rotated", rotated)
     count = len(images)
     of_rotated = _uniform(rotated, count, generator).view(-1, 1, 1, 1)
     if original is None:
         of_original = 1 - of_rotated
     else:
+        _check_range("original", original)
         of_original = _uniform(original, count, generator).view(-1, 1, 1, 1)
     turned = rotation(images, generator, turns)
     return (of_original * images + of_rotated * turned).clamp_(0, 1)
@@ -315,6 +327,13 @@ def make(kind: str, images: Tensor, generator: torch.Generator, **options: objec
     return made
 
 
+def draw_kinds(count: int, generator: torch.Generator, config: AnomalyConfig) -> Tensor:
+    """Draw ``count`` kinds by their weights, as places in ``config.kinds``."""
+    weights = [float(config.weights[kind]) for kind in config.kinds]
+    shares = torch.tensor(weights, device=generator.device)
+    return shares.multinomial(count, replacement=True, generator=generator)
+
+
 def make_mixture(
     images: Tensor, generator: torch.Generator, config: AnomalyConfig | None = None
 ) -> tuple[Tensor, Tensor]:
@@ -337,8 +356,7 @@ def make_mixture(
     """
     config = config or AnomalyConfig()
     kinds = config.kinds
-    weights = torch.tensor([config.weights[kind] for kind in kinds], device=images.device)
-    drawn = weights.multinomial(len(images), replacement=True, generator=generator)
+    drawn = draw_kinds(len(images), generator, config)
     made = torch.empty_like(images)
     for place, kind in enumerate(kinds):
         chosen = (drawn == place).nonzero().squeeze(1)
@@ -354,7 +372,7 @@ def check_anomaly_config(config: AnomalyConfig) -> None:
     Raises
     ------
     ConfigError
-        If a kind or an option is not known.
+        If a kind or an option is not known, or an option's value is not possible.
     """
     for kind in [*config.weights, *config.options]:
         if kind not in KINDS:
@@ -368,3 +386,8 @@ def check_anomaly_config(config: AnomalyConfig) -> None:
                     f"anomalies.options.{kind}.{option}: unknown option; known are "
                     f"{', '.join(known_options) or 'none'}"
                 )
+        try:
+            generator = torch.Generator().manual_seed(0)
+            KINDS[kind](torch.rand((2, 1, 8, 8), generator=generator), generator, **options)
+        except Exception as error:
+            raise ConfigError(f"anomalies.options.{kind}: {error}") from error

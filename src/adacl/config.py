@@ -13,7 +13,7 @@ import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import tomli_w
 
@@ -44,7 +44,27 @@ def _require(condition: bool, message: str) -> None:
 
 
 @dataclass(frozen=True)
-class AnomalyConfig:
+class _Section:
+    """A part of the tree: checks the types of its fields, then what ``_check`` adds."""
+
+    def __init_subclass__(cls, name: str) -> None:
+        cls._prefix = f"{name}." if name else ""
+
+    _prefix: ClassVar[str]
+
+    def __post_init__(self) -> None:
+        for name, hint in get_type_hints(type(self)).items():
+            if get_origin(hint) is not ClassVar:
+                value = _cast(hint, getattr(self, name), self._prefix + name)
+                object.__setattr__(self, name, value)
+        self._check()
+
+    def _check(self) -> None:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True)
+class AnomalyConfig(_Section, name="anomalies"):
     """How anomalies are made from normal images (paper, 3.2.3).
 
     Parameters
@@ -66,7 +86,7 @@ class AnomalyConfig:
     )
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         _require(
             bool(self.weights)
             and all(math.isfinite(w) and w >= 0 for w in self.weights.values())
@@ -82,7 +102,7 @@ class AnomalyConfig:
 
 
 @dataclass(frozen=True)
-class LabelConfig:
+class LabelConfig(_Section, name="labels"):
     """Training labels of normal images and made anomalies (paper, 3.2.2).
 
     Parameters
@@ -98,7 +118,7 @@ class LabelConfig:
     normal: Interval = (0.0, 0.3)
     anomalous: Interval = (0.7, 1.0)
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         for name in ("normal", "anomalous"):
             low, high = getattr(self, name)
             _require(
@@ -113,7 +133,7 @@ class LabelConfig:
 
 
 @dataclass(frozen=True)
-class NetworkConfig:
+class NetworkConfig(_Section, name="network"):
     """The regressor (paper, 3.3).
 
     Parameters
@@ -144,7 +164,7 @@ class NetworkConfig:
     pool: Literal["flatten", "average"] = "flatten"
     head: Literal["clip", "sigmoid"] = "clip"
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         _require(
             bool(self.channels) and min(self.channels) > 0,
             f"network.channels: need positive widths, got {list(self.channels)}",
@@ -162,7 +182,7 @@ class NetworkConfig:
 
 
 @dataclass(frozen=True)
-class TrainingConfig:
+class TrainingConfig(_Section, name="training"):
     """The training loop (paper, 3.3).
 
     Parameters
@@ -201,7 +221,7 @@ class TrainingConfig:
     validation_size: int = 150
     patience: int = 10
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         for name in (
             "epochs",
             "min_epoch_images",
@@ -226,7 +246,7 @@ class TrainingConfig:
 
 
 @dataclass(frozen=True)
-class ThresholdConfig:
+class ThresholdConfig(_Section, name="threshold"):
     """How the threshold is set from normal images alone.
 
     Parameters
@@ -243,7 +263,7 @@ class ThresholdConfig:
     confidence: float = 0.95
     folds: int = 3
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         _require(0 < self.fpr < 1, f"threshold.fpr: need 0 < fpr < 1, got {self.fpr}")
         _require(
             0 < self.confidence < 1,
@@ -253,7 +273,7 @@ class ThresholdConfig:
 
 
 @dataclass(frozen=True)
-class Config:
+class Config(_Section, name=""):
     """The whole tree; ``preset`` names where it started from."""
 
     preset: str = "paper"
@@ -263,7 +283,7 @@ class Config:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     threshold: ThresholdConfig = field(default_factory=ThresholdConfig)
 
-    def __post_init__(self) -> None:
+    def _check(self) -> None:
         pair = (self.network.head, self.training.loss)
         _require(
             pair in {("clip", "mse"), ("sigmoid", "bce")},
@@ -340,16 +360,16 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _build(cls: type[T], tree: Mapping[str, Any], where: str) -> T:
+def _build(cls: type[T], tree: Any, where: str) -> T:
+    if isinstance(tree, cls):
+        return tree
     if not isinstance(tree, Mapping):
         raise ConfigError(f"{where.rstrip('.') or 'configuration'}: need a table, got {tree!r}")
-    hints = get_type_hints(cls)
-    unknown = sorted(set(tree) - set(hints))
+    known = sorted(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    unknown = sorted(set(tree) - set(known))
     if unknown:
-        raise ConfigError(
-            f"{where}{unknown[0]}: unknown setting; known are {', '.join(sorted(hints))}"
-        )
-    return cls(**{name: _cast(hints[name], value, where + name) for name, value in tree.items()})
+        raise ConfigError(f"{where}{unknown[0]}: unknown setting; known are {', '.join(known)}")
+    return cls(**tree)
 
 
 def _cast(hint: Any, value: Any, where: str) -> Any:
@@ -385,7 +405,7 @@ PRESETS: dict[str, Config] = {"paper": Config()}
 
 
 def preset(name: str) -> Config:
-    """Return the named configuration.
+    """Return a copy of the named configuration.
 
     Raises
     ------
@@ -394,4 +414,4 @@ def preset(name: str) -> Config:
     """
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r} is not known; known are {', '.join(sorted(PRESETS))}")
-    return PRESETS[name]
+    return PRESETS[name].replace()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from adacl import thresholds
 from adacl.config import Config, preset
-from adacl.data.arrays import as_images, is_paths
+from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import OnError, list_images, stream
 from adacl.data.images import read_image
 from adacl.data.store import digest
@@ -180,10 +180,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """
         config = self._config()
         contamination = self._contamination()
-        tiling = Tiling(*self.tile, self.stride, self.top_k) if self.tile else None
+        tile = _checked_size("tile", self.tile)
+        tiling = Tiling(*tile, self.stride, self.top_k) if tile else None
+        image_size = _checked_size("image_size", self.image_size)
+        if self.on_error not in get_args(OnError):
+            raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
         device = resolve_device(self.device)
         if is_paths(X):
-            store, resize = store_of_files(list_images(X), tiling, self.image_size, self.on_error)
+            store, resize = store_of_files(list_images(X), tiling, image_size, self.on_error)
         else:
             images = self._images(X, reset=True)
             store, resize = store_of_array(images, tiling), None
@@ -333,7 +337,16 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             If the file is not there, or not sound.
         """
         model = load_model(path, resolve_device(device))
-        detector = cls(config=model.config, device=device, on_error=on_error)
+        tiling = model.tiling
+        detector = cls(
+            config=model.config,
+            image_size=model.resize,
+            tile=(tiling.height, tiling.width) if tiling else None,
+            stride=tiling.stride if tiling else None,
+            top_k=tiling.top_k if tiling else 1,
+            device=device,
+            on_error=on_error,
+        )
         detector.model_ = model
         detector.offset_ = -model.threshold.value
         return detector
@@ -376,3 +389,17 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         else:
             array = validate_data(self, X, reset=reset)
         return as_images(array, self.image_shape)
+
+
+def _checked_size(name: str, size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if (
+        not isinstance(size, Sequence)
+        or len(size) != 2
+        or not all(isinstance(side, int | np.integer) and side >= SMALLEST_SIDE for side in size)
+    ):
+        raise ConfigError(
+            f"{name}: need height and width, at least {SMALLEST_SIDE} pixels each, got {size!r}"
+        )
+    return int(size[0]), int(size[1])

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from adacl.errors import DataError
+from adacl.errors import AdaclError, DataError
 
 __all__ = ["atomic_file", "check_writable"]
 
@@ -23,22 +23,25 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     DataError
         If it cannot be written; what was at ``path`` before is then untouched.
     """
-    temporary = None
     try:
         handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    complete = False
+    try:
         with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
         Path(temporary).replace(path)
-        temporary = None
+        complete = True
     except OSError as error:
-        if isinstance(error, DataError) or error.filename not in (None, temporary):
+        if isinstance(error, AdaclError) or error.filename not in (None, temporary):
             raise
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
-        if temporary is not None:
+        if not complete:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
 

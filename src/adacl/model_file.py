@@ -100,7 +100,11 @@ def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds values that are not finite")
         state[name.removeprefix("network.")] = torch.from_numpy(array.copy())
-    config = Config.from_dict(header["config"])
+    config, resize = Config.from_dict(header["config"]), header["resize"]
+    if resize is not None and not (
+        len(resize) == 2 and all(isinstance(side, int) and side > 0 for side in resize)
+    ):
+        raise ValueError(f"resize: need height and width, got {resize}")
     spec = ImageSpec(**header["spec"])
     network = Regressor(config.network, spec.channels, spec.height, spec.width)
     network.load_state_dict(state)
@@ -110,7 +114,7 @@ def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device
         spec,
         config,
         Tiling(**header["tiling"]) if header["tiling"] else None,
-        tuple(header["resize"]) if header["resize"] else None,
+        tuple(resize) if resize else None,
         Threshold(**header["threshold"]),
         History.from_dict(header["history"]),
         header["training"],

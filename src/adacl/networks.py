@@ -64,6 +64,18 @@ class Regressor(nn.Module):
         self.input_shape = (channels, height, width)
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("std", torch.ones(1, channels, 1, 1))
+        with torch.device("meta"):  # count before any memory is taken
+            self._build(channels, height, width)
+        parameters = count_parameters(self)
+        if parameters >= PARAMETER_LIMIT:
+            raise ConfigError(
+                f"network: {parameters:,} parameters, the limit is {PARAMETER_LIMIT:,} "
+                "(paper, section 3.3); use fewer channels or hidden units, or smaller images"
+            )
+        self._build(channels, height, width)
+
+    def _build(self, channels: int, height: int, width: int) -> None:
+        config = self.config
         widths = stage_widths(config, height, width)
         layers: list[nn.Module] = []
         for number, (before, after) in enumerate(zip((channels, *widths), widths, strict=False)):
@@ -96,12 +108,6 @@ class Regressor(nn.Module):
             nn.ReLU(inplace=True),
         )
         self.output = nn.Linear(config.hidden, 1)
-        parameters = count_parameters(self)
-        if parameters >= PARAMETER_LIMIT:
-            raise ConfigError(
-                f"network: {parameters:,} parameters, the limit is {PARAMETER_LIMIT:,} "
-                "(paper, section 3.3); use fewer channels or hidden units, or smaller images"
-            )
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the hidden units (N, ``config.hidden``) of images (N, C, H, W) in [0, 1]."""

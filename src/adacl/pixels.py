@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from adacl.errors import InputError
 
 __all__ = ["ImageSpec", "value_range"]
 
@@ -37,6 +40,18 @@ class ImageSpec:
     dtype: str = "uint8"
     low: float = 0.0
     high: float = 255.0
+
+    def __post_init__(self) -> None:
+        sizes = (self.height, self.width, self.channels)
+        if not all(isinstance(size, int) and size > 0 for size in sizes):
+            raise InputError(f"image form: need positive whole numbers, got {sizes}")
+        if self.dtype not in {"uint8", "uint16", "float32"}:
+            raise InputError(f"image form: need uint8, uint16 or float32, got {self.dtype!r}")
+        values = (self.low, self.high)
+        if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+            raise InputError(f"image form: the range of values must be numbers, got {values}")
+        if self.low >= self.high:
+            raise InputError(f"image form: the range of values is empty, {values}")
 
     def to_tensor(self, images: Array, device: torch.device) -> Tensor:
         """Convert a batch N x H x W x C to float N x C x H x W in [0, 1] (channels last)."""

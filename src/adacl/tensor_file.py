@@ -69,7 +69,7 @@ def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         header, sha256 = document["header"], document["sha256"]
     except KeyError as error:
         raise ModelFileError(f"{path}: a safetensors file, but not one that adacl wrote") from error
-    except (SafetensorError, ValueError, TypeError, AttributeError) as error:
+    except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFileError(
             f"{path}: not an adacl file, or damaged ({error}); fit again or restore a copy"
         ) from error

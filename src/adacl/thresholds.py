@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -51,6 +51,8 @@ class Threshold:
     confidence: float | None = None
 
     def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise ConfigError(f"threshold method: unknown, {self.method!r}")
         if not math.isfinite(self.value):
             raise ConfigError(f"threshold: need a finite number, got {self.value}")
 
@@ -85,8 +87,8 @@ class Threshold:
         if not self.assured:
             needed = normals_needed(self.fpr, self.confidence)
             lines.append(
-                f"{self.fpr:.1%} cannot be assured with {self.n} normals; that takes {needed} "
-                "untouched ones (adacl calibrate)"
+                f"{self.fpr:.1%} cannot be assured with {self.n} normals, whatever the threshold; "
+                f"that takes at least {needed} untouched ones (adacl calibrate)"
             )
         if not 0 < self.value < 1:
             side = "above 1" if self.value >= 1 else "below 0"

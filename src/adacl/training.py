@@ -21,7 +21,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from adacl import tensor_file
-from adacl.anomalies import check_anomaly_config, make, make_mixture
+from adacl.anomalies import check_anomaly_config, draw_kinds, make, make_mixture
 from adacl.config import Config, TrainingConfig
 from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
 from adacl.labels import draw_labels
@@ -87,8 +87,17 @@ class History:
 
     @classmethod
     def from_dict(cls, tree: dict[str, Any]) -> History:
-        """Build a history from what :meth:`to_dict` returned."""
-        return cls([EpochRecord(**record) for record in tree["epochs"]], tree["best_epoch"])
+        """Build a history from what :meth:`to_dict` returned.
+
+        Raises
+        ------
+        ValueError
+            If the epoch that was kept is not among the epochs.
+        """
+        history = cls([EpochRecord(**record) for record in tree["epochs"]], tree["best_epoch"])
+        if not 0 <= history.best_epoch < len(history.epochs):
+            raise ValueError(f"best epoch {history.best_epoch} of {len(history.epochs)}")
+        return history
 
 
 def resolve_device(name: str) -> torch.device:
@@ -233,6 +242,12 @@ def train(
             loss, rate = _train_epoch(
                 network, optimizer, images, train_on, spec, config, seed, epoch
             )
+        sample = spec.to_tensor(images[validate_on[:1]], device)
+        if not (math.isfinite(loss) and np.isfinite(raw_scores(network, sample)).all()):
+            raise TrainingError(
+                f"the loss is no longer finite in epoch {epoch + 1}; lower training.rate_max "
+                f"(now {config.training.rate_max:g})"
+            )
         overall, per_kind = _validate(network, images, validate_on, spec, config, seed)
         seconds = time.perf_counter() - started
         history.epochs.append(EpochRecord(epoch, loss, overall, per_kind, rate, seconds))
@@ -305,11 +320,6 @@ def _train_epoch(
         optimizer.step()
         total += loss.detach() * len(normal)
     mean = float(total) / len(order)
-    if not math.isfinite(mean):
-        raise TrainingError(
-            f"the loss is no longer finite in epoch {epoch + 1}; lower training.rate_max "
-            f"(now {training.rate_max:g})"
-        )
     return mean, rate
 
 
@@ -333,8 +343,7 @@ def _validate(
     device = network.mean.device
     generator = _generator(device, seed, 2)
     kinds = config.anomalies.kinds
-    weights = torch.tensor([config.anomalies.weights[kind] for kind in kinds], device=device)
-    drawn = weights.multinomial(len(validate_on), replacement=True, generator=generator)
+    drawn = draw_kinds(len(validate_on), generator, config.anomalies)
     normal_scores: list[Array] = []
     made_scores: list[list[Array]] = []
     for start in range(0, len(validate_on), SCORING_BATCH):
@@ -383,6 +392,19 @@ def _resume(
             f"{path}: belongs to other data or settings; repeat the command it was made with, "
             "or delete it to start again"
         )
+    try:
+        return _restore(arrays, header, network, optimizer)
+    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{path}: not a sound checkpoint ({reason}); delete it") from error
+
+
+def _restore(
+    arrays: dict[str, Array],
+    header: dict[str, Any],
+    network: Regressor,
+    optimizer: torch.optim.Optimizer,
+) -> tuple[History, dict[str, Tensor]]:
     device = network.mean.device
     groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
     for name, array in arrays.items():
@@ -396,6 +418,10 @@ def _resume(
         if tensor.ndim:  # the memory layout decides how sums are rounded
             tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
         state.setdefault(int(number), {})[key] = tensor
+    if groups["best"].keys() != network.state_dict().keys() or any(
+        state[number].keys() != state[0].keys() for number in range(len(parameters))
+    ):
+        raise ValueError("tensors are missing")
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )

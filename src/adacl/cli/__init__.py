@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import warnings
 from typing import Annotated
 
 import typer
@@ -51,6 +52,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    warnings.filterwarnings("ignore", message="Image size")  # we refuse such images ourselves
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:

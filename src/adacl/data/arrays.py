@@ -22,6 +22,8 @@ def is_paths(images: object) -> bool:
     """Tell whether ``images`` is a path or a sequence of paths, rather than pixels."""
     if isinstance(images, str | os.PathLike):
         return True
+    if isinstance(images, np.ndarray) and images.ndim != 1:
+        return False
     if isinstance(images, list | tuple | np.ndarray) and len(images):
         return all(isinstance(item, str | Path) for item in images)
     return False
@@ -35,11 +37,16 @@ def row_shape(features: int, image_shape: tuple[int, ...] | None) -> tuple[int, 
     Raises
     ------
     InputError
-        If ``image_shape`` does not hold exactly ``features`` values.
+        If ``image_shape`` is not two or three positive whole numbers, or does not hold exactly
+        ``features`` values.
     """
     if image_shape is None:
         side = max(SMALLEST_SIDE, math.isqrt(features - 1) + 1)
         return side, side, 1
+    if len(image_shape) not in (2, 3) or not all(
+        isinstance(size, int | np.integer) and size > 0 for size in image_shape
+    ):
+        raise InputError(f"image_shape: need (H, W) or (H, W, C), got {image_shape}")
     height, width, channels = (*image_shape, 1)[:3]
     if height * width * channels != features:
         raise InputError(

@@ -7,6 +7,8 @@ taken. Pillow reads 16-bit colour as 8-bit.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,22 +42,26 @@ class ImageHeader:
     dtype: str
 
 
-def _open(path: Path) -> Image.Image:
+@contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file, turning whatever goes wrong, here or inside, into an ImageError."""
     try:
-        image = Image.open(path, formats=FORMATS)
-    except Image.DecompressionBombError as error:
-        raise _too_large(path) from error
+        with path.open("rb") as file, Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise _too_large(path)
+            if image.mode == "F":
+                raise ImageError(
+                    f"{path}: floating-point pixels are not supported; save it as 16-bit"
+                )
+            yield image
+    except ImageError:
+        raise
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
+    except Image.DecompressionBombError as error:
+        raise _too_large(path) from error
     except Exception as error:
         raise _unreadable(path, error) from error
-    if image.width * image.height > MAX_PIXELS:
-        image.close()
-        raise _too_large(path)
-    if image.mode == "F":
-        image.close()
-        raise ImageError(f"{path}: floating-point pixels are not supported; save it as 16-bit")
-    return image
 
 
 def _too_large(path: Path) -> ImageError:
@@ -78,11 +84,8 @@ def probe(path: Path) -> ImageHeader:
     ImageError
         If it is not an image of a supported format, or larger than ``MAX_PIXELS``.
     """
-    with _open(path) as image:
-        try:
-            turned = image.getexif().get(_ORIENTATION) in _TURNED
-        except Exception as error:
-            raise _unreadable(path, error) from error
+    with _opened(path) as image:
+        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED
         width, height = image.size[::-1] if turned else image.size
         channels = 1 if image.mode in _GREY else 3
         return ImageHeader(height, width, channels, "uint16" if image.mode in _DEEP else "uint8")
@@ -114,23 +117,18 @@ def read_image(
     ImageError
         If the file is damaged, truncated, not an image or too large.
     """
-    with _open(path) as opened:
-        try:
-            image = ImageOps.exif_transpose(opened)
-            if image.mode in _DEEP:
-                return _deep_pixels(path, image, channels, dtype, size)
-            if image.has_transparency_data:
-                rgba = image.convert("RGBA")
-                image = Image.new("RGBA", rgba.size, "black")
-                image.alpha_composite(rgba)
-            image = image.convert("L" if channels == 1 else "RGB")
-            if size is not None and size != (image.height, image.width):
-                image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-            pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
-        except ImageError:
-            raise
-        except Exception as error:
-            raise _unreadable(path, error) from error
+    with _opened(path) as opened:
+        image = ImageOps.exif_transpose(opened)
+        if image.mode in _DEEP:
+            return _deep_pixels(path, image, channels, dtype, size)
+        if image.has_transparency_data:
+            rgba = image.convert("RGBA")
+            image = Image.new("RGBA", rgba.size, "black")
+            image.alpha_composite(rgba)
+        image = image.convert("L" if channels == 1 else "RGB")
+        if size is not None and size != (image.height, image.width):
+            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+        pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
     return pixels * np.uint16(257) if dtype == "uint16" else pixels
 
 
