@@ -1,5 +1,6 @@
 """What several test files share and fixtures cannot give."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -34,3 +35,9 @@ def write_images(folder: Path, images: np.ndarray, suffix: str = ".png") -> list
     for path, image in zip(paths, images, strict=True):
         Image.fromarray(image).save(path)
     return paths
+
+
+def slow_square(x: int, delay: float) -> dict[str, int]:
+    """A cell of a grid that takes its time; other processes import it from here."""
+    time.sleep(delay)
+    return {"x": x, "square": x * x}

@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from adacl._version import __version__
-from adacl.cli import about, apply, benchmark_data, learn
+from adacl.cli import about, apply, bench, benchmark_data, learn
 from adacl.errors import AdaclError
 
 __all__ = ["app", "main"]
@@ -33,6 +33,7 @@ app.command("calibrate")(apply.calibrate)
 app.command("info")(about.info)
 app.command("doctor")(about.doctor)
 app.add_typer(benchmark_data.app, name="data")
+app.add_typer(bench.app, name="bench")
 
 
 def _version(value: bool) -> None:

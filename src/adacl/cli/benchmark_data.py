@@ -114,15 +114,17 @@ def export(
     """Write one class against the rest as folders of PNG files.
 
     train/ holds the normal class of the training split; test/normal and test/abnormal hold
-    the whole test split.
+    the whole test split. What is not at hand is downloaded first.
     """
     from adacl.data.export import export_one_vs_rest
+    from adacl.data.fetch import fetch as download
 
     benchmark = benchmarks.get(name)
     if normal not in benchmark.classes:
         raise ConfigError(f"class {normal!r}: {name} has {', '.join(benchmark.classes)}")
     if output.exists():
         raise DataError(f"{output}: is there already; name a new folder")
+    download(name, data_dir)
     counts = export_one_vs_rest(name, benchmark.classes.index(normal), output, data_dir)
     for folder, count in counts.items():
         typer.echo(f"{count:6} images in {folder}")
