@@ -1,5 +1,6 @@
 """Grids of cells, and one-vs-rest on real digits in MNIST's format."""
 
+import dataclasses
 import gzip
 import json
 import signal
@@ -12,18 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacl.config import PRESETS, Config
+from adacl.config import Config
 from adacl.data import benchmarks
-from adacl.errors import ConfigError, DataError
-from adacl.protocols import grid, one_vs_rest
-from helpers import slow_square
+from adacl.errors import ConfigError, DataError, MissingDataError
+from adacl.metrics import auroc
+from adacl.protocols import ablations, datasets, grid, one_vs_rest, rivals, summary
+from helpers import slow_square, write_images
 
 CELLS = [(f"cell{x}", {"x": x, "delay": 0.0}) for x in range(5)]
 
 
 def test_cells_are_run_once_and_read_in_order(tmp_path: Path) -> None:
     assert sorted(grid.run_cells(slow_square, CELLS, tmp_path, 2)) == [n for n, _ in CELLS]
-    assert [result["square"] for result in grid.read_cells(CELLS, tmp_path)] == [0, 1, 4, 9, 16]
+    assert [result["square"] for result in grid.read_cells(tmp_path)] == [0, 1, 4, 9, 16]
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()}
     assert list(grid.run_cells(slow_square, CELLS, tmp_path, 2)) == []
     assert before == {p: p.stat().st_mtime_ns for p in (tmp_path / "cells").iterdir()}
@@ -62,12 +64,12 @@ def test_a_half_written_cell_never_counts(tmp_path: Path) -> None:
     path = tmp_path / "cells" / "cell0.json"
     path.write_text(path.read_text()[:-5])
     with pytest.raises(DataError, match=r"cell0\.json: damaged"):
-        grid.read_cells(CELLS, tmp_path)
+        grid.read_cells(tmp_path)
 
 
 @pytest.fixture
-def digits_as_mnist(digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Digits 0 to 9, enlarged and written as IDX files; and a preset that is done quickly."""
+def digits_as_mnist(digits, tmp_path: Path) -> Path:
+    """Digits 0 to 9, enlarged and written as IDX files."""
     folder = tmp_path / "data" / "MNIST" / "raw"
     folder.mkdir(parents=True)
     enlarged = np.stack([np.asarray(Image.fromarray(i).resize((28, 28))) for i in digits.images])
@@ -80,43 +82,138 @@ def digits_as_mnist(digits, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
         ):
             header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
             (folder / f"{file.name}.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    quick = Config().replace(preset="quick", training__min_epoch_images=256)
-    monkeypatch.setitem(PRESETS, "quick", quick)
-    monkeypatch.setitem(one_vs_rest.EPOCHS, "mnist", 3)
     return tmp_path / "data"
+
+
+QUICK = one_vs_rest.Variant(
+    "quick", Config().replace(training__epochs=4, training__min_epoch_images=1024)
+)
 
 
 def test_a_cell_records_what_it_did_and_repeats(digits_as_mnist: Path, digits) -> None:
     first, second = (
-        one_vs_rest.run_cell("mnist", 3, 0, "quick", digits_as_mnist, "cpu") for _ in range(2)
+        one_vs_rest.run_cell("mnist", "3", 0, QUICK, digits_as_mnist, "cpu") for _ in range(2)
     )
     assert first["auroc"] > 0.7
-    assert first["class"] == "3"
-    assert first["epochs"] == 3
+    assert (first["class"], first["variant"]) == ("3", "quick")
+    assert len(first["history"]["epochs"]) == 4
     assert first["n_train"] + first["n_validation"] == (digits.target[:1200] == 3).sum()
     assert first["n_test_normal"] + first["n_test_abnormal"] == len(digits.target) - 1200
     assert first["training_gflop"] > 0
-    first.pop("training_seconds")
-    second.pop("training_seconds")
-    assert first == second
     assert json.loads(json.dumps(first)) == first
+    assert without_times(first) == without_times(second)
 
 
-def test_summary_of_an_incomplete_grid() -> None:
-    common = {"training_seconds": 1, "training_gflop": 2, "epochs": 3, "parameters": 4,
-              "threads": 1, "versions": {}, "config": {}, "data_sha256": "x"}  # fmt: skip
-    results = [
-        {"class": "a", "seed": 0, "auroc": 0.9, **common},
-        {"class": "a", "seed": 1, "auroc": 0.8, **common},
-        {"class": "b", "seed": 0, "auroc": 0.7, **common},
-    ]
-    summary = one_vs_rest.summarise(results, ["a", "b"])
-    assert summary["per_class"]["a"] == {"mean": 85.0, "sd": 7.07, "n": 2}
-    assert summary["complete_seeds"] == [0]
-    assert summary["mean"] == {"mean": 80.0, "sd": None, "n": 1}
-    assert summary["training_seconds"] == 3
+def without_times(cell: dict) -> dict:
+    cell = {name: value for name, value in cell.items() if not name.endswith("_seconds")}
+    if "history" in cell:
+        epochs = [e | {"seconds": 0} for e in cell["history"]["epochs"]]
+        cell["history"] = cell["history"] | {"epochs": epochs}
+    return cell
 
 
-def test_unknown_data_sets_are_refused() -> None:
-    with pytest.raises(ConfigError, match="known are"):
-        one_vs_rest.cells("imagenet", ["cat"], [0], "paper", None, "cpu")
+def test_testing_every_epoch_changes_nothing_else(digits_as_mnist: Path) -> None:
+    plain = one_vs_rest.run_cell("mnist", "3", 0, QUICK, digits_as_mnist, "cpu")
+    watched = dataclasses.replace(QUICK, every_epoch=True)
+    cell = one_vs_rest.run_cell("mnist", "3", 0, watched, digits_as_mnist, "cpu")
+    curve = cell.pop("test_auroc_by_epoch")
+    assert without_times(cell) == without_times(plain)
+    assert len(curve) == 4
+    assert curve[cell["history"]["best_epoch"]] == pytest.approx(cell["auroc"])
+
+
+@pytest.mark.parametrize("name", rivals.names())
+def test_every_rival_tells_a_digit_from_others(name: str, digits) -> None:
+    images = digits.images[..., None]
+    normal = images[digits.target == 0]
+    test = np.concatenate([normal[140:], images[digits.target == 1][:38]])
+    fitted = rivals.get(name).fit(normal[:140], seed=0)
+    scores = fitted.score(test)
+    assert scores.shape == (len(test),)
+    assert fitted.parameters > 0
+    assert auroc(scores[:-38], scores[-38:]) > 0.8
+
+
+def test_unknown_rivals_are_refused() -> None:
+    with pytest.raises(ConfigError, match="known are adacl, anogan, autoencoder"):
+        one_vs_rest.rival_variant("magic")
+
+
+def _tree(root: Path, digits, splits: dict[str, slice]) -> None:
+    for split, part in splits.items():
+        images = digits.images[part]
+        for name in (0, 1, 2):
+            write_images(root / split / f"digit{name}", images[digits.target[part] == name])
+
+
+def test_a_folder_tree_with_official_split(digits, tmp_path: Path) -> None:
+    _tree(tmp_path, digits, {"train": slice(0, 300), "test": slice(300, 400)})
+    assert datasets.classes(str(tmp_path)) == ("digit0", "digit1", "digit2")
+    train, test, is_normal = datasets.load_one_vs_rest(str(tmp_path), "digit1")
+    target = digits.target
+    assert train.shape == ((target[:300] == 1).sum(), 8, 8, 1)
+    assert is_normal.sum() == (target[300:400] == 1).sum()
+    assert len(test) == (target[300:400] < 3).sum()
+
+
+def test_a_folder_tree_without_split_keeps_every_fifth_image(digits, tmp_path: Path) -> None:
+    _tree(tmp_path, digits, {".": slice(0, 300)})
+    train, test, is_normal = datasets.load_one_vs_rest(str(tmp_path), "digit1")
+    zeros = digits.images[:300][digits.target[:300] == 0]
+    assert (test[: -(-len(zeros) // 5), ..., 0] == zeros[::5]).all()
+    seen = {image.tobytes() for image in train}
+    assert not seen & {image.tobytes() for image in test[is_normal]}
+    assert len(train) + is_normal.sum() == (digits.target[:300] == 1).sum()
+
+
+def test_a_folder_tree_without_other_classes_is_refused(digits, tmp_path: Path) -> None:
+    write_images(tmp_path / "only", digits.images[:20])
+    with pytest.raises(MissingDataError, match="at least one other class"):
+        datasets.load_one_vs_rest(str(tmp_path), "only")
+    with pytest.raises(ConfigError, match="neither a folder nor a data set"):
+        datasets.classes(str(tmp_path / "nowhere"))
+
+
+CELL = {
+    "data": "mnist", "variant": "v", "training_seconds": 1, "scoring_seconds": 1, "device": "cpu",
+    "training_gflop": 2, "parameters": 4, "threads": 1, "versions": {}, "config": {},
+    "data_sha256": "x", "history": {"epochs": [1, 2]},
+}  # fmt: skip
+
+
+def write_cells(folder: Path, areas: dict[tuple[str, int], float], **changes: object) -> None:
+    (folder / "cells").mkdir(parents=True, exist_ok=True)
+    for (name, seed), area in areas.items():
+        cell = {**CELL, "class": name, "seed": seed, "auroc": area, **changes}
+        path = folder / "cells" / f"{cell['data']}-{name}-seed{seed}-{cell['variant']}.json"
+        path.write_text(json.dumps(cell))
+
+
+def test_summary_of_an_incomplete_grid(tmp_path: Path) -> None:
+    write_cells(tmp_path, {("3", 0): 0.9, ("3", 1): 0.8, ("1", 0): 0.7})
+    (group,) = groups = summary.summarise(tmp_path)
+    assert group["per_class"]["3"] == {"mean": 85.0, "sd": 7.071, "n": 2, "seeds": [0, 1]}
+    assert list(group["per_class"]) == ["1", "3"]
+    assert group["mean"] == {"mean": 80.0, "sd": None, "n": 1}
+    assert group["training_seconds"] == 3
+    assert summary.missing(groups) == ["mnist-1-seed1-v"]
+
+
+def test_cells_of_different_configurations_are_not_summed_up(tmp_path: Path) -> None:
+    write_cells(tmp_path, {("3", 0): 0.9})
+    write_cells(tmp_path, {("3", 1): 0.9}, config={"other": 1})
+    with pytest.raises(DataError, match="different configurations"):
+        summary.summarise(tmp_path)
+
+
+@pytest.mark.parametrize("name", list(ablations.ABLATIONS))
+def test_variants_of_an_ablation_differ_in_one_thing(name: str) -> None:
+    ablation = ablations.get(name)
+    first, *others = ablations.variants(ablation, ablation.source)
+    assert first.config == one_vs_rest.paper_config(ablation.source)
+    assert len({v.name for v in (first, *others)}) == len({str(v.config) for v in (first, *others)})
+
+
+def test_unknown_ablations_are_refused() -> None:
+    with pytest.raises(ConfigError, match="known are loss"):
+        ablations.get("colours")

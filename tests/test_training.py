@@ -126,7 +126,7 @@ def test_images_and_their_order_are_left_alone(images):
 
 
 def stop_after(epoch):
-    def on_epoch(record):
+    def on_epoch(record, network):
         if record.epoch == epoch:
             raise KeyboardInterrupt
 
@@ -174,7 +174,7 @@ def test_a_finished_training_is_not_repeated(images, tmp_path):
     checkpoint = tmp_path / "checkpoint"
     network, _ = train(images, checkpoint=checkpoint)
     epochs = []
-    again, _ = train(images, checkpoint=checkpoint, on_epoch=epochs.append)
+    again, _ = train(images, checkpoint=checkpoint, on_epoch=lambda *seen: epochs.append(seen))
     assert not epochs
     assert state_of(again) == state_of(network)
 
@@ -253,7 +253,7 @@ def test_the_latest_of_equally_good_epochs_is_kept(images, scripted):
 def test_history(images):
     config = TINY.replace(training__epochs=2)
     records = []
-    _, history = train(images, config, on_epoch=records.append)
+    _, history = train(images, config, on_epoch=lambda record, _: records.append(record))
     assert history.epochs == records
     assert [record.epoch for record in records] == [0, 1]
     for record in records:

@@ -140,7 +140,7 @@ def fit_model(
             seed=seed,
             device=device,
             checkpoint=file,
-            on_epoch=(lambda record: on_epoch(stage, record)) if on_epoch else None,
+            on_epoch=(lambda record, _: on_epoch(stage, record)) if on_epoch else None,
         )
 
     def score(network: Regressor, threshold: Threshold, images: Images) -> NDArray[np.float64]:

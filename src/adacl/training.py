@@ -177,7 +177,7 @@ def train(
     seed: int,
     device: torch.device,
     checkpoint: Path | None = None,
-    on_epoch: Callable[[EpochRecord], None] | None = None,
+    on_epoch: Callable[[EpochRecord, Regressor], None] | None = None,
 ) -> tuple[Regressor, History]:
     """Train a network on normal images and anomalies made from them.
 
@@ -199,7 +199,7 @@ def train(
     checkpoint
         File that is written after every epoch and, where it exists, continued from.
     on_epoch
-        Called with the record of every epoch.
+        Called after every epoch with its record and the network as it is then.
 
     Returns
     -------
@@ -257,7 +257,7 @@ def train(
         if checkpoint is not None:
             _save_checkpoint(checkpoint, network, optimizer, best, history, identity)
         if on_epoch is not None:
-            on_epoch(history.epochs[-1])
+            on_epoch(history.epochs[-1], network)
     network.load_state_dict(best)
     return network.eval(), history
 

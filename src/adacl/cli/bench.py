@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from adacl.cli.options import Device, DeviceOption, JsonOption, QuietOption
 from adacl.data import benchmarks
-from adacl.errors import ConfigError, DataError
+from adacl.errors import ConfigError, DataError, MissingDataError, missing_extra
 from adacl.files import atomic_file
 from adacl.progress import console, count, messages
+
+if TYPE_CHECKING:
+    from adacl.protocols.one_vs_rest import Variant
 
 __all__ = ["app"]
 
@@ -22,68 +26,157 @@ log = logging.getLogger("adacl")
 
 app = typer.Typer(help="Run the experiments of the paper.")
 
-
-@app.callback()
-def _bench() -> None:
-    pass
+OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
+ClassesOption = Annotated[
+    str | None, typer.Option(metavar="A,B,...", help="Normal classes; by default all.")
+]
+SeedsOption = Annotated[str, typer.Option(metavar="A..B", help="Seeds, as 0..4 or 0,2.")]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, help="Processes at a time; by default one a core.")
+]
+DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Data folder, see adacl data.")]
 
 
 @app.command("one-vs-rest")
 def one_vs_rest(
-    name: Annotated[str, typer.Argument(metavar="DATASET", help="mnist, fashion-mnist, cifar10.")],
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")],
-    classes: Annotated[
-        str | None, typer.Option(metavar="A,B,...", help="Normal classes; by default all.")
-    ] = None,
-    seeds: Annotated[str, typer.Option(metavar="A..B", help="Seeds, as 0..4 or 0,2.")] = "0",
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="DATASET",
+            help="mnist, fashion-mnist, cifar10, or a folder with one folder of images per class.",
+        ),
+    ],
+    out: OutOption,
+    classes: ClassesOption = None,
+    seeds: SeedsOption = "0",
     preset_name: Annotated[str, typer.Option("--preset", help="Named configuration.")] = "paper",
-    jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes at a time; by default one a core.")
-    ] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option("--data-dir", help="Data folder, see adacl data.")
-    ] = None,
+    method: Annotated[
+        str, typer.Option(metavar="A,B,...", help="adacl, or rivals by name; see docs/paper.md.")
+    ] = "adacl",
+    jobs: JobsOption = None,
+    data_dir: DataOption = None,
     device: DeviceOption = Device.auto,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """One class is normal, the rest are anomalies: table 1 of the paper.
 
-    Every class and seed is a cell with a file of its own in DIR/cells. Finished cells are not run
-    again, so an interrupted grid is continued by the same command. DIR/DATASET.json sums up.
+    Every class, seed and method is a cell with a file of its own in DIR/cells. Finished cells are
+    not run again, so an interrupted grid is continued by the same command. DIR/results.json sums
+    up all cells.
     """
+    from adacl.protocols.one_vs_rest import Variant, paper_config, rival_variant
+
+    variants = [
+        Variant(preset_name, paper_config(source, preset_name))
+        if name == "adacl"
+        else rival_variant(name)
+        for name in method.split(",")
+    ]
+    _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
+
+
+@app.command()
+def ablation(
+    name: Annotated[
+        str, typer.Argument(metavar="NAME", help="loss, labels, intervals or augmentations.")
+    ],
+    out: OutOption,
+    data: Annotated[
+        str | None, typer.Option(help="Data set; by default the one that the paper has.")
+    ] = None,
+    classes: ClassesOption = None,
+    seeds: SeedsOption = "0..9",
+    jobs: JobsOption = None,
+    data_dir: DataOption = None,
+    device: DeviceOption = Device.auto,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Change one thing at a time: figures 7 to 10 and table 4 of the paper.
+
+    loss: MSE against BCE with the sigmoid head, tested after every epoch. labels: continuous
+    against discrete. intervals: three pairs. augmentations: each alone, and all. Cells as for
+    one-vs-rest; use the same DIR, and the unchanged configuration is not run twice.
+    """
+    from adacl.protocols import ablations
+
+    chosen = ablations.get(name)
+    source = data or chosen.source
+    variants = ablations.variants(chosen, source)
+    _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of one-vs-rest, ablation.")],
+    data_dir: DataOption = None,
+    frames: Annotated[
+        Path | None, typer.Option(help="Video frames, for the video tile of figure 4.")
+    ] = None,
+    images: Annotated[
+        bool, typer.Option("--images/--no-images", help="Figures 4 to 6, which need the data.")
+    ] = True,
+    quiet: QuietOption = False,
+) -> None:
+    """Write the paper's tables and figures, ours beside the printed ones, to DIR/report."""
+    try:
+        from adacl.protocols.paper_report import write_report
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "bench") from error
+    if not (out / "cells").is_dir():
+        raise MissingDataError(f"{out}: has no cells; run adacl bench one-vs-rest --out {out}")
+    with messages(quiet):
+        written = write_report(out, data_dir, frames, images)
+    typer.echo(written[-1])
+
+
+def _run(
+    source: str,
+    classes: str | None,
+    seeds: str,
+    variants: Sequence[Variant],
+    out: Path,
+    jobs: int | None,
+    data_dir: Path | None,
+    device: Device,
+    json_output: bool,
+    quiet: bool,
+) -> None:
     from adacl.data.fetch import fetch
-    from adacl.protocols import grid
+    from adacl.protocols import datasets, grid, summary
     from adacl.protocols import one_vs_rest as protocol
 
-    benchmark = benchmarks.get(name)
-    chosen = classes.split(",") if classes else list(benchmark.classes)
-    unknown = [x for x in chosen if x not in benchmark.classes]
+    known = datasets.classes(source)
+    chosen = classes.split(",") if classes else list(known)
+    unknown = [x for x in chosen if x not in known]
     if unknown:
-        raise ConfigError(f"class {unknown[0]!r}: {name} has {', '.join(benchmark.classes)}")
-    protocol.configuration(name, preset_name)
-    cells = protocol.cells(name, chosen, _seeds(seeds), preset_name, data_dir, device.value)
+        raise ConfigError(f"class {unknown[0]!r}: {source} has {', '.join(known)}")
+    cells = protocol.cells(source, chosen, _seeds(seeds), variants, data_dir, device.value)
     with messages(quiet):
-        fetch(name, data_dir)
+        if source in benchmarks.BENCHMARKS:
+            fetch(source, data_dir)
         try:
             missing = grid.missing_cells(cells, out)
             done = grid.run_cells(protocol.run_cell, cells, out, jobs or os.cpu_count() or 1)
-            for cell in count(done, name, len(missing), quiet):
+            for cell in count(done, source, len(missing), quiet):
                 log.info("done: %s", cell)
         except KeyboardInterrupt:
-            console.print("interrupted; the same command goes on from here")
+            left = len(grid.missing_cells(cells, out))
+            console.print(f"interrupted with {left} cells to do; the same command goes on")
             raise
         except OSError as error:
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
-    results = grid.read_cells(cells, out)
-    summary = {
-        "data": name,
-        "preset": preset_name,
-        **protocol.summarise(results, chosen),
-    }
-    with atomic_file(out / f"{name}.json", "w") as file:
-        json.dump(summary, file, indent=1)
-    typer.echo(json.dumps(summary) if json_output else _table(summary))
+        groups = summary.summarise(out)
+        with atomic_file(out / "results.json", "w") as file:
+            json.dump(groups, file, indent=1)
+    names = {variant.name for variant in variants}
+    mine = [
+        group
+        for group in groups
+        if group["data"] == datasets.short_name(source) and group["variant"] in names
+    ]
+    typer.echo(json.dumps(mine) if json_output else "\n\n".join(map(_table, mine)))
 
 
 def _seeds(text: str) -> list[int]:
@@ -98,9 +191,12 @@ def _seeds(text: str) -> list[int]:
     return found
 
 
-def _table(summary: dict[str, Any]) -> str:
-    rows = [*summary["per_class"].items(), ("mean", summary["mean"])]
-    lines = [f"{'class':12}  AUROC %    sd  seeds"]
+def _table(group: dict[str, Any]) -> str:
+    rows = [*group["per_class"].items(), ("mean", group["mean"])]
+    lines = [
+        f"{group['data']}, {group['variant']}, {group['parameters']:,} parameters",
+        f"{'class':12}  AUROC %    sd  seeds",
+    ]
     for name, value in rows:
         if value:
             sd = "" if value["sd"] is None else f"{value['sd']:.2f}"

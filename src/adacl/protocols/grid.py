@@ -78,11 +78,11 @@ def _set_threads(threads: int) -> None:
 def _run(function: Callable[..., dict[str, Any]], path: Path, arguments: dict[str, Any]) -> None:
     result = function(**arguments)
     with atomic_file(path, "w") as file:
-        json.dump(result, file, indent=1)
+        json.dump(result, file)
 
 
-def read_cells(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:
-    """Read the results of the cells that are finished, in the order of ``cells``.
+def read_cells(folder: Path) -> list[dict[str, Any]]:
+    """Read the results of all finished cells in a folder, in the order of their names.
 
     Raises
     ------
@@ -90,11 +90,9 @@ def read_cells(cells: Sequence[Cell], folder: Path) -> list[dict[str, Any]]:
         If a result file is damaged.
     """
     results = []
-    for name, _ in cells:
-        path = _file(folder, name)
-        if path.exists():
-            try:
-                results.append(json.loads(path.read_text(encoding="utf-8")))
-            except ValueError as error:
-                raise DataError(f"{path}: damaged; delete it and run the grid again") from error
+    for path in sorted((folder / "cells").glob("*.json")):
+        try:
+            results.append(json.loads(path.read_text(encoding="utf-8")))
+        except ValueError as error:
+            raise DataError(f"{path}: damaged; delete it and run the grid again") from error
     return results

@@ -9,135 +9,208 @@ from __future__ import annotations
 
 import hashlib
 import platform
-import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from adacl._version import __version__
 from adacl.config import Config, preset
-from adacl.data import benchmarks
 from adacl.fitting import split_normals
 from adacl.metrics import auroc
 from adacl.networks import Regressor, count_parameters
-from adacl.pixels import ImageSpec
+from adacl.pixels import ImageSpec, value_range
+from adacl.protocols import rivals
+from adacl.protocols.datasets import load_one_vs_rest, short_name
 from adacl.protocols.grid import Cell
-from adacl.training import raw_scores, resolve_device, train
+from adacl.training import EpochRecord, raw_scores, resolve_device, train
 
-__all__ = ["EPOCHS", "cells", "run_cell", "summarise"]
+__all__ = ["EPOCHS", "Variant", "cells", "paper_config", "rival_variant", "run_cell"]
+
+Array = NDArray[Any]
 
 EPOCHS = {"mnist": 10, "fashion-mnist": 10, "cifar10": 15}
 """Epochs as in table 2; Fashion-MNIST is not in it."""
+SCORED_AT_ONCE = 1000
 
 
-def cells(
-    name: str,
-    classes: Sequence[str],
-    seeds: Sequence[int],
-    preset_name: str,
-    data_dir: Path | None,
-    device: str,
-) -> list[Cell]:
-    """Return the cells of a grid, seed by seed, so that a first column is soon complete.
+@dataclass(frozen=True)
+class Variant:
+    """What is run on every class and seed.
+
+    Parameters
+    ----------
+    name
+        Part of the cells' names.
+    config
+        Configuration of ADACL, or None for a rival, whose name is ``name``.
+    every_epoch
+        Whether to test after every epoch as well, for a curve. Nothing is chosen by it.
+    """
+
+    name: str
+    config: Config | None
+    every_epoch: bool = False
+
+
+def paper_config(source: str, preset_name: str = "paper") -> Config:
+    """Return the configuration of a preset, with the epochs of table 2 where it gives some."""
+    config = preset(preset_name)
+    return config.replace(training__epochs=EPOCHS.get(source, config.training.epochs))
+
+
+def rival_variant(name: str) -> Variant:
+    """Return the variant that runs a rival.
 
     Raises
     ------
-    ConfigError
-        If the data set is not known.
+    ConfigError, MissingExtraError
+        If there is no such rival, or its package is not installed.
     """
-    benchmark = benchmarks.get(name)
+    rivals.get(name)
+    return Variant(name, None)
+
+
+def cells(
+    source: str,
+    classes: Sequence[str],
+    seeds: Sequence[int],
+    variants: Sequence[Variant],
+    data_dir: Path | None,
+    device: str,
+) -> list[Cell]:
+    """Return the cells of a grid, seed by seed, so that a first column is soon complete."""
     return [
         (
-            f"{name}-{normal}-seed{seed}-{preset_name}",
+            f"{short_name(source)}-{normal}-seed{seed}-{variant.name}",
             {
-                "name": name,
-                "normal": benchmark.classes.index(normal),
+                "source": source,
+                "normal": normal,
                 "seed": seed,
-                "preset_name": preset_name,
+                "variant": variant,
                 "data_dir": data_dir,
                 "device": device,
             },
         )
         for seed in seeds
+        for variant in variants
         for normal in classes
     ]
 
 
-def configuration(name: str, preset_name: str) -> Config:
-    """Return the configuration of a preset with the data set's number of epochs."""
-    return preset(preset_name).replace(training__epochs=EPOCHS[name])
-
-
 def run_cell(
-    name: str, normal: int, seed: int, preset_name: str, data_dir: Path | None, device: str
+    source: str, normal: str, seed: int, variant: Variant, data_dir: Path | None, device: str
 ) -> dict[str, Any]:
     """Train on one class and test on all; return the figures and how they came about.
 
     Returns
     -------
     dict
-        ``auroc`` (raw scores) and ``auroc_clipped`` in [0, 1], the history, seconds and FLOPs of
-        training, parameters, threads, versions, and a checksum of the pixels used.
+        ``auroc`` in [0, 1], of raw scores; numbers of images, parameters, seconds of training
+        and scoring, threads, versions, and a checksum of the pixels used. For ADACL also the
+        AUROC of clipped scores, history, configuration and FLOPs.
     """
-    config = configuration(name, preset_name)
-    images, labels = benchmarks.load(name, "train", data_dir)
-    images = images[labels == normal]
-    test_images, test_labels = benchmarks.load(name, "test", data_dir)
+    images, test_images, is_normal = load_one_vs_rest(source, normal, data_dir)
+    facts = {
+        "data": short_name(source),
+        "class": normal,
+        "seed": seed,
+        "variant": variant.name,
+        "n_test_normal": int(is_normal.sum()),
+        "n_test_abnormal": int((~is_normal).sum()),
+        "threads": torch.get_num_threads(),
+        "versions": _versions(["torch", "numpy"] if variant.config else ["scikit-learn", "pyod"]),
+        "data_sha256": _checksum(images, test_images),
+    }
+    if variant.config is None:
+        return facts | _run_rival(variant.name, images, test_images, is_normal, seed)
+    return facts | _run_adacl(variant, images, test_images, is_normal, seed, device)
+
+
+def _run_rival(
+    name: str, images: Array, test_images: Array, is_normal: Array, seed: int
+) -> dict[str, Any]:
+    started = time.perf_counter()
+    fitted = rivals.get(name).fit(images, seed)
+    trained = time.perf_counter()
+    scores = fitted.score(test_images)
+    done = time.perf_counter()
+    return {
+        "auroc": auroc(scores[is_normal], scores[~is_normal]),
+        "n_train": len(images),
+        "parameters": fitted.parameters,
+        "training_seconds": round(trained - started, 2),
+        "scoring_seconds": round(done - trained, 2),
+        "device": "cpu",
+    }
+
+
+def _run_adacl(
+    variant: Variant,
+    images: Array,
+    test_images: Array,
+    is_normal: Array,
+    seed: int,
+    device: str,
+) -> dict[str, Any]:
+    config = variant.config
+    assert config is not None
+    where = resolve_device(device)
     height, width, channels = images.shape[1:]
-    spec = ImageSpec(height, width, channels)
+    spec = ImageSpec(height, width, channels, images.dtype.name, *value_range(images))
     split = split_normals(
         len(images), config.training.validation_size, config.threshold, False, seed
     )
-    where = resolve_device(device)
-    started = time.perf_counter()
-    network, history = train(
-        images, split.train, split.validation, spec, config, seed=seed, device=where
-    )
-    seconds = time.perf_counter() - started
-    scores = np.concatenate(
-        [
-            raw_scores(network, spec.to_tensor(test_images[start : start + 1000], where))
-            for start in range(0, len(test_images), 1000)
+    curve: list[float] = []
+
+    def score(network: Regressor) -> NDArray[np.float64]:
+        parts = [
+            raw_scores(network, spec.to_tensor(test_images[start : start + SCORED_AT_ONCE], where))
+            for start in range(0, len(test_images), SCORED_AT_ONCE)
         ]
+        return np.concatenate(parts)
+
+    def after_epoch(_: EpochRecord, network: Regressor) -> None:
+        scores = score(network)
+        curve.append(auroc(scores[is_normal], scores[~is_normal]))
+
+    network, history = train(
+        images,
+        split.train,
+        split.validation,
+        spec,
+        config,
+        seed=seed,
+        device=where,
+        on_epoch=after_epoch if variant.every_epoch else None,
     )
-    is_normal = test_labels == normal
+    started = time.perf_counter()
+    scores = score(network)
+    scoring_seconds = time.perf_counter() - started
     clipped = scores.clip(0, 1)
     per_image = _forward_flops(network, spec)
     images_seen = 2 * len(history.epochs) * max(len(split.train), config.training.min_epoch_images)
     return {
-        "data": name,
-        "class": benchmarks.get(name).classes[normal],
-        "seed": seed,
-        "preset": preset_name,
         "auroc": auroc(scores[is_normal], scores[~is_normal]),
         "auroc_clipped": auroc(clipped[is_normal], clipped[~is_normal]),
+        **({"test_auroc_by_epoch": curve} if variant.every_epoch else {}),
         "n_train": len(split.train),
         "n_validation": len(split.validation),
-        "n_test_normal": int(is_normal.sum()),
-        "n_test_abnormal": int((~is_normal).sum()),
         "parameters": count_parameters(network),
-        "epochs": len(history.epochs),
-        "best_epoch": history.best_epoch,
-        "validation_auroc": history.best.validation_auroc,
-        "kind_auroc": history.best.kind_auroc,
-        "training_seconds": round(seconds, 2),
+        "training_seconds": round(sum(record.seconds for record in history.epochs), 2),
+        "scoring_seconds": round(scoring_seconds, 2),
         "training_gflop": 3 * per_image * images_seen / 1e9,
         "mflop_per_image": per_image / 1e6,
         "device": where.type,
-        "threads": torch.get_num_threads(),
-        "versions": {
-            "adacl": __version__,
-            "torch": torch.__version__,
-            "numpy": np.__version__,
-            "python": platform.python_version(),
-        },
+        "history": history.to_dict(),
         "config": config.to_dict(),
-        "data_sha256": _checksum(images, test_images),
     }
 
 
@@ -148,43 +221,13 @@ def _forward_flops(network: Regressor, spec: ImageSpec) -> int:
     return int(counter.get_total_flops())
 
 
-def _checksum(*arrays: Any) -> str:
+def _versions(packages: Sequence[str]) -> Mapping[str, str]:
+    installed = {package: version(package) for package in packages}
+    return {"adacl": __version__, "python": platform.python_version(), **installed}
+
+
+def _checksum(*arrays: Array) -> str:
     digest = hashlib.sha256()
     for array in arrays:
         digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def summarise(results: Sequence[dict[str, Any]], classes: Sequence[str]) -> dict[str, Any]:
-    """Summarise cells: mean and standard deviation over seeds per class, and of the class means.
-
-    The standard deviation of the mean is that of the mean over all classes, seed by seed, over
-    those seeds for which every class is finished.
-    """
-    by_class = {
-        name: {r["seed"]: 100 * r["auroc"] for r in results if r["class"] == name}
-        for name in classes
-    }
-    seeds = sorted(set.intersection(*(set(areas) for areas in by_class.values())))
-    means = [statistics.mean(by_class[name][seed] for name in classes) for seed in seeds]
-    return {
-        "per_class": {
-            name: _mean_sd(list(areas.values())) for name, areas in by_class.items() if areas
-        },
-        "mean": _mean_sd(means) if means else None,
-        "complete_seeds": seeds,
-        "cells": len(results),
-        "training_seconds": round(sum(r["training_seconds"] for r in results), 1),
-        "training_gflop": round(sum(r["training_gflop"] for r in results), 1),
-        "epochs": sorted({r["epochs"] for r in results}),
-        **{name: results[0][name] for name in ("parameters", "threads", "versions", "config")},
-        "data_sha256": {r["class"]: r["data_sha256"] for r in results},
-    }
-
-
-def _mean_sd(values: list[float]) -> dict[str, float | int | None]:
-    return {
-        "mean": round(statistics.mean(values), 2),
-        "sd": round(statistics.stdev(values), 2) if len(values) > 1 else None,
-        "n": len(values),
-    }

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from adacl.metrics import roc
 from adacl.training import History
 
-__all__ = ["evaluation_figure", "examples_figure", "history_figure", "to_png", "to_svg"]
+__all__ = ["evaluation_figure", "examples_figure", "history_figure", "tidy", "to_png", "to_svg"]
 
 NORMAL, ANOMALOUS, INK = "#0072b2", "#d55e00", "#444444"
 Scores = NDArray[np.float64]
 
 
-def _tidy(axes: Axes, title: str, x: str, y: str) -> None:
+def tidy(axes: Axes, title: str, x: str, y: str) -> None:
+    """Give axes a title and names, and no frame."""
     axes.set_title(title, loc="left", fontsize=11, fontweight="bold")
     axes.set_xlabel(x)
     axes.set_ylabel(y)
@@ -47,13 +48,13 @@ def evaluation_figure(normal: Scores, abnormal: Scores, threshold: float, area: 
     left.axvline(threshold, color=INK, linestyle="--", label=f"threshold {threshold:.3f}")
     left.set_xlim(0, 1)
     left.legend(frameon=False)
-    _tidy(left, "Anomaly scores", "anomaly score", "% of images")
+    tidy(left, "Anomaly scores", "anomaly score", "% of images")
 
     fpr, tpr, _ = roc(normal, abnormal)
     right.plot(fpr, tpr, color=ANOMALOUS)
     right.plot([0, 1], [0, 1], color=INK, linewidth=0.8, linestyle=":")
     right.plot(np.mean(normal > threshold), np.mean(abnormal > threshold), "o", color=INK)
-    _tidy(right, f"ROC, area {area:.4f}", "false-positive rate", "true-positive rate")
+    tidy(right, f"ROC, area {area:.4f}", "false-positive rate", "true-positive rate")
     right.set_aspect("equal")
     return figure
 
@@ -64,7 +65,7 @@ def history_figure(history: History) -> Figure:
     left, right = figure.subplots(1, 2)
     numbers = [record.epoch + 1 for record in history.epochs]
     left.plot(numbers, [record.loss for record in history.epochs], color=INK, marker=".")
-    _tidy(left, "Training loss", "epoch", "loss")
+    tidy(left, "Training loss", "epoch", "loss")
     for kind in history.best.kind_auroc:
         areas = [record.kind_auroc[kind] for record in history.epochs]
         right.plot(numbers, areas, linewidth=1, label=kind)
@@ -72,7 +73,7 @@ def history_figure(history: History) -> Figure:
     right.plot(numbers, overall, color=INK, linewidth=2, label="all kinds")
     right.axvline(history.best_epoch + 1, color=INK, linestyle=":", linewidth=1)
     right.legend(frameon=False, fontsize=8)
-    _tidy(right, "AUROC against made anomalies", "epoch (dotted: kept)", "AUROC")
+    tidy(right, "AUROC against made anomalies", "epoch (dotted: kept)", "AUROC")
     return figure
 
 

@@ -1,0 +1,82 @@
+"""The paper's ablations: figures 7 to 10 and table 4, each a set of variants of one configuration.
+
+The variant ``paper`` is the same in all of them, and the same as in table 1, so its cells are
+shared.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from adacl.errors import ConfigError
+from adacl.protocols.one_vs_rest import Variant, paper_config
+
+__all__ = ["ABLATIONS", "Ablation", "get", "variants"]
+
+Changes = dict[str, Any]
+SIGMOID = {"training__loss": "bce", "network__head": "sigmoid"}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """An ablation: the data set that the paper has (or suggests), and what is changed."""
+
+    source: str
+    changes: dict[str, Changes]
+    every_epoch: bool = False
+
+
+def _interval(width: float) -> Changes:
+    return {"labels__normal": [0.0, width], "labels__anomalous": [1 - width, 1.0]}
+
+
+def _only(kind: str, **options: Any) -> Changes:
+    changes: Changes = {"anomalies__weights": {kind: 1.0}}
+    return changes | ({"anomalies__options": {kind: options}} if options else {})
+
+
+ABLATIONS = {
+    "loss": Ablation("cifar10", {"mse-epochs": {}, "bce-epochs": SIGMOID}, every_epoch=True),
+    "labels": Ablation("cifar10", {"paper": {}, "discrete": {"labels__scheme": "discrete"}}),
+    "intervals": Ablation(
+        "mnist", {"paper": {}, "interval-0.1": _interval(0.1), "interval-0.2": _interval(0.2)}
+    ),
+    "augmentations": Ablation(
+        "mnist",
+        {
+            "paper": {},
+            "cut-paste": _only("cut_paste"),
+            "puzzling": _only("puzzling"),
+            "rotation-1": _only("rotation", turns=[1]),
+            "rotation-3": _only("rotation", turns=[3]),
+            "mix-up-0.3": _only("mix_up", rotated=[0.3, 0.3]),
+            "mix-up-0.5": _only("mix_up", rotated=[0.5, 0.5]),
+            "mix-up-0.7": _only("mix_up", rotated=[0.7, 0.7]),
+        },
+    ),
+}
+"""By the name that the command line uses. The paper does not name the data set of table 4 and
+figure 10; the level of its AUROCs is that of MNIST."""
+
+
+def get(name: str) -> Ablation:
+    """Return an ablation by its name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none of that name.
+    """
+    if name not in ABLATIONS:
+        raise ConfigError(f"ablation {name!r}: known are {', '.join(ABLATIONS)}")
+    return ABLATIONS[name]
+
+
+def variants(ablation: Ablation, source: str) -> list[Variant]:
+    """Return the variants of an ablation on a data set."""
+    config = paper_config(source)
+    return [
+        Variant(name, config.replace(**changes), ablation.every_epoch)
+        for name, changes in ablation.changes.items()
+    ]

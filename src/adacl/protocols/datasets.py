@@ -1,0 +1,118 @@
+"""What a protocol runs on: a benchmark by its name, or a folder with one folder per class."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.data import benchmarks
+from adacl.data.folders import list_images, stream
+from adacl.data.images import read_image
+from adacl.errors import ConfigError, MissingDataError
+from adacl.sources import store_of_files
+
+__all__ = ["classes", "load_one_vs_rest", "short_name"]
+
+Images = NDArray[Any]
+TEST_EVERY = 5
+
+
+def short_name(source: str) -> str:
+    """Return the name of a benchmark, or of a folder tree's top folder."""
+    return source if source in benchmarks.BENCHMARKS else Path(source).resolve().name
+
+
+def classes(source: str) -> tuple[str, ...]:
+    """Return the classes that can be the normal one.
+
+    Raises
+    ------
+    ConfigError
+        If ``source`` is neither a benchmark nor a folder.
+    MissingDataError
+        If it is a folder without class folders.
+    """
+    if source in benchmarks.BENCHMARKS:
+        return benchmarks.get(source).classes
+    root = Path(source)
+    if not root.is_dir():
+        known = ", ".join(benchmarks.BENCHMARKS)
+        raise ConfigError(f"{source}: neither a folder nor a data set known by name ({known})")
+    top = root / "train" if _has_official_split(root) else root
+    names = tuple(folder.name for folder in _folders(top))
+    if not names:
+        raise MissingDataError(f"{top}: has no folders; one folder of images per class is needed")
+    return names
+
+
+def load_one_vs_rest(
+    source: str, normal: str, data_dir: Path | None = None
+) -> tuple[Images, Images, NDArray[np.bool_]]:
+    """Return one class to learn from, and images of all classes to test on.
+
+    A benchmark has its official split. A folder tree has it as ``train/CLASS`` and
+    ``test/CLASS`` (where further classes may stand); without these two folders every fifth
+    image of each ``CLASS``, in the order of their names, is kept for the test. The images of a
+    tree are brought to one size, chosen from those to learn from.
+
+    Parameters
+    ----------
+    source
+        Name of a benchmark, or a folder.
+    normal
+        The normal class.
+    data_dir
+        Where the benchmarks' files are.
+
+    Returns
+    -------
+    train, test, is_normal
+        Images N x H x W x C and M x H x W x C, and which of the latter are normal (M,).
+
+    Raises
+    ------
+    MissingDataError, ImageError
+        If files are missing or broken.
+    """
+    if source in benchmarks.BENCHMARKS:
+        number = benchmarks.get(source).classes.index(normal)
+        images, labels = benchmarks.load(source, "train", data_dir)
+        test, test_labels = benchmarks.load(source, "test", data_dir)
+        return images[labels == number], test, test_labels == number
+    train_paths, test_paths, is_normal = _split_tree(Path(source), normal)
+    store, size = store_of_files(train_paths, None, None, "fail")
+    dtype, channels = store.samples.dtype.name, store.samples.shape[3]
+    read = partial(read_image, channels=channels, dtype=dtype, size=size)
+    tested = np.empty((len(test_paths), *store.samples.shape[1:]), dtype)
+    for place, (_, image) in enumerate(stream(test_paths, read)):
+        tested[place] = image
+    return np.asarray(store.samples), tested, is_normal
+
+
+def _has_official_split(root: Path) -> bool:
+    return (root / "train").is_dir() and (root / "test").is_dir()
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(x for x in root.iterdir() if x.is_dir() and not x.name.startswith("."))
+
+
+def _split_tree(root: Path, normal: str) -> tuple[list[Path], list[Path], NDArray[np.bool_]]:
+    if _has_official_split(root):
+        train = list_images(root / "train" / normal)
+        per_class = {folder.name: list_images(folder) for folder in _folders(root / "test")}
+    else:
+        everything = {folder.name: list_images(folder) for folder in _folders(root)}
+        per_class = {name: paths[::TEST_EVERY] for name, paths in everything.items()}
+        train = [path for place, path in enumerate(everything[normal]) if place % TEST_EVERY]
+    test = [path for paths in per_class.values() for path in paths]
+    is_normal = [name == normal for name, paths in per_class.items() for _ in paths]
+    if not any(is_normal) or all(is_normal):
+        raise MissingDataError(
+            f"{root}: the test needs images of {normal!r} and of at least one other class"
+        )
+    return train, test, np.array(is_normal)
