@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,14 @@ def record(path: Path, results: Any) -> None:
     command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
     document = {"command": command, "machine": machine(), "results": results}
     path.write_text(json.dumps(document, indent=1) + "\n")
+
+
+def seconds(function: Callable[[], object], times: int) -> float:
+    """Return the seconds that one of several calls takes."""
+    started = time.perf_counter()
+    for _ in range(times):
+        function()
+    return (time.perf_counter() - started) / times
 
 
 def timed(*arguments: str) -> dict[str, Any]:

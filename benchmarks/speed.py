@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import statistics
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,17 +25,10 @@ from adacl.labels import draw_labels
 from adacl.networks import Regressor, count_parameters
 from adacl.pixels import ImageSpec
 from adacl.training import raw_scores
-from common import record, timed
+from common import record, seconds, timed
 
 CPU = torch.device("cpu")
 SIDE = 2048
-
-
-def seconds(function: Callable[[], object], times: int) -> float:
-    started = time.perf_counter()
-    for _ in range(times):
-        function()
-    return (time.perf_counter() - started) / times
 
 
 def measure(name: str, images: np.ndarray, repetitions: int) -> dict[str, Any]:

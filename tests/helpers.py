@@ -1,11 +1,14 @@
 """What several test files share and fixtures cannot give."""
 
+import io
+import sys
 import time
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
+from adacl import cli
 from adacl.config import Config
 
 TINY = Config().replace(
@@ -41,3 +44,27 @@ def slow_square(x: int, delay: float) -> dict[str, int]:
     """A cell of a grid that takes its time; other processes import it from here."""
     time.sleep(delay)
     return {"x": x, "square": x * x}
+
+
+def call(*arguments: object) -> tuple[int, str, str]:
+    """Run the command line in this process; return exit code, stdout and stderr."""
+    out, err, before = io.StringIO(), io.StringIO(), (sys.argv, sys.stdout, sys.stderr)
+    sys.argv = ["adacl", *map(str, arguments)]
+    sys.stdout, sys.stderr = out, err
+    try:
+        cli.main()
+    except SystemExit as leaving:
+        return int(leaving.code or 0), out.getvalue(), err.getvalue()
+    finally:
+        sys.argv, sys.stdout, sys.stderr = before
+    raise AssertionError("main() must leave by SystemExit")
+
+
+def refused(code: int, *arguments: object) -> str:
+    """Run a command that must fail with ``code`` and one or two lines, and return them."""
+    found, _, err = call(*arguments)
+    assert found == code, err
+    assert "Traceback" not in err
+    message = [line for line in err.splitlines() if line.startswith("adacl: ")]
+    assert 1 <= len(message) <= 2
+    return " ".join(message)

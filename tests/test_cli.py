@@ -1,7 +1,6 @@
 """The command line, as a user meets it: results, messages, exit codes."""
 
 import csv
-import io
 import json
 import os
 import re
@@ -18,8 +17,9 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from adacl import cli, tensor_file
+from adacl import tensor_file
 from adacl.config import preset
+from helpers import call, refused
 
 QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
 
@@ -43,30 +43,6 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = ["fit", str(root / "train"), "-o", str(root / "model"), "--epochs", "6"]
     assert call(*command, "--set", "training.min_epoch_images=2048")[0] == 0
     return root
-
-
-def call(*arguments: object) -> tuple[int, str, str]:
-    """Run the command line in this process; return exit code, stdout and stderr."""
-    out, err, before = io.StringIO(), io.StringIO(), (sys.argv, sys.stdout, sys.stderr)
-    sys.argv = ["adacl", *map(str, arguments)]
-    sys.stdout, sys.stderr = out, err
-    try:
-        cli.main()
-    except SystemExit as leaving:
-        return int(leaving.code or 0), out.getvalue(), err.getvalue()
-    finally:
-        sys.argv, sys.stdout, sys.stderr = before
-    raise AssertionError("main() must leave by SystemExit")
-
-
-def refused(code: int, *arguments: object) -> str:
-    """Run a command that must fail with ``code`` and one or two lines, and return them."""
-    found, _, err = call(*arguments)
-    assert found == code, err
-    assert "Traceback" not in err
-    message = [line for line in err.splitlines() if line.startswith("adacl: ")]
-    assert 1 <= len(message) <= 2
-    return " ".join(message)
 
 
 def test_help_and_start_up_import_no_torch() -> None:
@@ -211,8 +187,8 @@ def test_config_file(parts: Path, tmp_path: Path) -> None:
 def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
     parts: Path, tmp_path: Path
 ) -> None:
-    options = ["--epochs", "60", "--set", "training.min_epoch_images=1024", "--set",
-               "threshold.folds=2", "--set", "training.patience=60"]  # fmt: skip
+    options = ["--epochs", "20", "--set", "training.min_epoch_images=1024", "--set",
+               "threshold.folds=2", "--set", "training.patience=20"]  # fmt: skip
     target = tmp_path / "m"
     command = [sys.executable, "-m", "adacl", "fit", str(parts / "train"), "-o", str(target)]
     process = subprocess.Popen(

@@ -48,8 +48,13 @@ def test_a_killed_grid_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     while not (folder / "cell1.json").exists():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    workers = children.read_text().split() if children.exists() else []
     process.send_signal(signal.SIGKILL)
     process.wait()
+    while any(Path(f"/proc/{worker}").exists() for worker in workers):
+        assert time.monotonic() < deadline, "a worker outlives the grid"
+        time.sleep(0.02)
     assert len(grid.missing_cells(cells, tmp_path / "killed")) > 0
     list(grid.run_cells(slow_square, cells, tmp_path / "killed", 2))
     list(grid.run_cells(slow_square, cells, tmp_path / "undisturbed", 2))

@@ -162,16 +162,26 @@ def get(name: str) -> Benchmark:
 
 def data_dir(given: str | Path | None = None) -> Path:
     """Return the data folder: the given one, else ``ADACL_DATA``, else the cache folder."""
-    return Path(given or os.environ.get("ADACL_DATA") or platformdirs.user_cache_dir("adacl"))
+    folder = given or os.environ.get("ADACL_DATA") or platformdirs.user_cache_dir("adacl")
+    return Path(folder).expanduser()
 
 
 def find(benchmark: Benchmark, file: DataFile, folder: Path) -> Path | None:
-    """Return where an official file lies below the data folder, or None."""
+    """Return where an official file lies below the data folder, or None.
+
+    Raises
+    ------
+    DataError
+        If a folder cannot be read.
+    """
     for place in benchmark.folders:
         for suffix in ("", ".gz", ".bin"):
             path = folder / place / (file.name + suffix)
-            if path.is_file():
-                return path
+            try:
+                if path.is_file():
+                    return path
+            except OSError as error:
+                raise DataError(f"{path}: cannot be read ({error.strerror})") from error
     return None
 
 

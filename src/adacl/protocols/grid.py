@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import multiprocessing.connection
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -56,7 +59,8 @@ def run_cells(
     (folder / "cells").mkdir(parents=True, exist_ok=True)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(jobs, context, initializer=_set_threads, initargs=(threads,)) as pool:
+    others = multiprocessing.active_children()
+    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads,)) as pool:
         try:
             waiting = {
                 pool.submit(_run, function, _file(folder, name), arguments): name
@@ -65,14 +69,28 @@ def run_cells(
             for future in as_completed(waiting):
                 future.result()
                 yield waiting[future]
-        finally:
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
+            for worker in multiprocessing.active_children():
+                if worker not in others:
+                    worker.terminate()
+            raise
 
 
-def _set_threads(threads: int) -> None:
+def _prepare(threads: int) -> None:
     import torch
 
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(threads)
+    threading.Thread(target=_leave_with_parent, daemon=True).start()
+
+
+def _leave_with_parent() -> None:
+    """End this process when the one that started it is killed, instead of waiting for ever."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
 
 
 def _run(function: Callable[..., dict[str, Any]], path: Path, arguments: dict[str, Any]) -> None:

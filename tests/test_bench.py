@@ -1,0 +1,114 @@
+"""``adacl bench`` on a folder tree of real digits."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from adacl.config import Config
+from adacl.protocols import one_vs_rest
+from helpers import call, refused, write_images
+
+
+@pytest.fixture
+def tree(digits, tmp_path: Path) -> Path:
+    for name in range(3):
+        write_images(tmp_path / "digits" / str(name), digits.of(name)[:60])
+    return tmp_path / "digits"
+
+
+def bench(*arguments: object) -> tuple[int, str, str]:
+    return call("bench", *arguments, "--jobs", 1)
+
+
+def test_one_vs_rest_is_run_once_and_summed_up(tree: Path, tmp_path: Path) -> None:
+    command = ["one-vs-rest", tree, "--out", tmp_path / "out", "--classes", "0,1"]
+    method = ["--method", "ocsvm,isolation_forest", "--seeds", "0..1"]
+    code, out, err = bench(*command, *method)
+    assert code == 0
+    assert err.count("done: ") == 8
+    assert "digits, ocsvm" in out
+    code, out, err = bench(*command, *method, "--json")
+    assert code == 0
+    assert "done: " not in err
+    groups = {group["variant"]: group for group in json.loads(out)}
+    assert set(groups) == {"ocsvm", "isolation_forest"}
+    assert groups["ocsvm"]["per_class"]["0"]["mean"] > 90
+    assert groups["ocsvm"]["mean"]["n"] == 2
+    assert json.loads((tmp_path / "out" / "results.json").read_text()) == [
+        groups["isolation_forest"],
+        groups["ocsvm"],
+    ]
+
+
+def test_bad_arguments_are_refused(tree: Path, tmp_path: Path) -> None:
+    out = ["--out", tmp_path / "out"]
+    assert "digits has 0, 1, 2" in refused(
+        2, "bench", "one-vs-rest", tree, *out, "--classes", "0,9"
+    )
+    assert "known are adacl, anogan" in refused(
+        2, "bench", "one-vs-rest", tree, *out, "--method", "magic"
+    )
+    assert "known are paper" in refused(2, "bench", "one-vs-rest", tree, *out, "--preset", "x")
+    assert "neither a folder nor a data set" in refused(2, "bench", "one-vs-rest", "imagenet", *out)
+    assert "known are loss" in refused(2, "bench", "ablation", "colours", *out)
+    assert "has no cells" in refused(3, "bench", "report", tmp_path / "nowhere")
+    assert not (tmp_path / "out").exists()
+    for seeds in ("a", "3..1", "-1", ""):
+        code, _, err = call("bench", "one-vs-rest", tree, *out, "--seeds", seeds)
+        assert code == 2
+        assert "0..4" in err
+
+
+def test_a_file_in_the_way_is_named(tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").write_text("precious")
+    refused(3, "bench", "one-vs-rest", tree, "--out", tmp_path / "out", "--method", "ocsvm")
+    assert (tmp_path / "out").read_text() == "precious"
+
+
+def test_broken_images_are_named(tree: Path, tmp_path: Path) -> None:
+    (tree / "1" / "broken.png").write_text("no image")
+    message = refused(
+        3, "bench", "one-vs-rest", tree, "--out", tmp_path / "out", "--method", "ocsvm",
+        "--classes", "0", "--jobs", 1,
+    )  # fmt: skip
+    assert "broken.png" in message
+
+
+def test_report_of_a_tree_needs_no_data(tree: Path, tmp_path: Path) -> None:
+    assert bench("one-vs-rest", tree, "--out", tmp_path / "out", "--method", "ocsvm")[0] == 0
+    code, out, _ = call("bench", "report", tmp_path / "out", "--no-images")
+    assert code == 0
+    assert Path(out.strip()).read_text().count("| digits | ocsvm | 3 |") == 1
+    picture = tmp_path / "out" / "report" / "figures" / "figure2.png"
+    assert Image.open(picture).size[0] > 1000
+
+
+def test_adacl_learns_a_class_of_a_tree(tree: Path, digits) -> None:
+    quick = Config().replace(training__epochs=4, training__min_epoch_images=1024)
+    cell = one_vs_rest.run_cell(str(tree), "0", 0, one_vs_rest.Variant("quick", quick), None, "cpu")
+    assert cell["auroc"] > 0.8
+
+
+def test_interrupt_ends_soon_and_says_how_to_go_on(tree: Path, tmp_path: Path) -> None:
+    options = ["--out", str(tmp_path / "out"), "--jobs", "2"]
+    command = [sys.executable, "-m", "adacl", "bench", "one-vs-rest", str(tree), *options]
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
+    )
+    deadline = time.monotonic() + 120
+    while not list((tmp_path / "out" / "cells").glob("*0*.json")):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert not out
+    assert "Traceback" not in err
+    assert "the same command goes on" in err
