@@ -1,4 +1,4 @@
-"""Choose batch, width, dropout and mixture for each data set by the other two (leave one out).
+"""Choose batch, dropout, cut-paste and mixture for each data set by the other two (leave one out).
 
     python benchmarks/select_recipe.py --data-dir DATA --out benchmarks/select_recipe --jobs 2
     python benchmarks/select_recipe.py --out benchmarks/select_recipe --summary
@@ -25,21 +25,14 @@ CLASSES = {
 CANDIDATES: dict[str, dict[str, Any]] = {
     "paper": {},
     "batch64": {"training__batch_size": 64},
-    "batch32": {"training__batch_size": 32},
-    "wide": {"training__batch_size": 64, "network__channels": [24, 48, 72]},
-    "no-conv-dropout": {"training__batch_size": 64, "network__conv_dropout": 0.0},
-    "batch-norm": {"training__batch_size": 64, "network__batch_norm": True},
-    "large-cut-paste": {
-        "training__batch_size": 64,
-        "anomalies__options": {"cut_paste": {"area": [0.1, 0.5]}},
-    },
+    "batch256": {"training__batch_size": 256},
+    "large-cut-paste": {"anomalies__options": {"cut_paste": {"area": [0.1, 0.5]}}},
     "more-rotation": {
-        "training__batch_size": 64,
-        "anomalies__weights": {"cut_paste": 1.0, "puzzling": 1.0, "rotation": 3.0, "mix_up": 1.0},
+        "anomalies__weights": {"cut_paste": 1.0, "puzzling": 1.0, "rotation": 3.0, "mix_up": 1.0}
     },
-    "turns-only": {
-        "training__batch_size": 64,
-        "anomalies__weights": {"cut_paste": 1.0, "rotation": 3.0},
+    "more-dropout": {"network__conv_dropout": 0.2, "network__dropout": 0.5},
+    "less-puzzling": {
+        "anomalies__weights": {"cut_paste": 2.0, "puzzling": 0.5, "rotation": 2.0, "mix_up": 1.0}
     },
 }
 
