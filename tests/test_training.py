@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 from adacl import tensor_file, training
 from adacl.config import AnomalyConfig, TrainingConfig
 from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
+from adacl.history import History
 from adacl.metrics import auroc
 from adacl.networks import Regressor
 from adacl.pixels import ImageSpec
-from adacl.training import History, learning_rate, raw_scores, resolve_device, validation_count
+from adacl.training import learning_rate, raw_scores, resolve_device, validation_count
 from helpers import LEARNING, TINY
 
 CPU = torch.device("cpu")

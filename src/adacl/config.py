@@ -6,18 +6,17 @@ is the method as published; whatever goes beyond the paper is another preset.
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import tomllib
-import types
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal
 
 import tomli_w
 
 from adacl.errors import ConfigError, MissingDataError
+from adacl.settings import Section, build, plain, require
 
 __all__ = [
     "PARAMETER_LIMIT",
@@ -35,36 +34,10 @@ PARAMETER_LIMIT = 300_000
 """The paper's bound on the size of the network (section 3.3)."""
 
 Interval = tuple[float, float]
-T = TypeVar("T")
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ConfigError(message)
 
 
 @dataclass(frozen=True)
-class _Section:
-    """A part of the tree: checks the types of its fields, then what ``_check`` adds."""
-
-    def __init_subclass__(cls, name: str) -> None:
-        cls._prefix = f"{name}." if name else ""
-
-    _prefix: ClassVar[str]
-
-    def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            if get_origin(hint) is not ClassVar:
-                value = _cast(hint, getattr(self, name), self._prefix + name)
-                object.__setattr__(self, name, value)
-        self._check()
-
-    def _check(self) -> None:
-        raise NotImplementedError
-
-
-@dataclass(frozen=True)
-class AnomalyConfig(_Section, name="anomalies"):
+class AnomalyConfig(Section, name="anomalies"):
     """How anomalies are made from normal images (paper, 3.2.3).
 
     Parameters
@@ -87,7 +60,7 @@ class AnomalyConfig(_Section, name="anomalies"):
     options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def _check(self) -> None:
-        _require(
+        require(
             bool(self.weights)
             and all(math.isfinite(w) and w >= 0 for w in self.weights.values())
             and sum(self.weights.values()) > 0,
@@ -102,7 +75,7 @@ class AnomalyConfig(_Section, name="anomalies"):
 
 
 @dataclass(frozen=True)
-class LabelConfig(_Section, name="labels"):
+class LabelConfig(Section, name="labels"):
     """Training labels of normal images and made anomalies (paper, 3.2.2).
 
     Parameters
@@ -121,11 +94,11 @@ class LabelConfig(_Section, name="labels"):
     def _check(self) -> None:
         for name in ("normal", "anomalous"):
             low, high = getattr(self, name)
-            _require(
+            require(
                 0 <= low <= high <= 1,
                 f"labels.{name}: need 0 <= low <= high <= 1, got [{low}, {high}]",
             )
-        _require(
+        require(
             self.normal[1] < self.anomalous[0],
             "labels: the normal interval must lie wholly below the anomalous one, got "
             f"{list(self.normal)} and {list(self.anomalous)}",
@@ -133,7 +106,7 @@ class LabelConfig(_Section, name="labels"):
 
 
 @dataclass(frozen=True)
-class NetworkConfig(_Section, name="network"):
+class NetworkConfig(Section, name="network"):
     """The regressor (paper, 3.3).
 
     Parameters
@@ -165,24 +138,24 @@ class NetworkConfig(_Section, name="network"):
     head: Literal["clip", "sigmoid"] = "clip"
 
     def _check(self) -> None:
-        _require(
+        require(
             bool(self.channels) and min(self.channels) > 0,
             f"network.channels: need positive widths, got {list(self.channels)}",
         )
-        _require(
+        require(
             self.kernel > 0 and self.kernel % 2 == 1,
             f"network.kernel: need an odd positive size, got {self.kernel}",
         )
-        _require(self.hidden > 0, f"network.hidden: need at least 1, got {self.hidden}")
+        require(self.hidden > 0, f"network.hidden: need at least 1, got {self.hidden}")
         for name in ("conv_dropout", "dropout"):
-            _require(
+            require(
                 0 <= getattr(self, name) < 1,
                 f"network.{name}: need 0 <= p < 1, got {getattr(self, name)}",
             )
 
 
 @dataclass(frozen=True)
-class TrainingConfig(_Section, name="training"):
+class TrainingConfig(Section, name="training"):
     """The training loop (paper, 3.3).
 
     Parameters
@@ -230,23 +203,23 @@ class TrainingConfig(_Section, name="training"):
             "validation_size",
             "patience",
         ):
-            _require(
+            require(
                 getattr(self, name) >= 1,
                 f"training.{name}: need at least 1, got {getattr(self, name)}",
             )
-        _require(
+        require(
             0 <= self.rate_min <= self.rate_max and self.rate_max > 0,
             "training: need 0 <= rate_min <= rate_max and rate_max > 0, got "
             f"{self.rate_min} and {self.rate_max}",
         )
-        _require(
+        require(
             self.weight_decay >= 0,
             f"training.weight_decay: need at least 0, got {self.weight_decay}",
         )
 
 
 @dataclass(frozen=True)
-class ThresholdConfig(_Section, name="threshold"):
+class ThresholdConfig(Section, name="threshold"):
     """How the threshold is set from normal images alone.
 
     Parameters
@@ -264,16 +237,16 @@ class ThresholdConfig(_Section, name="threshold"):
     folds: int = 3
 
     def _check(self) -> None:
-        _require(0 < self.fpr < 1, f"threshold.fpr: need 0 < fpr < 1, got {self.fpr}")
-        _require(
+        require(0 < self.fpr < 1, f"threshold.fpr: need 0 < fpr < 1, got {self.fpr}")
+        require(
             0 < self.confidence < 1,
             f"threshold.confidence: need 0 < confidence < 1, got {self.confidence}",
         )
-        _require(self.folds >= 2, f"threshold.folds: need at least 2, got {self.folds}")
+        require(self.folds >= 2, f"threshold.folds: need at least 2, got {self.folds}")
 
 
 @dataclass(frozen=True)
-class Config(_Section, name=""):
+class Config(Section, name=""):
     """The whole tree; ``preset`` names where it started from."""
 
     preset: str = "paper"
@@ -285,7 +258,7 @@ class Config(_Section, name=""):
 
     def _check(self) -> None:
         pair = (self.network.head, self.training.loss)
-        _require(
+        require(
             pair in {("clip", "mse"), ("sigmoid", "bce")},
             f"network.head = {pair[0]!r} with training.loss = {pair[1]!r}: use clip with mse "
             "or sigmoid with bce",
@@ -312,8 +285,8 @@ class Config(_Section, name=""):
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain dictionaries, lists and scalars."""
-        plain: dict[str, Any] = _plain(self)
-        return plain
+        tree: dict[str, Any] = plain(self)
+        return tree
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> Config:
@@ -324,7 +297,7 @@ class Config(_Section, name=""):
         ConfigError
             If a setting is unknown, of the wrong type or out of range.
         """
-        return _build(cls, tree, "")
+        return build(cls, tree)
 
     def to_toml(self) -> str:
         """Return the tree as TOML."""
@@ -348,56 +321,6 @@ class Config(_Section, name=""):
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: not a readable TOML file ({error})") from error
         return cls.from_dict(tree)
-
-
-def _plain(value: Any) -> Any:
-    if dataclasses.is_dataclass(value):
-        return {f.name: _plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value
-
-
-def _build(cls: type[T], tree: Any, where: str) -> T:
-    if isinstance(tree, cls):
-        return tree
-    if not isinstance(tree, Mapping):
-        raise ConfigError(f"{where.rstrip('.') or 'configuration'}: need a table, got {tree!r}")
-    known = sorted(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
-    unknown = sorted(set(tree) - set(known))
-    if unknown:
-        raise ConfigError(f"{where}{unknown[0]}: unknown setting; known are {', '.join(known)}")
-    return cls(**tree)
-
-
-def _cast(hint: Any, value: Any, where: str) -> Any:
-    """Check ``value`` against a type hint, turning lists into tuples and ints into floats."""
-    origin, args = get_origin(hint), get_args(hint)
-    if dataclasses.is_dataclass(hint):
-        return _build(hint, value, where + ".")  # type: ignore[arg-type]
-    if origin is Literal:
-        if value in args:
-            return value
-        raise ConfigError(f"{where}: need one of {', '.join(map(str, args))}, got {value!r}")
-    if origin in (Union, types.UnionType):
-        return None if value is None else _cast(args[0], value, where)
-    if origin is tuple and isinstance(value, list | tuple):
-        items = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
-        if len(items) == len(value):
-            return tuple(_cast(h, v, where) for h, v in zip(items, value, strict=True))
-    elif origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
-        return {str(k): _cast(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    elif hint is Any or (hint is bool and isinstance(value, bool)):
-        return value
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
-            return float(value)
-    elif hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
-        return value
-    name = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
-    raise ConfigError(f"{where}: need {name}, got {value!r}")
 
 
 PRESETS: dict[str, Config] = {"paper": Config()}

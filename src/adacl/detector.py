@@ -24,13 +24,14 @@ from adacl.data.images import read_image
 from adacl.data.store import digest
 from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.fitting import fit_model, notes
+from adacl.history import EpochRecord, History
 from adacl.model import Model
 from adacl.model_file import load_model, save_model
 from adacl.pixels import ImageSpec, value_range
 from adacl.sources import convert_depth, store_of_array, store_of_files
 from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
-from adacl.training import EpochRecord, History, resolve_device
+from adacl.training import resolve_device
 
 __all__ = ["AnomalyDetector", "FileScore", "NotFittedError"]
 

@@ -21,12 +21,13 @@ from adacl._version import __version__
 from adacl.config import Config, ThresholdConfig
 from adacl.data.store import Store
 from adacl.errors import DataError
+from adacl.history import EpochRecord, History
 from adacl.model import Model
 from adacl.networks import Regressor, count_parameters
 from adacl.pixels import ImageSpec
 from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
-from adacl.training import EpochRecord, History, train, validation_count
+from adacl.training import train, validation_count
 
 __all__ = ["Split", "fit_model", "fold_splits", "notes", "split_normals"]
 

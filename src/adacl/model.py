@@ -10,11 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config import Config
+from adacl.history import History
 from adacl.networks import Regressor
 from adacl.pixels import Array, ImageSpec
 from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
-from adacl.training import SCORING_BATCH, History, raw_scores
+from adacl.training import SCORING_BATCH, raw_scores
 
 __all__ = ["ImageScore", "Model"]
 

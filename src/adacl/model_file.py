@@ -87,12 +87,12 @@ def load_model(path: str | Path, device: torch.device | None = None) -> Model:
 def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device) -> Model:
     import torch
 
+    from adacl.history import History
     from adacl.model import Model
     from adacl.networks import Regressor
     from adacl.pixels import ImageSpec
     from adacl.thresholds import Threshold
     from adacl.tiles import Tiling
-    from adacl.training import History
 
     digests = tensors.pop("digests").astype(np.uint64)
     state = {}

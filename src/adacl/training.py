@@ -11,27 +11,25 @@ import time
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adacl import tensor_file
+from adacl import checkpoints
 from adacl.anomalies import check_anomaly_config, draw_kinds, make, make_mixture
 from adacl.config import Config, TrainingConfig
-from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
+from adacl.errors import ConfigError, InputError, TrainingError
+from adacl.history import EpochRecord, History
 from adacl.labels import draw_labels
 from adacl.metrics import auroc
 from adacl.networks import Regressor
 from adacl.pixels import Array, ImageSpec
 
 __all__ = [
-    "EpochRecord",
-    "History",
     "learning_rate",
     "raw_scores",
     "resolve_device",
@@ -45,59 +43,7 @@ OPTIMIZERS = {
     "nadam": torch.optim.NAdam,
     "radam": torch.optim.RAdam,
 }
-WEAK_AUROC = 0.6
 SCORING_BATCH = 256
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch brought: mean loss, validation AUROC in all and per kind, last rate."""
-
-    epoch: int
-    loss: float
-    validation_auroc: float
-    kind_auroc: dict[str, float]
-    rate: float
-    seconds: float = 0.0
-
-
-@dataclass
-class History:
-    """The epochs of one training, and which of them was kept (``best_epoch``, from 0)."""
-
-    epochs: list[EpochRecord] = field(default_factory=list)
-    best_epoch: int = -1
-
-    @property
-    def best(self) -> EpochRecord:
-        """The record of the epoch that was kept."""
-        return self.epochs[self.best_epoch]
-
-    def weak_kinds(self) -> list[str]:
-        """Return the kinds that the kept network hardly tells from normal (AUROC < 0.6).
-
-        Such a kind, rotation of round parts for instance, is best dropped: its images are
-        normal, and calling them anomalous only confuses the network.
-        """
-        return [kind for kind, area in self.best.kind_auroc.items() if area < WEAK_AUROC]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain dictionaries and lists."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, tree: dict[str, Any]) -> History:
-        """Build a history from what :meth:`to_dict` returned.
-
-        Raises
-        ------
-        ValueError
-            If the epoch that was kept is not among the epochs.
-        """
-        history = cls([EpochRecord(**record) for record in tree["epochs"]], tree["best_epoch"])
-        if not 0 <= history.best_epoch < len(history.epochs):
-            raise ValueError(f"best epoch {history.best_epoch} of {len(history.epochs)}")
-        return history
 
 
 def resolve_device(name: str) -> torch.device:
@@ -233,7 +179,7 @@ def train(
     }
     history, best = History(), network.state_dict()
     if checkpoint is not None and checkpoint.exists():
-        history, best = _resume(checkpoint, network, optimizer, identity)
+        history, best = checkpoints.resume(checkpoint, network, optimizer, identity)
 
     while not _finished(history, config.training):
         epoch = len(history.epochs)
@@ -255,7 +201,7 @@ def train(
             history.best_epoch = epoch
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         if checkpoint is not None:
-            _save_checkpoint(checkpoint, network, optimizer, best, history, identity)
+            checkpoints.save(checkpoint, network, optimizer, best, history, identity)
         if on_epoch is not None:
             on_epoch(history.epochs[-1], network)
     network.load_state_dict(best)
@@ -362,67 +308,3 @@ def _validate(
     mixed = made[drawn.cpu().numpy(), np.arange(len(validate_on))]
     per_kind = {kind: auroc(normals, made[place]) for place, kind in enumerate(kinds)}
     return auroc(normals, mixed), per_kind
-
-
-def _save_checkpoint(
-    path: Path,
-    network: Regressor,
-    optimizer: torch.optim.Optimizer,
-    best: dict[str, Tensor],
-    history: History,
-    identity: dict[str, Any],
-) -> None:
-    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
-    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
-    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-    tensor_file.write(path, arrays, {"identity": identity, "history": history.to_dict()})
-
-
-def _resume(
-    path: Path,
-    network: Regressor,
-    optimizer: torch.optim.Optimizer,
-    identity: dict[str, Any],
-) -> tuple[History, dict[str, Tensor]]:
-    arrays, header = tensor_file.read(path)
-    if header.get("identity") != identity:
-        raise ModelFileError(
-            f"{path}: belongs to other data or settings; repeat the command it was made with, "
-            "or delete it to start again"
-        )
-    try:
-        return _restore(arrays, header, network, optimizer)
-    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ModelFileError(f"{path}: not a sound checkpoint ({reason}); delete it") from error
-
-
-def _restore(
-    arrays: dict[str, Array],
-    header: dict[str, Any],
-    network: Regressor,
-    optimizer: torch.optim.Optimizer,
-) -> tuple[History, dict[str, Tensor]]:
-    device = network.mean.device
-    groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
-    for name, array in arrays.items():
-        group, _, rest = name.partition(".")
-        groups[group][rest] = torch.from_numpy(array.copy()).to(device)
-    network.load_state_dict(groups["network"])
-    parameters = list(network.parameters())
-    state: dict[int, dict[str, Tensor]] = {}
-    for name, tensor in groups["optimizer"].items():
-        number, _, key = name.partition(".")
-        if tensor.ndim:  # the memory layout decides how sums are rounded
-            tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
-        state.setdefault(int(number), {})[key] = tensor
-    if groups["best"].keys() != network.state_dict().keys() or any(
-        state[number].keys() != state[0].keys() for number in range(len(parameters))
-    ):
-        raise ValueError("tensors are missing")
-    optimizer.load_state_dict(
-        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
-    )
-    return History.from_dict(header["history"]), groups["best"]

@@ -24,13 +24,14 @@ from torch.utils.flop_counter import FlopCounterMode
 from adacl._version import __version__
 from adacl.config import Config, preset
 from adacl.fitting import split_normals
+from adacl.history import EpochRecord
 from adacl.metrics import auroc
 from adacl.networks import Regressor, count_parameters
 from adacl.pixels import ImageSpec, value_range
 from adacl.protocols import rivals
 from adacl.protocols.datasets import load_one_vs_rest, short_name
 from adacl.protocols.grid import Cell
-from adacl.training import EpochRecord, raw_scores, resolve_device, train
+from adacl.training import raw_scores, resolve_device, train
 
 __all__ = ["EPOCHS", "Variant", "cells", "paper_config", "rival_variant", "run_cell"]
 

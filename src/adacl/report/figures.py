@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from adacl.history import History
 from adacl.metrics import roc
-from adacl.training import History
 
 __all__ = ["evaluation_figure", "examples_figure", "history_figure", "tidy", "to_png", "to_svg"]
 

@@ -1,0 +1,97 @@
+"""Checkpoints of a training: weights, best weights, optimiser and history in one file.
+
+They hold no random state, because all randomness follows from the seed and the epoch's number.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from adacl import tensor_file
+from adacl.errors import ModelFileError
+from adacl.history import History
+from adacl.networks import Regressor
+from adacl.pixels import Array
+
+__all__ = ["resume", "save"]
+
+
+def save(
+    path: Path,
+    network: Regressor,
+    optimizer: torch.optim.Optimizer,
+    best: dict[str, Tensor],
+    history: History,
+    identity: dict[str, Any],
+) -> None:
+    """Write a checkpoint; ``identity`` tells what data and settings it belongs to."""
+    tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
+    tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
+    arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
+    tensor_file.write(path, arrays, {"identity": identity, "history": history.to_dict()})
+
+
+def resume(
+    path: Path,
+    network: Regressor,
+    optimizer: torch.optim.Optimizer,
+    identity: dict[str, Any],
+) -> tuple[History, dict[str, Tensor]]:
+    """Put network and optimiser in the state of a checkpoint.
+
+    Returns
+    -------
+    history, best
+        The epochs so far, and the weights of the best of them.
+
+    Raises
+    ------
+    ModelFileError
+        If the checkpoint is damaged or belongs to other data or settings.
+    """
+    arrays, header = tensor_file.read(path)
+    if header.get("identity") != identity:
+        raise ModelFileError(
+            f"{path}: belongs to other data or settings; repeat the command it was made with, "
+            "or delete it to start again"
+        )
+    try:
+        return _restore(arrays, header, network, optimizer)
+    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ModelFileError(f"{path}: not a sound checkpoint ({reason}); delete it") from error
+
+
+def _restore(
+    arrays: dict[str, Array],
+    header: dict[str, Any],
+    network: Regressor,
+    optimizer: torch.optim.Optimizer,
+) -> tuple[History, dict[str, Tensor]]:
+    device = network.mean.device
+    groups: dict[str, dict[str, Tensor]] = {"network": {}, "best": {}, "optimizer": {}}
+    for name, array in arrays.items():
+        group, _, rest = name.partition(".")
+        groups[group][rest] = torch.from_numpy(array.copy()).to(device)
+    network.load_state_dict(groups["network"])
+    parameters = list(network.parameters())
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in groups["optimizer"].items():
+        number, _, key = name.partition(".")
+        if tensor.ndim:  # the memory layout decides how sums are rounded
+            tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
+        state.setdefault(int(number), {})[key] = tensor
+    if groups["best"].keys() != network.state_dict().keys() or any(
+        state[number].keys() != state[0].keys() for number in range(len(parameters))
+    ):
+        raise ValueError("tensors are missing")
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+    return History.from_dict(header["history"]), groups["best"]
