@@ -44,6 +44,7 @@ EPOCHS = 8
 SEAMLESS = ("mirror", "flip", "half turn", "stretched")
 SEAMED = ("erased", "patch of another")
 PLAIN = {"network__conv_dropout": 0.0, "network__dropout": 0.0}
+SMALL_CUT = {"anomalies__options": {"cut_paste": {"area": [0.05, 0.3]}}}
 NARROW_CUT = {"anomalies__options": {"cut_paste": {"area": [0.02, 0.15]}}}
 WIDE_CUT = {"anomalies__options": {"cut_paste": {"area": [0.1, 0.5]}}}
 CANDIDATES: dict[str, dict[str, object]] = {
@@ -132,7 +133,7 @@ def cell(candidate: str, data: str, number: int, seed: int, folder: str) -> dict
     order = np.random.default_rng([seed, 99]).permutation(len(normal))
     held, stop = (500, 150) if len(normal) > 2000 else (50, 20)
     judged, stopping, learnt = np.split(order, [held, held + stop])
-    config = Config().replace(training__epochs=EPOCHS).replace(**CANDIDATES[candidate])
+    config = Config().replace(training__epochs=EPOCHS, **(SMALL_CUT | CANDIDATES[candidate]))
     spec = ImageSpec(*normal.shape[1:])
     cpu = torch.device("cpu")
     started = time.perf_counter()

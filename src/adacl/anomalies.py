@@ -104,7 +104,7 @@ def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
 def cut_paste(
     images: Tensor,
     generator: torch.Generator,
-    area: Interval = (0.05, 0.3),
+    area: Interval = (0.1, 0.5),
     aspect: Interval = (0.3, 3.3),
 ) -> Tensor:
     """Copy a random rectangle to a random other place of the same image.

@@ -57,7 +57,9 @@ class AnomalyConfig(Section, name="anomalies"):
             "mix_up": 1.0,
         }
     )
-    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    options: Mapping[str, Mapping[str, Any]] = field(
+        default_factory=lambda: {"cut_paste": {"area": [0.1, 0.5]}}
+    )
 
     def _check(self) -> None:
         require(

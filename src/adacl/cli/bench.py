@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -143,6 +142,8 @@ def _run(
     json_output: bool,
     quiet: bool,
 ) -> None:
+    import joblib
+
     from adacl.data.fetch import fetch
     from adacl.protocols import datasets, grid, summary
     from adacl.protocols import one_vs_rest as protocol
@@ -158,7 +159,7 @@ def _run(
             fetch(source, data_dir)
         try:
             missing = grid.missing_cells(cells, out)
-            done = grid.run_cells(protocol.run_cell, cells, out, jobs or os.cpu_count() or 1)
+            done = grid.run_cells(protocol.run_cell, cells, out, jobs or joblib.cpu_count())
             for cell in count(done, source, len(missing), quiet):
                 log.info("done: %s", cell)
         except KeyboardInterrupt:
