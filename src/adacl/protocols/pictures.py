@@ -149,7 +149,7 @@ def figure6_embeddings(models: dict[str, AnomalyDetector], data_dir: Path | None
             (~is_normal[chosen], ANOMALOUS, "anomalous"),
             (is_normal[chosen], NORMAL, "normal"),
         ):
-            axes.scatter(*points[mask].T, s=4, alpha=0.5, color=colour, label=name)
+            axes.scatter(*points[mask].T, s=4, alpha=0.5, color=colour, label=name, rasterized=True)
         axes.set_title(f"Figure 6: MNIST, {normal} is normal", fontsize=11, fontweight="bold")
         axes.legend(frameon=False)
     return figure
