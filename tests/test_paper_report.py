@@ -67,8 +67,9 @@ def test_report_has_all_tables_and_figures(folder: Path) -> None:
 
 def test_a_report_of_an_empty_grid_says_what_is_missing(tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
-    write_report(tmp_path, with_images=False)
+    write_report(tmp_path, with_images=False, notes=["CIFAR-10 is a JPEG copy."])
     text = (tmp_path / "report" / "report.md").read_text()
+    assert "**CIFAR-10 is a JPEG copy.**" in text
     assert "figure7: cells are missing" in text
     assert "98.01†" in text
 

@@ -116,6 +116,9 @@ def report(
     images: Annotated[
         bool, typer.Option("--images/--no-images", help="Figures 4 to 6, which need the data.")
     ] = True,
+    note: Annotated[
+        list[str] | None, typer.Option(help="A sentence for the report's head (repeatable).")
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Write the paper's tables and figures, ours beside the printed ones, to DIR/report."""
@@ -126,7 +129,7 @@ def report(
     if not (out / "cells").is_dir():
         raise MissingDataError(f"{out}: has no cells; run adacl bench one-vs-rest --out {out}")
     with messages(quiet):
-        written = write_report(out, data_dir, frames, images)
+        written = write_report(out, data_dir, frames, images, note or [])
     typer.echo(written[-1])
 
 

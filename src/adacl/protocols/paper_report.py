@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from adacl.files import atomic_file
@@ -15,7 +16,11 @@ __all__ = ["write_report"]
 
 
 def write_report(
-    folder: Path, data_dir: Path | None = None, frames: Path | None = None, with_images: bool = True
+    folder: Path,
+    data_dir: Path | None = None,
+    frames: Path | None = None,
+    with_images: bool = True,
+    notes: Sequence[str] = (),
 ) -> list[Path]:
     """Write tables (Markdown, CSV, LaTeX) and figures (PNG, SVG) to ``folder/report``.
 
@@ -29,6 +34,8 @@ def write_report(
         A folder of video frames, for the video tile in figure 4.
     with_images
         Whether to draw figures 4 to 6, which need the data and train four networks.
+    notes
+        Sentences for the head of the report, such as what is special about the data.
 
     Returns
     -------
@@ -63,7 +70,7 @@ def write_report(
             file.write(content if isinstance(content, bytes) else content.encode())
         written.append(path)
 
-    lines = ["# The paper's image experiments", ""]
+    lines = ["# The paper's image experiments", "", *(f"**{note}**\n" for note in notes)]
     for table in tables:
         put(f"{table.name}.md", table.markdown())
         put(f"{table.name}.csv", table.csv())

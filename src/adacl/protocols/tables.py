@@ -99,7 +99,7 @@ class Table:
         return text.getvalue()
 
     def latex(self) -> str:
-        """Return the table in LaTeX (booktabs)."""
+        """Return the table in LaTeX."""
         body = tabulate(
             [[x.replace("%", r"\%") for x in row] for row in self._cells("$\\pm$", "$^\\dagger$")],
             headers=[x.replace("%", r"\%") for x in self.header],
