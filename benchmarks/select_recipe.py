@@ -44,7 +44,7 @@ CANDIDATES: dict[str, dict[str, Any]] = {
 
 def show(folder: Path) -> None:
     """Print the mean AUROC of every candidate per data set, and what the others would choose."""
-    groups = summary.summarise(folder)
+    groups = summary.summarise(grid.read_cells(folder))
     means: dict[str, dict[str, float]] = {}
     for group in groups:
         if len(group["per_class"]) == len(CLASSES[group["data"]]):

@@ -75,7 +75,7 @@ def test_a_report_of_an_empty_grid_says_what_is_missing(tmp_path: Path) -> None:
 
 
 def test_every_figure_says_whether_it_was_measured(folder: Path) -> None:
-    table = tables.table1(summary.summarise(folder), "mnist")
+    table = tables.table1(summary.summarise(read_cells(folder)), "mnist")
     lines = list(csv.DictReader(io.StringIO(table.csv())))
     sources = {(line["method"], line["source"]) for line in lines}
     assert ("AnoGAN", "quoted") in sources
@@ -144,3 +144,16 @@ def test_video_tiles_are_those_with_most_contrast(tmp_path: Path) -> None:
     Image.fromarray(frame).save(tmp_path / "001.tif")
     (tile,) = pictures.video_tiles([tmp_path / "001.tif"])
     assert (tile[..., 0] == frame[30:60, 60:90]).all()
+
+
+def test_a_comparison_takes_only_classes_and_seeds_that_all_its_variants_have(
+    folder: Path,
+) -> None:
+    for name in benchmarks.get("mnist").classes[3:5]:
+        path = folder / "cells" / f"mnist-{name}-seed0-paper.json"
+        path.write_text(json.dumps(cell("mnist", name, 0, "paper", 0.1, [0.1])))
+    cells = read_cells(folder)
+    alike = summary.alike(cells, "mnist", ("paper", "interval-0.1"))
+    assert len(alike) == 2 * 3 * 5
+    assert "3 × 5" in tables.table4(cells).markdown()
+    assert "0.1" not in [f"{x['auroc']:.1f}" for x in alike]

@@ -171,7 +171,7 @@ def _run(
             raise
         except OSError as error:
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
-        groups = summary.summarise(out)
+        groups = summary.summarise(grid.read_cells(out))
         with atomic_file(out / "results.json", "w") as file:
             json.dump(groups, file, indent=1)
     names = {variant.name for variant in variants}

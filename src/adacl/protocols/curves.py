@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from adacl.protocols.summary import Group, find
+from adacl.protocols.summary import alike
 from adacl.report.figures import ANOMALOUS, INK, NORMAL, tidy
 
 __all__ = [
@@ -29,11 +29,11 @@ Array = NDArray[np.float64]
 LABELS = (("paper", "continuous labels", NORMAL), ("discrete", "discrete labels", ANOMALOUS))
 
 
-def runs(cells: Cells, data: str, variant: str) -> dict[str, list[dict[str, Any]]]:
-    """Return the cells of a data set and variant by class, in the order of their seeds."""
+def runs(cells: Cells, variant: str) -> dict[str, list[dict[str, Any]]]:
+    """Return the cells of a variant by class, in the order of their seeds."""
     found: dict[str, list[dict[str, Any]]] = {}
     for cell in sorted(cells, key=lambda cell: int(cell["seed"])):
-        if (cell["data"], cell["variant"]) == (data, variant):
+        if cell["variant"] == variant:
             found.setdefault(cell["class"], []).append(cell)
     return found
 
@@ -71,15 +71,16 @@ def figure2_loss_gradients() -> Figure:
 
 def figure7_loss(cells: Cells, data: str = "cifar10") -> Figure | None:
     """Draw the test AUROC after every epoch, MSE against BCE; band: one standard deviation."""
+    cells = alike(cells, data, ("mse-epochs", "bce-epochs"))
+    if not cells:
+        return None
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")
     axes = figure.subplots()
     for variant, name, colour in (
         ("mse-epochs", "MSE", NORMAL),
         ("bce-epochs", "BCE", ANOMALOUS),
     ):
-        by_class = runs(cells, data, variant)
-        if not by_class:
-            return None
+        by_class = runs(cells, variant)
         curves = _mean_over_classes(by_class, lambda cell: cell["test_auroc_by_epoch"])
         epochs = np.arange(1, curves.shape[1] + 1)
         mean = curves.mean(0)
@@ -94,17 +95,18 @@ def figure7_loss(cells: Cells, data: str = "cifar10") -> Figure | None:
 
 def figure8_validation_variance(cells: Cells, data: str = "cifar10") -> Figure | None:
     """Draw the variance over seeds of the validation AUROC (mean of the classes) by epoch."""
+    cells = alike(cells, data, [variant for variant, _, _ in LABELS])
+    if min((len(found) for found in runs(cells, "paper").values()), default=0) < 2:
+        return None
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")
     axes = figure.subplots()
     for variant, name, colour in LABELS:
-        by_class = runs(cells, data, variant)
-        if min((len(found) for found in by_class.values()), default=0) < 2:
-            return None
+        by_class = runs(cells, variant)
         curves = _mean_over_classes(by_class, _validation)
         variance = curves.var(0, ddof=1)
         label = _counted(name, by_class)
         axes.plot(np.arange(1, len(variance) + 1), variance, color=colour, marker=".", label=label)
-    axes.set_yscale("log")
+    axes.set_ylim(0)
     axes.legend(frameon=False)
     tidy(axes, f"Figure 8: {data}, variance of validation AUROC", "epoch", "variance (% squared)")
     return figure
@@ -112,29 +114,27 @@ def figure8_validation_variance(cells: Cells, data: str = "cifar10") -> Figure |
 
 def figure9_test_variance(cells: Cells, data: str = "cifar10") -> Figure | None:
     """Draw the variance over seeds of the test AUROC per class."""
-    by_label = {name: runs(cells, data, variant) for variant, name, _ in LABELS}
-    common = [
-        name
-        for name in next(iter(by_label.values()))
-        if all(len(found.get(name, [])) > 1 for found in by_label.values())
-    ]
-    if not common:
+    cells = alike(cells, data, [variant for variant, _, _ in LABELS])
+    names = [name for name, found in runs(cells, "paper").items() if len(found) > 1]
+    if not names:
         return None
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")
     axes = figure.subplots()
-    for shift, (_, name, colour) in zip((-0.2, 0.2), LABELS, strict=True):
+    for shift, (variant, name, colour) in zip((-0.2, 0.2), LABELS, strict=True):
+        by_class = {x: runs(cells, variant)[x] for x in names}
         variances = [
-            np.var([100 * cell["auroc"] for cell in by_label[name][x]], ddof=1) for x in common
+            np.var([100 * cell["auroc"] for cell in found], ddof=1) for found in by_class.values()
         ]
-        label = _counted(name, {x: by_label[name][x] for x in common})
-        axes.bar(np.arange(len(common)) + shift, variances, 0.38, color=colour, label=label)
-    axes.set_xticks(range(len(common)), common)
+        label = _counted(name, by_class)
+        axes.bar(np.arange(len(names)) + shift, variances, 0.38, color=colour, label=label)
+    axes.margins(y=0.25)
+    axes.set_xticks(range(len(names)), names)
     axes.legend(frameon=False)
     tidy(axes, f"Figure 9: {data}, variance of test AUROC", "", "variance (% squared)")
     return figure
 
 
-def figure10_augmentations(groups: Sequence[Group], data: str = "mnist") -> Figure | None:
+def figure10_augmentations(cells: Cells, data: str = "mnist") -> Figure | None:
     """Draw the AUROC with every kind of made anomaly alone, and with all."""
     names = {
         "cut-paste": "cut-paste",
@@ -146,14 +146,12 @@ def figure10_augmentations(groups: Sequence[Group], data: str = "mnist") -> Figu
         "mix-up-0.7": "mix-up .7",
         "paper": "all",
     }
-    found = {name: find(groups, data, name) for name in names}
-    if any(group is None or len(group["per_class"]) == 0 for group in found.values()):
+    cells = alike(cells, data, list(names))
+    if not cells:
         return None
-    present = {name: group for name, group in found.items() if group is not None}
-    classes = set.intersection(*(set(group["per_class"]) for group in present.values()))
     values = {
-        name: [group["per_class"][x]["mean"] for x in sorted(classes)]
-        for name, group in present.items()
+        variant: [100 * cell["auroc"] for cell in cells if cell["variant"] == variant]
+        for variant in names
     }
     figure = Figure(figsize=(7, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -163,8 +161,8 @@ def figure10_augmentations(groups: Sequence[Group], data: str = "mnist") -> Figu
     axes.bar_label(bars, fmt="%.1f", fontsize=8)
     axes.tick_params(axis="x", rotation=30)
     axes.set_ylim(max(0, min(means) - 10), 100)
-    shown = ", ".join(sorted(classes))
-    tidy(axes, f"Figure 10: {data}, each kind alone (classes {shown})", "", "AUROC %")
+    shown = _counted(f"Figure 10: {data}, each kind alone", runs(cells, "paper"))
+    tidy(axes, shown, "", "AUROC %")
     return figure
 
 
@@ -187,7 +185,7 @@ def _counted(name: str, by_class: dict[str, list[dict[str, Any]]]) -> str:
     return f"{name} ({len(by_class)} classes × {'–'.join(map(str, counts))} runs)"
 
 
-def draw_all(cells: Cells, groups: Sequence[Group]) -> dict[str, Figure | None]:
+def draw_all(cells: Cells) -> dict[str, Figure | None]:
     """Draw all figures of this module; None where the cells for one are missing."""
     return {
         "figure1": figure1_sigmoid(),
@@ -195,5 +193,5 @@ def draw_all(cells: Cells, groups: Sequence[Group]) -> dict[str, Figure | None]:
         "figure7": figure7_loss(cells),
         "figure8": figure8_validation_variance(cells),
         "figure9": figure9_test_variance(cells),
-        "figure10": figure10_augmentations(groups),
+        "figure10": figure10_augmentations(cells),
     }

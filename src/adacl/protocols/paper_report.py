@@ -43,9 +43,9 @@ def write_report(
         The files written; ``report.md``, which shows them all, is the last.
     """
     cells = read_cells(folder)
-    groups = summary.summarise(folder)
-    tables = _tables(groups)
-    figures = curves.draw_all(cells, groups)
+    groups = summary.summarise(cells)
+    tables = _tables(cells, groups)
+    figures = curves.draw_all(cells)
     config = paper_config("mnist")
     figures["figure3"] = pictures.figure3_architecture(config, 1, 28, 28)
     if with_images:
@@ -90,12 +90,12 @@ def write_report(
     return written
 
 
-def _tables(groups: list[summary.Group]) -> list[Table]:
+def _tables(cells: summary.Cells, groups: list[summary.Group]) -> list[Table]:
     printed = quoted()
     return [
         *(table1(groups, data) for data in printed["table1"]),
         *(table2(groups, data) for data in printed["table2"]),
-        table4(groups),
+        table4(cells),
     ]
 
 

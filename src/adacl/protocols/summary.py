@@ -4,25 +4,43 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from adacl.data import benchmarks
 from adacl.errors import DataError
-from adacl.protocols.grid import read_cells
 
-__all__ = ["class_means", "find", "mean_sd", "missing", "summarise"]
+__all__ = ["alike", "class_means", "find", "mean_sd", "missing", "summarise"]
 
 Group = dict[str, Any]
 
 
-def summarise(folder: Path) -> list[Group]:
-    """Sum up all cells of a folder.
+Cells = Sequence[dict[str, Any]]
+
+
+def alike(cells: Cells, data: str, variants: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the cells of the classes and seeds of a data set that all of the variants have.
+
+    Only these compare like with like.
+    """
+    found = {
+        variant: {
+            (cell["class"], cell["seed"]): cell
+            for cell in cells
+            if (cell["data"], cell["variant"]) == (data, variant)
+        }
+        for variant in variants
+    }
+    common = set.intersection(*(set(by_key) for by_key in found.values()))
+    return [by_key[key] for by_key in found.values() for key in sorted(common)]
+
+
+def summarise(cells: Cells) -> list[Group]:
+    """Sum up cells.
 
     Raises
     ------
     DataError
-        If a cell is damaged, or cells of different configurations are mixed.
+        If cells of different configurations are mixed.
 
     Returns
     -------
@@ -33,7 +51,7 @@ def summarise(folder: Path) -> list[Group]:
         seed, over those seeds for which every class is finished.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for cell in read_cells(folder):
+    for cell in cells:
         groups.setdefault((cell["data"], cell["variant"]), []).append(cell)
     return [_summarise(data, variant, cells) for (data, variant), cells in groups.items()]
 

@@ -16,7 +16,7 @@ from tabulate import tabulate
 from adacl.data import benchmarks
 from adacl.errors import ConfigError
 from adacl.protocols import rivals
-from adacl.protocols.summary import Group, find
+from adacl.protocols.summary import Group, alike, find, summarise
 
 __all__ = ["Cell", "Table", "table1", "table2", "table4"]
 
@@ -149,10 +149,12 @@ def table2(groups: Sequence[Group], data: str) -> Table:
     return Table(f"table2-{data}", title, header, rows, notes)
 
 
-def table4(groups: Sequence[Group], data: str = "mnist") -> Table:
+def table4(cells: Sequence[dict[str, Any]], data: str = "mnist") -> Table:
     """Return table 4: the label intervals, mean AUROC over classes and variance over seeds."""
     rows: list[tuple[str, Sequence[Cell | str | None]]] = []
     names = {"interval-0.1": "0.1", "interval-0.2": "0.2", "paper": "0.3"}
+    present = [name for name in names if any(cell["variant"] == name for cell in cells)]
+    groups = summarise(alike(cells, data, present)) if present else []
     for variant, width in names.items():
         printed = quoted()["table4"][variant]
         group = find(groups, data, variant)
