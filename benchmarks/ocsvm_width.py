@@ -1,10 +1,10 @@
-"""One-class SVM at several kernel widths: why the published row of MNIST differs from the default's.
+"""One-class SVM at several kernel widths: why the published row differs from the default one.
 
     python benchmarks/ocsvm_width.py --data-dir DIR
 
-Writes ``benchmarks/ocsvm_width.json``: AUROC in per cent by class, nu = 0.1 as in the rival ``ocsvm``,
-on the first 3,000 images of each class. The widths are compared on the test set, so none of them is a
-result to be quoted as ours.
+Writes ``benchmarks/ocsvm_width.json``: AUROC in per cent by class of MNIST, nu = 0.1 as in our
+rival, on the first 3,000 images of each class. The widths are compared on the test set, so
+none of them is a result to be quoted as ours.
 """
 
 from __future__ import annotations
