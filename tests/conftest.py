@@ -1,6 +1,7 @@
 """Fixtures: real handwritten digits, a tiny configuration, folders, and the benchmark data."""
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ from helpers import TINY, write_images
 
 # The networks here are so small that on a busy machine threads only wait for each other.
 torch.set_num_threads(1)
+
+# A shell starts background jobs with SIGINT ignored, which the interrupted programs would inherit.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("adacl", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("adacl")
