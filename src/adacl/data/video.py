@@ -1,0 +1,229 @@
+"""Read clips frame by frame with constant memory: folders of frames, video files, live streams.
+
+Video files and streams are decoded by PyAV (extra ``video``).
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.data.folders import stream
+from adacl.data.images import EXTENSIONS, read_image
+from adacl.errors import DataError, MissingDataError, missing_extra
+
+__all__ = ["VIDEO_EXTENSIONS", "Clip", "Frame", "list_clips"]
+
+VIDEO_EXTENSIONS = frozenset(
+    {".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+)
+FRAME_RATE = 25.0
+MASKS = "_gt"
+STREAM_TIMEOUT = 10.0
+
+log = logging.getLogger("adacl")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One frame.
+
+    Parameters
+    ----------
+    number
+        Counts the frames of a clip that could be decoded, from 0.
+    time
+        Seconds since the first frame.
+    image
+        H x W x C, uint8.
+    """
+
+    number: int
+    time: float
+    image: NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A clip that can be read, as often as wanted if it is not a live stream.
+
+    Parameters
+    ----------
+    name
+        What it is called in results.
+    source
+        Video file, folder of frames, or the address of a stream.
+    frame_rate
+        Frames per second, used where the source does not say it.
+    """
+
+    name: str
+    source: Path | str
+    frame_rate: float = FRAME_RATE
+
+    def frames(self, channels: Literal[1, 3] = 1) -> Iterator[Frame]:
+        """Read the frames in order; all have the size of the first.
+
+        Parameters
+        ----------
+        channels
+            1 for grey, 3 for RGB.
+
+        Raises
+        ------
+        DataError
+            If the source cannot be read, or no frame of it.
+        MissingExtraError
+            If PyAV is needed and not installed.
+        """
+        if isinstance(self.source, Path) and self.source.is_dir():
+            return self._images(channels)
+        return self._decoded(channels)
+
+    def _images(self, channels: Literal[1, 3]) -> Iterator[Frame]:
+        paths = _frame_files(Path(self.source))
+        first: tuple[int, ...] | None = None
+        read = partial(read_image, channels=channels, dtype="uint8", size=None)
+        for number, (path, image) in enumerate(stream(paths, read)):
+            first = first or image.shape
+            if image.shape != first:
+                raise DataError(
+                    f"{path}: {image.shape[0]}x{image.shape[1]} pixels, the frames before it have "
+                    f"{first[0]}x{first[1]}; put clips of different sizes in folders of their own"
+                )
+            yield Frame(number, number / self.frame_rate, image)
+
+    def _decoded(self, channels: Literal[1, 3]) -> Iterator[Frame]:
+        try:
+            import av
+        except ModuleNotFoundError as error:
+            raise missing_extra(error, "video") from error
+        try:
+            timeout = None if isinstance(self.source, Path) else STREAM_TIMEOUT
+            container = av.open(str(self.source), timeout=timeout)
+        except (av.FFmpegError, OSError) as error:
+            raise DataError(f"{self.source}: cannot be opened as video ({error})") from error
+        with container:
+            if not container.streams.video:
+                raise DataError(f"{self.source}: has no video track")
+            track = container.streams.video[0]
+            track.thread_type = "AUTO"
+            rate = float(track.average_rate or self.frame_rate)
+            size: tuple[int, int] | None = None
+            start: float | None = None
+            number = 0
+            for decoded in self._packets(container, track):
+                if size is None:
+                    size = decoded.width, decoded.height
+                elif size != (decoded.width, decoded.height):
+                    log.debug("%s: frame %d is resized to the first's size", self.name, number)
+                time = decoded.time
+                start = time if start is None else start
+                seconds = number / rate if time is None or start is None else time - start
+                pixels = decoded.to_ndarray(
+                    width=size[0], height=size[1], format="gray" if channels == 1 else "rgb24"
+                )
+                yield Frame(number, seconds, pixels.reshape(size[1], size[0], channels))
+                number += 1
+        if not number:
+            raise DataError(f"{self.source}: no frame could be decoded")
+
+    def _packets(self, container: Any, track: Any) -> Iterator[Any]:
+        """Decode packet by packet: what is damaged is passed over and counted."""
+        import av
+
+        damaged = 0
+        packets = container.demux(track)
+        while True:
+            try:
+                packet = next(packets)
+            except StopIteration:
+                break
+            except (av.FFmpegError, OSError) as error:
+                log.warning("%s: ends early (%s)", self.name, error)
+                break
+            try:
+                yield from packet.decode()
+            except av.InvalidDataError:
+                damaged += 1
+        if damaged:
+            log.warning("%s: %d damaged packets were passed over", self.name, damaged)
+
+
+def list_clips(
+    sources: str | Path | Sequence[str | Path], frame_rate: float = FRAME_RATE
+) -> list[Clip]:
+    """Find the clips in video files, folders and stream addresses.
+
+    A folder with images is one clip; otherwise each folder of images and each video file below
+    it is one, in natural order of their names. Folders whose names end with ``_gt`` hold
+    ground truth and are passed over. An address has ``://`` in it.
+
+    Raises
+    ------
+    MissingDataError
+        If a source is not there, or holds no clip.
+    """
+    found: list[Clip] = []
+    for source in [sources] if isinstance(sources, str | Path) else sources:
+        if "://" in str(source):
+            found.append(Clip(str(source), str(source), frame_rate))
+            continue
+        path = Path(source)
+        if not path.exists():
+            raise MissingDataError(f"{path}: no such file or folder")
+        clips = list(_below(path, path, frame_rate)) if path.is_dir() else [
+            Clip(path.stem, path, frame_rate)
+        ]  # fmt: skip
+        if not clips:
+            raise MissingDataError(
+                f"{path}: neither frames ({_kinds(EXTENSIONS)}) nor videos "
+                f"({_kinds(VIDEO_EXTENSIONS)}) in it"
+            )
+        found += clips
+    return found
+
+
+def _below(folder: Path, root: Path, frame_rate: float) -> Iterator[Clip]:
+    if _frame_files(folder):
+        name = folder.name if folder == root else folder.relative_to(root).as_posix()
+        yield Clip(name, folder, frame_rate)
+        return
+    for path in _natural(folder):
+        if path.name.startswith(".") or path.name.endswith(MASKS):
+            continue
+        if path.is_dir():
+            yield from _below(path, root, frame_rate)
+        elif path.suffix.lower() in VIDEO_EXTENSIONS:
+            name = path.relative_to(root).with_suffix("").as_posix()
+            yield Clip(name, path, frame_rate)
+
+
+def _frame_files(folder: Path) -> list[Path]:
+    return [
+        path
+        for path in _natural(folder)
+        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
+    ]
+
+
+def _natural(folder: Path) -> list[Path]:
+    """List a folder with numbers in names in the order of their values."""
+
+    def key(path: Path) -> list[tuple[int, str]]:
+        parts = re.split(r"(\d+)", path.name)
+        return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+
+    return sorted(folder.iterdir(), key=key)
+
+
+def _kinds(extensions: frozenset[str]) -> str:
+    return ", ".join(sorted(extension[1:] for extension in extensions))

@@ -1,0 +1,179 @@
+"""Clips from frame folders, video files and the UCSD tree; real footage where it is at hand."""
+
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from adacl.data import ucsd
+from adacl.data.video import Clip, list_clips
+from adacl.errors import DataError, MissingDataError
+
+
+def pictures(count: int, height: int = 48, width: int = 64) -> np.ndarray:
+    """A bright square moves to the right over a ramp."""
+    ramp = np.tile(np.linspace(0, 120, width), (height, 1))
+    frames = np.repeat(ramp[None], count, axis=0).astype(np.uint8)
+    for number in range(count):
+        frames[number, 16:32, number % (width - 16) : number % (width - 16) + 16] = 250
+    return frames
+
+
+def write_video(path: Path, frames: np.ndarray, rate: int = 10) -> Path:
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("mpeg4", rate=rate, bit_rate=4_000_000)
+        track.height, track.width = frames.shape[1:3]
+        track.pix_fmt = "yuv420p"
+        for image in frames:
+            container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+        container.mux(track.encode())
+    return path
+
+
+def write_frames(folder: Path, frames: np.ndarray, name: str = "{:d}.tif") -> Path:
+    folder.mkdir(parents=True)
+    for number, image in enumerate(frames, start=1):
+        Image.fromarray(image).save(folder / name.format(number))
+    return folder
+
+
+def test_a_video_file_gives_its_frames_with_their_times(tmp_path: Path) -> None:
+    images = pictures(25)
+    (clip,) = list_clips(write_video(tmp_path / "walk.mp4", images))
+    frames = list(clip.frames())
+    assert clip.name == "walk"
+    assert [frame.number for frame in frames] == list(range(25))
+    np.testing.assert_allclose([frame.time for frame in frames], np.arange(25) / 10, atol=1e-6)
+    assert frames[0].image.shape == (48, 64, 1)
+    for frame, image in zip(frames, images, strict=True):
+        difference = frame.image[:, :, 0].astype(int) - image
+        assert abs(difference).mean() < 8
+    assert next(clip.frames(channels=3)).image.shape == (48, 64, 3)
+    assert len(list(clip.frames())) == 25
+
+
+def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
+    images = pictures(12)
+    (clip,) = list_clips(write_frames(tmp_path / "c", images))
+    read = np.stack([frame.image[:, :, 0] for frame in clip.frames()])
+    np.testing.assert_array_equal(read, images)
+    (half_speed,) = list_clips(tmp_path / "c", frame_rate=5)
+    assert [frame.time for frame in half_speed.frames()][-1] == pytest.approx(11 / 5)
+
+
+def test_clips_below_a_folder_are_named_by_their_path_and_masks_are_passed_over(
+    tmp_path: Path,
+) -> None:
+    for name in ("Test010", "Test002", "Test002_gt", ".hidden"):
+        write_frames(tmp_path / "Test" / name, pictures(2))
+    (tmp_path / "notes.txt").write_text("x")
+    write_video(tmp_path / "gate.avi", pictures(3))
+    assert [clip.name for clip in list_clips(tmp_path)] == ["Test/Test002", "Test/Test010", "gate"]
+
+
+def test_a_cut_off_video_gives_what_can_be_decoded(tmp_path: Path) -> None:
+    whole = write_video(tmp_path / "whole.avi", pictures(200, 120, 160))
+    content = whole.read_bytes()
+    (tmp_path / "cut.avi").write_bytes(content[: len(content) * 3 // 4])
+    frames = list(Clip("cut", tmp_path / "cut.avi").frames())
+    assert 100 < len(frames) < 200
+
+
+def test_damage_inside_a_video_does_not_end_it(tmp_path: Path, caplog) -> None:
+    whole = write_video(tmp_path / "whole.avi", pictures(200, 120, 160))
+    content = bytearray(whole.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 300] = np.random.default_rng(0).bytes(300)
+    (tmp_path / "hurt.avi").write_bytes(content)
+    frames = list(Clip("hurt", tmp_path / "hurt.avi").frames())
+    assert len(frames) > 150
+    np.testing.assert_array_equal(np.diff([frame.number for frame in frames]), 1)
+
+
+def test_frames_of_another_size_in_a_folder_are_named(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "c", pictures(3))
+    Image.fromarray(pictures(1, 32, 32)[0]).save(folder / "4.tif")
+    with pytest.raises(DataError, match=r"4\.tif: 32x32 pixels, the frames before it have 48x64"):
+        list(list_clips(folder)[0].frames())
+
+
+@pytest.mark.parametrize("content", [b"", b"no video at all" * 50])
+def test_what_is_no_video_is_named(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "x.mp4").write_bytes(content)
+    with pytest.raises(DataError, match=r"x\.mp4"):
+        list(Clip("x", tmp_path / "x.mp4").frames())
+
+
+def test_missing_and_empty_sources_are_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match="nowhere"):
+        list_clips(tmp_path / "nowhere")
+    with pytest.raises(MissingDataError, match="neither frames"):
+        list_clips(tmp_path)
+
+
+def test_a_stream_that_nobody_serves_is_named() -> None:
+    (clip,) = list_clips("tcp://127.0.0.1:9")
+    with pytest.raises(DataError, match=r"tcp://127\.0\.0\.1:9: cannot be opened"):
+        list(clip.frames())
+
+
+def ucsd_tree(root: Path) -> Path:
+    write_frames(root / "Train" / "Train001", pictures(4), "{:03d}.tif")
+    for name in ("Test001", "Test002", "Test001_gt"):
+        write_frames(root / "Test" / name, pictures(6), "{:03d}.tif")
+    (root / "Test" / "UCSDped2.m").write_text(
+        "TestVideoFile = {};\nTestVideoFile{end+1}.gt_frame = [2:3, 6:6];\n"
+        "TestVideoFile{end+1}.gt_frame = [1:6];\n"
+    )
+    return root
+
+
+def test_ucsd_tree(tmp_path: Path) -> None:
+    root = ucsd_tree(tmp_path / "UCSDped2")
+    assert [clip.name for clip in ucsd.clips(root, "Train")] == ["Train001"]
+    names = [clip.name for clip in ucsd.clips(root, "Test")]
+    truth = ucsd.read_ground_truth(root)
+    assert names == list(truth) == ["Test001", "Test002"]
+    abnormal = ucsd.abnormal_frames(truth["Test001"], 6)
+    np.testing.assert_array_equal(abnormal, [False, True, True, False, False, True])
+    with pytest.raises(DataError, match="up to frame 6, the clip has 5"):
+        ucsd.abnormal_frames(truth["Test001"], 5)
+
+
+def test_wrong_ucsd_layouts_are_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match="has no folder Train"):
+        ucsd.clips(tmp_path, "Train")
+    write_frames(tmp_path / "Train" / "other", pictures(1))
+    with pytest.raises(MissingDataError, match="Train001"):
+        ucsd.clips(tmp_path, "Train")
+    with pytest.raises(MissingDataError, match=r"UCSDped1\.m"):
+        ucsd.read_ground_truth(tmp_path)
+    (tmp_path / "Test").mkdir()
+    (tmp_path / "Test" / "UCSDped1.m").write_text("gt_frame = [9:3];")
+    with pytest.raises(DataError, match="clip 1"):
+        ucsd.read_ground_truth(tmp_path)
+
+
+@pytest.mark.realdata
+def test_ground_truth_of_ped2_agrees_with_its_masks(data_dir: Path) -> None:
+    root = data_dir / "ucsd_ped2" / "UCSDped2"
+    truth = ucsd.read_ground_truth(root)
+    frames = abnormal = 0
+    for name, spans in truth.items():
+        masks = sorted((root / "Test" / f"{name}_gt").iterdir())
+        from_masks = [bool(np.asarray(Image.open(mask)).any()) for mask in masks]
+        from_file = ucsd.abnormal_frames(spans, len(masks))
+        np.testing.assert_array_equal(from_masks, from_file)
+        frames, abnormal = frames + len(masks), abnormal + int(from_file.sum())
+    assert (frames, abnormal) == (2010, 1648)
+
+
+@pytest.mark.realdata
+def test_real_footage_is_read_whole(data_dir: Path) -> None:
+    (clip,) = list_clips(data_dir / "avenue" / "test" / "17.mp4")
+    frames = list(clip.frames())
+    assert len(frames) == 426
+    assert frames[-1].time == pytest.approx(425 / 25)
+    assert frames[0].image.shape == (180, 320, 1)
