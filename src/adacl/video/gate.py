@@ -136,7 +136,8 @@ def _grey(image: Image) -> Image:
         return image
     if image.shape[2] == 1:
         return image[:, :, 0]
-    return image.mean(2).round().astype(np.uint8)
+    grey: Image = image.mean(2).round().astype(np.uint8)
+    return grey
 
 
 def _distance(a: Image, b: Image) -> Image:
