@@ -10,16 +10,14 @@ none of them is a result to be quoted as ours.
 from __future__ import annotations
 
 import argparse
-import json
-import platform
 from pathlib import Path
 
 import numpy as np
-import sklearn
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import OneClassSVM
 
 from adacl.protocols import datasets, rivals
+from common import record
 
 FACTORS = (1, 4, 16)
 IMAGES = 3000
@@ -41,18 +39,8 @@ def main() -> None:
             areas[name][str(factor)] = round(100 * float(area), 2)
         print(name, areas[name], flush=True)
     mean = {str(f): round(float(np.mean([a[str(f)] for a in areas.values()])), 2) for f in FACTORS}
-    record = {
-        "command": "python benchmarks/ocsvm_width.py --data-dir DIR",
-        "machine": platform.machine(),
-        "python": platform.python_version(),
-        "scikit-learn": sklearn.__version__,
-        "train_images": IMAGES,
-        "gamma_over_default": list(FACTORS),
-        "auroc": areas,
-        "mean": mean,
-    }
-    path = Path(__file__).with_suffix(".json")
-    path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+    results = {"train_images": IMAGES, "gamma_over_default": FACTORS, "auroc": areas, "mean": mean}
+    record(Path(__file__).with_suffix(".json"), results)
     print(mean)
 
 

@@ -118,13 +118,14 @@ class Clip:
             track.thread_type = "AUTO"
             rate = float(track.average_rate or self.frame_rate)
             size: tuple[int, int] | None = None
+            resized = 0
             start: float | None = None
             number = 0
             for decoded in self._packets(container, track):
                 if size is None:
                     size = decoded.width, decoded.height
                 elif size != (decoded.width, decoded.height):
-                    log.debug("%s: frame %d is resized to the first's size", self.name, number)
+                    resized += 1
                 time = decoded.time
                 start = time if start is None else start
                 seconds = number / rate if time is None or start is None else time - start
@@ -135,6 +136,8 @@ class Clip:
                 number += 1
         if not number:
             raise DataError(f"{self.source}: no frame could be decoded")
+        if resized:
+            log.warning("%s: %d frames were resized to the first one's size", self.name, resized)
 
     def _packets(self, container: Any, track: Any) -> Iterator[Any]:
         """Decode packet by packet: what is damaged is passed over and counted."""

@@ -6,7 +6,6 @@ then the answer is that nothing was shown, not that the claim is wrong.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,13 +15,14 @@ from scipy import stats
 
 from adacl.config import LabelConfig
 from adacl.protocols.curves import runs
-from adacl.protocols.summary import alike
+from adacl.protocols.summary import Cells, alike
 
 __all__ = ["Claim", "from_cells", "from_equations"]
 
 SIGNIFICANT = 0.05
+SMALL = 0.5
+"""Points of AUROC: what table 4 of the paper, which calls it little, spans (97.42 - 96.93)."""
 Array = NDArray[np.float64]
-Cells = Sequence[dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -193,7 +193,7 @@ def _intervals(cells: Cells) -> Claim | None:
     def area(cell: dict[str, Any]) -> float:
         return 100 * float(cell["auroc"])
 
-    texts, p_values = [], []
+    texts, p_values, limits = [], [], []
     for name in ("interval-0.1", "interval-0.2"):
         rows = _pairs(cells, "mnist", "paper", name, area)
         if len(rows) < 6:
@@ -203,12 +203,17 @@ def _intervals(cells: Cells) -> Claim | None:
         low, high = stats.t.interval(
             0.95, len(change) - 1, loc=change.mean(), scale=stats.sem(change)
         )
+        limits += [abs(low), abs(high)]
         texts.append(
             f"{name} instead of 0.3: {change.mean():+.2f} (95 % interval {low:+.2f} to "
             f"{high:+.2f}, Wilcoxon p = {p_values[-1]:.3g}, {len(rows)} pairs)"
         )
+    if max(limits) < SMALL:
+        verdict = "confirmed"
+    else:
+        verdict = "a difference was found" if min(p_values) < SIGNIFICANT else "not shown"
     return Claim(
         "The choice of the interval has little effect (table 4)",
-        "confirmed" if min(p_values) >= SIGNIFICANT else "a difference was found",
-        "MNIST, AUROC in points: " + "; ".join(texts),
+        verdict,
+        f"MNIST, AUROC in points, small is less than {SMALL}: " + "; ".join(texts),
     )

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from adacl.protocols.summary import alike
+from adacl.protocols.summary import Cells, alike
 from adacl.report.figures import ANOMALOUS, INK, NORMAL, tidy
 
 __all__ = [
@@ -23,7 +22,6 @@ __all__ = [
     "runs",
 ]
 
-Cells = Sequence[dict[str, Any]]
 Array = NDArray[np.float64]
 
 LABELS = (("paper", "continuous labels", NORMAL), ("discrete", "discrete labels", ANOMALOUS))

@@ -12,8 +12,6 @@ from adacl.errors import DataError
 __all__ = ["alike", "class_means", "find", "mean_sd", "missing", "summarise"]
 
 Group = dict[str, Any]
-
-
 Cells = Sequence[dict[str, Any]]
 
 

@@ -16,7 +16,7 @@ from tabulate import tabulate
 from adacl.data import benchmarks
 from adacl.errors import ConfigError
 from adacl.protocols import rivals
-from adacl.protocols.summary import Group, alike, find, summarise
+from adacl.protocols.summary import Cells, Group, alike, find, summarise
 
 __all__ = ["Cell", "Table", "table1", "table2", "table4"]
 
@@ -149,7 +149,7 @@ def table2(groups: Sequence[Group], data: str) -> Table:
     return Table(f"table2-{data}", title, header, rows, notes)
 
 
-def table4(cells: Sequence[dict[str, Any]], data: str = "mnist") -> Table:
+def table4(cells: Cells, data: str = "mnist") -> Table:
     """Return table 4: the label intervals, mean AUROC over classes and variance over seeds."""
     rows: list[tuple[str, Sequence[Cell | str | None]]] = []
     names = {"interval-0.1": "0.1", "interval-0.2": "0.2", "paper": "0.3"}

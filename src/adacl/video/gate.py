@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from adacl.errors import ConfigError, DataError
 from adacl.tiles import Tiling
 
-__all__ = ["Background", "FrameDifference", "Gate", "motion_threshold", "tile_energy"]
+__all__ = ["Background", "FrameDifference", "motion_threshold", "tile_energy"]
 
 Image = NDArray[np.uint8]
 Energies = NDArray[np.float64]
@@ -27,16 +27,9 @@ OFFSET = 0.1
 BINS = 256
 
 
-class Gate(Protocol):
-    """Turns frames, one after another, into differences."""
-
-    def difference(self, image: Image) -> Image | None:
-        """Return how much each pixel H x W differs, in grey levels; None if unknown yet."""
-
-
 @dataclass
 class FrameDifference:
-    """Difference to the frame ``lag`` frames earlier."""
+    """Difference, in grey levels, to the frame ``lag`` frames earlier."""
 
     lag: int = 2
     _earlier: deque[Image] = field(default_factory=deque, init=False, repr=False)
