@@ -1,5 +1,7 @@
 """Anomalies made from normal images: cut-paste, puzzling, rotation, mix-up (paper, 3.2.3).
 
+For stacks of video frames there is one more, skip: the same place at a higher speed.
+
 Each kind is a function of a batch of images, N x C x H x W in [0, 1], and a
 ``torch.Generator`` on the same device; it returns a new batch of the same form. Cut-paste,
 puzzling and rotation only move pixels, so each of them is a map from places to source places
@@ -40,6 +42,7 @@ __all__ = [
     "puzzling",
     "register",
     "rotation",
+    "skip",
 ]
 
 Kind = Callable[..., Tensor]
@@ -271,6 +274,45 @@ def mix_up(
         of_original = _uniform(original, count, generator).view(-1, 1, 1, 1)
     turned = rotation(images, generator, turns)
     return (of_original * images + of_rotated * turned).clamp_(0, 1)
+
+
+@register("skip")
+def skip(images: Tensor, generator: torch.Generator) -> Tensor:
+    """Play each stack of video frames faster: anomalous motion, made from normal motion.
+
+    Parameters
+    ----------
+    images
+        Batch (N, C, H, W) of stacks as :mod:`adacl.video.samples` lays them out: the frames
+        t - k, t, t + k; the place, if it is given (C even); then pairs of frames
+        (t - j, t + j) further away, which the network never sees.
+    generator
+        Source of randomness: one of the pairs is drawn for each sample.
+
+    Returns
+    -------
+    Tensor
+        Batch (N, C, H, W) in which that pair takes the place of (t - k, t + k).
+
+    Raises
+    ------
+    InputError
+        If there is no such pair.
+    """
+    count, channels = images.shape[:2]
+    pairs = (channels - 3) // 2
+    if pairs < 1:
+        raise InputError(
+            f"the kind skip needs stacked video frames, got {channels} channels; use it with "
+            "adacl video fit"
+        )
+    drawn = torch.randint(pairs, (count,), generator=generator, device=images.device)
+    before = channels - 2 * (pairs - drawn)
+    everyone = torch.arange(count, device=images.device)
+    made = images.clone()
+    made[:, 0] = images[everyone, before]
+    made[:, 2] = images[everyone, before + 1]
+    return made
 
 
 def _barely_changed(images: Tensor, made: Tensor) -> Tensor:

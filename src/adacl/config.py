@@ -325,8 +325,15 @@ class Config(Section, name=""):
         return cls.from_dict(tree)
 
 
-PRESETS: dict[str, Config] = {"paper": Config()}
-"""Named configurations; ``paper`` is the published method."""
+PRESETS: dict[str, Config] = {
+    "paper": Config(),
+    "video": Config(
+        "video",
+        AnomalyConfig(weights={"skip": 1.0}, options={}),
+        training=TrainingConfig(epochs=12),
+    ),
+}
+"""Named configurations; ``paper`` is the published method, ``video`` is for stacked frames."""
 
 
 def preset(name: str) -> Config:

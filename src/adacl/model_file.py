@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,15 +17,16 @@ if TYPE_CHECKING:
 
     from adacl.model import Model
 
-__all__ = ["FORMAT_VERSION", "load_model", "read_header", "save_model"]
+__all__ = ["FORMAT_VERSION", "load_model", "load_with_header", "read_header", "save_model"]
 
 FORMAT_VERSION = 1
 
 
-def save_model(model: Model, path: str | Path) -> None:
+def save_model(model: Model, path: str | Path, video: Mapping[str, Any] | None = None) -> None:
     """Write a model to one file, atomically.
 
-    Equal models give equal files: nothing in them depends on the clock.
+    Equal models give equal files: nothing in them depends on the clock. ``video`` is what a
+    :class:`adacl.video.model.VideoModel` has beyond the model of its tiles.
 
     Raises
     ------
@@ -36,7 +38,7 @@ def save_model(model: Model, path: str | Path) -> None:
         for name, tensor in model.network.state_dict().items()
     }
     tensors["digests"] = model.digests
-    header = model.describe()
+    header = model.describe() | ({"video": dict(video)} if video else {})
     for record in header["history"]["epochs"]:
         del record["seconds"]
     tensor_file.write(Path(path), tensors, {"format_version": FORMAT_VERSION, **header})
@@ -71,6 +73,22 @@ def load_model(path: str | Path, device: torch.device | None = None) -> Model:
     Raises
     ------
     MissingDataError, ModelFileError
+        As for :func:`load_with_header`, and if it is a model for video.
+    """
+    model, header = load_with_header(path, device)
+    if "video" in header:
+        raise ModelFileError(f"{path}: a model for video; use it with adacl video score")
+    return model
+
+
+def load_with_header(
+    path: str | Path, device: torch.device | None = None
+) -> tuple[Model, dict[str, Any]]:
+    """Read a model file, for images or for the tiles of a video, and its header.
+
+    Raises
+    ------
+    MissingDataError, ModelFileError
         As for :func:`read_header`, and if the weights have wrong shapes or values that are
         not finite.
     """
@@ -78,7 +96,7 @@ def load_model(path: str | Path, device: torch.device | None = None) -> Model:
 
     header, tensors = read_header(path)
     try:
-        return _build(tensors, header, device or torch.device("cpu"))
+        return _build(tensors, header, device or torch.device("cpu")), header
     except (AdaclError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{path}: not a sound model file ({reason})") from error

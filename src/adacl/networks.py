@@ -110,8 +110,11 @@ class Regressor(nn.Module):
         self.output = nn.Linear(config.hidden, 1)
 
     def embed(self, images: Tensor) -> Tensor:
-        """Return the hidden units (N, ``config.hidden``) of images (N, C, H, W) in [0, 1]."""
-        normalised = (images - self.mean) / self.std
+        """Return the hidden units (N, ``config.hidden``) of images (N, C, H, W) in [0, 1].
+
+        Channels beyond the network's own, which only serve to make anomalies, are passed over.
+        """
+        normalised = (images[:, : self.input_shape[0]] - self.mean) / self.std
         embedding: Tensor = self.hidden(self.features(normalised))
         return embedding
 

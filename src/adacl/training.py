@@ -130,7 +130,8 @@ def train(
     Parameters
     ----------
     images
-        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped.
+        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped. Channels
+        beyond ``spec.channels`` are seen by the kinds of anomaly alone.
     train_on, validate_on
         Places in ``images`` of those to learn from and of those for early stopping.
     spec
@@ -224,7 +225,7 @@ def _crc(images: Array, places: Array) -> list[int]:
 def _set_normalisation(network: Regressor, images: Array, train_on: Array, spec: ImageSpec) -> None:
     """Store the channels' mean and standard deviation over (some 2,000 of) the images."""
     some = np.sort(train_on)[:: max(1, len(train_on) // 2048)]
-    pixels = spec.to_tensor(images[some], torch.device("cpu"))
+    pixels = spec.to_tensor(images[some][..., : spec.channels], torch.device("cpu"))
     network.mean.copy_(pixels.mean((0, 2, 3)).view_as(network.mean))
     network.std.copy_(pixels.std((0, 2, 3)).clamp(min=1e-3).view_as(network.std))
 

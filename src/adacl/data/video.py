@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from adacl.data.folders import stream
 from adacl.data.images import EXTENSIONS, read_image
@@ -69,13 +70,17 @@ class Clip:
     source: Path | str
     frame_rate: float = FRAME_RATE
 
-    def frames(self, channels: Literal[1, 3] = 1) -> Iterator[Frame]:
+    def frames(
+        self, channels: Literal[1, 3] = 1, tallest: int | None = None
+    ) -> Iterator[Frame]:
         """Read the frames in order; all have the size of the first.
 
         Parameters
         ----------
         channels
             1 for grey, 3 for RGB.
+        tallest
+            Frames with more lines than this are shrunk to it, keeping their shape.
 
         Raises
         ------
@@ -85,10 +90,21 @@ class Clip:
             If PyAV is needed and not installed.
         """
         if isinstance(self.source, Path) and self.source.is_dir():
-            return self._images(channels)
-        return self._decoded(channels)
+            return self._images(channels, tallest)
+        return self._decoded(channels, tallest)
 
-    def _images(self, channels: Literal[1, 3]) -> Iterator[Frame]:
+    @property
+    def live(self) -> bool:
+        """Whether it is a stream, which can be read only once."""
+        return not isinstance(self.source, Path)
+
+    def count(self) -> int:
+        """Return the number of frames; those of a video file are decoded for it."""
+        if isinstance(self.source, Path) and self.source.is_dir():
+            return len(_frame_files(self.source))
+        return sum(1 for _ in self.frames())
+
+    def _images(self, channels: Literal[1, 3], tallest: int | None) -> Iterator[Frame]:
         paths = _frame_files(Path(self.source))
         first: tuple[int, ...] | None = None
         read = partial(read_image, channels=channels, dtype="uint8", size=None)
@@ -99,15 +115,15 @@ class Clip:
                     f"{path}: {image.shape[0]}x{image.shape[1]} pixels, the frames before it have "
                     f"{first[0]}x{first[1]}; put clips of different sizes in folders of their own"
                 )
-            yield Frame(number, number / self.frame_rate, image)
+            yield Frame(number, number / self.frame_rate, _shrunk(image, tallest))
 
-    def _decoded(self, channels: Literal[1, 3]) -> Iterator[Frame]:
+    def _decoded(self, channels: Literal[1, 3], tallest: int | None) -> Iterator[Frame]:
         try:
             import av
         except ModuleNotFoundError as error:
             raise missing_extra(error, "video") from error
         try:
-            timeout = None if isinstance(self.source, Path) else STREAM_TIMEOUT
+            timeout = STREAM_TIMEOUT if self.live else None
             container = av.open(str(self.source), timeout=timeout)
         except (av.FFmpegError, OSError) as error:
             raise DataError(f"{self.source}: cannot be opened as video ({error})") from error
@@ -129,10 +145,14 @@ class Clip:
                 time = decoded.time
                 start = time if start is None else start
                 seconds = number / rate if time is None or start is None else time - start
+                height, width = _smaller(size[1], size[0], tallest)
                 pixels = decoded.to_ndarray(
-                    width=size[0], height=size[1], format="gray" if channels == 1 else "rgb24"
+                    width=width,
+                    height=height,
+                    format="gray" if channels == 1 else "rgb24",
+                    interpolation="AREA",
                 )
-                yield Frame(number, seconds, pixels.reshape(size[1], size[0], channels))
+                yield Frame(number, seconds, pixels.reshape(height, width, channels))
                 number += 1
         if not number:
             raise DataError(f"{self.source}: no frame could be decoded")
@@ -193,6 +213,22 @@ def list_clips(
             )
         found += clips
     return found
+
+
+def _smaller(height: int, width: int, tallest: int | None) -> tuple[int, int]:
+    if tallest is None or height <= tallest:
+        return height, width
+    return tallest, max(1, round(width * tallest / height))
+
+
+def _shrunk(image: NDArray[np.uint8], tallest: int | None) -> NDArray[np.uint8]:
+    height, width, channels = image.shape
+    size = _smaller(height, width, tallest)
+    if size == (height, width):
+        return image
+    small = Image.fromarray(image[:, :, 0] if channels == 1 else image)
+    pixels = np.asarray(small.resize(size[::-1], Image.Resampling.BOX))
+    return pixels.reshape(*size, channels)
 
 
 def _below(folder: Path, root: Path, frame_rate: float) -> Iterator[Clip]:

@@ -1,0 +1,212 @@
+"""Alarms: from the scores of frames to events, and the threshold for a rate of false alarms.
+
+An event is a run of frames whose smoothed scores exceed the release level and at least once the
+threshold (hysteresis). The same rule counts the false alarms on normal footage that the network
+did not see, from which the threshold comes, and finds the events of new footage.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.errors import ConfigError, DataError
+from adacl.video.scores import FrameScore
+
+__all__ = ["Alarm", "Event", "events", "from_normal_footage"]
+
+Series = NDArray[np.float64]
+
+CONFIDENCE = 0.95
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """The threshold on the smoothed score of a frame, and what it is worth.
+
+    Parameters
+    ----------
+    threshold
+        Frames with a higher smoothed score are anomalous.
+    typical
+        Median smoothed score of normal footage; an event ends below the middle between it and
+        the threshold.
+    per_hour
+        The number of false alarms in an hour that was asked for; None if ``threshold`` was
+        given by hand.
+    hours
+        Length of the normal footage that it was set from.
+    false_alarms
+        Events found in that footage.
+    """
+
+    threshold: float
+    typical: float = 0.0
+    per_hour: float | None = None
+    hours: float = 0.0
+    false_alarms: int = 0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.threshold) and math.isfinite(self.typical)):
+            raise ConfigError(f"threshold: need a finite number, got {self.threshold}")
+
+    @property
+    def release(self) -> float:
+        """Events end where the smoothed score falls to this."""
+        return min(self.threshold, (self.threshold + self.typical) / 2)
+
+    @property
+    def upper_bound(self) -> float | None:
+        """With 95 % confidence, the false alarms in an hour are at most this (Poisson)."""
+        from scipy.stats import chi2
+
+        if self.per_hour is None or not self.hours:
+            return None
+        return float(chi2.ppf(CONFIDENCE, 2 * (self.false_alarms + 1)) / 2 / self.hours)
+
+    def at(self, threshold: float) -> Alarm:
+        """Return the alarm with a threshold given by hand."""
+        return Alarm(float(threshold), self.typical)
+
+    def describe(self) -> list[str]:
+        """Say in sentences how the threshold was set and what it is worth."""
+        bound = self.upper_bound
+        if self.per_hour is None or bound is None:
+            return [f"threshold {self.threshold:.4f}, given by hand"]
+        lines = [
+            f"threshold {self.threshold:.4f} for {self.per_hour:g} false alarms an hour: "
+            f"{self.false_alarms} in {_duration(self.hours)} of normal footage that the network "
+            f"did not see; with 95% confidence at most {bound:.3g} an hour"
+        ]
+        needed = -math.log(1 - CONFIDENCE) / self.per_hour
+        if bound > self.per_hour and self.hours < needed:
+            lines.append(
+                f"{self.per_hour:g} an hour cannot be assured with so little: that takes at "
+                f"least {_duration(needed)} without any, five times as much footage in all"
+            )
+        return lines
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the fields as a plain dictionary."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Event:
+    """A run of anomalous frames.
+
+    ``start``, ``end`` and ``peak_time`` are seconds since the first frame, ``first``, ``last``
+    and ``peak`` the numbers of those frames, ``score`` is the highest smoothed score before
+    clipping, ``tile`` the top-left corner of the worst tile at the peak.
+    """
+
+    start: float
+    end: float
+    peak_time: float
+    first: int
+    last: int
+    peak: int
+    score: float
+    tile: tuple[int, int] | None
+
+
+def events(scores: Iterable[FrameScore], alarm: Alarm) -> Iterator[Event]:
+    """Find events while the scores come in; each is given when it has ended."""
+    run: list[FrameScore] = []
+    for score in scores:
+        if run and (score.segment != run[-1].segment or score.smoothed <= alarm.release):
+            yield from _ended(run, alarm)
+            run = []
+        if score.smoothed > alarm.release:
+            run = _condensed(run, score)
+    yield from _ended(run, alarm)
+
+
+def _condensed(run: list[FrameScore], score: FrameScore) -> list[FrameScore]:
+    """Return first, peak and last of a run: it may go on for hours."""
+    if not run:
+        return [score, score, score]
+    first, peak, _ = run
+    return [first, max(peak, score, key=lambda s: s.smoothed), score]
+
+
+def _ended(run: list[FrameScore], alarm: Alarm) -> Iterator[Event]:
+    if run and run[1].smoothed > alarm.threshold:
+        first, peak, last = run
+        yield Event(
+            first.time,
+            last.time,
+            peak.time,
+            first.number,
+            last.number,
+            peak.number,
+            peak.smoothed,
+            peak.tile,
+        )
+
+
+def from_normal_footage(segments: Sequence[Series], hours: float, per_hour: float) -> Alarm:
+    """Set the threshold from smoothed scores of normal footage that was not trained on.
+
+    It is the lowest at which the events do not exceed the wanted rate, at it and at any higher
+    one.
+
+    Parameters
+    ----------
+    segments
+        Smoothed scores, one array for each stretch without a gap.
+    hours
+        Their length in all.
+    per_hour
+        False alarms in an hour that are accepted.
+
+    Raises
+    ------
+    DataError
+        If there is no score.
+    ConfigError
+        If ``per_hour`` is not positive.
+    """
+    if not (per_hour > 0 and math.isfinite(per_hour)):
+        raise ConfigError(f"false alarms an hour: need a positive number, got {per_hour}")
+    if not sum(map(len, segments)) or hours <= 0:
+        raise DataError("no normal footage is left for the threshold; give more")
+    scores = np.concatenate([np.append(segment, -np.inf) for segment in segments])
+    typical = float(np.median(scores[np.isfinite(scores)]))
+    allowed = math.floor(per_hour * hours)
+    best, found = Alarm(float(scores.max()), typical), 0
+    for peak in _peaks(scores)[1:]:
+        candidate = Alarm(float(peak), typical)
+        count = _count(scores, candidate)
+        if count > allowed:
+            break
+        best, found = candidate, count
+    return Alarm(best.threshold, typical, per_hour, hours, found)
+
+
+def _peaks(scores: Series) -> Series:
+    """Return the values of the local maxima, highest first, each once."""
+    higher = (scores[1:-1] >= scores[:-2]) & (scores[1:-1] > scores[2:])
+    ends = scores[[0]]
+    peaks: Series = np.unique(np.concatenate([ends, scores[1:-1][higher]]))[::-1]
+    return peaks[np.isfinite(peaks)]
+
+
+def _count(scores: Series, alarm: Alarm) -> int:
+    above = scores > alarm.release
+    starts = np.flatnonzero(above & ~np.append(False, above[:-1]))
+    if not len(starts):
+        return 0
+    return int((np.maximum.reduceat(np.where(above, scores, -np.inf), starts) > alarm.threshold).sum())
+
+
+def _duration(hours: float) -> str:
+    if hours >= 1:
+        return f"{hours:.1f} hours"
+    minutes = hours * 60
+    return f"{minutes:.1f} minutes" if minutes >= 1 else f"{minutes * 60:.0f} seconds"

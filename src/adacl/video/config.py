@@ -1,0 +1,106 @@
+"""How video is turned into samples and scores: the settings of a ``VideoAnomalyDetector``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from adacl.settings import Section, require
+from adacl.tiles import Tiling
+
+__all__ = ["VideoConfig"]
+
+
+@dataclass(frozen=True)
+class VideoConfig(Section, name="video"):
+    """Everything about video that is not the method itself.
+
+    Parameters
+    ----------
+    tile
+        Side of the square tiles in pixels (30 in the paper, 4.2).
+    stride
+        Pixels from one tile to the next; ``tile`` for tiles that do not overlap.
+    top_k
+        The score of a frame is the mean of its ``top_k`` highest tile scores; 1 is the maximum.
+    frames
+        3 stacks the frames t - lag, t, t + lag as channels, so that motion is seen; 1 is the
+        single frame of the paper.
+    lag
+        Frames between those of a stack.
+    speeds
+        How many times faster a stack is played to make an anomaly of it (kind ``skip``).
+    position
+        Whether the row of the tile is a further channel: far things are small and slow.
+    gate
+        Which tiles are kept: ``difference`` to the frame ``lag`` earlier, ``background``, or
+        all of them (``none``). The gate's threshold comes from the training footage alone.
+    levels
+        ``row`` gives the scores of each row of tiles the same mean and spread on the training
+        footage; ``none`` leaves them.
+    smoothing
+        Standard deviation, in frames, of the Gaussian that smooths the frames' scores.
+    tallest
+        Frames with more lines than this are shrunk to it.
+    max_samples
+        Tiles to learn from, drawn at random if there are more.
+    """
+
+    tile: int = 30
+    stride: int = 30
+    top_k: int = 1
+    frames: Literal[1, 3] = 3
+    lag: int = 2
+    speeds: tuple[float, ...] = (2.0,)
+    position: bool = True
+    gate: Literal["difference", "background", "none"] = "difference"
+    levels: Literal["row", "none"] = "row"
+    smoothing: float = 6.0
+    tallest: int = 240
+    max_samples: int = 16_000
+
+    def _check(self) -> None:
+        _ = self.tiling
+        require(self.lag >= 1, f"video.lag: at least 1 frame, got {self.lag}")
+        require(
+            bool(self.speeds) and all(1 < speed <= 10 for speed in self.speeds),
+            f"video.speeds: need factors above 1 and up to 10, got {list(self.speeds)}",
+        )
+        require(
+            len(set(self.steps)) == len(self.speeds) and self.lag not in self.steps,
+            f"video.speeds: with lag {self.lag} they are steps of {list(self.steps)} frames, "
+            "which must differ from it and from each other",
+        )
+        require(self.smoothing >= 0, f"video.smoothing: at least 0, got {self.smoothing}")
+        require(
+            self.tallest >= self.tile,
+            f"video.tallest: at least a tile ({self.tile} lines), got {self.tallest}",
+        )
+        require(
+            self.max_samples >= 100, f"video.max_samples: at least 100, got {self.max_samples}"
+        )
+
+    @property
+    def tiling(self) -> Tiling:
+        """The grid of tiles."""
+        return Tiling(self.tile, self.tile, self.stride, self.top_k)
+
+    @property
+    def channels(self) -> int:
+        """Channels that the network sees."""
+        return self.frames + self.position
+
+    @property
+    def steps(self) -> tuple[int, ...]:
+        """Frames between those of the faster stacks."""
+        return tuple(round(speed * self.lag) for speed in self.speeds)
+
+    @property
+    def reach(self) -> int:
+        """Frames on either side that a sample to score needs."""
+        return self.lag if self.frames == 3 else 0
+
+    @property
+    def training_reach(self) -> int:
+        """Frames on either side that a sample to learn from needs."""
+        return max(self.steps) if self.frames == 3 else 0

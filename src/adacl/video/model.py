@@ -1,0 +1,209 @@
+"""A trained video model: scoring frames with it, saving and loading it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from adacl.data.video import Frame
+from adacl.errors import AdaclError, DataError, ModelFileError
+from adacl.model import Model
+from adacl.model_file import load_with_header, save_model
+from adacl.settings import build, plain
+from adacl.video.alarms import Alarm
+from adacl.video.config import VideoConfig
+from adacl.video.scores import FrameScore, smooth
+from adacl.video.stream import CHUNK, Chunk, chunks, segments
+
+__all__ = ["FLOOR", "Levels", "VideoModel"]
+
+FLOOR = 0.0
+"""Raw score of a frame in which no tile is kept, and the lowest there is."""
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Levels:
+    """Mean and standard deviation of the tile scores of normal footage, for each row of tiles.
+
+    The last entry of each is that of all rows together.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        values = [*self.mean, *self.std]
+        if len(self.mean) != len(self.std) or not np.isfinite(values).all() or min(self.std) <= 0:
+            raise ModelFileError("levels: need as many means as positive standard deviations")
+
+    def apply(self, raw: Floats, rows: NDArray[np.intp]) -> Floats:
+        """Bring raw scores (S,) of tiles in some rows (S,) to the common level."""
+        mean, std = np.array(self.mean), np.array(self.std)
+        return (raw - mean[rows]) * (std[-1] / std[rows]) + mean[-1]
+
+
+@dataclass
+class VideoModel:
+    """Everything needed to score the frames of one camera.
+
+    Parameters
+    ----------
+    tiles
+        The model of the tiles.
+    config
+        How frames become tiles.
+    height, width
+        Size of the frames, after shrinking.
+    frame_rate
+        Frames per second of the footage it was fitted on.
+    motion
+        Tiles with more motion energy than this are scored.
+    levels
+        Levels of the rows of tiles, or None.
+    alarm
+        Threshold and release level.
+    """
+
+    tiles: Model
+    config: VideoConfig
+    height: int
+    width: int
+    frame_rate: float
+    motion: float
+    levels: Levels | None
+    alarm: Alarm
+    _places: NDArray[np.intp] = field(init=False, repr=False)
+    _rows: NDArray[np.intp] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._places = np.array(self.config.tiling.places(self.height, self.width))
+        self._rows = np.unique(self._places[:, 0], return_inverse=True)[1]
+
+    def score(self, frames: Iterable[Frame], chunk: int = CHUNK) -> Iterator[FrameScore]:
+        """Score grey frames in order, as they come, with bounded memory and delay.
+
+        The first and last ``lag`` frames of a segment, which cannot be stacked, take the score
+        of the nearest one that can.
+
+        Parameters
+        ----------
+        frames
+            Grey frames, already shrunk to ``config.tallest`` lines.
+        chunk
+            Frames scored together; a score waits for at most so many frames, ``config.lag``
+            and three times ``config.smoothing``.
+
+        Raises
+        ------
+        DataError
+            If the frames are not of the size that the model was fitted on.
+        """
+        for number, segment in enumerate(segments(frames)):
+            yield from smooth(self._raw(segment, number, chunk), self.config.smoothing)
+
+    def _raw(self, frames: Iterator[Frame], number: int, size: int) -> Iterator[FrameScore]:
+        waiting: list[Frame] = []
+        found: FrameScore | None = None
+        for chunk in chunks(self._sized(frames, waiting), self.config, self.config.reach, size):
+            for scored in self._chunk(chunk, number):
+                while waiting and waiting[0].number <= scored.number:
+                    yield _moved(scored, waiting.pop(0))
+                found = scored
+        nothing = np.full(len(self._places), np.nan)
+        floor = FrameScore(0, 0, FLOOR, FLOOR, None, nothing, number)
+        for frame in waiting:
+            yield _moved(found or floor, frame)
+
+    def _sized(self, frames: Iterator[Frame], waiting: list[Frame]) -> Iterator[Frame]:
+        for frame in frames:
+            if frame.image.shape[:2] != (self.height, self.width):
+                height, width = frame.image.shape[:2]
+                raise DataError(
+                    f"the frames have {height}x{width} pixels, the model was fitted on "
+                    f"{self.height}x{self.width} (after shrinking to {self.config.tallest} "
+                    "lines); fit a model for this camera"
+                )
+            waiting.append(frame)
+            yield frame
+
+    def _chunk(self, chunk: Chunk, segment: int) -> Iterator[FrameScore]:
+        centres, tiles = chunk.moving(self.motion)
+        scores = np.full((len(chunk.centres), len(self._places)), np.nan)
+        if len(tiles):
+            scores[centres, tiles] = self.tile_scores(
+                chunk.samples(centres, tiles, self.config, training=False), tiles
+            )
+        for frame, row in zip(chunk.centres, scores, strict=True):
+            kept = np.flatnonzero(~np.isnan(row))
+            raw, tile = FLOOR, None
+            if len(kept):
+                raw = max(FLOOR, self.config.tiling.aggregate(row[kept]))
+                top, left = self._places[kept[row[kept].argmax()]]
+                tile = int(top), int(left)
+            yield FrameScore(frame.number, frame.time, raw, raw, tile, row, segment)
+
+    def tile_scores(self, samples: NDArray[np.uint8], tiles: NDArray[np.intp]) -> Floats:
+        """Return the levelled scores (S,) of samples, and which tile of the grid each is."""
+        raw = self.tiles.raw(samples)
+        return self.levels.apply(raw, self._rows[tiles]) if self.levels else raw
+
+    def rows(self, tiles: NDArray[np.intp]) -> NDArray[np.intp]:
+        """Return the row of the grid (S,) in which tiles (S,) are."""
+        return self._rows[tiles]
+
+    def describe(self) -> dict[str, Any]:
+        """Return what it has beyond the model of its tiles, as plain values."""
+        return {
+            "config": plain(self.config),
+            "height": self.height,
+            "width": self.width,
+            "frame_rate": self.frame_rate,
+            "motion": self.motion,
+            "levels": [list(self.levels.mean), list(self.levels.std)] if self.levels else None,
+            "alarm": self.alarm.to_dict(),
+        }
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, see :mod:`adacl.model_file`."""
+        save_model(self.tiles, path, self.describe())
+
+    @classmethod
+    def load(cls, path: str | Path, device: torch.device | None = None) -> VideoModel:
+        """Read a model file.
+
+        Raises
+        ------
+        MissingDataError, ModelFileError
+            If the file is not there, not sound, or a model for images.
+        """
+        model, header = load_with_header(path, device)
+        if "video" not in header:
+            raise ModelFileError(f"{path}: a model for images; use it with adacl score")
+        try:
+            video = dict(header["video"])
+            config = build(VideoConfig, video.pop("config"))
+            levels, alarm = video.pop("levels"), Alarm(**video.pop("alarm"))
+            if levels is not None:
+                levels = Levels(*(tuple(map(float, values)) for values in levels))
+            found = cls(model, config, levels=levels, alarm=alarm, **video)
+            if levels is not None and len(levels.mean) != found._rows.max() + 2:
+                raise ValueError("as many levels as rows of tiles are needed")
+        except (AdaclError, KeyError, TypeError, ValueError) as error:
+            raise ModelFileError(f"{path}: not a sound model for video ({error})") from error
+        return found
+
+
+def _moved(score: FrameScore, frame: Frame) -> FrameScore:
+    if score.number == frame.number:
+        return score
+    return FrameScore(
+        frame.number, frame.time, score.raw, score.raw, score.tile, score.tiles, score.segment
+    )
