@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from adacl._version import __version__
-from adacl.cli import about, apply, bench, benchmark_data, learn
+from adacl.cli import about, apply, bench, bench_video, benchmark_data, learn, video
 from adacl.errors import AdaclError
 
 __all__ = ["app", "main"]
@@ -32,7 +32,10 @@ app.command("evaluate")(apply.evaluate)
 app.command("calibrate")(apply.calibrate)
 app.command("info")(about.info)
 app.command("doctor")(about.doctor)
+app.add_typer(video.app, name="video")
 app.add_typer(benchmark_data.app, name="data")
+bench.app.command("ucsd")(bench_video.ucsd)
+bench.app.command("avenue")(bench_video.avenue)
 app.add_typer(bench.app, name="bench")
 
 

@@ -41,8 +41,24 @@ def info(model: ModelArgument, json_output: JsonOption = False) -> None:
     }
     for name, value in rows.items():
         typer.echo(f"{name:11}{value}")
-    for line in Threshold(**header["threshold"]).describe():
+    if "video" in header:
+        from adacl.video.alarms import Alarm
+
+        video = header["video"]
+        typer.echo(
+            f"video      {video['height']} x {video['width']} at {video['frame_rate']:.3g} frames "
+            f"a second, {_tiles(video['config'] | _square(video['config']))}; gate: "
+            f"{video['config']['gate']} above {video['motion']:.2f}"
+        )
+        described = Alarm(**video["alarm"]).describe()
+    else:
+        described = Threshold(**header["threshold"]).describe()
+    for line in described:
         typer.echo(line)
+
+
+def _square(config: dict[str, Any]) -> dict[str, Any]:
+    return {"height": config["tile"], "width": config["tile"]}
 
 
 def _tiles(tiling: dict[str, Any]) -> str:

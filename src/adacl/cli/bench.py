@@ -19,7 +19,7 @@ from adacl.progress import console, count, messages
 if TYPE_CHECKING:
     from adacl.protocols.one_vs_rest import Variant
 
-__all__ = ["app"]
+__all__ = ["app", "parse_seeds"]
 
 log = logging.getLogger("adacl")
 
@@ -156,7 +156,7 @@ def _run(
     unknown = [x for x in chosen if x not in known]
     if unknown:
         raise ConfigError(f"class {unknown[0]!r}: {source} has {', '.join(known)}")
-    cells = protocol.cells(source, chosen, _seeds(seeds), variants, data_dir, device.value)
+    cells = protocol.cells(source, chosen, parse_seeds(seeds), variants, data_dir, device.value)
     with messages(quiet):
         if source in benchmarks.BENCHMARKS:
             fetch(source, data_dir)
@@ -183,7 +183,7 @@ def _run(
     typer.echo(json.dumps(mine) if json_output else "\n\n".join(map(_table, mine)))
 
 
-def _seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[int]:
     try:
         first, dots, last = text.partition("..")
         seeds = range(int(first), int(last) + 1) if dots else map(int, text.split(","))

@@ -70,9 +70,7 @@ class Clip:
     source: Path | str
     frame_rate: float = FRAME_RATE
 
-    def frames(
-        self, channels: Literal[1, 3] = 1, tallest: int | None = None
-    ) -> Iterator[Frame]:
+    def frames(self, channels: Literal[1, 3] = 1, tallest: int | None = None) -> Iterator[Frame]:
         """Read the frames in order; all have the size of the first.
 
         Parameters

@@ -102,9 +102,7 @@ def _ucsd(root: Path, name: str) -> Footage:
         raise DataError(f"{root / 'Test'}: the ground truth says nothing of {unknown[0]}")
     abnormal = {clip.name: ucsd.abnormal_frames(spans[clip.name], clip.count()) for clip in test}
     masks = {
-        clip.name: folder
-        for clip in test
-        if (folder := root / "Test" / f"{clip.name}_gt").is_dir()
+        clip.name: folder for clip in test if (folder := root / "Test" / f"{clip.name}_gt").is_dir()
     }
     if not name.endswith("two-fold"):
         missing = sorted(set(spans) - set(abnormal))
@@ -128,13 +126,13 @@ def _avenue(root: Path) -> Footage:
     for clip in test:
         folder = root / "test_mask" / clip.name
         if not folder.is_dir():
-            raise MissingDataError(f"{folder}: there are no masks, and so no truth, for {clip.name}")
+            raise MissingDataError(
+                f"{folder}: there are no masks, and so no truth, for {clip.name}"
+            )
         masks[clip.name] = folder
         abnormal[clip.name] = np.array([mask.any() for mask in read_masks(folder)])
         if len(abnormal[clip.name]) != clip.count():
-            raise DataError(
-                f"{folder}: {len(abnormal[clip.name])} masks for {clip.count()} frames"
-            )
+            raise DataError(f"{folder}: {len(abnormal[clip.name])} masks for {clip.count()} frames")
     return Footage([Fold(list_clips(root / "train"), test)], abnormal, masks)
 
 
@@ -153,7 +151,7 @@ def original_clips(root: Path, clips: list[Clip]) -> set[str]:
     """
     listed = files("adacl.protocols").joinpath("ucsd_sha256.txt").read_text(encoding="utf-8")
     known = {line.split()[0] for line in listed.splitlines()}
-    found = {clip.name for clip in clips if isinstance(clip.source, Path) and _digest(clip.source) in known}
+    found = {clip.name for clip in clips if _digest(Path(clip.source)) in known}
     if found and len(found) < len(clips):
         other = next(clip.name for clip in clips if clip.name not in found)
         raise DataError(

@@ -69,16 +69,16 @@ class TileGaussian:
             flat = self._flat(samples[start : start + AT_ONCE])
             inside = (self.pca.transform(flat) ** 2 / self.pca.explained_variance_).sum(1)
             parts.append((inside + self._rest(flat) / self.rest * flat.shape[1]) / flat.shape[1])
-        return np.concatenate(parts).astype(float)
+        scores: Scores = np.concatenate(parts).astype(np.float64)
+        return scores
 
     def _rest(self, flat: NDArray[np.float32]) -> NDArray[np.float32]:
         back = self.pca.inverse_transform(self.pca.transform(flat))
-        rest: NDArray[np.float32] = ((flat - back) ** 2).mean(1)
-        return rest
+        return np.asarray(((flat - back) ** 2).mean(1), np.float32)
 
     @staticmethod
     def _flat(samples: Samples) -> NDArray[np.float32]:
-        return samples.reshape(len(samples), -1).astype(np.float32) / 255
+        return np.asarray(samples.reshape(len(samples), -1), np.float32) / np.float32(255)
 
 
 class Autoencoder:
@@ -106,7 +106,7 @@ class Autoencoder:
             )
             optimizer = torch.optim.Adam(self.network.parameters(), lr=2e-3)
             for _ in range(epochs):
-                for batch in torch.randperm(len(samples)).split(128):
+                for batch in torch.split(torch.randperm(len(samples)), 128):
                     images = self._images(samples[np.sort(batch.numpy())])
                     loss = self._error(images).mean()
                     optimizer.zero_grad()

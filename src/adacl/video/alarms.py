@@ -79,8 +79,8 @@ class Alarm:
         if self.per_hour is None or bound is None:
             return [f"threshold {self.threshold:.4f}, given by hand"]
         lines = [
-            f"threshold {self.threshold:.4f} for {self.per_hour:g} false alarms an hour: "
-            f"{self.false_alarms} in {_duration(self.hours)} of normal footage that the network "
+            f"threshold {self.threshold:.4f} for {self.per_hour:g} false "
+            f"alarm{'' if self.per_hour == 1 else 's'} an hour: {self.false_alarms} in {_duration(self.hours)} of normal footage that the network "
             f"did not see; with 95% confidence at most {bound:.3g} an hour"
         ]
         needed = -math.log(1 - CONFIDENCE) / self.per_hour
@@ -202,7 +202,8 @@ def _count(scores: Series, alarm: Alarm) -> int:
     starts = np.flatnonzero(above & ~np.append(False, above[:-1]))
     if not len(starts):
         return 0
-    return int((np.maximum.reduceat(np.where(above, scores, -np.inf), starts) > alarm.threshold).sum())
+    highest = np.maximum.reduceat(np.where(above, scores, -np.inf), starts)
+    return int((highest > alarm.threshold).sum())
 
 
 def _duration(hours: float) -> str:

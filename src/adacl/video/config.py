@@ -76,9 +76,7 @@ class VideoConfig(Section, name="video"):
             self.tallest >= self.tile,
             f"video.tallest: at least a tile ({self.tile} lines), got {self.tallest}",
         )
-        require(
-            self.max_samples >= 100, f"video.max_samples: at least 100, got {self.max_samples}"
-        )
+        require(self.max_samples >= 100, f"video.max_samples: at least 100, got {self.max_samples}")
 
     @property
     def tiling(self) -> Tiling:

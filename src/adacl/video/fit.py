@@ -132,7 +132,6 @@ def fit_video(
         found.levels = levels_of(model.raw(store.samples[..., : video.channels]), found.rows(tiles))
     if per_hour is not None:
         found.alarm = _alarm(found, footage, per_hour)
-        log.info(found.alarm.describe()[0])
     return found
 
 

@@ -47,7 +47,8 @@ class Levels:
     def apply(self, raw: Floats, rows: NDArray[np.intp]) -> Floats:
         """Bring raw scores (S,) of tiles in some rows (S,) to the common level."""
         mean, std = np.array(self.mean), np.array(self.std)
-        return (raw - mean[rows]) * (std[-1] / std[rows]) + mean[-1]
+        levelled: Floats = (raw - mean[rows]) * (std[-1] / std[rows]) + mean[-1]
+        return levelled
 
 
 @dataclass
@@ -151,7 +152,7 @@ class VideoModel:
             yield FrameScore(frame.number, frame.time, raw, raw, tile, row, segment)
 
     def tile_scores(self, samples: NDArray[np.uint8], tiles: NDArray[np.intp]) -> Floats:
-        """Return the levelled scores (S,) of samples, and which tile of the grid each is."""
+        """Return the levelled scores (S,) of samples, given which tile of the grid each is."""
         raw = self.tiles.raw(samples)
         return self.levels.apply(raw, self._rows[tiles]) if self.levels else raw
 

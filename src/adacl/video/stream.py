@@ -60,7 +60,9 @@ class Chunk:
         centres, tiles = np.nonzero(energies > threshold)
         return centres, tiles
 
-    def samples(self, centres: Places, tiles: Places, config: VideoConfig, training: bool) -> Images:
+    def samples(
+        self, centres: Places, tiles: Places, config: VideoConfig, training: bool
+    ) -> Images:
         """Cut tiles out of the stacked frames.
 
         Parameters

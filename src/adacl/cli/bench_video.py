@@ -1,0 +1,123 @@
+"""``adacl bench ucsd`` and ``adacl bench avenue``: the video protocols."""
+
+from __future__ import annotations
+
+import json
+import logging
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adacl.cli.bench import JobsOption, OutOption, SeedsOption, parse_seeds
+from adacl.cli.options import JsonOption, QuietOption
+from adacl.errors import DataError, missing_extra
+from adacl.progress import console, count, messages
+
+__all__ = ["avenue", "ucsd"]
+
+log = logging.getLogger("adacl")
+
+
+class Subset(StrEnum):
+    """Which of the two scenes."""
+
+    ped1 = "ped1"
+    ped2 = "ped2"
+
+
+class Protocol(StrEnum):
+    """What is learned from."""
+
+    standard = "standard"
+    two_fold = "two-fold"
+
+
+FootageOption = Annotated[
+    Path, typer.Option("--data", metavar="DIR", help="Folder that the archive was unpacked in.")
+]
+VariantsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="A,B,...",
+        help="default, overlap, other settings joined by +, and rivals; see docs/video.md.",
+    ),
+]
+
+
+def ucsd(
+    subset: Annotated[Subset, typer.Argument(help="Scene.")],
+    data: FootageOption,
+    out: OutOption,
+    protocol: Annotated[
+        Protocol,
+        typer.Option(help="standard: learn from Train; two-fold: from half of the test clips."),
+    ] = Protocol.standard,
+    seeds: SeedsOption = "0..4",
+    variants: VariantsOption = "default,overlap",
+    jobs: JobsOption = None,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """UCSD pedestrians, frame level: table 3 of the paper.
+
+    Every variant and seed is a cell with a file of its own in DIR/cells; finished cells are not
+    run again. DIR/table3.md and curves of each clip are written from all of them. Whether the
+    frames are the published ones is checked by their SHA-256.
+    """
+    name = f"ucsd-{subset.value}" + ("-two-fold" if protocol is Protocol.two_fold else "")
+    _run(name, data, out, seeds, variants, jobs, json_output, quiet)
+
+
+def avenue(
+    data: FootageOption,
+    out: OutOption,
+    seeds: SeedsOption = "0..4",
+    variants: VariantsOption = "default,overlap",
+    jobs: JobsOption = None,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """CUHK Avenue, frame level, with the clips that are there.
+
+    DIR has train and test with videos, and test_mask with a folder of masks for each test video.
+    """
+    _run("avenue", data, out, seeds, variants, jobs, json_output, quiet)
+
+
+def _run(
+    name: str,
+    data: Path,
+    out: Path,
+    seeds: str,
+    variants: str,
+    jobs: int | None,
+    json_output: bool,
+    quiet: bool,
+) -> None:
+    import joblib
+
+    try:
+        from adacl.protocols import grid, video_data, video_runs, video_tables
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "bench") from error
+    cells = video_runs.cells(name, data.resolve(), variants.split(","), parse_seeds(seeds))
+    with messages(quiet):
+        video_data.load(name, data)
+        try:
+            missing = grid.missing_cells(cells, out)
+            done = grid.run_cells(video_runs.run_cell, cells, out, jobs or joblib.cpu_count())
+            for cell in count(done, name, len(missing), quiet):
+                log.info("done: %s", cell)
+        except KeyboardInterrupt:
+            left = len(grid.missing_cells(cells, out))
+            console.print(f"interrupted with {left} cells to do; the same command goes on")
+            raise
+        except OSError as error:
+            raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
+        groups = video_tables.write(out)
+    if json_output:
+        typer.echo(json.dumps([group for group in groups if group["data"] == name]))
+    else:
+        typer.echo((out / "table3.md").read_text(encoding="utf-8"))

@@ -1,0 +1,263 @@
+"""``adacl video``: learn from normal footage, score a video or a live stream."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adacl.cli.options import (
+    Device,
+    DeviceOption,
+    JsonOption,
+    ModelArgument,
+    QuietOption,
+    ThresholdOption,
+    parse_setting,
+)
+from adacl.config import preset
+from adacl.errors import ConfigError
+from adacl.files import atomic_file, check_writable
+from adacl.progress import console, epochs, messages
+
+if TYPE_CHECKING:
+    from adacl.video.alarms import Event
+    from adacl.video.detector import VideoAnomalyDetector
+    from adacl.video.scores import FrameScore
+
+__all__ = ["app"]
+
+app = typer.Typer(help="Learn from normal footage, and find what is not normal in a video.")
+
+FrameRateOption = Annotated[
+    float, typer.Option(min=0.1, help="Frames per second of folders of frames.")
+]
+COLUMNS = ["start", "end", "peak_time", "first_frame", "last_frame", "peak_frame", "score"]
+
+
+class Format(StrEnum):
+    """How the frames' records are written."""
+
+    none = "none"
+    jsonl = "jsonl"
+    csv = "csv"
+
+
+@app.command()
+def fit(
+    normal: Annotated[
+        list[str],
+        typer.Argument(metavar="NORMAL...", help="Videos, folders of frames, or folders of those."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File to write.")],
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="SECTION.NAME=VALUE",
+            help="Change one setting, as video.stride=15 or training.epochs=20 (repeatable).",
+        ),
+    ] = None,
+    overlap: Annotated[
+        bool, typer.Option("--overlap", help="Overlapping tiles: slower, more careful.")
+    ] = False,
+    false_alarms: Annotated[
+        float, typer.Option(help="False alarms in an hour that the threshold is set for.")
+    ] = 1.0,
+    frame_rate: FrameRateOption = 25.0,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")] = 0,
+    device: DeviceOption = Device.auto,
+    json_output: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Learn from normal footage of one fixed camera and write a model file.
+
+    Four fifths of each clip are learned from; the last fifth sets the threshold. Tiles in which
+    nothing moves are passed over. See docs/video.md for the settings.
+    """
+    check_writable(output)
+    from adacl.settings import build
+    from adacl.video.config import VideoConfig
+    from adacl.video.detector import VideoAnomalyDetector
+
+    chosen = dict(parse_setting(setting) for setting in settings or [])
+    tree = {k.removeprefix("video__"): v for k, v in chosen.items() if k.startswith("video__")}
+    if overlap:
+        if "stride" in tree:
+            raise ConfigError("--overlap and --set video.stride: give one of them")
+        tree["stride"] = int(tree.get("tile", VideoConfig.tile)) // 2
+    elif "tile" in tree:
+        tree = {"stride": tree["tile"]} | tree
+    video = build(VideoConfig, tree, "video.")
+    config = preset("video" if video.frames == 3 else "paper").replace(
+        **{k: v for k, v in chosen.items() if not k.startswith("video__")}
+    )
+    with messages(quiet), epochs(config.training.epochs, quiet) as display:
+        detector = VideoAnomalyDetector(
+            video,
+            config,
+            false_alarms_per_hour=false_alarms,
+            frame_rate=frame_rate,
+            device=device.value,
+            random_state=seed,
+            on_epoch=display,
+        )
+        detector.fit(normal).save(output)
+    if json_output:
+        model = detector.model_
+        summary = {"model": str(output), **model.describe(), "training": model.tiles.training}
+        typer.echo(json.dumps(summary))
+    elif not quiet:
+        console.print(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
+
+
+@app.command()
+def score(
+    model: ModelArgument,
+    source: Annotated[
+        str, typer.Argument(metavar="VIDEO", help="Video file, folder of frames, or address.")
+    ],
+    annotate: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.mp4", help="Write a copy that shows heat, curve and time."),
+    ] = None,
+    events: Annotated[
+        Path | None, typer.Option(metavar="FILE.csv", help="Write the events here.")
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(metavar="FILE.html", help="Write a page with the timeline.")
+    ] = None,
+    output_format: Annotated[
+        Format, typer.Option("--format", help="Print a record for each frame, not each event.")
+    ] = Format.none,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Print records here.")
+    ] = None,
+    threshold: ThresholdOption = None,
+    frame_rate: FrameRateOption = 25.0,
+    device: DeviceOption = Device.auto,
+    quiet: QuietOption = False,
+) -> None:
+    """Score a video or a live stream frame by frame, and list its events.
+
+    Of each frame: its number and time in seconds, pred_score (the anomaly score in [0, 1],
+    smoothed over time), pred_label (1 above the threshold), raw_score (before smoothing and
+    clipping) and tile (top-left corner of the worst one). Events are listed as they end.
+    """
+    wanted = [path for path in (annotate, events, report, output) if path]
+    for path in wanted:
+        check_writable(path)
+    if len(set(wanted)) < len(wanted):
+        raise ConfigError(f"{wanted[0]}: two outputs cannot go to the same file")
+    from adacl.video.alarms import events as find_events
+    from adacl.video.detector import VideoAnomalyDetector
+
+    with messages(quiet):
+        detector = VideoAnomalyDetector.load(model, frame_rate=frame_rate, device=device.value)
+        if threshold is not None:
+            detector.set_threshold(threshold)
+        with _opened(output) as file, _table(events) as table:
+            scores = _shown(detector, source, annotate, report)
+            records = _records(scores[0], file, output_format, detector)
+            found = []
+            for event in find_events(records, detector.alarm):
+                found.append(event)
+                if output_format is Format.none:
+                    print(_sentence(event), file=file, flush=True)
+                if table:
+                    table.writerow(_row(event))
+        if report:
+            scores[1].write(report, found)
+        if output_format is Format.none and not found and not quiet:
+            console.print("no event", soft_wrap=True)
+
+
+def _shown(
+    detector: VideoAnomalyDetector, source: str, annotate: Path | None, report: Path | None
+) -> tuple[Iterator[FrameScore], Any]:
+    """Return the scores, and what gathers the page; pictures are decoded a second time."""
+    clip = detector.clip(source)
+    scores = detector.score(clip)
+    timeline = None
+    if clip.live and (annotate or report):
+        raise ConfigError(
+            f"{source}: --annotate and --report read a video twice; record the stream to a file"
+        )
+    if annotate:
+        from adacl.video.annotate import annotated
+
+        scores = annotated(annotate, clip.frames(3), scores, detector.model_)
+    if report:
+        from adacl.report.timeline import Timeline
+
+        timeline = Timeline(detector.model_, clip.name)
+        scores = timeline.watch(clip.frames(3), scores)
+    return scores, timeline
+
+
+def _records(
+    scores: Iterator[FrameScore], file: IO[str], form: Format, detector: VideoAnomalyDetector
+) -> Iterator[FrameScore]:
+    """Pass scores on, printing a record of each."""
+    writer = csv.writer(file, lineterminator="\n")
+    for number, score in enumerate(scores):
+        if form is not Format.none:
+            record = _record(score, detector.alarm.threshold)
+            if form is Format.jsonl:
+                print(json.dumps(record), file=file, flush=True)
+            else:
+                if not number:
+                    writer.writerow([*list(record)[:-1], "tile_top", "tile_left"])
+                writer.writerow([*list(record.values())[:-1], *(score.tile or ("", ""))])
+        yield score
+
+
+def _record(score: FrameScore, threshold: float) -> dict[str, Any]:
+    return {
+        "frame": score.number,
+        "time": round(score.time, 3),
+        "pred_score": score.score,
+        "pred_label": int(score.smoothed > threshold),
+        "raw_score": score.raw,
+        "tile": list(score.tile) if score.tile else None,
+    }
+
+
+def _sentence(event: Event) -> str:
+    where = f", tile at {event.tile[0]},{event.tile[1]}" if event.tile else ""
+    return (
+        f"{event.start:.2f}-{event.end:.2f} s  score {event.score:.3f} at "
+        f"{event.peak_time:.2f} s{where}"
+    )
+
+
+def _row(event: Event) -> list[Any]:
+    times = [round(t, 3) for t in (event.start, event.end, event.peak_time)]
+    return [*times, event.first, event.last, event.peak, event.score, *(event.tile or ("", ""))]
+
+
+@contextmanager
+def _opened(output: Path | None) -> Iterator[IO[str]]:
+    if output is None:
+        yield sys.stdout
+    else:
+        with atomic_file(output, "w") as file:
+            yield file
+
+
+@contextmanager
+def _table(path: Path | None) -> Iterator[Any]:
+    if path is None:
+        yield None
+    else:
+        with atomic_file(path, "w") as file:
+            table = csv.writer(file, lineterminator="\n")
+            table.writerow([*COLUMNS, "tile_top", "tile_left"])
+            yield table

@@ -1,0 +1,151 @@
+"""Write a copy of a video that shows the score: heat on the tiles, a curve, the time."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from adacl.data.video import Frame
+from adacl.errors import DataError, missing_extra
+from adacl.video.model import VideoModel
+from adacl.video.scores import FrameScore
+
+__all__ = ["annotated", "draw", "heat"]
+
+TALLEST = 720
+SMALLEST_WIDTH = 640
+STRIP = 72
+SHOWN = 250
+"""Frames that the curve goes back."""
+CLOCK = Fraction(1, 90_000)
+ALARM = (214, 39, 40)
+CALM = (31, 119, 180)
+
+Picture = NDArray[np.uint8]
+
+
+def annotated(
+    path: Path, frames: Iterable[Frame], scores: Iterable[FrameScore], model: VideoModel
+) -> Iterator[FrameScore]:
+    """Pass scores on, and write each with its frame to a video file.
+
+    The file appears when the last score has been taken.
+
+    Parameters
+    ----------
+    path
+        File to write; its extension chooses the container.
+    frames
+        The same frames, in colour.
+    scores
+        Their scores.
+    model
+        The model that scored.
+
+    Raises
+    ------
+    MissingExtraError
+        If PyAV is not installed.
+    DataError
+        If the file cannot be written.
+    """
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "video") from error
+    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    try:
+        with av.open(str(temporary), "w") as container:
+            track: Any = None
+            shown: deque[float] = deque(maxlen=SHOWN)
+            last = -1
+            for score, frame in zip(scores, frames, strict=False):
+                shown.append(score.smoothed)
+                picture = draw(frame.image, score, list(shown), model)
+                if track is None:
+                    track = container.add_stream(_codec(), rate=max(1, round(model.frame_rate)))
+                    track.height, track.width = picture.shape[:2]
+                    track.pix_fmt = "yuv420p"
+                    track.codec_context.time_base = CLOCK
+                image = av.VideoFrame.from_ndarray(picture, format="rgb24")
+                last = max(last + 1, round(frame.time / CLOCK))
+                image.pts, image.time_base = last, CLOCK
+                container.mux(track.encode(image))
+                yield score
+            if track is not None:
+                container.mux(track.encode())
+        temporary.replace(path)
+    except (av.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{path}: cannot be written as video ({reason})") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def draw(image: Picture, score: FrameScore, curve: list[float], model: VideoModel) -> Picture:
+    """Draw one frame H x W x 3 with heat, and below it the curve up to now."""
+    canvas = Image.fromarray(image)
+    scale = min(TALLEST / canvas.height, max(1.0, SMALLEST_WIDTH / canvas.width))
+    width, height = (max(2, round(side * scale) // 2 * 2) for side in canvas.size)
+    canvas = canvas.resize((width, height))
+    opacity = Image.fromarray((140 * heat(score, model)).astype(np.uint8)).resize((width, height))
+    canvas.paste(Image.new("RGB", canvas.size, ALARM), mask=opacity)
+    alarm = score.smoothed > model.alarm.threshold
+    whole = Image.new("RGB", (width, height + STRIP), "white")
+    whole.paste(canvas)
+    pen = ImageDraw.Draw(whole)
+    if alarm:
+        pen.rectangle((0, 0, width - 1, height - 1), outline=ALARM, width=3)
+    _curve(pen, curve, model.alarm.threshold, (0, height, width, height + STRIP))
+    minutes, seconds = divmod(score.time, 60)
+    text = f"{int(minutes):02d}:{seconds:04.1f}  score {score.score:.2f}"
+    pen.text((6, height + 3), text, ALARM if alarm else "black", ImageFont.load_default(14))
+    return np.asarray(whole)
+
+
+def heat(score: FrameScore, model: VideoModel) -> NDArray[np.float64]:
+    """Return how anomalous each pixel is (H, W) in [0, 1]: 0 up to a typical score, 1 for alarm."""
+    side = model.config.tile
+    low = model.alarm.typical
+    span = max(model.alarm.threshold - low, 0.1)
+    shown = np.zeros((model.height, model.width))
+    places = model.config.tiling.places(model.height, model.width)
+    for number in np.flatnonzero(~np.isnan(score.tiles)):
+        top, left = places[number]
+        part = shown[top : top + side, left : left + side]
+        np.maximum(part, np.clip((score.tiles[number] - low) / span, 0, 1) ** 2, out=part)
+    return shown
+
+
+def _curve(
+    pen: ImageDraw.ImageDraw, curve: list[float], threshold: float, box: tuple[int, int, int, int]
+) -> None:
+    left, top, right, bottom = box
+    highest = max(1.0, threshold * 1.2)
+
+    def place(number: int, value: float) -> tuple[float, float]:
+        x = left + (right - left) * (number + SHOWN - len(curve)) / (SHOWN - 1)
+        return x, bottom - 4 - (bottom - top - 26) * min(max(value, 0), highest) / highest
+
+    line = place(0, threshold)[1]
+    pen.line((left, line, right, line), fill=(190, 190, 190))
+    for number in range(1, len(curve)):
+        over = max(curve[number - 1 : number + 1]) > threshold
+        pen.line(
+            (*place(number - 1, curve[number - 1]), *place(number, curve[number])),
+            fill=ALARM if over else CALM,
+            width=2,
+        )
+
+
+def _codec() -> str:
+    import av
+
+    return "libx264" if "libx264" in av.codecs_available else "mpeg4"

@@ -1,0 +1,220 @@
+"""``VideoAnomalyDetector``: learn from normal footage of a camera, find what is not normal."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Self
+
+from adacl.config import Config, preset
+from adacl.data.video import FRAME_RATE, Clip, Frame, list_clips
+from adacl.detector import NotFittedError
+from adacl.errors import ConfigError
+from adacl.history import EpochRecord
+from adacl.training import resolve_device
+from adacl.video.alarms import Alarm, Event, events
+from adacl.video.config import VideoConfig
+from adacl.video.fit import fit_video
+from adacl.video.live import LIVE_CHUNK, keep_up
+from adacl.video.model import VideoModel
+from adacl.video.scores import FrameScore
+from adacl.video.stream import CHUNK
+
+__all__ = ["VideoAnomalyDetector"]
+
+SOON = 50
+"""Frames after which the frame rate is compared with that of the training footage."""
+OTHER_RATE = 1.2
+
+log = logging.getLogger("adacl")
+
+
+class VideoAnomalyDetector:
+    """Detect anomalous events after learning from normal footage of one fixed camera (4.2).
+
+    Frames are cut into tiles; those in which something moves are scored by the regressor; the
+    score of a frame is that of its worst tile, smoothed over time. By default a tile is a stack
+    of three frames, so that its motion is seen, and the anomalies to learn from are the same
+    tiles, played faster.
+
+    Parameters
+    ----------
+    video
+        How frames become tiles and scores.
+    config
+        The method; by default the preset ``video``, or ``paper`` for single frames.
+    false_alarms_per_hour
+        The threshold is set for so many, from the last fifth of each clip, which is not trained
+        on.
+    frame_rate
+        Of folders of frames, which do not say it.
+    device
+        ``auto``, ``cpu`` or ``cuda``.
+    random_state
+        Seed.
+    on_epoch
+        Called after every epoch with the name of the training and its record.
+
+    Attributes
+    ----------
+    model_ : VideoModel
+        Network, gate, levels and threshold.
+
+    Examples
+    --------
+    >>> detector = VideoAnomalyDetector()  # doctest: +SKIP
+    >>> detector.fit(["monday.mp4", "tuesday.mp4"]).save("door.adacl")  # doctest: +SKIP
+    >>> for event in detector.events("wednesday.mp4"):  # doctest: +SKIP
+    ...     print(event.start, event.end, event.score)
+    """
+
+    def __init__(
+        self,
+        video: VideoConfig | None = None,
+        config: Config | None = None,
+        *,
+        false_alarms_per_hour: float = 1.0,
+        frame_rate: float = FRAME_RATE,
+        device: str = "auto",
+        random_state: int = 0,
+        on_epoch: Callable[[str, EpochRecord], None] | None = None,
+    ) -> None:
+        self.video = video
+        self.config = config
+        self.false_alarms_per_hour = false_alarms_per_hour
+        self.frame_rate = frame_rate
+        self.device = device
+        self.random_state = random_state
+        self.on_epoch = on_epoch
+
+    def fit(self, sources: str | Path | Sequence[str | Path]) -> Self:
+        """Learn from normal footage.
+
+        Parameters
+        ----------
+        sources
+            Video files, folders of frames, or folders of either; all of one camera.
+
+        Raises
+        ------
+        ConfigError, MissingDataError, DataError
+            If a setting is not valid, or the footage cannot be used.
+        """
+        video = self.video or VideoConfig()
+        config = self.config or preset("video" if video.frames == 3 else "paper")
+        if not self.false_alarms_per_hour > 0:
+            raise ConfigError(
+                f"false alarms an hour: need more than 0, got {self.false_alarms_per_hour}"
+            )
+        self.model_ = fit_video(
+            list_clips(sources, self.frame_rate),
+            video,
+            config,
+            per_hour=self.false_alarms_per_hour,
+            seed=self.random_state,
+            device=resolve_device(self.device),
+            on_epoch=self.on_epoch,
+        )
+        for line in self.notes():
+            log.info(line)
+        return self
+
+    def score(self, source: str | Path | Clip) -> Iterator[FrameScore]:
+        """Score the frames of a clip or live stream, as they come.
+
+        Raises
+        ------
+        NotFittedError
+            Before ``fit`` or ``load``.
+        MissingDataError, DataError
+            If the source cannot be read, or its frames differ in size from the training's.
+        """
+        model = self._fitted()
+        clip = source if isinstance(source, Clip) else self.clip(source)
+        frames = self._rate_checked(clip.frames(1, model.config.tallest), clip)
+        if clip.live:
+            return model.score(keep_up(frames), LIVE_CHUNK)
+        return model.score(frames, CHUNK)
+
+    def events(self, source: str | Path | Clip) -> Iterator[Event]:
+        """Find the events of a clip or live stream; each is given when it has ended."""
+        return events(self.score(source), self.alarm)
+
+    def clip(self, source: str | Path) -> Clip:
+        """Return the clip that a source is.
+
+        Raises
+        ------
+        MissingDataError, ConfigError
+            If it is not there, or more than one clip.
+        """
+        found = list_clips(source, self.frame_rate)
+        if len(found) > 1:
+            raise ConfigError(f"{source}: holds {len(found)} clips; give one at a time")
+        return found[0]
+
+    @property
+    def alarm(self) -> Alarm:
+        """Threshold and release level."""
+        return self._fitted().alarm
+
+    def set_threshold(self, threshold: float) -> Self:
+        """Replace the threshold."""
+        model = self._fitted()
+        model.alarm = model.alarm.at(threshold)
+        return self
+
+    def notes(self) -> list[str]:
+        """Say in sentences what a user should know about how the model was trained."""
+        model = self._fitted()
+        facts, best = model.tiles.training, model.tiles.history.best
+        return [
+            f"{facts['parameters']:,} parameters; {facts['samples']:,} moving tiles of "
+            f"{facts['frames']:,} frames; frames of {model.height}x{model.width} at "
+            f"{model.frame_rate:.3g} a second",
+            f"epoch {best.epoch + 1} of {len(model.tiles.history.epochs)} kept: validation AUROC "
+            f"{best.validation_auroc:.4f} against made anomalies",
+            *model.alarm.describe(),
+        ]
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file."""
+        self._fitted().save(path)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, frame_rate: float = FRAME_RATE, device: str = "auto"
+    ) -> Self:
+        """Return a fitted detector from a model file.
+
+        Raises
+        ------
+        MissingDataError, ModelFileError
+            If the file is not there, not sound, or a model for images.
+        """
+        model = VideoModel.load(path, resolve_device(device))
+        detector = cls(model.config, model.tiles.config, frame_rate=frame_rate, device=device)
+        detector.model_ = model
+        return detector
+
+    def _fitted(self) -> VideoModel:
+        if not hasattr(self, "model_"):
+            raise NotFittedError(
+                "this VideoAnomalyDetector is not fitted yet; call fit or load first"
+            )
+        return self.model_
+
+    def _rate_checked(self, frames: Iterator[Frame], clip: Clip) -> Iterator[Frame]:
+        for frame in frames:
+            if frame.number == SOON and frame.time > 0:
+                rate, learned = SOON / frame.time, self._fitted().frame_rate
+                if max(rate / learned, learned / rate) > OTHER_RATE:
+                    log.warning(
+                        "%s: %.3g frames a second, the model was fitted on %.3g; motion will "
+                        "look faster or slower than normal",
+                        clip.name,
+                        rate,
+                        learned,
+                    )
+            yield frame
