@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -10,6 +9,7 @@ from PIL import Image
 from adacl.data import ucsd
 from adacl.data.video import Clip, list_clips
 from adacl.errors import DataError, MissingDataError
+from footage import write_frames, write_video
 
 
 def pictures(count: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -19,24 +19,6 @@ def pictures(count: int, height: int = 48, width: int = 64) -> np.ndarray:
     for number in range(count):
         frames[number, 16:32, number % (width - 16) : number % (width - 16) + 16] = 250
     return frames
-
-
-def write_video(path: Path, frames: np.ndarray, rate: int = 10) -> Path:
-    with av.open(str(path), "w") as container:
-        track = container.add_stream("mpeg4", rate=rate, bit_rate=4_000_000)
-        track.height, track.width = frames.shape[1:3]
-        track.pix_fmt = "yuv420p"
-        for image in frames:
-            container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
-        container.mux(track.encode())
-    return path
-
-
-def write_frames(folder: Path, frames: np.ndarray, name: str = "{:d}.tif") -> Path:
-    folder.mkdir(parents=True)
-    for number, image in enumerate(frames, start=1):
-        Image.fromarray(image).save(folder / name.format(number))
-    return folder
 
 
 def test_a_video_file_gives_its_frames_with_their_times(tmp_path: Path) -> None:

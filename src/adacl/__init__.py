@@ -2,7 +2,7 @@
 
 An implementation of ADACL (Khazaie, Wong, Mohsenzadeh: "Augment to Detect Anomalies with
 Continuous Labelling", 2022). Importing this package imports neither PyTorch nor scikit-learn;
-``AnomalyDetector`` does, on first use.
+the detectors do, on first use.
 """
 
 from importlib import import_module
@@ -14,10 +14,25 @@ from adacl.config import Config, preset
 if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector
     from adacl.pyod_adapter import PyODDetector
+    from adacl.video.config import VideoConfig
+    from adacl.video.detector import VideoAnomalyDetector
 
-__all__ = ["AnomalyDetector", "Config", "PyODDetector", "__version__", "preset"]
+__all__ = [
+    "AnomalyDetector",
+    "Config",
+    "PyODDetector",
+    "VideoAnomalyDetector",
+    "VideoConfig",
+    "__version__",
+    "preset",
+]
 
-_LAZY = {"AnomalyDetector": "adacl.detector", "PyODDetector": "adacl.pyod_adapter"}
+_LAZY = {
+    "AnomalyDetector": "adacl.detector",
+    "PyODDetector": "adacl.pyod_adapter",
+    "VideoAnomalyDetector": "adacl.video.detector",
+    "VideoConfig": "adacl.video.config",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -184,6 +184,13 @@ def _run(
 
 
 def parse_seeds(text: str) -> list[int]:
+    """Read seeds given as 0..4 or 0,2.
+
+    Raises
+    ------
+    typer.BadParameter
+        If they are neither, or negative.
+    """
     try:
         first, dots, last = text.partition("..")
         seeds = range(int(first), int(last) + 1) if dots else map(int, text.split(","))

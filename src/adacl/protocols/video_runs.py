@@ -44,6 +44,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "lag-1": {"lag": 1},
     "lag-3": {"lag": 3},
     "speeds-3": {"speeds": [1.5, 2.0, 3.0]},
+    "speeds-4": {"speeds": [1.5, 2.0, 3.0, 5.0]},
     "speed-1.5": {"speeds": [1.5]},
     "speed-3": {"speeds": [3.0]},
     "no-position": {"position": False},

@@ -143,7 +143,7 @@ def _measured(groups: Groups) -> str:
         for g in sorted(groups, key=lambda g: -g["auroc_smoothed"]["mean"])
     ]
     head = ["Variant", "Seeds", "AUROC", "before smoothing", "EER", "mean over clips", "tiles"]
-    return tabulate(rows, [*head, "Parameters"], "github", disable_numparse=True)
+    return str(tabulate(rows, [*head, "Parameters"], "github", disable_numparse=True))
 
 
 def _figure(group: dict[str, Any], name: str) -> str:

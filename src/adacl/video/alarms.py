@@ -78,9 +78,10 @@ class Alarm:
         bound = self.upper_bound
         if self.per_hour is None or bound is None:
             return [f"threshold {self.threshold:.4f}, given by hand"]
+        plural = "" if self.per_hour == 1 else "s"
         lines = [
-            f"threshold {self.threshold:.4f} for {self.per_hour:g} false "
-            f"alarm{'' if self.per_hour == 1 else 's'} an hour: {self.false_alarms} in {_duration(self.hours)} of normal footage that the network "
+            f"threshold {self.threshold:.4f} for {self.per_hour:g} false alarm{plural} an hour: "
+            f"{self.false_alarms} in {_duration(self.hours)} of normal footage that the network "
             f"did not see; with 95% confidence at most {bound:.3g} an hour"
         ]
         needed = -math.log(1 - CONFIDENCE) / self.per_hour
@@ -153,8 +154,8 @@ def _ended(run: list[FrameScore], alarm: Alarm) -> Iterator[Event]:
 def from_normal_footage(segments: Sequence[Series], hours: float, per_hour: float) -> Alarm:
     """Set the threshold from smoothed scores of normal footage that was not trained on.
 
-    It is the lowest at which the events do not exceed the wanted rate, at it and at any higher
-    one.
+    It is the lowest of the peaks at which, as at all higher ones, the events above it do not
+    exceed the wanted rate.
 
     Parameters
     ----------

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from adacl.data.video import Frame
-from adacl.errors import DataError, missing_extra
+from adacl.errors import AdaclError, DataError, missing_extra
 from adacl.video.model import VideoModel
 from adacl.video.scores import FrameScore
 
@@ -62,7 +62,11 @@ def annotated(
         raise missing_extra(error, "video") from error
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        with av.open(str(temporary), "w") as container:
+        try:
+            container = av.open(str(temporary), "w")
+        except ValueError as error:
+            raise DataError(f"{path}: not a kind of video file; name it .mp4") from error
+        with container:
             track: Any = None
             shown: deque[float] = deque(maxlen=SHOWN)
             last = -1
@@ -83,6 +87,8 @@ def annotated(
                 container.mux(track.encode())
         temporary.replace(path)
     except (av.FFmpegError, OSError) as error:
+        if isinstance(error, AdaclError):
+            raise
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be written as video ({reason})") from error
     finally:

@@ -1,0 +1,310 @@
+"""From footage to a model, events, an annotated copy and a page, as a user would."""
+
+import csv
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+
+from adacl import AnomalyDetector, VideoAnomalyDetector
+from adacl.data.video import Clip
+from adacl.errors import ConfigError, DataError, ModelFileError
+from adacl.metrics import auroc
+from adacl.model_file import load_model
+from adacl.video.config import VideoConfig
+from adacl.video.model import VideoModel
+from footage import as_frames, walkers, write_frames, write_video
+from helpers import LEARNING, call, refused
+
+VIDEO = VideoConfig(tile=16, stride=16, smoothing=2.0, max_samples=3000)
+CONFIG = LEARNING.replace(anomalies={"weights": {"skip": 1.0}, "options": {}})
+SETTINGS = [
+    "--set", "video.tile=16", "--set", "video.smoothing=2", "--set", "video.max_samples=2000",
+    "--set", "training.epochs=4", "--set", "training.min_epoch_images=1024",
+    "--set", "network.channels=[8,16]", "--set", "network.hidden=16",
+]  # fmt: skip
+RUN = range(60, 90)
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> VideoAnomalyDetector:
+    root = tmp_path_factory.mktemp("normal")
+    for number in range(2):
+        write_frames(root / f"clip{number}", walkers(250, number), "{:03d}.png")
+    detector = VideoAnomalyDetector(VIDEO, CONFIG, false_alarms_per_hour=60, frame_rate=10)
+    return detector.fit(root)
+
+
+@pytest.fixture(scope="module")
+def model_file(fitted: VideoAnomalyDetector, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("model") / "walk.adacl"
+    fitted.save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_video(tmp_path_factory.mktemp("film") / "run.mp4", walkers(150, 7, RUN))
+
+
+def test_running_is_found_among_walking(fitted: VideoAnomalyDetector, tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "c", walkers(150, 7, RUN), "{:03d}.png")
+    scores = list(fitted.score(folder))
+    assert [score.number for score in scores] == list(range(150))
+    smoothed = np.array([score.smoothed for score in scores])
+    fast = np.isin(np.arange(150), RUN)
+    assert auroc(smoothed[~fast], smoothed[fast]) > 0.9
+    for score in scores:
+        kept = score.tiles[~np.isnan(score.tiles)]
+        assert score.raw == pytest.approx(max(0.0, kept.max()) if len(kept) else 0.0)
+        assert (score.tile is None) == (not len(kept))
+
+
+def test_scores_do_not_depend_on_the_chunks(fitted: VideoAnomalyDetector) -> None:
+    frames = as_frames(walkers(60, 3))
+    whole = [score.raw for score in fitted.model_.score(frames, 64)]
+    for chunk in (1, 7):
+        parts = [score.raw for score in fitted.model_.score(frames, chunk)]
+        np.testing.assert_allclose(parts, whole, atol=1e-6)
+
+
+def test_the_ends_of_a_segment_take_the_nearest_score_and_a_short_one_the_floor(
+    fitted: VideoAnomalyDetector,
+) -> None:
+    frames = as_frames(walkers(20, 3))
+    raw = [score.raw for score in fitted.model_.score(frames)]
+    assert raw[0] == raw[1] == raw[2]
+    assert raw[-1] == raw[-2] == raw[-3]
+    short = list(fitted.model_.score(frames[:4]))
+    assert [score.raw for score in short] == [0.0] * 4
+    assert all(score.tile is None for score in short)
+
+
+def test_still_footage_scores_the_floor(fitted: VideoAnomalyDetector) -> None:
+    still = as_frames(np.full((30, 64, 96), 90, np.uint8))
+    assert {score.smoothed for score in fitted.model_.score(still)} == {0.0}
+
+
+def test_a_model_comes_back_from_its_file_and_scores_the_same(
+    fitted: VideoAnomalyDetector, model_file: Path, tmp_path: Path
+) -> None:
+    loaded = VideoAnomalyDetector.load(model_file)
+    assert loaded.model_.describe() == fitted.model_.describe()
+    frames = as_frames(walkers(40, 5))
+    for a, b in zip(loaded.model_.score(frames), fitted.model_.score(frames), strict=True):
+        assert a.smoothed == b.smoothed
+    loaded.save(tmp_path / "again.adacl")
+    assert (tmp_path / "again.adacl").read_bytes() == model_file.read_bytes()
+
+
+def test_models_for_images_and_for_video_are_told_apart(
+    model_file: Path, threes, tmp_path: Path
+) -> None:
+    with pytest.raises(ModelFileError, match="adacl video score"):
+        load_model(model_file)
+    assert "adacl video score" in refused(4, "score", model_file, threes.train)
+    AnomalyDetector(config=LEARNING, epochs=1).fit(threes.train).save(tmp_path / "image.adacl")
+    with pytest.raises(ModelFileError, match="adacl score"):
+        VideoModel.load(tmp_path / "image.adacl")
+
+
+def test_equal_seeds_give_equal_files(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "c", walkers(200, 1), "{:03d}.png")
+    quick = CONFIG.replace(training__epochs=1)
+    for name in "ab":
+        VideoAnomalyDetector(VIDEO, quick, random_state=3).fit(folder).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(
+    fitted: VideoAnomalyDetector, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(DataError, match=r"48x80 pixels.*64x96.*fit a model"):
+        list(fitted.score(write_frames(tmp_path / "small", walkers(9, size=(48, 80)))))
+    list(fitted.score(Clip("fast", write_frames(tmp_path / "c", walkers(60)), 30.0)))
+    assert "30 frames a second, the model was fitted on 10" in caplog.text
+    with pytest.raises(DataError, match="record it"):
+        VideoAnomalyDetector(VIDEO, CONFIG).fit("rtsp://camera/1")
+    write_frames(tmp_path / "two" / "a", walkers(3))
+    write_frames(tmp_path / "two" / "b", walkers(3))
+    with pytest.raises(ConfigError, match="2 clips"):
+        fitted.clip(tmp_path / "two")
+
+
+def test_footage_that_cannot_be_learned_from_is_refused(tmp_path: Path) -> None:
+    detector = VideoAnomalyDetector(VIDEO, CONFIG)
+    still = write_frames(tmp_path / "still", np.full((30, 64, 96), 90, np.uint8))
+    with pytest.raises(DataError, match="nothing moves"):
+        detector.fit(still)
+    with pytest.raises(DataError, match="give more footage"):
+        detector.fit(write_frames(tmp_path / "short", walkers(20)))
+    with pytest.raises(DataError, match="smaller than a tile"):
+        detector.fit(write_frames(tmp_path / "tiny", np.zeros((9, 12, 12), np.uint8)))
+    write_frames(tmp_path / "mixed" / "a", walkers(30))
+    write_frames(tmp_path / "mixed" / "b", walkers(30, size=(48, 80)))
+    with pytest.raises(DataError, match="one model for each camera"):
+        detector.fit(tmp_path / "mixed")
+
+
+def test_only_stacks_in_normal_frames_are_learned_from() -> None:
+    """A mask of frames is widened by the reach of the faster stacks."""
+    from adacl.video.fit import Footage, training_tiles
+
+    images = walkers(120)
+
+    class Marked(Clip):
+        def frames(self, channels=1, tallest=None):  # type: ignore[no-untyped-def]
+            marked = images.copy()
+            marked[50:60] = 255
+            return iter(as_frames(marked))
+
+    clip = Marked("marked", Path("marked"))
+    normal = np.ones(120, bool)
+    normal[50:60] = False
+    footage = Footage([clip], [120], [120], 64, 96, 0.1, 2.0)
+    store, tiles = training_tiles(footage, VIDEO, {"marked": normal}, 0)
+    assert len(store.samples) == len(tiles) > 300
+    assert not (store.samples[..., [0, 1, 2, 4, 5]] == 255).all((1, 2)).any()
+    with pytest.raises(DataError, match="only 100"):
+        training_tiles(footage, VIDEO, {"marked": normal[:100]}, 0)
+
+
+def test_the_command_line_from_footage_to_events_film_and_page(film: Path, tmp_path: Path) -> None:
+    write_video(tmp_path / "monday.mp4", walkers(300, 1))
+    model = tmp_path / "door.adacl"
+    code, out, err = call(
+        "video", "fit", tmp_path / "monday.mp4", "-o", model, "--false-alarms", 120, "--json",
+        *SETTINGS,
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["alarm"]["per_hour"] == 120
+    code, out, err = call("info", model)
+    assert code == 0, err
+    assert "64 x 96 at 10 frames a second" in out
+    assert "false alarms an hour" in out
+    files = [tmp_path / name for name in ("out.mp4", "events.csv", "page.html", "scores.jsonl")]
+    code, out, err = call(
+        "video", "score", model, film, "--annotate", files[0], "--events", files[1],
+        "--report", files[2], "--format", "jsonl", "-o", files[3], "--threshold", 0.6,
+    )  # fmt: skip
+    assert code == 0, err
+    records = [json.loads(line) for line in files[3].read_text().splitlines()]
+    assert [record["frame"] for record in records] == list(range(150))
+    assert all(0 <= record["pred_score"] <= 1 for record in records)
+    with files[1].open() as file:
+        found = list(csv.DictReader(file))
+    assert any(50 <= int(event["peak_frame"]) < 100 for event in found)
+    flagged = {record["frame"] for record in records if record["pred_label"]}
+    spans = [range(int(e["first_frame"]), int(e["last_frame"]) + 1) for e in found]
+    assert flagged <= {frame for span in spans for frame in span}
+    with av.open(str(files[0])) as container:
+        copy = list(container.decode(video=0))
+    with av.open(str(film)) as container:
+        original = list(container.decode(video=0))
+    np.testing.assert_allclose([f.time for f in copy], [f.time for f in original], atol=1e-3)
+    picture = copy[int(found[0]["peak_frame"])].to_ndarray(format="rgb24").astype(int)
+    assert ((picture[..., 0] - picture[..., 1]) > 60).mean() > 0.02, "no heat is drawn"
+    page = files[2].read_text()
+    assert page.count("<tr><td>") == len(found)
+    assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+def test_records_are_the_same_without_the_film_and_in_csv(
+    model_file: Path, film: Path, tmp_path: Path
+) -> None:
+    _, first, _ = call("video", "score", model_file, film, "--format", "jsonl", "-q")
+    _, again, _ = call(
+        "video", "score", model_file, film, "--format", "jsonl", "-q",
+        "--annotate", tmp_path / "a.mp4",
+    )  # fmt: skip
+    assert first == again
+    _, table, _ = call("video", "score", model_file, film, "--format", "csv", "-q")
+    rows = list(csv.DictReader(table.splitlines()))
+    assert [float(row["raw_score"]) for row in rows] == [
+        json.loads(line)["raw_score"] for line in first.splitlines()
+    ]
+
+
+def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
+    model_file: Path, film: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "m.adacl"
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(film.read_bytes()[:300])
+    empty = tmp_path / "empty.mp4"
+    empty.write_bytes(b"")
+    assert "no such file" in refused(3, "video", "fit", tmp_path / "none.mp4", "-o", output)
+    assert "broken.mp4" in refused(3, "video", "score", model_file, broken)
+    assert "empty.mp4" in refused(3, "video", "fit", empty, "-o", output)
+    assert "unknown setting" in refused(
+        2, "video", "fit", film, "-o", output, "--set", "video.tiles=3"
+    )
+    assert "one of them" in refused(
+        2, "video", "fit", film, "-o", output, "--overlap", "--set", "video.stride=9"
+    )
+    same = tmp_path / "same"
+    assert "same file" in refused(
+        2, "video", "score", model_file, film, "--events", same, "--report", same
+    )
+    assert "record the stream" in refused(
+        2, "video", "score", model_file, "udp://127.0.0.1:9", "--report", tmp_path / "r.html"
+    )
+    assert "name it .mp4" in refused(
+        3, "video", "score", model_file, film, "--annotate", tmp_path / "a.xyz"
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.mp4", "empty.mp4"]
+
+
+def test_a_truncated_video_is_scored_as_far_as_it_goes(model_file: Path, tmp_path: Path) -> None:
+    """An avi can be read without its end."""
+    whole = write_video(tmp_path / "whole.avi", walkers(100, 2))
+    cut = tmp_path / "cut.avi"
+    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    code, out, err = call("video", "score", model_file, cut, "--format", "jsonl")
+    assert code == 0, err
+    frames = [json.loads(line)["frame"] for line in out.splitlines()]
+    assert 20 < len(frames) < 100
+    assert frames == list(range(len(frames)))
+
+
+def test_an_interrupted_run_leaves_no_film(model_file: Path, tmp_path: Path) -> None:
+    long = write_video(tmp_path / "long.mp4", walkers(2500, 2))
+    program = subprocess.Popen(
+        [
+            sys.executable, "-m", "adacl", "video", "score", model_file, long,
+            "--annotate", tmp_path / "a.mp4", "--events", tmp_path / "e.csv", "--format", "jsonl",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )  # fmt: skip
+    assert program.stdout is not None
+    program.stdout.readline()
+    program.send_signal(signal.SIGINT)
+    _, err = program.communicate(timeout=60)
+    assert program.returncode == 130
+    assert b"Traceback" not in err
+    assert [p.name for p in tmp_path.iterdir()] == ["long.mp4"]
+
+
+@pytest.mark.realdata
+def test_avenue_footage_goes_all_the_way(data_dir: Path, tmp_path: Path) -> None:
+    root = data_dir / "avenue"
+    if not root.is_dir():
+        pytest.skip(f"no avenue footage in {data_dir}")
+    model = tmp_path / "avenue.adacl"
+    quick = ["--set", "training.epochs=2", "--set", "video.max_samples=3000", "-q"]
+    code, _, err = call("video", "fit", root / "train" / "11.mp4", "-o", model, *quick)
+    assert code == 0, err
+    code, out, err = call(
+        "video", "score", model, root / "test" / "08.mp4", "--format", "jsonl", "-q",
+        "--annotate", tmp_path / "08.mp4",
+    )  # fmt: skip
+    assert code == 0, err
+    assert len(out.splitlines()) == 36
+    with av.open(str(tmp_path / "08.mp4")) as container:
+        assert len(list(container.decode(video=0))) == 36
