@@ -110,6 +110,30 @@ def test_labels_and_anomalies_are_fresh_in_every_step(function, images, monkeypa
     assert len({tensor[:16].numpy().tobytes() for tensor in drawn}) == len(drawn)
 
 
+def test_half_of_the_normals_are_mirrored_before_anomalies_are_made(images, monkeypatch):
+    """And none are unless it is asked for."""
+    seen = []
+
+    def watched(normal, *arguments):
+        seen.append(normal.clone())
+        return make_mixture(normal, *arguments)
+
+    make_mixture = training.make_mixture
+    monkeypatch.setattr(training, "make_mixture", watched)
+    known = SPEC.to_tensor(images, CPU)
+    shares = []
+    for mirror in (True, False):
+        seen.clear()
+        train(images, TINY.replace(training__mirror=mirror, training__min_epoch_images=400))
+        drawn = torch.cat(seen)
+        straight = (drawn[:, None] == known).all((2, 3, 4)).any(1)
+        mirrored = (drawn[:, None] == known.flip(-1)).all((2, 3, 4)).any(1)
+        assert (straight | mirrored).all()
+        shares.append(float(straight.float().mean()))
+    assert 0.4 < shares[0] < 0.6
+    assert shares[1] == 1
+
+
 def test_global_random_state_is_left_alone(images):
     torch.manual_seed(7)
     state, numpy_state = torch.get_rng_state(), np.random.get_state()[1]  # noqa: NPY002

@@ -1,12 +1,16 @@
 """Clips from frame folders, video files and the UCSD tree; real footage where it is at hand."""
 
+import socket
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from adacl.data import ucsd
+from adacl.data import ucsd, video
 from adacl.data.video import Clip, list_clips
 from adacl.errors import DataError, MissingDataError
 from footage import write_frames, write_video
@@ -149,6 +153,49 @@ def test_wrong_ucsd_layouts_are_named(tmp_path: Path) -> None:
     (tmp_path / "Test" / "UCSDped1.m").write_text("gt_frame = [9:3];")
     with pytest.raises(DataError, match="clip 1"):
         ucsd.read_ground_truth(tmp_path)
+
+
+def test_a_device_that_is_no_camera_is_named() -> None:
+    (clip,) = list_clips("/dev/null")
+    assert clip.live
+    with pytest.raises(DataError, match="/dev/null: cannot be opened"):
+        next(clip.frames())
+
+
+CAMERA = """
+import sys, time, av, numpy as np
+port, stalls = sys.argv[1:]
+images = np.random.default_rng(0).integers(0, 256, (60, 64, 96), np.uint8)
+with av.open(f"tcp://127.0.0.1:{port}?listen=1", "w", format="mpegts") as container:
+    track = container.add_stream("mpeg2video", rate=25)
+    track.height, track.width, track.pix_fmt = 64, 96, "yuv420p"
+    for image in images:
+        container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+    container.mux(track.encode())
+    time.sleep(30 * int(stalls))
+"""
+
+
+@pytest.mark.parametrize("stalls", [0, 1])
+def test_a_stream_that_ends_or_stalls_is_read_up_to_there(
+    stalls: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(video, "STREAM_TIMEOUT", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    (clip,) = list_clips(f"tcp://127.0.0.1:{port}")
+    with subprocess.Popen([sys.executable, "-c", CAMERA, str(port), str(stalls)]) as camera:
+        found: list[int] = []
+        for _ in range(100):
+            try:
+                found = [frame.number for frame in clip.frames()]
+                break
+            except DataError:  # it does not listen yet
+                time.sleep(0.1)
+        camera.kill()
+    assert found == list(range(len(found)))
+    assert 50 <= len(found) <= 60
+    assert ("ends early" in caplog.text) == bool(stalls)
 
 
 @pytest.mark.realdata

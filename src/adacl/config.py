@@ -164,6 +164,9 @@ class TrainingConfig(Section, name="training"):
     ----------
     epochs
         Passes over the normal images.
+    mirror
+        Whether half of the normal images, drawn anew in every batch, are mirrored left to right
+        before anomalies are made of them; for images whose mirror image is as normal.
     min_epoch_images
         Smaller sets are gone through again and again until an epoch has this many images.
     batch_size
@@ -184,6 +187,7 @@ class TrainingConfig(Section, name="training"):
     """
 
     epochs: int = 10
+    mirror: bool = False
     min_epoch_images: int = 4096
     batch_size: int = 128
     loss: Literal["mse", "bce"] = "mse"
@@ -330,7 +334,7 @@ PRESETS: dict[str, Config] = {
     "video": Config(
         "video",
         AnomalyConfig(weights={"skip": 1.0}, options={}),
-        training=TrainingConfig(epochs=12),
+        training=TrainingConfig(epochs=12, mirror=True),
     ),
 }
 """Named configurations; ``paper`` is the published method, ``video`` is for stacked frames."""

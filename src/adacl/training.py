@@ -254,6 +254,9 @@ def _train_epoch(
             group["lr"] = rate
         chosen = order[start : start + training.batch_size]
         normal = spec.to_tensor(images[np.sort(chosen)], device)
+        if training.mirror:
+            turned = torch.rand(len(normal), generator=generator, device=device) < 0.5
+            normal[turned] = normal[turned].flip(-1)
         made, _ = make_mixture(normal, generator, config.anomalies)
         anomalous = torch.arange(2 * len(normal), device=device) >= len(normal)
         labels = draw_labels(anomalous, generator, config.labels)

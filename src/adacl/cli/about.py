@@ -58,7 +58,7 @@ def info(model: ModelArgument, json_output: JsonOption = False) -> None:
 
 
 def _square(config: dict[str, Any]) -> dict[str, Any]:
-    return {"height": config["tile"], "width": config["tile"]}
+    return {"height": config["tile"], "width": config["tile"], "top_k": 1}
 
 
 def _tiles(tiling: dict[str, Any]) -> str:

@@ -29,6 +29,8 @@ VIDEO_EXTENSIONS = frozenset(
 FRAME_RATE = 25.0
 MASKS = "_gt"
 STREAM_TIMEOUT = 10.0
+"""Seconds without a frame after which a live stream is taken to have ended."""
+CAMERA = "v4l2"
 
 log = logging.getLogger("adacl")
 
@@ -122,7 +124,8 @@ class Clip:
             raise missing_extra(error, "video") from error
         try:
             timeout = STREAM_TIMEOUT if self.live else None
-            container = av.open(str(self.source), timeout=timeout)
+            kind = CAMERA if self.live and "://" not in str(self.source) else None
+            container = av.open(str(self.source), format=kind, timeout=timeout)
         except (av.FFmpegError, OSError) as error:
             raise DataError(f"{self.source}: cannot be opened as video ({error})") from error
         with container:
@@ -186,7 +189,8 @@ def list_clips(
 
     A folder with images is one clip; otherwise each folder of images and each video file below
     it is one, in natural order of their names. Folders whose names end with ``_gt`` hold
-    ground truth and are passed over. An address has ``://`` in it.
+    ground truth and are passed over. An address, with ``://`` in it, is a live stream, as is a
+    device of Linux, such as ``/dev/video0``.
 
     Raises
     ------
@@ -195,7 +199,7 @@ def list_clips(
     """
     found: list[Clip] = []
     for source in [sources] if isinstance(sources, str | Path) else sources:
-        if "://" in str(source):
+        if "://" in str(source) or Path(source).is_char_device():
             found.append(Clip(str(source), str(source), frame_rate))
             continue
         path = Path(source)

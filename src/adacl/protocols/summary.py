@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Sequence
 from typing import Any
 
+from adacl.config import Config
 from adacl.data import benchmarks
 from adacl.errors import DataError
 
@@ -71,7 +72,8 @@ def missing(groups: Sequence[Group]) -> list[str]:
 
 
 def _summarise(data: str, variant: str, cells: list[dict[str, Any]]) -> Group:
-    if any(cell.get("config") != cells[0].get("config") for cell in cells):
+    configs = [Config.from_dict(cell["config"]) for cell in cells if cell.get("config")]
+    if len(configs) not in (0, len(cells)) or any(config != configs[0] for config in configs):
         raise DataError(
             f"{data} {variant}: cells of different configurations are mixed; delete the old ones"
         )

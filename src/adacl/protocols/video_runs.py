@@ -7,6 +7,7 @@ the autoencoder on overlapping tiles.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,12 @@ CHANGES: dict[str, dict[str, Any]] = {
     "speed-1.5": {"speeds": [1.5]},
     "speed-3": {"speeds": [3.0]},
     "no-position": {"position": False},
-    "no-levels": {"levels": "none"},
+    "no-levels": {"levels": "all"},
+    "no-motion": {"motion_weight": 0.0},
+    "motion-2": {"motion_weight": 2.0},
+    "no-mirror": {"training__mirror": False},
     "background": {"gate": "background"},
     "no-gate": {"gate": "none"},
-    "top-3": {"top_k": 3},
     "all-kinds": {"anomalies__weights": PAPER_KINDS | {"skip": 4.0}},
     "kernel-3": {"network__kernel": 3},
     "average-pool": {"network__pool": "average"},
@@ -172,14 +175,18 @@ def _fit(
             "best_epoch": best.epoch + 1,
             "validation_auroc": best.validation_auroc,
         }
-    footage = survey(fold.train, video, 0.0)
-    store, places = training_tiles(footage, video, fold.normal, seed)
+    video = replace(video, motion_weight=0.0)
+    footage = survey(fold.train, video.training, 0.0)
+    store, places = training_tiles(footage, video.training, fold.normal, seed)
     samples = np.ascontiguousarray(store.samples[..., : video.frames])
     rival = RIVALS[method]()
     rival.fit(samples, seed, config.training.epochs)
-    model = _rival_model(rival, footage.height, footage.width, footage.motion, video)
-    if video.levels == "row":
-        model.levels = levels_of(model.tiles.raw(samples), model.rows(places))
+    tiles: Any = _FramesOnly(rival, video.frames)
+    levels = levels_of(tiles, samples, places, footage, video.training)
+    model = VideoModel(
+        tiles, video, footage.height, footage.width, 1 / footage.seconds, footage.motion, levels,
+        Alarm(0.5),
+    )  # fmt: skip
     return model, {"parameters": rival.parameters, "tiles": len(samples)}
 
 
@@ -194,13 +201,6 @@ class _FramesOnly:
             np.ascontiguousarray(samples[..., : self.frames])
         )
         return scores
-
-
-def _rival_model(
-    rival: Any, height: int, width: int, motion: float, video: VideoConfig
-) -> VideoModel:
-    tiles: Any = _FramesOnly(rival, video.frames)
-    return VideoModel(tiles, video, height, width, 25.0, motion, None, Alarm(0.5))
 
 
 def _figures(

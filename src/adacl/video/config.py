@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
 
 from adacl.settings import Section, require
 from adacl.tiles import Tiling
@@ -20,9 +23,8 @@ class VideoConfig(Section, name="video"):
     tile
         Side of the square tiles in pixels (30 in the paper, 4.2).
     stride
-        Pixels from one tile to the next; ``tile`` for tiles that do not overlap.
-    top_k
-        The score of a frame is the mean of its ``top_k`` highest tile scores; 1 is the maximum.
+        Pixels from one tile to the next; ``tile`` for tiles that do not overlap. Tiles to learn
+        from overlap by half in any case.
     frames
         3 stacks the frames t - lag, t, t + lag as channels, so that motion is seen; 1 is the
         single frame of the paper.
@@ -35,9 +37,13 @@ class VideoConfig(Section, name="video"):
     gate
         Which tiles are kept: ``difference`` to the frame ``lag`` earlier, ``background``, or
         all of them (``none``). The gate's threshold comes from the training footage alone.
+    motion_weight
+        Weight of a tile's motion energy beside the network's score, both counted in standard
+        deviations of the training footage: the network's output saturates where all is fast,
+        the energy does not. 0 is the network alone, as for single frames.
     levels
         ``row`` gives the scores of each row of tiles the same mean and spread on the training
-        footage; ``none`` leaves them.
+        footage; ``all`` leaves the rows as they are.
     smoothing
         Standard deviation, in frames, of the Gaussian that smooths the frames' scores.
     tallest
@@ -48,13 +54,13 @@ class VideoConfig(Section, name="video"):
 
     tile: int = 30
     stride: int = 30
-    top_k: int = 1
     frames: Literal[1, 3] = 3
     lag: int = 2
     speeds: tuple[float, ...] = (2.0,)
     position: bool = True
     gate: Literal["difference", "background", "none"] = "difference"
-    levels: Literal["row", "none"] = "row"
+    motion_weight: float = 1.0
+    levels: Literal["row", "all"] = "row"
     smoothing: float = 6.0
     tallest: int = 240
     max_samples: int = 16_000
@@ -73,6 +79,9 @@ class VideoConfig(Section, name="video"):
         )
         require(self.smoothing >= 0, f"video.smoothing: at least 0, got {self.smoothing}")
         require(
+            self.motion_weight >= 0, f"video.motion_weight: at least 0, got {self.motion_weight:g}"
+        )
+        require(
             self.tallest >= self.tile,
             f"video.tallest: at least a tile ({self.tile} lines), got {self.tallest}",
         )
@@ -81,7 +90,21 @@ class VideoConfig(Section, name="video"):
     @property
     def tiling(self) -> Tiling:
         """The grid of tiles."""
-        return Tiling(self.tile, self.tile, self.stride, self.top_k)
+        return Tiling(self.tile, self.tile, self.stride)
+
+    @property
+    def training(self) -> VideoConfig:
+        """The same with tiles that overlap by half at least: there is more to learn from them."""
+        return replace(self, stride=min(self.stride, self.tile // 2))
+
+    def rows(self, height: int, width: int) -> NDArray[np.intp]:
+        """Return for each tile (T,) the nearest row of the tiles that are learned from."""
+        tops, learned = (
+            np.array([top for top, _ in tiling.places(height, width)])
+            for tiling in (self.tiling, self.training.tiling)
+        )
+        nearest: NDArray[np.intp] = np.abs(tops[:, None] - np.unique(learned)).argmin(1)
+        return nearest
 
     @property
     def channels(self) -> int:

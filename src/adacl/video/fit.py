@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -26,21 +27,28 @@ from adacl.history import EpochRecord
 from adacl.pixels import ImageSpec
 from adacl.video.alarms import Alarm, from_normal_footage
 from adacl.video.config import VideoConfig
-from adacl.video.gate import motion_threshold
-from adacl.video.model import Levels, VideoModel
+from adacl.video.gate import motion_threshold, stack_energy
+from adacl.video.levels import Level, Levels
+from adacl.video.model import VideoModel
 from adacl.video.stream import Chunk, chunks, segments
 
-__all__ = ["fit_video", "levels_of", "survey", "training_tiles"]
+__all__ = ["Footage", "fit_video", "levels_of", "survey", "training_tiles"]
 
 HELD_OUT = 0.2
 LONGEST_BLOCK = 50
 BLOCKS = 20
 SMALLEST_SET = 100
 MOST_ENERGIES = 4000
-ROW_SAMPLES = 50
 
 Mask = NDArray[np.bool_]
 log = logging.getLogger("adacl")
+
+
+class Scorer(Protocol):
+    """What scores samples: the model of the tiles, or a rival in its place."""
+
+    def raw(self, samples: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """Return scores (S,)."""
 
 
 @dataclass
@@ -108,8 +116,8 @@ def fit_video(
     for clip in clips:
         if clip.live:
             raise DataError(f"{clip.name}: a stream can be read only once; record it to a file")
-    footage = survey(clips, video, HELD_OUT if per_hour is not None else 0.0)
-    store, tiles = training_tiles(footage, video, normal or {}, seed)
+    footage = survey(clips, video.training, HELD_OUT if per_hour is not None else 0.0)
+    store, tiles = training_tiles(footage, video.training, normal or {}, seed)
     spec = ImageSpec(video.tile, video.tile, video.channels)
     model = fit_model(
         store, spec, config, contamination=config.threshold.fpr, seed=seed, device=device,
@@ -125,11 +133,9 @@ def fit_video(
         footage.width,
         1 / footage.seconds,
         footage.motion,
-        None,
+        levels_of(model, store.samples, tiles, footage, video.training),
         Alarm(0.5),
     )
-    if video.levels == "row":
-        found.levels = levels_of(model.raw(store.samples[..., : video.channels]), found.rows(tiles))
     if per_hour is not None:
         found.alarm = _alarm(found, footage, per_hour)
     return found
@@ -285,16 +291,23 @@ def _checked(mask: Mask, clip: Clip, count: int) -> Mask:
     return mask[:count]
 
 
-def levels_of(raw: NDArray[np.float64], rows: NDArray[np.intp]) -> Levels:
-    """Measure each row's level; rows with few tiles take that of all."""
-    overall = float(raw.mean()), max(float(raw.std()), 1e-6)
-    found = []
-    for row in range(int(rows.max()) + 1):
-        own = raw[rows == row]
-        few = len(own) < ROW_SAMPLES
-        found.append(overall if few else (float(own.mean()), max(float(own.std()), 1e-6)))
-    means, stds = zip(*found, overall, strict=True)
-    return Levels(means, stds)
+def levels_of(
+    model: Scorer,
+    samples: NDArray[np.uint8],
+    tiles: NDArray[np.intp],
+    footage: Footage,
+    video: VideoConfig,
+) -> Levels:
+    """Measure what is usual in the tiles (S,) that were learned from."""
+    rows = video.rows(footage.height, footage.width)
+
+    def measure(values: NDArray[np.float64]) -> Level:
+        return Level.measure(values, rows[tiles], int(rows.max()) + 1, video.levels == "row")
+
+    network = measure(model.raw(samples[..., : video.channels]))
+    if video.frames == 1 or not video.motion_weight:
+        return Levels(network)
+    return Levels(network, measure(stack_energy(samples)), video.motion_weight)
 
 
 def _alarm(model: VideoModel, footage: Footage, per_hour: float) -> Alarm:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from adacl.errors import ConfigError, DataError
 from adacl.tiles import Tiling
 
-__all__ = ["Background", "FrameDifference", "motion_threshold", "tile_energy"]
+__all__ = ["Background", "FrameDifference", "motion_threshold", "stack_energy", "tile_energy"]
 
 Image = NDArray[np.uint8]
 Energies = NDArray[np.float64]
@@ -92,6 +92,18 @@ def tile_energy(difference: Image, tiling: Tiling) -> Energies:
     bottom, right = top + tiling.height, left + tiling.width
     sums = area[bottom, right] - area[top, right] - area[bottom, left] + area[top, left]
     energies: Energies = sums / (tiling.height * tiling.width)
+    return energies
+
+
+def stack_energy(samples: Image) -> Energies:
+    """Return the motion energy (S,) of stacks S x H x W x C, on a logarithmic scale.
+
+    It is the mean absolute difference, in grey levels, of the frames in the first and third channel
+    to the one between them.
+    """
+    before, centre, after = (samples[..., channel] for channel in range(3))
+    grey = (_distance(before, centre).mean((1, 2)) + _distance(after, centre).mean((1, 2))) / 2
+    energies: Energies = np.log(grey + OFFSET)
     return energies
 
 

@@ -18,37 +18,14 @@ from adacl.model_file import load_with_header, save_model
 from adacl.settings import build, plain
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig
+from adacl.video.gate import stack_energy
+from adacl.video.levels import Levels
 from adacl.video.scores import FrameScore, smooth
 from adacl.video.stream import CHUNK, Chunk, chunks, segments
 
-__all__ = ["FLOOR", "Levels", "VideoModel"]
-
-FLOOR = 0.0
-"""Raw score of a frame in which no tile is kept, and the lowest there is."""
+__all__ = ["VideoModel"]
 
 Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True)
-class Levels:
-    """Mean and standard deviation of the tile scores of normal footage, for each row of tiles.
-
-    The last entry of each is that of all rows together.
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        values = [*self.mean, *self.std]
-        if len(self.mean) != len(self.std) or not np.isfinite(values).all() or min(self.std) <= 0:
-            raise ModelFileError("levels: need as many means as positive standard deviations")
-
-    def apply(self, raw: Floats, rows: NDArray[np.intp]) -> Floats:
-        """Bring raw scores (S,) of tiles in some rows (S,) to the common level."""
-        mean, std = np.array(self.mean), np.array(self.std)
-        levelled: Floats = (raw - mean[rows]) * (std[-1] / std[rows]) + mean[-1]
-        return levelled
 
 
 @dataclass
@@ -68,7 +45,7 @@ class VideoModel:
     motion
         Tiles with more motion energy than this are scored.
     levels
-        Levels of the rows of tiles, or None.
+        What is usual in each row of tiles.
     alarm
         Threshold and release level.
     """
@@ -79,14 +56,14 @@ class VideoModel:
     width: int
     frame_rate: float
     motion: float
-    levels: Levels | None
+    levels: Levels
     alarm: Alarm
     _places: NDArray[np.intp] = field(init=False, repr=False)
     _rows: NDArray[np.intp] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._places = np.array(self.config.tiling.places(self.height, self.width))
-        self._rows = np.unique(self._places[:, 0], return_inverse=True)[1]
+        self._rows = self.config.rows(self.height, self.width)
 
     def score(self, frames: Iterable[Frame], chunk: int = CHUNK) -> Iterator[FrameScore]:
         """Score grey frames in order, as they come, with bounded memory and delay.
@@ -119,7 +96,8 @@ class VideoModel:
                     yield _moved(scored, waiting.pop(0))
                 found = scored
         nothing = np.full(len(self._places), np.nan)
-        floor = FrameScore(0, 0, FLOOR, FLOOR, None, nothing, number)
+        lowest = self.levels.floor
+        floor = FrameScore(0, 0, lowest, lowest, None, nothing, number)
         for frame in waiting:
             yield _moved(found or floor, frame)
 
@@ -144,21 +122,17 @@ class VideoModel:
             )
         for frame, row in zip(chunk.centres, scores, strict=True):
             kept = np.flatnonzero(~np.isnan(row))
-            raw, tile = FLOOR, None
+            raw, tile = self.levels.floor, None
             if len(kept):
-                raw = max(FLOOR, self.config.tiling.aggregate(row[kept]))
+                raw = max(raw, self.config.tiling.aggregate(row[kept]))
                 top, left = self._places[kept[row[kept].argmax()]]
                 tile = int(top), int(left)
             yield FrameScore(frame.number, frame.time, raw, raw, tile, row, segment)
 
     def tile_scores(self, samples: NDArray[np.uint8], tiles: NDArray[np.intp]) -> Floats:
-        """Return the levelled scores (S,) of samples, given which tile of the grid each is."""
-        raw = self.tiles.raw(samples)
-        return self.levels.apply(raw, self._rows[tiles]) if self.levels else raw
-
-    def rows(self, tiles: NDArray[np.intp]) -> NDArray[np.intp]:
-        """Return the row of the grid (S,) in which tiles (S,) are."""
-        return self._rows[tiles]
+        """Return the scores (S,) of samples, given which tile of the grid each is."""
+        energy = stack_energy(samples) if self.levels.motion else None
+        return self.levels.apply(self.tiles.raw(samples), energy, self._rows[tiles])
 
     def describe(self) -> dict[str, Any]:
         """Return what it has beyond the model of its tiles, as plain values."""
@@ -168,7 +142,7 @@ class VideoModel:
             "width": self.width,
             "frame_rate": self.frame_rate,
             "motion": self.motion,
-            "levels": [list(self.levels.mean), list(self.levels.std)] if self.levels else None,
+            "levels": plain(self.levels),
             "alarm": self.alarm.to_dict(),
         }
 
@@ -191,11 +165,9 @@ class VideoModel:
         try:
             video = dict(header["video"])
             config = build(VideoConfig, video.pop("config"))
-            levels, alarm = video.pop("levels"), Alarm(**video.pop("alarm"))
-            if levels is not None:
-                levels = Levels(*(tuple(map(float, values)) for values in levels))
+            levels, alarm = Levels.from_dict(video.pop("levels")), Alarm(**video.pop("alarm"))
             found = cls(model, config, levels=levels, alarm=alarm, **video)
-            if levels is not None and len(levels.mean) != found._rows.max() + 2:
+            if levels.rows != found._rows.max() + 1:
                 raise ValueError("as many levels as rows of tiles are needed")
         except (AdaclError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path}: not a sound model for video ({error})") from error
