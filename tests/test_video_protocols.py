@@ -70,9 +70,9 @@ def test_two_folds_learn_from_normal_frames_of_the_other_half(tree: Path) -> Non
 
 
 @pytest.mark.parametrize("method", ["adacl", *RIVALS])
-def test_a_cell_measures_what_it_says(tree: Path, quick: None, method: str) -> None:
+def test_a_cell_measures_what_it_says(tree: Path, quick: None, method: str, tmp_path: Path) -> None:
     name = "quick" if method == "adacl" else f"quick+{method}"
-    cell = video_runs.run_cell("ucsd-ped2", tree, name, 0)
+    cell = video_runs.run_cell("ucsd-ped2", tree, tmp_path, name, 0)
     assert (cell["frames"], cell["abnormal_frames"]) == (320, 80)
     assert len(cell["scores"]["Test001"]["raw"]) == 160
     for key in ("auroc_raw", "auroc_smoothed", "eer_smoothed", "auroc_tiles"):
@@ -103,7 +103,7 @@ def test_the_command_writes_table_curves_and_results(tree: Path, tmp_path: Path)
 def test_curves_and_table_of_our_own_cells(tree: Path, quick: None, tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
     for seed in (0, 1):
-        cell = video_runs.run_cell("ucsd-ped2", tree, "quick", seed)
+        cell = video_runs.run_cell("ucsd-ped2", tree, tmp_path / "k", "quick", seed)
         (tmp_path / "cells" / f"{seed}.json").write_text(json.dumps(cell))
     (group,) = video_tables.write(tmp_path)
     assert group["seeds"] == [0, 1]

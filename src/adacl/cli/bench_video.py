@@ -102,7 +102,9 @@ def _run(
         from adacl.protocols import grid, video_data, video_runs, video_tables
     except ModuleNotFoundError as error:
         raise missing_extra(error, "bench") from error
-    cells = video_runs.cells(name, data.resolve(), variants.split(","), parse_seeds(seeds))
+    cells = video_runs.cells(
+        name, data.resolve(), variants.split(","), parse_seeds(seeds), out.resolve() / "checkpoints"
+    )
     with messages(quiet):
         video_data.load(name, data)
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -19,8 +18,9 @@ from adacl.cli.options import (
     parse_setting,
     parse_size,
 )
+from adacl.cli.resuming import ResumeOption, resumable
 from adacl.config import Config, preset
-from adacl.errors import ConfigError, DataError
+from adacl.errors import ConfigError
 from adacl.files import check_writable
 from adacl.progress import console, epochs, messages
 
@@ -66,7 +66,7 @@ def fit(
         float | None, typer.Option(help="False-positive rate of the threshold; by default 0.01.")
     ] = None,
     on_error: OnErrorOption = OnError.skip,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue an interrupted fit.")] = False,
+    resume: ResumeOption = False,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
@@ -75,14 +75,13 @@ def fit(
     config = preset(preset_name) if config_file is None else Config.from_toml(config_file)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
     config = _without(config, drop or [])
-    checkpoints = output.with_name(output.name + ".resume")
-    if any(checkpoints.glob("*")) and not resume:
-        raise DataError(
-            f"{checkpoints}: an interrupted fit is there; add --resume to continue it, or delete it"
-        )
     from adacl import AnomalyDetector
 
-    with messages(quiet), epochs(epoch_count or config.training.epochs, quiet) as display:
+    with (
+        resumable(output, resume) as checkpoints,
+        messages(quiet),
+        epochs(epoch_count or config.training.epochs, quiet) as display,
+    ):
         detector = AnomalyDetector(
             config=config,
             epochs=epoch_count,
@@ -97,16 +96,7 @@ def fit(
             checkpoints=checkpoints,
             on_epoch=display,
         )
-        try:
-            detector.fit(normal_dir)
-        except KeyboardInterrupt:
-            console.print("interrupted; repeat the command with --resume to go on from here")
-            raise
-        finally:
-            if checkpoints.is_dir() and not any(checkpoints.iterdir()):
-                checkpoints.rmdir()
-        detector.save(output)
-        shutil.rmtree(checkpoints)
+        detector.fit(normal_dir).save(output)
     if json_output:
         typer.echo(json.dumps({"model": str(output), **_summary(detector.model_)}))
     elif not quiet:

@@ -22,6 +22,7 @@ from adacl.cli.options import (
     ThresholdOption,
     parse_setting,
 )
+from adacl.cli.resuming import ResumeOption, resumable
 from adacl.config import preset
 from adacl.errors import ConfigError
 from adacl.files import atomic_file, check_writable
@@ -73,6 +74,7 @@ def fit(
     ] = 1.0,
     frame_rate: FrameRateOption = 25.0,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")] = 0,
+    resume: ResumeOption = False,
     device: DeviceOption = Device.auto,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -99,7 +101,11 @@ def fit(
     config = preset("video" if video.frames == 3 else "paper").replace(
         **{k: v for k, v in chosen.items() if not k.startswith("video__")}
     )
-    with messages(quiet), epochs(config.training.epochs, quiet) as display:
+    with (
+        resumable(output, resume) as checkpoints,
+        messages(quiet),
+        epochs(config.training.epochs, quiet) as display,
+    ):
         detector = VideoAnomalyDetector(
             video,
             config,
@@ -107,6 +113,7 @@ def fit(
             frame_rate=frame_rate,
             device=device.value,
             random_state=seed,
+            checkpoints=checkpoints,
             on_epoch=display,
         )
         detector.fit(normal).save(output)

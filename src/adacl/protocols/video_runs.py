@@ -6,6 +6,8 @@ the autoencoder on overlapping tiles.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import time
 from dataclasses import replace
 from importlib.metadata import version
@@ -90,19 +92,24 @@ def variant(name: str) -> tuple[VideoConfig, Config, str]:
     return video, config.replace(**{k: v for k, v in changes.items() if "__" in k}), method
 
 
-def cells(data: str, root: Path, variants: list[str], seeds: list[int]) -> list[Cell]:
+def cells(
+    data: str, root: Path, variants: list[str], seeds: list[int], checkpoints: Path
+) -> list[Cell]:
     """Return the grid's cells."""
     for name in variants:
         variant(name)
+    shared = {"data": data, "root": root, "checkpoints": checkpoints}
     return [
-        (f"{data}-{name}-seed{seed}", {"data": data, "root": root, "name": name, "seed": seed})
-        for seed in seeds
+        (f"{data}-{name}-seed{seed}", shared | {"name": name, "seed": seed})
         for name in variants
+        for seed in seeds
     ]
 
 
-def run_cell(data: str, root: Path, name: str, seed: int) -> dict[str, Any]:
+def run_cell(data: str, root: Path, checkpoints: Path, name: str, seed: int) -> dict[str, Any]:
     """Train on each fold and test on its test clips.
+
+    Variants that differ in scoring alone share the checkpoints of their training.
 
     Returns
     -------
@@ -118,9 +125,13 @@ def run_cell(data: str, root: Path, name: str, seed: int) -> dict[str, Any]:
     scored: Scored = {}
     facts: list[dict[str, Any]] = []
     tiles: list[tuple[NDArray[np.float64], Mask]] = []
-    for fold in footage.folds:
+    for number, fold in enumerate(footage.folds):
         started = time.perf_counter()
-        model, found = _fit(fold, video, config, method, seed)
+        if method == "adacl":
+            known = checkpoints / f"{data}-{_training_key(video, config)}-seed{seed}-fold{number}"
+            model, found = _fit(fold, video, config, seed, known)
+        else:
+            model, found = _fit_rival(fold, video, config, method, seed)
         trained = time.perf_counter()
         for clip in fold.test:
             scored[clip.name] = list(model.score(clip.frames(1, video.tallest)))
@@ -129,7 +140,7 @@ def run_cell(data: str, root: Path, name: str, seed: int) -> dict[str, Any]:
         facts.append(
             found
             | {
-                "training_seconds": round(trained - started, 1),
+                "fitting_seconds": round(trained - started, 1),
                 "scoring_seconds": round(time.perf_counter() - trained, 1),
                 "motion": model.motion,
             }
@@ -160,21 +171,34 @@ def run_cell(data: str, root: Path, name: str, seed: int) -> dict[str, Any]:
 Mask = NDArray[np.bool_]
 
 
+def _training_key(video: VideoConfig, config: Config) -> str:
+    """Name what decides the training, leaving out what only scoring depends on."""
+    scored_alike = replace(video.training, motion_weight=0.0, levels="all", smoothing=0.0)
+    settings = json.dumps([plain(scored_alike), config.to_dict()])
+    return hashlib.sha256(settings.encode()).hexdigest()[:12]
+
+
 def _fit(
+    fold: Fold, video: VideoConfig, config: Config, seed: int, checkpoints: Path
+) -> tuple[VideoModel, dict[str, Any]]:
+    model = fit_video(
+        fold.train, video, config, normal=fold.normal, per_hour=None, seed=seed,
+        checkpoints=checkpoints,
+    )  # fmt: skip
+    history = model.tiles.history
+    return model, {
+        "parameters": count_parameters(model.tiles.network),
+        "tiles": model.tiles.training["samples"],
+        "epochs": len(history.epochs),
+        "best_epoch": history.best.epoch + 1,
+        "validation_auroc": history.best.validation_auroc,
+        "epoch_seconds": round(sum(epoch.seconds for epoch in history.epochs), 1),
+    }
+
+
+def _fit_rival(
     fold: Fold, video: VideoConfig, config: Config, method: str, seed: int
 ) -> tuple[VideoModel, dict[str, Any]]:
-    if method == "adacl":
-        model = fit_video(
-            fold.train, video, config, normal=fold.normal, per_hour=None, seed=seed
-        )  # fmt: skip
-        best = model.tiles.history.best
-        return model, {
-            "parameters": count_parameters(model.tiles.network),
-            "tiles": model.tiles.training["samples"],
-            "epochs": len(model.tiles.history.epochs),
-            "best_epoch": best.epoch + 1,
-            "validation_auroc": best.validation_auroc,
-        }
     video = replace(video, motion_weight=0.0)
     footage = survey(fold.train, video.training, 0.0)
     store, places = training_tiles(footage, video.training, fold.normal, seed)

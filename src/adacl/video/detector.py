@@ -53,6 +53,8 @@ class VideoAnomalyDetector:
         ``auto``, ``cpu`` or ``cuda``.
     random_state
         Seed.
+    checkpoints
+        Folder for checkpoints; a training that was interrupted is continued from there.
     on_epoch
         Called after every epoch with the name of the training and its record.
 
@@ -78,6 +80,7 @@ class VideoAnomalyDetector:
         frame_rate: float = FRAME_RATE,
         device: str = "auto",
         random_state: int = 0,
+        checkpoints: str | Path | None = None,
         on_epoch: Callable[[str, EpochRecord], None] | None = None,
     ) -> None:
         self.video = video
@@ -86,6 +89,7 @@ class VideoAnomalyDetector:
         self.frame_rate = frame_rate
         self.device = device
         self.random_state = random_state
+        self.checkpoints = checkpoints
         self.on_epoch = on_epoch
 
     def fit(self, sources: str | Path | Sequence[str | Path]) -> Self:
@@ -114,6 +118,7 @@ class VideoAnomalyDetector:
             per_hour=self.false_alarms_per_hour,
             seed=self.random_state,
             device=resolve_device(self.device),
+            checkpoints=Path(self.checkpoints) if self.checkpoints else None,
             on_epoch=self.on_epoch,
         )
         for line in self.notes():

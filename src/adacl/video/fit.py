@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
@@ -85,6 +86,7 @@ def fit_video(
     per_hour: float | None = 1.0,
     seed: int = 0,
     device: torch.device | None = None,
+    checkpoints: Path | None = None,
     on_epoch: Callable[[str, EpochRecord], None] | None = None,
 ) -> VideoModel:
     """Train a model on clips of normal footage.
@@ -105,6 +107,8 @@ def fit_video(
         Decides everything random.
     device
         Where to train; the CPU by default.
+    checkpoints
+        Folder for checkpoints; a training that is found there is continued.
     on_epoch
         Called after every epoch.
 
@@ -118,10 +122,12 @@ def fit_video(
             raise DataError(f"{clip.name}: a stream can be read only once; record it to a file")
     footage = survey(clips, video.training, HELD_OUT if per_hour is not None else 0.0)
     store, tiles = training_tiles(footage, video.training, normal or {}, seed)
+    if checkpoints:
+        checkpoints.mkdir(parents=True, exist_ok=True)
     spec = ImageSpec(video.tile, video.tile, video.channels)
     model = fit_model(
         store, spec, config, contamination=config.threshold.fpr, seed=seed, device=device,
-        on_epoch=on_epoch,
+        checkpoints=checkpoints, on_epoch=on_epoch,
     )  # fmt: skip
     model.digests = np.empty(0, np.uint64)
     model.training["clips"] = len(clips)
