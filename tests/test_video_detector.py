@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +16,7 @@ import pytest
 from adacl import AnomalyDetector, VideoAnomalyDetector
 from adacl.data.video import Clip
 from adacl.errors import ConfigError, DataError, ModelFileError
+from adacl.history import EpochRecord
 from adacl.metrics import auroc
 from adacl.model_file import load_model
 from adacl.video.config import VideoConfig
@@ -123,6 +126,27 @@ def test_equal_seeds_give_equal_files(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_an_interrupted_fit_goes_on_to_the_same_file(tmp_path: Path) -> None:
+    folder = write_frames(tmp_path / "c", walkers(200, 1), "{:03d}.png")
+    quick = CONFIG.replace(training__epochs=3)
+    VideoAnomalyDetector(VIDEO, quick).fit(folder).save(tmp_path / "whole")
+
+    def interrupt(stage: str, record: EpochRecord) -> None:
+        epochs.append(record.epoch)
+        if epochs == [0]:
+            raise KeyboardInterrupt
+
+    epochs: list[int] = []
+    with pytest.raises(KeyboardInterrupt):
+        VideoAnomalyDetector(VIDEO, quick, checkpoints=tmp_path / "k", on_epoch=interrupt).fit(
+            folder
+        )
+    detector = VideoAnomalyDetector(VIDEO, quick, checkpoints=tmp_path / "k", on_epoch=interrupt)
+    detector.fit(folder).save(tmp_path / "resumed")
+    assert epochs == [0, 1, 2]
+    assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
+
+
 def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(
     fitted: VideoAnomalyDetector, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -214,6 +238,30 @@ def test_the_command_line_from_footage_to_events_film_and_page(film: Path, tmp_p
     page = files[2].read_text()
     assert page.count("<tr><td>") == len(found)
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
+
+
+@pytest.mark.skipif(not shutil.which("chromium"), reason="needs the browser chromium")
+def test_the_page_shows_curve_events_and_frames_in_a_browser(
+    model_file: Path, film: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.html"
+    code, _, err = call(
+        "video", "score", model_file, film, "--report", page, "--threshold", 0.6, "-q"
+    )
+    assert code == 0, err
+    dom = subprocess.run(
+        [
+            "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync",
+            f"--user-data-dir={tmp_path / 'profile'}", "--dump-dom", page.as_uri(),
+        ],
+        capture_output=True, text=True, check=True, timeout=60,
+    ).stdout  # fmt: skip
+    (points,) = re.findall(r'id="curve" points="([^"]+)"', dom)
+    assert len(points.split()) == 150
+    assert dom.count('class="event"') == dom.count("<tr><td>") >= 1
+    assert re.search(r'id="picture"[^>]*src="data:image/jpeg;base64,', dom)
+    assert re.search(r'id="score">score [0-9.]+', dom)
 
 
 def test_records_are_the_same_without_the_film_and_in_csv(

@@ -136,6 +136,7 @@ class Clip:
             rate = float(track.average_rate or self.frame_rate)
             size: tuple[int, int] | None = None
             resized = 0
+            shrinker = av.video.reformatter.VideoReformatter()  # a new one a frame costs 8 ms
             start: float | None = None
             number = 0
             for decoded in self._packets(container, track):
@@ -147,12 +148,14 @@ class Clip:
                 start = time if start is None else start
                 seconds = number / rate if time is None or start is None else time - start
                 height, width = _smaller(size[1], size[0], tallest)
-                pixels = decoded.to_ndarray(
+                small = shrinker.reformat(
+                    decoded,
                     width=width,
                     height=height,
                     format="gray" if channels == 1 else "rgb24",
                     interpolation="AREA",
                 )
+                pixels = np.asarray(small.to_ndarray(), np.uint8)
                 yield Frame(number, seconds, pixels.reshape(height, width, channels))
                 number += 1
         if not number:
