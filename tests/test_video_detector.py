@@ -304,6 +304,7 @@ def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
     assert "record the stream" in refused(
         2, "video", "score", model_file, "udp://127.0.0.1:9", "--report", tmp_path / "r.html"
     )
+    assert "a device" in refused(3, "video", "score", model_file, film, "--events", "/dev/null")
     assert "name it .mp4" in refused(
         3, "video", "score", model_file, film, "--annotate", tmp_path / "a.xyz"
     )
@@ -358,3 +359,27 @@ def test_avenue_footage_goes_all_the_way(data_dir: Path, tmp_path: Path) -> None
     assert len(out.splitlines()) == 36
     with av.open(str(tmp_path / "08.mp4")) as container:
         assert len(list(container.decode(video=0))) == 36
+
+
+@pytest.mark.realdata
+def test_real_footage_goes_from_fit_to_an_annotated_copy(data_dir: Path, tmp_path: Path) -> None:
+    footage = data_dir / "avenue"
+    if not footage.is_dir():
+        pytest.skip(f"no Avenue in {data_dir}")
+    model, copy = tmp_path / "avenue.adacl", tmp_path / "seen.mp4"
+    code, _, err = call(
+        "video", "fit", footage / "train" / "12.mp4", "-o", model, "--false-alarms", 60, "-q",
+        "--set", "training.epochs=2", "--set", "training.min_epoch_images=512",
+        "--set", "video.max_samples=800",
+    )  # fmt: skip
+    assert code == 0, err
+    code, out, err = call(
+        "video", "score", model, footage / "test" / "08.mp4", "--annotate", copy,
+        "--format", "jsonl", "-q",
+    )  # fmt: skip
+    assert code == 0, err
+    assert len(out.splitlines()) == 36
+    with av.open(str(copy)) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    assert len(frames) == 36
+    assert frames[0].shape == (432, 640, 3)

@@ -52,10 +52,13 @@ def check_writable(path: Path) -> None:
     Raises
     ------
     DataError
-        If its folder is not there or not writable, or ``path`` is a folder.
+        If its folder is not there or not writable, or ``path`` is a folder or a device, which
+        the finished file would take the place of.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file")
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: is not a file but a device or a pipe; name a file")
     if not path.parent.is_dir():
         raise DataError(f"{path}: the folder {path.parent} does not exist; make it first")
     if not os.access(path.parent, os.W_OK):
