@@ -1,5 +1,12 @@
 """Footage made for tests: written to files, and with objects that walk or run."""
 
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import av
@@ -55,3 +62,42 @@ def walkers(
 def as_frames(images: np.ndarray, rate: float = 10.0) -> list[Frame]:
     """Return images F x H x W as frames."""
     return [Frame(n, n / rate, image[:, :, None]) for n, image in enumerate(images)]
+
+
+CAMERA = """
+import sys, time, av, numpy as np
+port, stalls, path = sys.argv[1:]
+images = np.load(path)
+with av.open(f"tcp://127.0.0.1:{port}?listen=1", "w", format="mpegts") as container:
+    track = container.add_stream("mpeg2video", rate=10, bit_rate=4_000_000)
+    track.height, track.width, track.pix_fmt = *images.shape[1:], "yuv420p"
+    for image in images:
+        container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+    container.mux(track.encode())
+    time.sleep(60 * int(stalls))
+"""
+
+
+@contextmanager
+def camera(images: np.ndarray, stalls: bool) -> Iterator[str]:
+    """Serve images F x H x W as a live stream to one client; give its address.
+
+    When all are sent the stream ends, or stalls.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    with tempfile.NamedTemporaryFile(suffix=".npy") as file:
+        np.save(file, images)
+        file.flush()
+        arguments = [str(port), str(int(stalls)), file.name]
+        with subprocess.Popen([sys.executable, "-c", CAMERA, *arguments]) as program:
+            while not _listens(port):
+                time.sleep(0.05)
+            yield f"tcp://127.0.0.1:{port}"
+            program.kill()
+
+
+def _listens(port: int) -> bool:
+    """Look without connecting: the camera takes one client only."""
+    lines = Path("/proc/net/tcp").read_text().splitlines()
+    return any(f":{port:04X} 00000000:0000 0A" in line for line in lines)

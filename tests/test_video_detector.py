@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import av
@@ -14,14 +15,15 @@ import numpy as np
 import pytest
 
 from adacl import AnomalyDetector, VideoAnomalyDetector
-from adacl.data.video import Clip
+from adacl.data.video import Clip, Frame, list_clips
 from adacl.errors import ConfigError, DataError, ModelFileError
 from adacl.history import EpochRecord
 from adacl.metrics import auroc
 from adacl.model_file import load_model
 from adacl.video.config import VideoConfig
+from adacl.video.fit import Footage, survey, training_tiles
 from adacl.video.model import VideoModel
-from footage import as_frames, walkers, write_frames, write_video
+from footage import as_frames, camera, walkers, write_frames, write_video
 from helpers import LEARNING, call, refused
 
 VIDEO = VideoConfig(tile=16, stride=16, smoothing=2.0, max_samples=3000)
@@ -75,6 +77,35 @@ def test_scores_do_not_depend_on_the_chunks(fitted: VideoAnomalyDetector) -> Non
     for chunk in (1, 7):
         parts = [score.raw for score in fitted.model_.score(frames, chunk)]
         np.testing.assert_allclose(parts, whole, atol=1e-6)
+
+
+def test_frames_that_no_gap_leaves_room_to_stack_are_counted(
+    fitted: VideoAnomalyDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    images = walkers(60, 3)
+    dropped = [
+        Frame(n, n / 10 + 0.2 * (n // 3), image[..., None]) for n, image in enumerate(images)
+    ]
+    scores = list(fitted.model_.score(dropped))
+    assert {score.segment for score in scores} == {0}, "single frames left out are no gap"
+    assert not caplog.text
+    torn = [Frame(n, n / 10 + 9.0 * (n // 3), image[..., None]) for n, image in enumerate(images)]
+    scores = list(fitted.model_.score(torn))
+    assert len(scores) == 60
+    assert {score.raw for score in scores} == {fitted.model_.levels.floor}
+    assert "60 frames stand between gaps" in caplog.text
+
+
+def test_what_sets_the_threshold_is_not_learned_from(tmp_path: Path) -> None:
+    """Only the last fifth of the clip is white where it moves."""
+    images = walkers(250, 1)
+    images[200:][images[200:] > 140] = 255
+    folder = write_frames(tmp_path / "c", images, "{:03d}.png")
+    footage = survey(list_clips(folder), VIDEO.training, 0.2)
+    store, _ = training_tiles(footage, VIDEO.training, {}, 0)
+    assert footage.counts == [200]
+    assert len(store.samples) > 100
+    assert not (store.samples[..., :3] == 255).mean((1, 2)).max() > 0.05
 
 
 def test_the_ends_of_a_segment_take_the_nearest_score_and_a_short_one_the_floor(
@@ -179,8 +210,6 @@ def test_footage_that_cannot_be_learned_from_is_refused(tmp_path: Path) -> None:
 
 def test_only_stacks_in_normal_frames_are_learned_from() -> None:
     """A mask of frames is widened by the reach of the faster stacks."""
-    from adacl.video.fit import Footage, training_tiles
-
     images = walkers(120)
 
     class Marked(Clip):
@@ -192,7 +221,7 @@ def test_only_stacks_in_normal_frames_are_learned_from() -> None:
     clip = Marked("marked", Path("marked"))
     normal = np.ones(120, bool)
     normal[50:60] = False
-    footage = Footage([clip], [120], [120], 64, 96, 0.1, 2.0)
+    footage = Footage([clip], [120], 64, 96, 0.1, 2.0)
     store, tiles = training_tiles(footage, VIDEO, {"marked": normal}, 0)
     assert len(store.samples) == len(tiles) > 300
     assert not (store.samples[..., [0, 1, 2, 4, 5]] == 255).all((1, 2)).any()
@@ -234,7 +263,8 @@ def test_the_command_line_from_footage_to_events_film_and_page(film: Path, tmp_p
         original = list(container.decode(video=0))
     np.testing.assert_allclose([f.time for f in copy], [f.time for f in original], atol=1e-3)
     picture = copy[int(found[0]["peak_frame"])].to_ndarray(format="rgb24").astype(int)
-    assert ((picture[..., 0] - picture[..., 1]) > 60).mean() > 0.02, "no heat is drawn"
+    inside = picture[8 : -72 - 8, 8:-8]  # without the frame of an alarm and the curve
+    assert ((inside[..., 0] - inside[..., 1]) > 60).mean() > 0.02, "no heat is drawn"
     page = files[2].read_text()
     assert page.count("<tr><td>") == len(found)
     assert "http" not in page.replace("http://www.w3.org/2000/svg", "")
@@ -298,16 +328,25 @@ def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
         2, "video", "fit", film, "-o", output, "--overlap", "--set", "video.stride=9"
     )
     same = tmp_path / "same"
-    assert "same file" in refused(
-        2, "video", "score", model_file, film, "--events", same, "--report", same
+    for outputs in (
+        [same, same],
+        [model_file, same],
+        [same, film.parent / ".." / film.parent / film],
+    ):
+        assert "two things at once" in refused(
+            2, "video", "score", model_file, film, "--events", outputs[0], "--report", outputs[1]
+        )
+    assert "need int" in refused(
+        2, "video", "fit", film, "-o", output, "--overlap", "--set", "video.tile=abc"
     )
     assert "record the stream" in refused(
         2, "video", "score", model_file, "udp://127.0.0.1:9", "--report", tmp_path / "r.html"
     )
     assert "a device" in refused(3, "video", "score", model_file, film, "--events", "/dev/null")
-    assert "name it .mp4" in refused(
-        3, "video", "score", model_file, film, "--annotate", tmp_path / "a.xyz"
-    )
+    for kind in ("xyz", "avi"):
+        assert "name it .mp4" in refused(
+            3, "video", "score", model_file, film, "--annotate", tmp_path / f"a.{kind}"
+        )
     assert sorted(p.name for p in tmp_path.iterdir()) == ["broken.mp4", "empty.mp4"]
 
 
@@ -321,6 +360,35 @@ def test_a_truncated_video_is_scored_as_far_as_it_goes(model_file: Path, tmp_pat
     frames = [json.loads(line)["frame"] for line in out.splitlines()]
     assert 20 < len(frames) < 100
     assert frames == list(range(len(frames)))
+
+
+def test_a_live_stream_is_written_line_by_line_and_ends_with_ctrl_c(
+    model_file: Path, tmp_path: Path
+) -> None:
+    events, records = tmp_path / "events.csv", tmp_path / "scores.jsonl"
+    with camera(walkers(150, 7, RUN), stalls=True) as address:
+        program = subprocess.Popen(
+            [
+                sys.executable, "-m", "adacl", "video", "score", model_file, address,
+                "--events", events, "--format", "jsonl", "-o", records, "--threshold", "0.6",
+            ],
+            stderr=subprocess.PIPE,
+        )  # fmt: skip
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline:
+            if records.exists() and len(records.read_text().splitlines()) > 80:
+                break
+            time.sleep(0.1)
+        before = len(records.read_text().splitlines())
+        program.send_signal(signal.SIGINT)
+        _, err = program.communicate(timeout=60)
+    assert before > 80, "nothing is written before the end"
+    assert program.returncode == 0, err
+    assert b"stopped" in err
+    assert b"above the threshold since" in err
+    frames = [json.loads(line)["frame"] for line in records.read_text().splitlines()]
+    assert frames == list(range(len(frames)))
+    assert len(events.read_text().splitlines()) > 1
 
 
 def test_an_interrupted_run_leaves_no_film(model_file: Path, tmp_path: Path) -> None:

@@ -122,6 +122,8 @@ def test_variants_that_cannot_be_are_refused() -> None:
         video_runs.variant("overlap+magic")
     video, config, method = video_runs.variant("overlap+single-frame+autoencoder")
     assert (video.stride, video.frames, method) == (15, 1, "autoencoder")
+    with pytest.raises(ConfigError, match="no difference"):
+        video_runs.variant("single-frame+frame-difference")
     assert set(config.anomalies.kinds) == {"cut_paste", "puzzling", "rotation", "mix_up"}
 
 
@@ -145,6 +147,9 @@ def test_trees_that_are_not_whole_are_refused(tree: Path, tmp_path: Path) -> Non
     for path in (root / "Test" / "Test001").glob("1*.tif"):
         path.unlink()
     assert "goes up to frame 100" in message(root)
+    root = copy("no-mask")
+    (root / "Test" / "Test001_gt" / "160.bmp").unlink()
+    assert "159 masks for 160 frames" in message(root)
     root = copy("no-train")
     shutil.rmtree(root / "Train")
     assert "Train" in message(root)
@@ -172,7 +177,7 @@ def test_copies_of_different_quality_are_told_apart(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = [clip for fold in video_data.load("ucsd-ped2", tree).folds for clip in fold.test]
-    assert video_data.original_clips(tree, clips) == set()
+    assert video_data.original_clips(tree, "UCSDped2", clips) == set()
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
         for path in sorted(Path(clips[0].source).iterdir())
@@ -181,9 +186,15 @@ def test_copies_of_different_quality_are_told_apart(
     listed = f"{known}  UCSDped2/Test/Test001\n"
     monkeypatch.setattr(video_data, "files", lambda _: tree.parent)
     (tree.parent / "ucsd_sha256.txt").write_text(listed)
-    assert video_data.original_clips(tree, clips[:1]) == {"Test001"}
+    assert video_data.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}
+    (Path(clips[0].source) / "._001.tif").write_bytes(b"left by another system")
+    assert video_data.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}
+    assert video_data.original_clips(tree, "UCSDped1", clips[:1]) == set()
+    (tree.parent / "ucsd_sha256.txt").write_text(listed + f"{known}  UCSDped2/Test/Test009\n")
+    with pytest.raises(DataError, match="1 of 2 published clips are missing, Test009"):
+        video_data.original_clips(tree, "UCSDped2", clips[:1])
     with pytest.raises(DataError, match="must not be mixed"):
-        video_data.original_clips(tree, clips)
+        video_data.original_clips(tree, "UCSDped2", clips)
 
 
 @pytest.mark.realdata

@@ -1,9 +1,5 @@
 """Clips from frame folders, video files and the UCSD tree; real footage where it is at hand."""
 
-import socket
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +9,7 @@ from PIL import Image
 from adacl.data import ucsd, video
 from adacl.data.video import Clip, list_clips
 from adacl.errors import DataError, MissingDataError
-from footage import write_frames, write_video
+from footage import camera, walkers, write_frames, write_video
 
 
 def pictures(count: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -162,40 +158,30 @@ def test_a_device_that_is_no_camera_is_named() -> None:
         next(clip.frames())
 
 
-CAMERA = """
-import sys, time, av, numpy as np
-port, stalls = sys.argv[1:]
-images = np.random.default_rng(0).integers(0, 256, (60, 64, 96), np.uint8)
-with av.open(f"tcp://127.0.0.1:{port}?listen=1", "w", format="mpegts") as container:
-    track = container.add_stream("mpeg2video", rate=25)
-    track.height, track.width, track.pix_fmt = 64, 96, "yuv420p"
-    for image in images:
-        container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
-    container.mux(track.encode())
-    time.sleep(30 * int(stalls))
-"""
-
-
-@pytest.mark.parametrize("stalls", [0, 1])
+@pytest.mark.parametrize("stalls", [False, True])
 def test_a_stream_that_ends_or_stalls_is_read_up_to_there(
-    stalls: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    stalls: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(video, "STREAM_TIMEOUT", 2.0)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    (clip,) = list_clips(f"tcp://127.0.0.1:{port}")
-    with subprocess.Popen([sys.executable, "-c", CAMERA, str(port), str(stalls)]) as camera:
-        found: list[int] = []
-        for _ in range(100):
-            try:
-                found = [frame.number for frame in clip.frames()]
-                break
-            except DataError:  # it does not listen yet
-                time.sleep(0.1)
-        camera.kill()
+    with camera(walkers(60), stalls) as address:
+        (clip,) = list_clips(address)
+        found = [frame.number for frame in clip.frames()]
     assert found == list(range(len(found)))
     assert 50 <= len(found) <= 60
-    assert ("ends early" in caplog.text) == bool(stalls)
+    assert ("ends early" in caplog.text) == stalls
+
+
+def test_a_clock_that_runs_backwards_is_set_on(tmp_path: Path) -> None:
+    """As in two recordings that were joined byte by byte."""
+    parts = [write_video(tmp_path / f"{n}.ts", pictures(20)).read_bytes() for n in range(2)]
+    (tmp_path / "joined.ts").write_bytes(b"".join(parts))
+    (clip,) = list_clips(tmp_path / "joined.ts")
+    times = [frame.time for frame in clip.frames()]
+    assert len(times) == 40
+    steps = np.diff(times)
+    assert (steps > 0).all()
+    assert steps.argmax() == 19
+    assert steps.max() == pytest.approx(1, abs=0.2)
 
 
 @pytest.mark.realdata

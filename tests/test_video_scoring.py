@@ -177,7 +177,9 @@ def test_a_slow_reader_loses_frames_openly_and_keeps_the_newest(
     assert found[-1] == 57
     assert len(found) <= 12
     assert f"{lost} frames were dropped" in caplog.text
-    assert len(list(segments(Frame(n, n / 10, np.zeros((8, 8, 1), np.uint8)) for n in found))) > 0
+    runs = np.split(found, np.flatnonzero(np.diff(found) > 1) + 1)
+    parts = segments(Frame(n, n / 10, np.zeros((8, 8, 1), np.uint8)) for n in found)
+    assert [len(list(part)) for part in parts] == [len(run) for run in runs]
 
 
 def test_a_fast_reader_loses_nothing_and_errors_come_through(

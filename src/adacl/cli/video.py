@@ -29,6 +29,7 @@ from adacl.files import atomic_file, check_writable
 from adacl.progress import console, epochs, messages
 
 if TYPE_CHECKING:
+    from adacl.data.video import Clip
     from adacl.video.alarms import Event
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.scores import FrameScore
@@ -94,10 +95,8 @@ def fit(
     if overlap:
         if "stride" in tree:
             raise ConfigError("--overlap and --set video.stride: give one of them")
-        tree["stride"] = int(tree.get("tile", VideoConfig.tile)) // 2
-    elif "tile" in tree:
-        tree = {"stride": tree["tile"]} | tree
-    video = build(VideoConfig, tree, "video.")
+        tree["stride"] = build(VideoConfig, _square(tree), "video.").tile // 2
+    video = build(VideoConfig, _square(tree), "video.")
     config = preset("video" if video.frames == 3 else "paper").replace(
         **{k: v for k, v in chosen.items() if not k.startswith("video__")}
     )
@@ -123,6 +122,11 @@ def fit(
         typer.echo(json.dumps(summary))
     elif not quiet:
         console.print(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
+
+
+def _square(tree: dict[str, Any]) -> dict[str, Any]:
+    """Let the stride follow a tile size that is given alone."""
+    return {"stride": tree["tile"]} | tree if "tile" in tree else tree
 
 
 @app.command()
@@ -155,14 +159,18 @@ def score(
     """Score a video or a live stream frame by frame, and list its events.
 
     Of each frame: its number and time in seconds, pred_score (the anomaly score in [0, 1],
-    smoothed over time), pred_label (1 above the threshold), raw_score (before smoothing and
-    clipping) and tile (top-left corner of the worst one). Events are listed as they end.
+    smoothed over time), pred_label (1 above the threshold), smoothed_score (the same before
+    clipping, which the threshold is compared with), raw_score (before smoothing, too) and tile
+    (top-left corner of the worst one). Events are listed as they end. Of a live stream every line
+    is written at once, and Ctrl-C ends it.
     """
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
         check_writable(path)
-    if len(set(wanted)) < len(wanted):
-        raise ConfigError(f"{wanted[0]}: two outputs cannot go to the same file")
+    used = [path.resolve() for path in (model, Path(source), *wanted)]
+    for path in wanted:
+        if used.count(path.resolve()) > 1:
+            raise ConfigError(f"{path}: cannot be two things at once; name another output")
     from adacl.video.alarms import events as find_events
     from adacl.video.detector import VideoAnomalyDetector
 
@@ -170,33 +178,41 @@ def score(
         detector = VideoAnomalyDetector.load(model, frame_rate=frame_rate, device=device.value)
         if threshold is not None:
             detector.set_threshold(threshold)
-        with _opened(output) as file, _table(events) as table:
-            scores = _shown(detector, source, annotate, report)
-            records = _records(scores[0], file, output_format, detector)
-            found = []
+        clip = detector.clip(source)
+        with _opened(output, clip.live) as file, _table(events, clip.live) as table:
+            scores, timeline = _shown(detector, clip, annotate, report, quiet)
+            records = _records(scores, file, output_format, detector)
+            found, count = [], 0
             for event in find_events(records, detector.alarm):
-                found.append(event)
+                count += 1
+                if timeline:
+                    found.append(event)
                 if output_format is Format.none:
                     print(_sentence(event), file=file, flush=True)
                 if table:
                     table.writerow(_row(event))
         if report:
-            scores[1].write(report, found)
-        if output_format is Format.none and not found and not quiet:
+            timeline.write(report, found)
+        if output_format is Format.none and not count and not quiet:
             console.print("no event", soft_wrap=True)
 
 
 def _shown(
-    detector: VideoAnomalyDetector, source: str, annotate: Path | None, report: Path | None
+    detector: VideoAnomalyDetector,
+    clip: Clip,
+    annotate: Path | None,
+    report: Path | None,
+    quiet: bool,
 ) -> tuple[Iterator[FrameScore], Any]:
     """Return the scores, and what gathers the page; pictures are decoded a second time."""
-    clip = detector.clip(source)
     scores = detector.score(clip)
     timeline = None
     if clip.live and (annotate or report):
         raise ConfigError(
-            f"{source}: --annotate and --report read a video twice; record the stream to a file"
+            f"{clip.name}: --annotate and --report read a video twice; record the stream to a file"
         )
+    if clip.live:
+        scores = _watched(scores, detector, quiet)
     if annotate:
         from adacl.video.annotate import annotated
 
@@ -207,6 +223,22 @@ def _shown(
         timeline = Timeline(detector.model_, clip.name)
         scores = timeline.watch(clip.frames(3), scores)
     return scores, timeline
+
+
+def _watched(
+    scores: Iterator[FrameScore], detector: VideoAnomalyDetector, quiet: bool
+) -> Iterator[FrameScore]:
+    """Say when an alarm begins, and let Ctrl-C end the stream as if it had ended by itself."""
+    alarmed = False
+    try:
+        for score in scores:
+            above = score.smoothed > detector.alarm.threshold
+            if above and not alarmed and not quiet:
+                console.print(f"above the threshold since {score.time:.1f} s", soft_wrap=True)
+            alarmed = above
+            yield score
+    except KeyboardInterrupt:
+        console.print("stopped", soft_wrap=True)
 
 
 def _records(
@@ -223,6 +255,7 @@ def _records(
                 if not number:
                     writer.writerow([*list(record)[:-1], "tile_top", "tile_left"])
                 writer.writerow([*list(record.values())[:-1], *(score.tile or ("", ""))])
+                file.flush()
         yield score
 
 
@@ -232,6 +265,7 @@ def _record(score: FrameScore, threshold: float) -> dict[str, Any]:
         "time": round(score.time, 3),
         "pred_score": score.score,
         "pred_label": int(score.smoothed > threshold),
+        "smoothed_score": score.smoothed,
         "raw_score": score.raw,
         "tile": list(score.tile) if score.tile else None,
     }
@@ -251,20 +285,23 @@ def _row(event: Event) -> list[Any]:
 
 
 @contextmanager
-def _opened(output: Path | None) -> Iterator[IO[str]]:
+def _opened(output: Path | None, live: bool) -> Iterator[IO[str]]:
     if output is None:
         yield sys.stdout
+    elif live:  # it may never end: what is known is on the disk
+        with output.open("w", buffering=1, encoding="utf-8") as file:
+            yield file
     else:
         with atomic_file(output, "w") as file:
             yield file
 
 
 @contextmanager
-def _table(path: Path | None) -> Iterator[Any]:
+def _table(path: Path | None, live: bool) -> Iterator[Any]:
     if path is None:
         yield None
     else:
-        with atomic_file(path, "w") as file:
+        with _opened(path, live) as file:
             table = csv.writer(file, lineterminator="\n")
             table.writerow([*COLUMNS, "tile_top", "tile_left"])
             yield table

@@ -30,6 +30,8 @@ FRAME_RATE = 25.0
 MASKS = "_gt"
 STREAM_TIMEOUT = 10.0
 """Seconds without a frame after which a live stream is taken to have ended."""
+RESTART = 1.0
+"""Seconds put where the clock of a file runs backwards, as in two recordings joined together."""
 CAMERA = "v4l2"
 
 log = logging.getLogger("adacl")
@@ -138,6 +140,7 @@ class Clip:
             resized = 0
             shrinker = av.video.reformatter.VideoReformatter()  # a new one a frame costs 8 ms
             start: float | None = None
+            leap, last = 0.0, 0.0
             number = 0
             for decoded in self._packets(container, track):
                 if size is None:
@@ -147,6 +150,11 @@ class Clip:
                 time = decoded.time
                 start = time if start is None else start
                 seconds = number / rate if time is None or start is None else time - start
+                seconds += leap
+                if seconds < last:
+                    leap += last + RESTART - seconds
+                    seconds = last + RESTART
+                last = seconds
                 height, width = _smaller(size[1], size[0], tallest)
                 small = shrinker.reformat(
                     decoded,
@@ -179,7 +187,7 @@ class Clip:
                 break
             try:
                 yield from packet.decode()
-            except av.InvalidDataError:
+            except av.FFmpegError:
                 damaged += 1
         if damaged:
             log.warning("%s: %d damaged packets were passed over", self.name, damaged)

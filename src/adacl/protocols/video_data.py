@@ -104,6 +104,9 @@ def _ucsd(root: Path, name: str) -> Footage:
     masks = {
         clip.name: folder for clip in test if (folder := root / "Test" / f"{clip.name}_gt").is_dir()
     }
+    for clip, folder in masks.items():
+        if (count := len(list_images([folder]))) != len(abnormal[clip]):
+            raise DataError(f"{folder}: {count} masks for {len(abnormal[clip])} frames")
     if not name.endswith("two-fold"):
         missing = sorted(set(spans) - set(abnormal))
         if missing:
@@ -141,17 +144,39 @@ def read_masks(folder: Path, size: tuple[int, int] | None = None) -> NDArray[np.
     return np.stack([read_image(path, 1, "uint8", size)[..., 0] for path in list_images([folder])])
 
 
-def original_clips(root: Path, clips: list[Clip]) -> set[str]:
+def original_clips(root: Path, subset: str, clips: list[Clip]) -> set[str]:
     """Return the clips whose frames equal, bit for bit, those that UCSD published.
+
+    Parameters
+    ----------
+    root
+        Where they are, for messages.
+    subset
+        ``UCSDped1`` or ``UCSDped2``.
+    clips
+        All clips that are used.
 
     Raises
     ------
     DataError
-        If some but not all do: copies of different quality must not be mixed.
+        If some but not all do: copies of different quality must not be mixed; or if all do, but
+        some of the published ones of Train or Test are missing.
     """
     listed = files("adacl.protocols").joinpath("ucsd_sha256.txt").read_text(encoding="utf-8")
-    known = {line.split()[0] for line in listed.splitlines()}
-    found = {clip.name for clip in clips if _digest(Path(clip.source)) in known}
+    known = dict(line.split()[::-1] for line in listed.splitlines())
+    found = {
+        clip.name
+        for clip in clips
+        if known.get(f"{subset}/{_part(clip)}/{clip.name}") == _digest(Path(clip.source))
+    }
+    parts = {_part(clip) for clip in clips}
+    whole = {path.split("/")[2] for path in known if path.rsplit("/", 1)[0] in
+             {f"{subset}/{part}" for part in parts}}  # fmt: skip
+    if found and len(found) == len(clips) and whole - found:
+        raise DataError(
+            f"{root}: {len(whole - found)} of {len(whole)} published clips are missing, "
+            f"{min(whole - found)} among them"
+        )
     if found and len(found) < len(clips):
         other = next(clip.name for clip in clips if clip.name not in found)
         raise DataError(
@@ -161,12 +186,16 @@ def original_clips(root: Path, clips: list[Clip]) -> set[str]:
     return found
 
 
+def _part(clip: Clip) -> str:
+    return Path(clip.source).parent.name
+
+
 def _digest(folder: Path) -> str:
     """Hash the frames of a clip; as in the list, names without folders."""
     if not folder.is_dir():
         return ""
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
-        for path in sorted(folder.glob("*.tif"))
+        for path in sorted(folder.glob("[!.]*.tif"))
     ]
     return hashlib.sha256("".join(lines).encode()).hexdigest()

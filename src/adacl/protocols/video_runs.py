@@ -88,6 +88,8 @@ def variant(name: str) -> tuple[VideoConfig, Config, str]:
             known = ", ".join([*CHANGES, *RIVALS])
             raise ConfigError(f"variant {part!r}: known, and joined by +, are {known}")
     video = VideoConfig(**{k: v for k, v in changes.items() if "__" not in k})
+    if method == "frame-difference" and video.frames == 1:
+        raise ConfigError(f"variant {name!r}: a single frame has no difference to another")
     config = preset("video" if video.frames == 3 else "paper").replace(training__epochs=12)
     return video, config.replace(**{k: v for k, v in changes.items() if "__" in k}), method
 
@@ -121,7 +123,8 @@ def run_cell(data: str, root: Path, checkpoints: Path, name: str, seed: int) -> 
     footage = load(data, root)
     clips = [clip for fold in footage.folds for clip in {*fold.train, *fold.test}]
     unique = list({clip.name: clip for clip in clips}.values())
-    originals = original_clips(root, unique) if data.startswith("ucsd") else set()
+    subset = f"UCSD{data.split('-')[1]}" if data.startswith("ucsd") else ""
+    originals = original_clips(root, subset, unique) if subset else set()
     scored: Scored = {}
     facts: list[dict[str, Any]] = []
     tiles: list[tuple[NDArray[np.float64], Mask]] = []

@@ -52,10 +52,15 @@ def summarise(cells: Sequence[dict[str, Any]]) -> Groups:
     together: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for cell in cells:
         together.setdefault((cell["data"], cell["variant"]), []).append(cell)
+    for data in {cell["data"] for cell in cells}:
+        if len({cell["original_frames"] for cell in cells if cell["data"] == data}) > 1:
+            raise DataError(
+                f"{data}: cells of different copies of the frames are mixed; delete the old ones"
+            )
     groups = []
     for (data, variant), alike in together.items():
         first = alike[0]
-        for key in ("config", "video", "original_frames"):
+        for key in ("config", "video"):
             if any(cell[key] != first[key] for cell in alike):
                 raise DataError(
                     f"{data} {variant}: cells that differ in {key} are mixed; delete the old ones"

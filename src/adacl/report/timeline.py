@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,9 @@ Picture = NDArray[np.uint8]
 
 @dataclass
 class Timeline:
-    """Gathers what the page shows while the scores go by; its size has a bound.
+    """Gathers what the page shows while the scores go by.
+
+    Its size has a bound, but for a line for each event.
 
     Parameters
     ----------
@@ -50,7 +53,7 @@ class Timeline:
     title: str
     _points: list[tuple[float, float]] = field(default_factory=list, init=False)
     _pictures: list[tuple[float, bytes]] = field(default_factory=list, init=False)
-    _worst: list[tuple[float, int, bytes]] = field(default_factory=list, init=False)
+    _worst: list[tuple[float, int, float, bytes]] = field(default_factory=list, init=False)
     _bin: list[tuple[float, float]] = field(default_factory=list, init=False)
     _per_point: int = field(default=1, init=False)
     _per_picture: int = field(default=1, init=False)
@@ -80,7 +83,7 @@ class Timeline:
             self._points.append(max(self._bin, key=lambda point: point[1]))
             self._bin.clear()
         if len(self._points) > POINTS:
-            pairs = zip(self._points[::2], self._points[1::2], strict=False)
+            pairs = zip_longest(self._points[::2], self._points[1::2], fillvalue=(0.0, -np.inf))
             self._points = [max(pair, key=lambda point: point[1]) for pair in pairs]
             self._per_point *= 2
 
@@ -101,7 +104,8 @@ class Timeline:
         self._peak = None
         if len(self._worst) < EVENTS or value > self._worst[0][0]:
             curve = [min(max(y, 0.0), 9.0) for x, y in self._points if x <= score.time][-250:]
-            entry = (value, number, _jpeg(draw(image, score, curve, self.model), (480, 480)))
+            picture = _jpeg(draw(image, score, curve, self.model), (480, 480))
+            entry = (value, number, score.time, picture)
             heapq.heappush(self._worst, entry)
             if len(self._worst) > EVENTS:
                 heapq.heappop(self._worst)
@@ -121,12 +125,13 @@ class Timeline:
         DataError
             If it cannot be written.
         """
-        pictures = {number: _url(image) for _, number, image in self._worst}
+        pictures = {number: _url(image) for _, number, _, image in self._worst}
+        peaks = [(time, image) for _, _, time, image in self._worst]
         worst = sorted(events, key=lambda event: -event.score)[:EVENTS]
         environment = Environment(loader=PackageLoader("adacl.report"), autoescape=True)
         data: dict[str, Any] = {
             "points": [(round(x, 2), round(y, 4)) for x, y in [*self._points, *self._bin]],
-            "pictures": [(round(x, 2), _url(image)) for x, image in self._pictures],
+            "pictures": [(round(x, 2), _url(image)) for x, image in sorted(self._pictures + peaks)],
             "events": [(round(e.start, 2), round(e.end, 2)) for e in events],
             "threshold": self.model.alarm.threshold,
             "end": self._last,

@@ -24,7 +24,9 @@ SMALLEST_WIDTH = 640
 STRIP = 72
 SHOWN = 250
 """Frames that the curve goes back."""
-CLOCK = Fraction(1, 90_000)
+CLOCK = Fraction(1, 10_000)
+KINDS = (".mp4", ".mkv", ".mov")
+"""Containers that keep the time of each frame."""
 ALARM = (214, 39, 40)
 CALM = (31, 119, 180)
 
@@ -60,13 +62,11 @@ def annotated(
         import av
     except ModuleNotFoundError as error:
         raise missing_extra(error, "video") from error
+    if path.suffix.lower() not in KINDS:
+        raise DataError(f"{path}: not a kind of video file that can be written; name it .mp4")
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")
     try:
-        try:
-            container = av.open(str(temporary), "w")
-        except ValueError as error:
-            raise DataError(f"{path}: not a kind of video file; name it .mp4") from error
-        with container:
+        with av.open(str(temporary), "w") as container:
             track: Any = None
             shown: deque[float] = deque(maxlen=SHOWN)
             last = -1
@@ -111,7 +111,7 @@ def draw(image: Picture, score: FrameScore, curve: list[float], model: VideoMode
         pen.rectangle((0, 0, width - 1, height - 1), outline=ALARM, width=3)
     _curve(pen, curve, model.alarm.threshold, (0, height, width, height + STRIP))
     minutes, seconds = divmod(score.time, 60)
-    text = f"{int(minutes):02d}:{seconds:04.1f}  score {score.score:.2f}"
+    text = f"{int(minutes):02d}:{seconds:04.1f}  score {score.smoothed:.2f}"
     pen.text((6, height + 3), text, ALARM if alarm else "black", ImageFont.load_default(14))
     return np.asarray(whole)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import dropwhile
+from itertools import dropwhile, groupby
 from pathlib import Path
 from typing import Protocol
 
@@ -70,7 +70,6 @@ class Footage:
 
     clips: Sequence[Clip]
     counts: list[int]
-    lengths: list[int]
     height: int
     width: int
     seconds: float
@@ -150,6 +149,8 @@ def fit_video(
 def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footage:
     """Read the footage once: its size, its length, and the threshold of the gate.
 
+    The gate is set on all of the footage, whatever is normal in it or held out: it needs no label.
+
     Raises
     ------
     DataError
@@ -187,7 +188,7 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
     motion = 0.0 if video.gate == "none" else motion_threshold(np.concatenate(energies))
     counts = [round(length * (1 - held_out)) for length in lengths]
     interval = float(np.median(seconds)) if seconds else 1.0
-    return Footage(clips, counts, lengths, *size, max(interval, 1e-3), motion)
+    return Footage(clips, counts, *size, max(interval, 1e-3), motion)
 
 
 def training_tiles(
@@ -324,8 +325,7 @@ def _alarm(model: VideoModel, footage: Footage, per_hour: float) -> Alarm:
             lambda frame, count=count: frame.number < count,  # type: ignore[misc]
             clip.frames(1, model.config.tallest),
         )
-        scores = list(model.score(held_out))
-        for segment in sorted({score.segment for score in scores}):
-            stretches.append(np.array([s.smoothed for s in scores if s.segment == segment]))
+        for _, scores in groupby(model.score(held_out), key=lambda score: score.segment):
+            stretches.append(np.fromiter((score.smoothed for score in scores), float))
     frames = sum(map(len, stretches))
     return from_normal_footage(stretches, frames * footage.seconds / 3600, per_hour)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from adacl.video.scores import FrameScore, smooth
 from adacl.video.stream import CHUNK, Chunk, chunks, segments
 
 __all__ = ["VideoModel"]
+
+log = logging.getLogger("adacl")
 
 Floats = NDArray[np.float64]
 
@@ -69,7 +72,8 @@ class VideoModel:
         """Score grey frames in order, as they come, with bounded memory and delay.
 
         The first and last ``lag`` frames of a segment, which cannot be stacked, take the score
-        of the nearest one that can.
+        of the nearest one that can; those of a segment too short for any take the floor, as do,
+        for single frames, the first ones, which the gate has nothing to compare with.
 
         Parameters
         ----------
@@ -84,8 +88,18 @@ class VideoModel:
         DataError
             If the frames are not of the size that the model was fitted on.
         """
+        alone = 0
         for number, segment in enumerate(segments(frames)):
-            yield from smooth(self._raw(segment, number, chunk), self.config.smoothing)
+            count, stacked = 0, False
+            for score in smooth(self._raw(segment, number, chunk), self.config.smoothing):
+                count, stacked = count + 1, count >= 2 * self.config.reach
+                yield score
+            alone += 0 if stacked else count
+        if alone:
+            log.warning(
+                "%d frames stand between gaps in time that are too close for a stack; they were "
+                "taken for normal", alone,
+            )  # fmt: skip
 
     def _raw(self, frames: Iterator[Frame], number: int, size: int) -> Iterator[FrameScore]:
         waiting: list[Frame] = []
@@ -93,13 +107,14 @@ class VideoModel:
         for chunk in chunks(self._sized(frames, waiting), self.config, self.config.reach, size):
             for scored in self._chunk(chunk, number):
                 while waiting and waiting[0].number <= scored.number:
-                    yield _moved(scored, waiting.pop(0))
+                    frame = waiting.pop(0)
+                    yield replace(scored, number=frame.number, time=frame.time)
                 found = scored
         nothing = np.full(len(self._places), np.nan)
         lowest = self.levels.floor
         floor = FrameScore(0, 0, lowest, lowest, None, nothing, number)
         for frame in waiting:
-            yield _moved(found or floor, frame)
+            yield replace(found or floor, number=frame.number, time=frame.time)
 
     def _sized(self, frames: Iterator[Frame], waiting: list[Frame]) -> Iterator[Frame]:
         for frame in frames:
@@ -172,11 +187,3 @@ class VideoModel:
         except (AdaclError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path}: not a sound model for video ({error})") from error
         return found
-
-
-def _moved(score: FrameScore, frame: Frame) -> FrameScore:
-    if score.number == frame.number:
-        return score
-    return FrameScore(
-        frame.number, frame.time, score.raw, score.raw, score.tile, score.tiles, score.segment
-    )

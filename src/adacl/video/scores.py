@@ -22,7 +22,7 @@ class FrameScore:
     number, time
         As in :class:`adacl.data.video.Frame`.
     raw
-        Before clipping and smoothing; 0 where no tile is kept.
+        Before clipping and smoothing; the floor of the levels where no tile is kept.
     smoothed
         ``raw`` smoothed over time; rank by this.
     tile

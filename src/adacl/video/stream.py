@@ -22,8 +22,8 @@ __all__ = ["CHUNK", "Chunk", "chunks", "segments"]
 
 CHUNK = 64
 """Frames that are scored together, when they need not come at once."""
-GAP = 2.5
-"""A step in time of more than so many usual ones is a gap."""
+GAP = 5.0
+"""A step in time of more than so many usual ones is a gap; recorders leave out single frames."""
 HABIT = 0.1
 
 Energies = NDArray[np.float64]
