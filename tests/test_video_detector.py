@@ -387,7 +387,7 @@ def test_a_live_stream_is_written_line_by_line_and_ends_with_ctrl_c(
     assert b"stopped" in err
     assert b"above the threshold since" in err
     frames = [json.loads(line)["frame"] for line in records.read_text().splitlines()]
-    assert frames == list(range(len(frames)))
+    assert frames == sorted(set(frames))  # some may be dropped: this camera is in a hurry
     assert len(events.read_text().splitlines()) > 1
 
 
