@@ -164,7 +164,7 @@ def curves(cells: Sequence[dict[str, Any]], data: str, variant: str) -> Any:
     from matplotlib.figure import Figure
 
     chosen = [cell for cell in cells if (cell["data"], cell["variant"]) == (data, variant)]
-    clips = list(chosen[0]["scores"])
+    clips = sorted(chosen[0]["scores"])
     columns = min(3, len(clips))
     lines = -(-len(clips) // columns)
     figure = Figure((4.2 * columns, 1.7 * lines + 0.6), layout="constrained")
