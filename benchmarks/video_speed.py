@@ -21,12 +21,12 @@ from typing import Any
 
 import av
 import torch
-from common import adacl, record
 
 from adacl import VideoAnomalyDetector, VideoConfig
 from adacl.config import preset
 from adacl.data.video import Clip
 from adacl.video.stream import CHUNK, chunks, segments
+from common import adacl, record
 
 SIZES = {"240x360": (240, 360), "1080p": (1080, 1920)}
 VARIANTS = {"default": {}, "overlap": {"stride": 15}}
@@ -107,8 +107,8 @@ def memory(folder: Path, source: Path, minutes: float, hours: float) -> list[dic
         make(source, video, SIZES["240x360"], round(length * RATE))
         run = adacl("video", "score", str(model), str(video), "--format", "csv", "-q")
         frames = len(run["output"].splitlines()) - 1
-        rows.append({"minutes": length / 60, "frames": frames, "seconds": run["seconds"],
-                     "fps": round(frames / run["seconds"]), "peak_mib": run["peak_mib"]})  # fmt: skip
+        facts = {"minutes": length / 60, "frames": frames, "fps": round(frames / run["seconds"])}
+        rows.append(facts | {key: run[key] for key in ("seconds", "peak_mib")})
         video.unlink()
     return rows
 
