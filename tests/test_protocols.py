@@ -206,9 +206,19 @@ def test_summary_of_an_incomplete_grid(tmp_path: Path) -> None:
 
 def test_cells_of_different_configurations_are_not_summed_up(tmp_path: Path) -> None:
     write_cells(tmp_path, {("3", 0): 0.9})
-    write_cells(tmp_path, {("3", 1): 0.9}, config={"other": 1})
+    other = Config().replace(training__epochs=3).to_dict()
+    write_cells(tmp_path, {("3", 1): 0.9}, config=other)
     with pytest.raises(DataError, match="different configurations"):
         summary.summarise(grid.read_cells(tmp_path))
+
+
+def test_a_setting_that_a_cell_is_too_old_to_have_makes_no_difference(tmp_path: Path) -> None:
+    new = Config().to_dict()
+    old = new | {"training": {k: v for k, v in new["training"].items() if k != "mirror"}}
+    write_cells(tmp_path, {("3", 0): 0.9}, config=new)
+    write_cells(tmp_path, {("3", 1): 0.9}, config=old)
+    (group,) = summary.summarise(grid.read_cells(tmp_path))
+    assert group["seeds"] == [0, 1]
 
 
 @pytest.mark.parametrize("name", list(ablations.ABLATIONS))
