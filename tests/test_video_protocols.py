@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adacl.data.video import Clip
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.protocols import video_data, video_runs, video_tables
 from adacl.protocols.video_rivals import RIVALS
@@ -190,9 +191,13 @@ def test_copies_of_different_quality_are_told_apart(
     (Path(clips[0].source) / "._001.tif").write_bytes(b"left by another system")
     assert video_data.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}
     assert video_data.original_clips(tree, "UCSDped1", clips[:1]) == set()
-    (tree.parent / "ucsd_sha256.txt").write_text(listed + f"{known}  UCSDped2/Test/Test009\n")
-    with pytest.raises(DataError, match="1 of 2 published clips are missing, Test009"):
-        video_data.original_clips(tree, "UCSDped2", clips[:1])
+    longer = listed + f"{known}  UCSDped2/Test/Test009\n"
+    (tree.parent / "ucsd_sha256.txt").write_text(longer)
+    assert video_data.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}, "two folds"
+    train = Clip("Train001", shutil.copytree(clips[0].source, tree / "copy" / "Train" / "Train001"))
+    (tree.parent / "ucsd_sha256.txt").write_text(longer + f"{known}  UCSDped2/Train/Train001\n")
+    with pytest.raises(DataError, match="1 of 3 published clips are missing, Test009"):
+        video_data.original_clips(tree, "UCSDped2", [clips[0], train])
     with pytest.raises(DataError, match="must not be mixed"):
         video_data.original_clips(tree, "UCSDped2", clips)
 

@@ -95,8 +95,8 @@ def fit(
     if overlap:
         if "stride" in tree:
             raise ConfigError("--overlap and --set video.stride: give one of them")
-        tree["stride"] = build(VideoConfig, _square(tree), "video.").tile // 2
-    video = build(VideoConfig, _square(tree), "video.")
+        tree["stride"] = build(VideoConfig, _with_stride(tree), "video.").tile // 2
+    video = build(VideoConfig, _with_stride(tree), "video.")
     config = preset("video" if video.frames == 3 else "paper").replace(
         **{k: v for k, v in chosen.items() if not k.startswith("video__")}
     )
@@ -124,7 +124,7 @@ def fit(
         console.print(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
 
 
-def _square(tree: dict[str, Any]) -> dict[str, Any]:
+def _with_stride(tree: dict[str, Any]) -> dict[str, Any]:
     """Let the stride follow a tile size that is given alone."""
     return {"stride": tree["tile"]} | tree if "tile" in tree else tree
 
