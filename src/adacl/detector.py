@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -22,37 +21,22 @@ from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import OnError, list_images, stream
 from adacl.data.images import read_image
 from adacl.data.store import digest
-from adacl.errors import AdaclError, ConfigError, InputError
+from adacl.errors import AdaclError, ConfigError
 from adacl.fitting import fit_model, notes
 from adacl.history import EpochRecord, History
 from adacl.model import Model
 from adacl.model_file import load_model, save_model
 from adacl.pixels import ImageSpec, value_range
-from adacl.sources import convert_depth, store_of_array, store_of_files
+from adacl.scoring import FileScore, check_files, fitting
+from adacl.sources import store_of_array, store_of_files
 from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
 from adacl.training import resolve_device
 
-__all__ = ["AnomalyDetector", "FileScore", "NotFittedError"]
+__all__ = ["AnomalyDetector", "NotFittedError"]
 
 Array = NDArray[Any]
 log = logging.getLogger("adacl")
-
-
-@dataclass(frozen=True)
-class FileScore:
-    """The score of one image file.
-
-    ``raw`` is the regression before clipping, ``score`` the same in [0, 1], ``tile`` the
-    top-left corner of the worst tile (row and column in pixels, or None), ``trained_on``
-    whether the image is one that the model was fitted on.
-    """
-
-    path: Path
-    raw: float
-    score: float
-    tile: tuple[int, int] | None
-    trained_on: bool
 
 
 class NotFittedError(AdaclError, SklearnNotFittedError):  # type: ignore[misc]
@@ -238,13 +222,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if is_paths(X):
             return -np.array([score.raw for score in self.score_files(list_images(X))], float)
         images = self._images(X, reset=False)
-        expected = (model.spec.height, model.spec.width, model.spec.channels)
-        if images.shape[3] != expected[2] or not (model.tiling or images.shape[1:] == expected):
-            raise InputError(
-                f"images of shape {images.shape[1:]} do not go with a detector fitted on {expected}"
-            )
-        if images.dtype.name != model.spec.dtype:
-            images = convert_depth(images, model.spec.dtype)
+        images = fitting(images, model.spec, model.tiling)
         return -np.array([score.raw for _, score in model.scores(enumerate(images))], float)
 
     def decision_function(self, X: Any) -> Array:
@@ -309,17 +287,13 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted()
         spec = model.spec
-        if spec.channels not in (1, 3) or spec.dtype == "float32":
-            raise InputError(
-                f"a detector fitted on {spec.channels}-channel {spec.dtype} arrays cannot score "
-                "image files; pass arrays"
-            )
+        check_files(spec)
         read = partial(read_image, channels=spec.channels, dtype=spec.dtype, size=model.resize)
         seen = set(model.digests.tolist())
 
-        def decoded() -> Iterator[tuple[tuple[Path, bool], Array]]:
+        def decoded() -> Iterator[tuple[tuple[Path, bool | None], Array]]:
             for path, image in stream(paths, read, self.on_error, skipped):
-                yield (path, bool(seen) and digest(image) in seen), image
+                yield (path, digest(image) in seen if seen else None), image
 
         for (path, trained_on), score in model.scores(decoded()):
             yield FileScore(path, score.raw, score.score, score.tile, trained_on)

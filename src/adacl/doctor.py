@@ -20,6 +20,8 @@ __all__ = ["Finding", "examine"]
 
 EXTRAS = {
     "train": {"torch": "torch", "sklearn": "scikit-learn"},
+    "export": {"onnx": "onnx"},
+    "runtime": {"onnxruntime": "onnxruntime"},
     "report": {"matplotlib": "matplotlib", "jinja2": "jinja2"},
 }
 

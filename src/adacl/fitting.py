@@ -25,6 +25,7 @@ from adacl.history import EpochRecord, History
 from adacl.model import Model
 from adacl.networks import Regressor, count_parameters
 from adacl.pixels import ImageSpec
+from adacl.ranges import activation_maxima
 from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
 from adacl.training import train, validation_count
@@ -194,6 +195,14 @@ def fit_model(
             "parameters": count_parameters(network),
         },
         store.digests[:MOST_DIGESTS],
+        activation_maxima(
+            network,
+            store.samples,
+            store.samples_of(split.validation),
+            spec,
+            config.anomalies,
+            seed,
+        ),
     )
 
 

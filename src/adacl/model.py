@@ -13,34 +13,14 @@ from adacl.config import Config
 from adacl.history import History
 from adacl.networks import Regressor
 from adacl.pixels import Array, ImageSpec
+from adacl.scoring import ImageScore, scores_of
 from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
 from adacl.training import SCORING_BATCH, raw_scores
 
-__all__ = ["ImageScore", "Model"]
+__all__ = ["Model"]
 
 Identity = TypeVar("Identity")
-
-
-@dataclass(frozen=True)
-class ImageScore:
-    """The score of one image.
-
-    Parameters
-    ----------
-    raw
-        The regression before clipping; rank by this.
-    tile
-        Top-left corner of the worst tile in pixels, when the model works on tiles.
-    """
-
-    raw: float
-    tile: tuple[int, int] | None = None
-
-    @property
-    def score(self) -> float:
-        """The anomaly score, clipped to [0, 1]."""
-        return min(1.0, max(0.0, self.raw))
 
 
 @dataclass
@@ -61,6 +41,9 @@ class Model:
         Provenance: versions, seed, numbers of images.
     digests
         Hashes of the images it was fitted on, see :func:`adacl.data.store.digest`.
+    activation_maxima
+        The largest activation of each stage, see :func:`adacl.ranges.activation_maxima`; what an
+        8-bit copy of the network is scaled by.
     """
 
     network: Regressor
@@ -72,6 +55,7 @@ class Model:
     history: History
     training: dict[str, Any] = field(default_factory=dict)
     digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    activation_maxima: tuple[float, ...] = ()
 
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
@@ -86,42 +70,8 @@ class Model:
     def scores(
         self, images: Iterable[tuple[Identity, Array]]
     ) -> Iterator[tuple[Identity, ImageScore]]:
-        """Score images H x W x C one after another, in batches and with bounded memory.
-
-        Parameters
-        ----------
-        images
-            Pairs of anything that identifies an image, and its pixels. Without tiles every
-            image has the size in ``spec``; with tiles any size will do.
-
-        Yields
-        ------
-        identity, score
-            In the order given.
-        """
-        waiting: list[tuple[Identity, Array, tuple[int, int]]] = []
-        samples = 0
-        for identity, image in images:
-            parts = self.tiling.cut(image) if self.tiling else image[None]
-            waiting.append((identity, parts, (image.shape[0], image.shape[1])))
-            samples += len(parts)
-            if samples >= SCORING_BATCH:
-                yield from self._score_batch(waiting)
-                waiting, samples = [], 0
-        if waiting:
-            yield from self._score_batch(waiting)
-
-    def _score_batch(
-        self, batch: list[tuple[Identity, Array, tuple[int, int]]]
-    ) -> Iterator[tuple[Identity, ImageScore]]:
-        ends = np.cumsum([len(parts) for _, parts, _ in batch])
-        raw = np.split(self.raw(np.concatenate([parts for _, parts, _ in batch])), ends[:-1])
-        for (identity, _, (height, width)), scores in zip(batch, raw, strict=True):
-            if self.tiling is None:
-                yield identity, ImageScore(float(scores[0]))
-            else:
-                place = self.tiling.places(height, width)[int(scores.argmax())]
-                yield identity, ImageScore(self.tiling.aggregate(scores), place)
+        """Score images H x W x C one after another, see :func:`adacl.scoring.scores_of`."""
+        return scores_of(images, self.raw, self.tiling, SCORING_BATCH)
 
     def describe(self) -> dict[str, Any]:
         """Return what ``adacl info`` shows, as plain values."""
@@ -134,4 +84,5 @@ class Model:
             "training": self.training,
             "history": self.history.to_dict(),
             "config": self.config.to_dict(),
+            "activation_maxima": list(self.activation_maxima),
         }

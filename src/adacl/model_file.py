@@ -137,4 +137,5 @@ def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device
         History.from_dict(header["history"]),
         header["training"],
         digests,
+        tuple(header.get("activation_maxima", ())),
     )

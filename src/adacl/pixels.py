@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from adacl.errors import InputError
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = ["ImageSpec", "value_range"]
 
@@ -53,8 +54,10 @@ class ImageSpec:
         if self.low >= self.high:
             raise InputError(f"image form: the range of values is empty, {values}")
 
-    def to_tensor(self, images: Array, device: torch.device) -> Tensor:
+    def to_tensor(self, images: Array, device: torch.device) -> torch.Tensor:
         """Convert a batch N x H x W x C to float N x C x H x W in [0, 1] (channels last)."""
+        import torch
+
         if images.dtype == np.uint16:
             images = images.astype(np.float32)
         pixels = np.require(images, requirements=["C", "W"])

@@ -18,7 +18,7 @@ from adacl.data.store import Store, build_store
 from adacl.errors import DataError, InputError
 from adacl.tiles import Tiling
 
-__all__ = ["convert_depth", "store_of_array", "store_of_files"]
+__all__ = ["store_of_array", "store_of_files"]
 
 Array = NDArray[Any]
 Size = tuple[int, int]
@@ -129,14 +129,3 @@ def _choose_size(headers: list[ImageHeader]) -> Size:
             *chosen,
         )
     return max(SMALLEST_SIDE, chosen[0]), max(SMALLEST_SIDE, chosen[1])
-
-
-def convert_depth(images: Array, dtype: str) -> Array:
-    """Convert between the full scales of 8 and 16 bits; floats are taken as they are."""
-    if dtype == "float32":
-        return images.astype(np.float32)
-    if images.dtype == np.float32:
-        raise InputError(
-            f"float images do not go with a detector fitted on {dtype}; pass {dtype} images"
-        )
-    return images * np.uint16(257) if dtype == "uint16" else (images / 257).round().astype(np.uint8)

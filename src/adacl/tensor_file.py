@@ -16,18 +16,23 @@ from safetensors.numpy import load, save
 from adacl.errors import MissingDataError, ModelFileError
 from adacl.files import atomic_file
 
-__all__ = ["read", "write"]
+__all__ = ["digest", "read", "write"]
 
 Tensors = Mapping[str, NDArray[Any]]
 
 
-def _digest(tensors: Tensors, header: Mapping[str, Any]) -> str:
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+def digest(tensors: Tensors, header: Mapping[str, Any]) -> str:
+    """Return the SHA-256, as 64 hexadecimal digits, of everything in a file."""
+    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name]
-        digest.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        found.update(array.tobytes())
+    return found.hexdigest()
+
+
+def _text(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, sort_keys=True, allow_nan=False)
 
 
 def write(path: Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
@@ -39,8 +44,8 @@ def write(path: Path, tensors: Tensors, header: Mapping[str, Any]) -> None:
         If the file cannot be written.
     """
     arrays = {name: np.asarray(array, order="C") for name, array in tensors.items()}
-    document = {"header": header, "sha256": _digest(arrays, header)}
-    metadata = {"adacl": json.dumps(document, sort_keys=True, allow_nan=False)}
+    document = {"header": header, "sha256": digest(arrays, header)}
+    metadata = {"adacl": _text(document)}
     with atomic_file(path) as file:
         file.write(save(arrays, metadata=metadata))
 
@@ -73,6 +78,7 @@ def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         raise ModelFileError(
             f"{path}: not an adacl file, or damaged ({error}); fit again or restore a copy"
         ) from error
-    if not isinstance(header, dict) or sha256 != _digest(tensors, header):
+    intact = isinstance(header, dict) and metadata["adacl"] == _text(document)
+    if not intact or sha256 != digest(tensors, header):
         raise ModelFileError(f"{path}: damaged, its checksum is wrong; restore a copy")
     return tensors, header

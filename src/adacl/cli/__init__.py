@@ -11,7 +11,7 @@ from typing import Annotated
 import typer
 
 from adacl._version import __version__
-from adacl.cli import about, apply, bench, bench_video, benchmark_data, learn, video
+from adacl.cli import about, apply, bench, bench_video, benchmark_data, deploy, learn, video
 from adacl.errors import AdaclError
 
 __all__ = ["app", "main"]
@@ -30,6 +30,7 @@ app.command("fit")(learn.fit)
 app.command("score")(apply.score)
 app.command("evaluate")(apply.evaluate)
 app.command("calibrate")(apply.calibrate)
+app.command("export")(deploy.export)
 app.command("info")(about.info)
 app.command("doctor")(about.doctor)
 app.add_typer(video.app, name="video")

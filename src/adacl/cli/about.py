@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import typer
 
 from adacl.cli.options import JsonOption, ModelArgument
+from adacl.exported_file import is_exported
 from adacl.model_file import read_header
+from adacl.tensor_file import digest
 
 __all__ = ["doctor", "info"]
 
 
 def info(model: ModelArgument, json_output: JsonOption = False) -> None:
     """Show what a model file holds: input, network, threshold, training."""
-    header, _ = read_header(model)
+    header = _header(model)
     if json_output:
         typer.echo(json.dumps(header))
         return
@@ -39,14 +42,23 @@ def info(model: ModelArgument, json_output: JsonOption = False) -> None:
         + ", ".join(f"{kind} {area:.3f}" for kind, area in kinds.items())
         + ")",
     }
+    if "export_version" in header:
+        height, width = header["input_size"]
+        batch = "any number of images" if header["batch"] is None else "one image"
+        rows["exported"] = (
+            f"ONNX opset {header['opset']}, {header['precision']}, {batch} of {height} x {width} "
+            f"at once, by adacl {header['exported_by']}"
+        )
+        rows["licence"] = header["licence"]
+    rows["fingerprint"] = header["fingerprint"]
     for name, value in rows.items():
-        typer.echo(f"{name:11}{value}")
+        typer.echo(f"{name:12}{value}")
     if "video" in header:
         from adacl.video.alarms import Alarm
 
         video = header["video"]
         typer.echo(
-            f"video      {video['height']} x {video['width']} at {video['frame_rate']:.3g} frames "
+            f"video       {video['height']} x {video['width']} at {video['frame_rate']:.3g} frames "
             f"a second, {_tiles(video['config'] | _square(video['config']))}; gate: "
             f"{video['config']['gate']} above {video['motion']:.2f}"
         )
@@ -55,6 +67,15 @@ def info(model: ModelArgument, json_output: JsonOption = False) -> None:
         described = Threshold(**header["threshold"]).describe()
     for line in described:
         typer.echo(line)
+
+
+def _header(model: Path) -> dict[str, Any]:
+    if is_exported(model):
+        from adacl.runtime import Scorer
+
+        return Scorer(model).header
+    header, tensors = read_header(model)
+    return header | {"fingerprint": digest(tensors, header)}
 
 
 def _square(config: dict[str, Any]) -> dict[str, Any]:

@@ -6,15 +6,17 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from adacl.cli.options import (
+    Backend,
+    BackendOption,
     Device,
     DeviceOption,
     JsonOption,
@@ -25,12 +27,13 @@ from adacl.cli.options import (
     ThresholdOption,
 )
 from adacl.data.folders import list_images
-from adacl.errors import DataError
+from adacl.errors import ConfigError, DataError, ModelFileError
+from adacl.exported_file import is_exported
 from adacl.files import atomic_file, check_writable
 from adacl.progress import count, messages
 
 if TYPE_CHECKING:
-    from adacl.detector import AnomalyDetector, FileScore
+    from adacl.scoring import FileScore
 
 __all__ = ["calibrate", "evaluate", "score"]
 
@@ -43,6 +46,14 @@ class Format(StrEnum):
     table = "table"
     jsonl = "jsonl"
     csv = "csv"
+
+
+class Opened(NamedTuple):
+    """A model of either kind: what scores files, the threshold, and whether images are cut."""
+
+    score_files: Callable[[list[Path], list[Path]], Iterator[FileScore]]
+    threshold: float
+    tiled: bool
 
 
 def score(
@@ -58,10 +69,13 @@ def score(
     ] = None,
     threshold: ThresholdOption = None,
     device: DeviceOption = Device.auto,
+    backend: BackendOption = Backend.onnxruntime,
     on_error: OnErrorOption = OnError.skip,
     quiet: QuietOption = False,
 ) -> None:
     """Score images: one record each, in the order of the paths.
+
+    MODEL is a model file, which PyTorch scores with, or what adacl export made of it.
 
     pred_score is the anomaly score in [0, 1], pred_label is 1 for anomalous and 0 for normal,
     raw_score is the regression before clipping (rank by it), tile the top-left corner of the
@@ -70,11 +84,11 @@ def score(
     if output is not None:
         check_writable(output)
     with messages(quiet):
-        detector = _load(model, device, on_error, threshold)
+        opened = _open(model, device, backend, on_error, threshold)
         write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
         files = list_images(paths)
         with _opened(output) as file:
-            write[output_format](file, _scores(detector, files, "scoring", quiet), detector)
+            write[output_format](file, _scores(opened, files, "scoring", quiet), opened)
 
 
 def evaluate(
@@ -85,6 +99,7 @@ def evaluate(
     ],
     threshold: ThresholdOption = None,
     device: DeviceOption = Device.auto,
+    backend: BackendOption = Backend.onnxruntime,
     on_error: OnErrorOption = OnError.skip,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
@@ -93,11 +108,15 @@ def evaluate(
     from adacl.metrics import evaluation
 
     with messages(quiet):
-        detector = _load(model, device, on_error, threshold)
-        good = list(_scores(detector, list_images(normal), "normal images", quiet))
-        bad = list(_scores(detector, list_images(abnormal), "anomalous images", quiet))
-        seen = sum(score.trained_on for score in (*good, *bad))
-        if seen:
+        opened = _open(model, device, backend, on_error, threshold)
+        good = list(_scores(opened, list_images(normal), "normal images", quiet))
+        bad = list(_scores(opened, list_images(abnormal), "anomalous images", quiet))
+        seen = _seen([*good, *bad])
+        if seen is None:
+            log.warning(
+                "%s does not know which images it was fitted on; make sure that none is here", model
+            )
+        elif seen:
             log.warning(
                 "%d of these images were used in fitting; the figures flatter the model", seen
             )
@@ -105,10 +124,10 @@ def evaluate(
         **evaluation(
             [s.raw for s in good],
             [s.raw for s in bad],
-            [s.raw > detector.threshold_ for s in good],
-            [s.raw > detector.threshold_ for s in bad],
+            [s.raw > opened.threshold for s in good],
+            [s.raw > opened.threshold for s in bad],
         ),
-        "threshold": detector.threshold_,
+        "threshold": opened.threshold,
         "n_seen_in_fit": seen,
     }
     if json_output:
@@ -144,11 +163,19 @@ def calibrate(
 
     target = output or model
     check_writable(target)
+    if is_exported(model):
+        raise ModelFileError(
+            f"{model}: an exported file keeps its threshold; calibrate the model file and export "
+            "it again, or score with --threshold"
+        )
+    from adacl.detector import AnomalyDetector
+
     with messages(quiet):
-        detector = _load(model, device, on_error, None)
+        detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
         rule = detector.model_.config.threshold
-        scores = list(_scores(detector, list_images(normal_dir), "normal images", quiet))
-        seen = sum(score.trained_on for score in scores)
+        opened = Opened(detector.score_files, detector.threshold_, False)
+        scores = list(_scores(opened, list_images(normal_dir), "normal images", quiet))
+        seen = _seen(scores)
         if seen:
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
         rate = rule.fpr if fpr is None else fpr
@@ -161,20 +188,38 @@ def calibrate(
         log.info("wrote %s", target)
 
 
-def _load(
-    model: Path, device: Device, on_error: OnError, threshold: float | None
-) -> AnomalyDetector:
+def _open(
+    model: Path, device: Device, backend: Backend, on_error: OnError, threshold: float | None
+) -> Opened:
+    if is_exported(model):
+        if device is Device.cuda:
+            raise ConfigError("--device cuda: an exported file is scored on the CPU")
+        from adacl.runtime import Scorer
+
+        scorer = Scorer(model, backend=backend.value, on_error=on_error.value)
+        if "video" in scorer.header:
+            raise ModelFileError(f"{model}: a model for video; use it with adacl video score")
+        limit = scorer.threshold.value if threshold is None else threshold
+        return Opened(scorer.score_files, limit, scorer.tiling is not None)
+    if backend is not Backend.onnxruntime:
+        raise ConfigError(f"--backend {backend}: for exported files; see adacl export")
     from adacl import AnomalyDetector
 
     detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
-    return detector if threshold is None else detector.set_threshold(threshold)
+    limit = detector.threshold_ if threshold is None else threshold
+    return Opened(detector.score_files, limit, detector.model_.tiling is not None)
 
 
-def _scores(
-    detector: AnomalyDetector, files: list[Path], title: str, quiet: bool
-) -> Iterator[FileScore]:
+def _seen(scores: list[FileScore]) -> int | None:
+    """Count the images that were fitted on; None where that is not known."""
+    if any(score.trained_on is None for score in scores):
+        return None
+    return sum(bool(score.trained_on) for score in scores)
+
+
+def _scores(opened: Opened, files: list[Path], title: str, quiet: bool) -> Iterator[FileScore]:
     skipped: list[Path] = []
-    yield from count(detector.score_files(files, skipped), title, len(files), quiet)
+    yield from count(opened.score_files(files, skipped), title, len(files), quiet)
     if len(skipped) == len(files):
         raise DataError(f"none of {len(files)} image files can be read")
     if skipped:
@@ -190,11 +235,11 @@ def _opened(output: Path | None) -> Iterator[IO[str]]:
             yield file
 
 
-def _write_table(file: IO[str], scores: Iterator[FileScore], detector: AnomalyDetector) -> None:
-    tiled = detector.model_.tiling is not None
+def _write_table(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
+    tiled = opened.tiled
     print(f"pred_score  pred_label  {'tile' * tiled:{11 * tiled}}image_path", file=file)
     for s in scores:
-        label = "ANOMALOUS" if s.raw > detector.threshold_ else "normal"
+        label = "ANOMALOUS" if s.raw > opened.threshold else "normal"
         place = "{},{}".format(*s.tile) if s.tile else ""
         print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{s.path}", file=file)
 
@@ -209,16 +254,16 @@ def _record(score: FileScore, threshold: float) -> dict[str, Any]:
     return record | ({"tile": list(score.tile)} if score.tile else {})
 
 
-def _write_jsonl(file: IO[str], scores: Iterator[FileScore], detector: AnomalyDetector) -> None:
+def _write_jsonl(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
     for s in scores:
-        print(json.dumps(_record(s, detector.threshold_)), file=file)
+        print(json.dumps(_record(s, opened.threshold)), file=file)
 
 
-def _write_csv(file: IO[str], scores: Iterator[FileScore], detector: AnomalyDetector) -> None:
+def _write_csv(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
     columns = ["image_path", "pred_score", "pred_label", "raw_score"]
-    columns += ["tile_top", "tile_left"] if detector.model_.tiling else []
+    columns += ["tile_top", "tile_left"] if opened.tiled else []
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     for s in scores:
-        record = _record(s, detector.threshold_)
+        record = _record(s, opened.threshold)
         writer.writerow([*(record[name] for name in columns[:4]), *(s.tile or ())])

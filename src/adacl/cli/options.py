@@ -10,6 +10,8 @@ from typing import Annotated, Any
 import typer
 
 __all__ = [
+    "Backend",
+    "BackendOption",
     "Device",
     "DeviceOption",
     "JsonOption",
@@ -31,6 +33,13 @@ class Device(StrEnum):
     cuda = "cuda"
 
 
+class Backend(StrEnum):
+    """What runs an exported file."""
+
+    onnxruntime = "onnxruntime"
+    openvino = "openvino"
+
+
 class OnError(StrEnum):
     """What to do with a broken image file."""
 
@@ -40,6 +49,7 @@ class OnError(StrEnum):
 
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.")]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
+BackendOption = Annotated[Backend, typer.Option(help="What runs an exported file.")]
 OnErrorOption = Annotated[OnError, typer.Option(help="Skip broken images, or fail at the first.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]

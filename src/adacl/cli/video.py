@@ -14,6 +14,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from adacl.cli.options import (
+    Backend,
+    BackendOption,
     Device,
     DeviceOption,
     JsonOption,
@@ -118,7 +120,11 @@ def fit(
         detector.fit(normal).save(output)
     if json_output:
         model = detector.model_
-        summary = {"model": str(output), **model.describe(), "training": model.tiles.training}
+        summary = {
+            "model": str(output),
+            **model.describe(),
+            "training": model.tiles.describe()["training"],
+        }
         typer.echo(json.dumps(summary))
     elif not quiet:
         console.print(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
@@ -154,6 +160,7 @@ def score(
     threshold: ThresholdOption = None,
     frame_rate: FrameRateOption = 25.0,
     device: DeviceOption = Device.auto,
+    backend: BackendOption = Backend.onnxruntime,
     quiet: QuietOption = False,
 ) -> None:
     """Score a video or a live stream frame by frame, and list its events.
@@ -175,7 +182,9 @@ def score(
     from adacl.video.detector import VideoAnomalyDetector
 
     with messages(quiet):
-        detector = VideoAnomalyDetector.load(model, frame_rate=frame_rate, device=device.value)
+        detector = VideoAnomalyDetector.load(
+            model, frame_rate=frame_rate, device=device.value, backend=backend.value
+        )
         if threshold is not None:
             detector.set_threshold(threshold)
         clip = detector.clip(source)

@@ -13,9 +13,10 @@ from typing import Literal, TypeVar
 from adacl.data.images import EXTENSIONS
 from adacl.errors import DataError, ImageError, MissingDataError
 
-__all__ = ["OnError", "list_images", "stream"]
+__all__ = ["OnError", "in_order", "list_images", "pass_over", "stream"]
 
 OnError = Literal["skip", "fail"]
+S = TypeVar("S")
 T = TypeVar("T")
 
 log = logging.getLogger("adacl")
@@ -68,6 +69,42 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
         raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
 
 
+def in_order(
+    items: Iterable[S], work: Callable[[S], T], workers: int | None = None, ahead: int = 4
+) -> Iterator[tuple[S, Future[T]]]:
+    """Work on items in parallel threads, in order, only a few of them ahead.
+
+    Parameters
+    ----------
+    items
+        Taken one by one, as there is room.
+    work
+        What to do with each.
+    workers
+        Threads; by default one a processor.
+    ahead
+        Items under way for each thread, at most.
+
+    Yields
+    ------
+    item, future
+        In the order of ``items``; the future holds what ``work`` returned or raised.
+    """
+    count = workers or os.cpu_count() or 1
+    waiting: deque[tuple[S, Future[T]]] = deque()
+    with ThreadPoolExecutor(count) as pool:
+        try:
+            for item in items:
+                waiting.append((item, pool.submit(work, item)))
+                if len(waiting) == ahead * count:
+                    yield waiting.popleft()
+            while waiting:
+                yield waiting.popleft()
+        finally:
+            for _, future in waiting:
+                future.cancel()
+
+
 def stream(
     paths: Iterable[Path],
     read: Callable[[Path], T],
@@ -95,30 +132,19 @@ def stream(
     path, result
         In the order of ``paths``.
     """
-    count = workers or os.cpu_count() or 1
-    waiting: deque[tuple[Path, Future[T]]] = deque()
-    remaining = iter(paths)
-    with ThreadPoolExecutor(count) as pool:
+    for path, future in in_order(paths, read, workers):
         try:
-            while True:
-                while len(waiting) < 4 * count:
-                    path = next(remaining, None)
-                    if path is None:
-                        break
-                    waiting.append((path, pool.submit(read, path)))
-                if not waiting:
-                    return
-                path, future = waiting.popleft()
-                try:
-                    result = future.result()
-                except ImageError as error:
-                    if on_error == "fail":
-                        raise
-                    log.warning("skipped %s", error)
-                    if skipped is not None:
-                        skipped.append(path)
-                    continue
-                yield path, result
-        finally:
-            for _, future in waiting:
-                future.cancel()
+            result = future.result()
+        except ImageError as error:
+            pass_over(path, error, on_error, skipped)
+        else:
+            yield path, result
+
+
+def pass_over(path: Path, error: ImageError, on_error: OnError, skipped: list[Path] | None) -> None:
+    """Raise the error of a broken file, or report it and go on, as ``on_error`` says."""
+    if on_error == "fail":
+        raise error
+    log.warning("skipped %s", error)
+    if skipped is not None:
+        skipped.append(path)

@@ -22,6 +22,7 @@ from adacl._version import __version__
 from adacl.config import Config, preset
 from adacl.errors import ConfigError
 from adacl.metrics import auroc, equal_error_rate
+from adacl.model import Model
 from adacl.networks import count_parameters
 from adacl.protocols.grid import Cell
 from adacl.protocols.video_data import ABNORMAL, Fold, Footage, load, original_clips, read_masks
@@ -188,6 +189,7 @@ def _fit(
         fold.train, video, config, normal=fold.normal, per_hour=None, seed=seed,
         checkpoints=checkpoints,
     )  # fmt: skip
+    assert isinstance(model.tiles, Model)
     history = model.tiles.history
     return model, {
         "parameters": count_parameters(model.tiles.network),

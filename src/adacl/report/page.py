@@ -28,7 +28,7 @@ from adacl.report.figures import (
 )
 
 if TYPE_CHECKING:
-    from adacl.detector import FileScore
+    from adacl.scoring import FileScore
 
 __all__ = ["write_report"]
 

@@ -9,13 +9,10 @@ from typing import Self
 
 from adacl.config import Config, preset
 from adacl.data.video import FRAME_RATE, Clip, Frame, list_clips
-from adacl.detector import NotFittedError
 from adacl.errors import ConfigError
 from adacl.history import EpochRecord
-from adacl.training import resolve_device
 from adacl.video.alarms import Alarm, Event, events
 from adacl.video.config import VideoConfig
-from adacl.video.fit import fit_video
 from adacl.video.live import LIVE_CHUNK, keep_up
 from adacl.video.model import VideoModel
 from adacl.video.scores import FrameScore
@@ -105,6 +102,9 @@ class VideoAnomalyDetector:
         ConfigError, MissingDataError, DataError
             If a setting is not valid, or the footage cannot be used.
         """
+        from adacl.training import resolve_device
+        from adacl.video.fit import fit_video
+
         video = self.video or VideoConfig()
         config = self.config or preset("video" if video.frames == 3 else "paper")
         if not self.false_alarms_per_hour > 0:
@@ -173,13 +173,15 @@ class VideoAnomalyDetector:
     def notes(self) -> list[str]:
         """Say in sentences what a user should know about how the model was trained."""
         model = self._fitted()
-        facts, best = model.tiles.training, model.tiles.history.best
+        described = model.tiles.describe()
+        facts, history = described["training"], described["history"]
+        best = history["best_epoch"]
         return [
             f"{facts['parameters']:,} parameters; {facts['samples']:,} moving tiles of "
             f"{facts['frames']:,} frames; frames of {model.height}x{model.width} at "
             f"{model.frame_rate:.3g} a second",
-            f"epoch {best.epoch + 1} of {len(model.tiles.history.epochs)} kept: validation AUROC "
-            f"{best.validation_auroc:.4f} against made anomalies",
+            f"epoch {best + 1} of {len(history['epochs'])} kept: validation AUROC "
+            f"{history['epochs'][best]['validation_auroc']:.4f} against made anomalies",
             *model.alarm.describe(),
         ]
 
@@ -189,22 +191,29 @@ class VideoAnomalyDetector:
 
     @classmethod
     def load(
-        cls, path: str | Path, *, frame_rate: float = FRAME_RATE, device: str = "auto"
+        cls,
+        path: str | Path,
+        *,
+        frame_rate: float = FRAME_RATE,
+        device: str = "auto",
+        backend: str = "onnxruntime",
     ) -> Self:
-        """Return a fitted detector from a model file.
+        """Return a fitted detector from a model file, or from what was exported from one.
 
         Raises
         ------
         MissingDataError, ModelFileError
             If the file is not there, not sound, or a model for images.
         """
-        model = VideoModel.load(path, resolve_device(device))
-        detector = cls(model.config, model.tiles.config, frame_rate=frame_rate, device=device)
+        model = VideoModel.load(path, device, backend)
+        detector = cls(model.config, frame_rate=frame_rate, device=device)
         detector.model_ = model
         return detector
 
     def _fitted(self) -> VideoModel:
         if not hasattr(self, "model_"):
+            from adacl.detector import NotFittedError
+
             raise NotFittedError(
                 "this VideoAnomalyDetector is not fitted yet; call fit or load first"
             )

@@ -6,15 +6,14 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from adacl.data.video import Frame
-from adacl.errors import AdaclError, DataError, ModelFileError
-from adacl.model import Model
+from adacl.errors import AdaclError, DataError, InputError, ModelFileError
+from adacl.exported_file import is_exported
 from adacl.model_file import load_with_header, save_model
 from adacl.settings import build, plain
 from adacl.video.alarms import Alarm
@@ -23,6 +22,10 @@ from adacl.video.gate import stack_energy
 from adacl.video.levels import Levels
 from adacl.video.scores import FrameScore, smooth
 from adacl.video.stream import CHUNK, Chunk, chunks, segments
+
+if TYPE_CHECKING:
+    from adacl.model import Model
+    from adacl.runtime import Scorer
 
 __all__ = ["VideoModel"]
 
@@ -38,7 +41,7 @@ class VideoModel:
     Parameters
     ----------
     tiles
-        The model of the tiles.
+        The model of the tiles, or the runtime of an exported one.
     config
         How frames become tiles.
     height, width
@@ -53,7 +56,7 @@ class VideoModel:
         Threshold and release level.
     """
 
-    tiles: Model
+    tiles: Model | Scorer
     config: VideoConfig
     height: int
     width: int
@@ -162,26 +165,56 @@ class VideoModel:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the model to one file, see :mod:`adacl.model_file`."""
+        """Write the model to one file, see :mod:`adacl.model_file`.
+
+        Raises
+        ------
+        InputError
+            If it was read from an exported file.
+        """
+        from adacl.model import Model
+
+        if not isinstance(self.tiles, Model):
+            raise InputError("an exported model is not saved again; keep the file")
         save_model(self.tiles, path, self.describe())
 
     @classmethod
-    def load(cls, path: str | Path, device: torch.device | None = None) -> VideoModel:
-        """Read a model file.
+    def load(
+        cls, path: str | Path, device: str = "auto", backend: str = "onnxruntime"
+    ) -> VideoModel:
+        """Read a model file, or what was exported from one.
+
+        Parameters
+        ----------
+        path
+            The file.
+        device
+            Where PyTorch computes, for a model file.
+        backend
+            What runs an exported file, see :class:`adacl.runtime.Scorer`.
 
         Raises
         ------
         MissingDataError, ModelFileError
             If the file is not there, not sound, or a model for images.
         """
-        model, header = load_with_header(path, device)
+        tiles: Model | Scorer
+        if is_exported(Path(path)):
+            from adacl.runtime import Scorer
+
+            tiles = Scorer(path, backend=backend)
+            header = tiles.header
+        else:
+            from adacl.training import resolve_device
+
+            tiles, header = load_with_header(path, resolve_device(device))
         if "video" not in header:
             raise ModelFileError(f"{path}: a model for images; use it with adacl score")
         try:
             video = dict(header["video"])
             config = build(VideoConfig, video.pop("config"))
             levels, alarm = Levels.from_dict(video.pop("levels")), Alarm(**video.pop("alarm"))
-            found = cls(model, config, levels=levels, alarm=alarm, **video)
+            found = cls(tiles, config, levels=levels, alarm=alarm, **video)
             if levels.rows != found._rows.max() + 1:
                 raise ValueError("as many levels as rows of tiles are needed")
         except (AdaclError, KeyError, TypeError, ValueError) as error:

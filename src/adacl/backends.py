@@ -1,0 +1,102 @@
+"""The engines that run an exported graph."""
+
+from __future__ import annotations
+
+import queue
+from collections.abc import Callable
+from typing import Any
+
+from adacl.errors import ConfigError, missing_extra
+from adacl.pixels import Array
+
+__all__ = ["BACKENDS", "Run", "open_backend", "properties"]
+
+Run = Callable[[Array], Array]
+"""Takes a batch of images and returns their raw regression; may be called from many threads."""
+
+BACKENDS = ("onnxruntime", "openvino")
+
+
+def properties(content: bytes) -> dict[str, str]:
+    """Return the metadata properties of a serialised model, without preparing it for use.
+
+    Raises
+    ------
+    MissingExtraError
+        If onnxruntime is not installed.
+    """
+    found: dict[str, str] = _session(content, optimise=False).get_modelmeta().custom_metadata_map
+    return found
+
+
+def open_backend(name: str, content: bytes, threads: int) -> Run:
+    """Prepare a serialised model for use.
+
+    Parameters
+    ----------
+    name
+        One of ``BACKENDS``.
+    content
+        The model.
+    threads
+        How many threads will call the returned function at the same time. Each call computes in
+        one thread: so many small batches side by side beat one that all threads share.
+
+    Raises
+    ------
+    ConfigError
+        If the name is not known.
+    MissingExtraError
+        If the engine is not installed.
+    """
+    if name == "onnxruntime":
+        session = _session(content)
+        return lambda images: session.run(["raw_score"], {"images": images})[0]
+    if name == "openvino":
+        return _openvino(content, threads)
+    raise ConfigError(f"backend {name!r}: need one of {', '.join(BACKENDS)}")
+
+
+def _session(content: bytes, optimise: bool = True) -> Any:
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "runtime") from error
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+
+
+def _openvino(content: bytes, threads: int) -> Run:
+    try:
+        import openvino
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "openvino") from error
+
+    core = openvino.Core()
+    compiled = core.compile_model(
+        core.read_model(content),
+        "CPU",
+        {
+            "NUM_STREAMS": threads,
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",  # where the processor can, the default is bfloat16
+        },
+    )
+    idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
+    for _ in range(threads):
+        idle.put(compiled.create_infer_request())
+
+    def run(images: Array) -> Array:
+        request = idle.get()
+        try:
+            found: Array = request.infer({"images": images})["raw_score"].copy()
+        finally:
+            idle.put(request)
+        return found
+
+    return run

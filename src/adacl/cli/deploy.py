@@ -1,0 +1,64 @@
+"""``adacl export``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adacl.cli.options import ModelArgument, QuietOption, parse_size
+from adacl.errors import ConfigError
+from adacl.files import check_writable
+from adacl.progress import console
+
+__all__ = ["export"]
+
+
+def export(
+    model: ModelArgument,
+    output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write.")],
+    dynamic_batch: Annotated[
+        bool, typer.Option("--dynamic-batch", help="Any number of images at once, not one.")
+    ] = False,
+    int8: Annotated[
+        bool, typer.Option("--int8", help="8-bit convolutions: a quarter of the size, faster.")
+    ] = False,
+    input_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HEIGHTxWIDTH",
+            help="Size of the images that the graph is given, if it is to resize them itself.",
+        ),
+    ] = None,
+    licence: Annotated[
+        str | None, typer.Option(help="Licence of the model, to be stated in the file.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Write a model as one ONNX file, which is scored without PyTorch.
+
+    The graph takes pixels as they are stored and gives raw_score and pred_score; threshold,
+    form of the input and provenance are in its metadata. adacl score, evaluate, info and video
+    score take it in place of MODEL. See docs/deploy.md.
+    """
+    check_writable(output)
+    if output.resolve() == model.resolve():
+        raise ConfigError(f"{output}: is the model itself; name another output")
+    from adacl.export import UNSTATED, export_model
+
+    header = export_model(
+        model,
+        output,
+        dynamic_batch=dynamic_batch,
+        int8=int8,
+        input_size=parse_size(input_size),
+        licence=licence or UNSTATED,
+    )
+    if not quiet:
+        batch = "any number of images" if header["batch"] is None else "one image"
+        console.print(
+            f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB): opset {header['opset']}, "
+            f"{header['precision']}, {batch} at once",
+            soft_wrap=True,
+        )

@@ -1,0 +1,119 @@
+"""Turn a model file into one ONNX file that any engine runs, without PyTorch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adacl._version import __version__
+from adacl.config import Config
+from adacl.errors import AdaclError, ConfigError, ModelFileError, missing_extra
+from adacl.exported_file import EXPORT_VERSION, seal, to_properties
+from adacl.files import atomic_file
+from adacl.model_file import read_header
+from adacl.pixels import ImageSpec
+from adacl.tensor_file import digest
+
+__all__ = ["UNSTATED", "export_model"]
+
+UNSTATED = "not stated; a model belongs to whoever trained it"
+
+
+def export_model(
+    source: str | Path,
+    target: str | Path,
+    *,
+    dynamic_batch: bool = False,
+    int8: bool = False,
+    input_size: tuple[int, int] | None = None,
+    licence: str = UNSTATED,
+) -> dict[str, Any]:
+    """Export a model file, for images or for video, as one ONNX file.
+
+    Parameters
+    ----------
+    source, target
+        The model file, and the file to write.
+    dynamic_batch
+        Whether the graph takes any number of images at once, rather than one.
+    int8
+        Compute the convolutions in 8 bits, and store the weights so.
+    input_size
+        Height and width of the images that the graph is given, if the graph itself is to resize
+        them. By default they come in the size that the network takes.
+    licence
+        Under which the exported model may be used.
+
+    Returns
+    -------
+    dict
+        The header, as the file holds it.
+
+    Raises
+    ------
+    MissingDataError, ModelFileError
+        If the model file is not there, not sound, or too old for ``int8``.
+    ConfigError
+        If ``input_size`` is given for a model that does not resize.
+    MissingExtraError
+        If the package onnx is not installed.
+    DataError
+        If the file cannot be written.
+    """
+    try:
+        import onnx
+
+        from adacl.onnx_graph import OPSET, build_graph
+    except ModuleNotFoundError as error:
+        raise missing_extra(error, "export") from error
+
+    source, target = Path(source), Path(target)
+    header, tensors = read_header(source)
+    fingerprint = digest(tensors, header)
+    try:
+        spec, config = ImageSpec(**header["spec"]), Config.from_dict(header["config"])
+        maxima = [float(value) for value in header.pop("activation_maxima", [])]
+        network = {
+            name.removeprefix("network."): array
+            for name, array in tensors.items()
+            if name.startswith("network.")
+        }
+        normalisation = {part: network[part].ravel().tolist() for part in ("mean", "std")}
+        tiled = bool(header["tiling"]) or "video" in header
+    except (AdaclError, KeyError, TypeError, ValueError) as error:
+        raise ModelFileError(f"{source}: not a sound model file ({error})") from error
+    if int8 and not maxima:
+        raise ModelFileError(
+            f"{source}: fitted before adacl measured the activations that int8 needs; fit it again"
+        )
+    size = (spec.height, spec.width)
+    if input_size not in (None, size) and (tiled or spec.dtype == "float32"):
+        taken = "tiles" if tiled else "arrays of floats"
+        raise ConfigError(f"input size: this model takes {taken} and resizes nothing; leave it out")
+    header = {
+        "export_version": EXPORT_VERSION,
+        "exported_by": __version__,
+        "fingerprint": fingerprint,
+        "licence": licence,
+        "opset": OPSET,
+        "precision": "int8" if int8 else "float32",
+        "batch": None if dynamic_batch else 1,
+        "input_size": list(input_size or size),
+        "normalisation": normalisation,
+        **header,
+    }
+    try:
+        model = build_graph(
+            network,
+            spec,
+            config.network,
+            header["batch"],
+            input_size or size,
+            maxima if int8 else None,
+        )
+    except (KeyError, ValueError, IndexError, onnx.checker.ValidationError) as error:
+        raise ModelFileError(f"{source}: not a sound model file ({error})") from error
+    onnx.helper.set_model_props(model, to_properties(header))
+    with atomic_file(target) as file:
+        file.write(seal(model.SerializeToString(deterministic=True)))
+    return header

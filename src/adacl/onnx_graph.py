@@ -1,0 +1,252 @@
+"""The inference graph in ONNX: pixels in, the raw regression and the anomaly score out.
+
+It is built from a model file's tensors, without PyTorch, of operators that every engine has.
+Three things differ from the network as it is trained, and none changes a score by more than
+rounding: the normalisation's scale and batch normalisation are folded into the convolutions,
+and ReLU comes before the maximum instead of after it, where it costs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike, NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from adacl.config import NetworkConfig
+from adacl.pixels import ImageSpec
+from adacl.resampling import rows_first, weights
+
+__all__ = ["OPSET", "build_graph"]
+
+Array = NDArray[Any]
+Tensors = Mapping[str, Array]
+
+OPSET = 13
+IR_VERSION = 8
+TYPES = {
+    "uint8": TensorProto.UINT8,
+    "uint16": TensorProto.UINT16,
+    "float32": TensorProto.FLOAT,
+}
+WEIGHT_STEPS = 63
+"""Levels of an 8-bit weight on either side of 0: seven bits. With eight, processors without VNNI
+instructions overflow where they add up pairs of products."""
+BATCH_NORM_EPSILON = 1e-5
+
+
+def build_graph(
+    tensors: Tensors,
+    spec: ImageSpec,
+    network: NetworkConfig,
+    batch: int | None,
+    input_size: tuple[int, int],
+    maxima: Sequence[float] | None,
+) -> onnx.ModelProto:
+    """Build the graph of a trained network.
+
+    Parameters
+    ----------
+    tensors
+        Weights and normalisation, by their names in :class:`adacl.networks.Regressor`.
+    spec
+        Form of the images that the network takes.
+    network
+        The network.
+    batch
+        Images in a batch, or None for any number.
+    input_size
+        Height and width of the input; where they are not the network's own, the graph resizes as
+        Pillow does.
+    maxima
+        With them the stages are computed in 8 bits, see :func:`adacl.ranges.activation_maxima`.
+
+    Returns
+    -------
+    ModelProto
+        Input ``images``, batch x H x W x C as stored. Outputs ``raw_score`` and ``pred_score``,
+        (batch,), float32; with the sigmoid head ``raw_score`` is float64, so that what is close
+        to 1 can still be ranked.
+    """
+    graph = _Graph()
+    mean = spec.low + tensors["mean"].ravel() * (spec.high - spec.low)
+    value = _pixels(graph, spec, mean, input_size)
+    steps: _Steps | None = None
+    if maxima is not None:
+        low, high = float((spec.low - mean).min()), float((spec.high - mean).max())
+        steps = _Steps((high - low) / 255, round(-low / (high - low) * 255))
+        value = steps.apply(graph, value)
+    channels = spec.channels
+    for number, (weight, bias) in enumerate(_convolutions(tensors, spec)):
+        value = graph.add(
+            "Conv",
+            value,
+            *_parameters(graph, weight, bias, steps),
+            group=channels // weight.shape[1],
+            pads=4 * [weight.shape[2] // 2],
+        )
+        channels = len(weight)
+        value = graph.add("Relu", value)
+        if maxima is not None:
+            steps = _Steps(maxima[number] / 255, 0)
+            value = steps.apply(graph, value)
+        value = graph.add("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+        if steps:
+            value = steps.apply(graph, value)
+    if network.pool == "average":
+        value, steps = graph.add("GlobalAveragePool", value), None
+    value = graph.add("Flatten", value)
+    hidden = _parameters(graph, tensors["hidden.1.weight"], tensors["hidden.1.bias"], steps)
+    value = graph.add("Relu", graph.add("Gemm", value, *hidden, transB=1))
+    output = _parameters(graph, tensors["output.weight"], tensors["output.bias"], None)
+    value = graph.add("Gemm", value, *output, transB=1)
+    value = graph.add("Squeeze", value, graph.constant(np.array([1])))
+    return graph.model(value, spec, network.head, batch, input_size)
+
+
+@dataclass
+class _Graph:
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+
+    def constant(self, array: ArrayLike) -> str:
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def cast(self, value: str, to: int) -> str:
+        return self.add("Cast", value, to=to)
+
+    def model(
+        self,
+        value: str,
+        spec: ImageSpec,
+        head: str,
+        batch: int | None,
+        input_size: tuple[int, int],
+    ) -> onnx.ModelProto:
+        raw_type = TensorProto.FLOAT
+        if head == "sigmoid":
+            raw_type = TensorProto.DOUBLE
+            self.add("Sigmoid", self.cast(value, raw_type), output="raw_score")
+            self.add("Cast", "raw_score", to=TensorProto.FLOAT, output="pred_score")
+        else:
+            bounds = (self.constant(np.float32(limit)) for limit in (0, 1))
+            self.add("Identity", value, output="raw_score")
+            self.add("Clip", "raw_score", *bounds, output="pred_score")
+        shape = [batch or "batch", *input_size, spec.channels]
+        graph = helper.make_graph(
+            self.nodes,
+            "adacl",
+            [helper.make_tensor_value_info("images", TYPES[spec.dtype], shape)],
+            [
+                helper.make_tensor_value_info("raw_score", raw_type, shape[:1]),
+                helper.make_tensor_value_info("pred_score", TensorProto.FLOAT, shape[:1]),
+            ],
+            self.constants,
+        )
+        model = helper.make_model(
+            graph,
+            producer_name="adacl",
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """The 8-bit scale of activations: what one step means, and which step is 0."""
+
+    scale: float
+    zero: int
+
+    def apply(self, graph: _Graph, value: str) -> str:
+        scale, zero = graph.constant(np.float32(self.scale)), graph.constant(np.uint8(self.zero))
+        return graph.add(
+            "DequantizeLinear", graph.add("QuantizeLinear", value, scale, zero), scale, zero
+        )
+
+
+def _pixels(graph: _Graph, spec: ImageSpec, mean: Array, input_size: tuple[int, int]) -> str:
+    """Bring stored pixels to N x C x H x W, less the mean of each channel."""
+    value = graph.add("Transpose", "images", perm=[0, 3, 1, 2])
+    if input_size == (spec.height, spec.width):
+        value = graph.cast(value, TensorProto.FLOAT)
+    else:
+        value = _resized(graph, value, spec, input_size)
+    if (spec.dtype, spec.low, spec.high) != ("uint8", 0, 255):
+        bounds = (graph.constant(np.float32(limit)) for limit in (spec.low, spec.high))
+        value = graph.add("Clip", value, *bounds)
+    return graph.add("Sub", value, graph.constant(mean.astype(np.float32).reshape(1, -1, 1, 1)))
+
+
+def _resized(graph: _Graph, value: str, spec: ImageSpec, size: tuple[int, int]) -> str:
+    """Resize as Pillow does: in the same order, and rounded to what it keeps in between."""
+    whole = spec.dtype == "uint8"
+    value = graph.cast(value, TensorProto.DOUBLE)
+    passes = [(size[1], spec.width, False), (size[0], spec.height, True)]
+    if not rows_first(size, (spec.height, spec.width)):
+        passes.reverse()
+    for before, after, turned in passes:
+        if before == after:
+            continue
+        matrix = weights(before, after, whole)
+        stored = graph.constant((matrix.T if turned else matrix).astype("f4" if whole else "f8"))
+        matrix_name = graph.cast(stored, TensorProto.DOUBLE) if whole else stored
+        factors = (matrix_name, value) if turned else (value, matrix_name)
+        value = graph.add("MatMul", *factors)
+        if whole:
+            value = graph.add("Floor", graph.add("Add", value, graph.constant(np.float64(0.5))))
+        else:
+            value = graph.cast(graph.cast(value, TensorProto.FLOAT), TensorProto.DOUBLE)
+    value = graph.cast(value, TensorProto.FLOAT)
+    return value if whole else graph.add("Round", value)
+
+
+def _convolutions(tensors: Tensors, spec: ImageSpec) -> Iterator[tuple[Array, Array]]:
+    """Yield weights and biases of the stages, batch normalisation and pixel scale folded in."""
+    scale = (spec.high - spec.low) * tensors["std"].reshape(1, -1, 1, 1)
+    last = max(int(name.split(".")[1]) for name in tensors if name.startswith("features."))
+    for place in range(last + 1):
+        weight = tensors.get(f"features.{place}.weight")
+        if weight is None or weight.ndim != 4:
+            continue
+        weight = weight / scale if place == 0 else weight
+        bias = tensors.get(f"features.{place}.bias")
+        if bias is None:
+            norm = {
+                part: tensors[f"features.{place + 1}.{part}"].astype(float)
+                for part in ("weight", "bias", "running_mean", "running_var")
+            }
+            gain = norm["weight"] / np.sqrt(norm["running_var"] + BATCH_NORM_EPSILON)
+            weight = weight * gain.reshape(-1, 1, 1, 1)
+            bias = norm["bias"] - norm["running_mean"] * gain
+        yield weight.astype(np.float32), bias.astype(np.float32)
+
+
+def _parameters(graph: _Graph, weight: Array, bias: Array, steps: _Steps | None) -> list[str]:
+    """Store a weight (O, ...) and a bias (O,), in 8 and 32 bits if the input has ``steps``."""
+    if steps is None:
+        return [graph.constant(weight), graph.constant(bias)]
+    largest = np.abs(weight).reshape(len(weight), -1).max(1).clip(min=1e-12)
+    scale = (largest / WEIGHT_STEPS).astype(np.float32)
+    whole = np.round(weight / scale.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.int8)
+    fine = (scale * steps.scale).astype(np.float32)
+    stored = (
+        (whole, scale, np.zeros(len(whole), np.int8)),
+        (np.round(bias / fine).astype(np.int32), fine, np.zeros(len(bias), np.int32)),
+    )
+    return [
+        graph.add("DequantizeLinear", *map(graph.constant, arrays), axis=0) for arrays in stored
+    ]

@@ -1,0 +1,73 @@
+"""How large the activations of a trained network get: what an 8-bit copy is scaled by."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import nn
+
+from adacl.anomalies import make_mixture
+from adacl.config import AnomalyConfig
+from adacl.networks import Regressor
+from adacl.pixels import Array, ImageSpec
+
+__all__ = ["activation_maxima"]
+
+SAMPLES = 512
+BATCH = 128
+
+
+@torch.inference_mode()
+def activation_maxima(
+    network: Regressor,
+    images: Array,
+    places: Array,
+    spec: ImageSpec,
+    config: AnomalyConfig,
+    seed: int,
+) -> tuple[float, ...]:
+    """Return the largest output of each stage, on normal images and on anomalies made of them.
+
+    Parameters
+    ----------
+    network
+        The trained network.
+    images
+        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped.
+    places
+        Those to use; of many, some 512.
+    spec
+        Their form.
+    config
+        How anomalies are made.
+    seed
+        Decides which.
+
+    Returns
+    -------
+    tuple of float
+        One for each stage, above 0.
+    """
+    network.eval()
+    device = network.mean.device
+    generator = torch.Generator(device).manual_seed(seed)
+    layers = [m for m in network.features if isinstance(m, nn.ReLU)]
+    maxima = np.full(len(layers), 1e-6)
+
+    def watch(place: int) -> torch.utils.hooks.RemovableHandle:
+        def record(_module: nn.Module, _input: object, output: torch.Tensor) -> None:
+            maxima[place] = max(maxima[place], float(output.max()))
+
+        return layers[place].register_forward_hook(record)
+
+    handles = [watch(place) for place in range(len(layers))]
+    try:
+        some = places[:: max(1, len(places) // SAMPLES)]
+        for start in range(0, len(some), BATCH):
+            normal = spec.to_tensor(images[some[start : start + BATCH]], device)
+            made, _ = make_mixture(normal, generator, config)
+            network(torch.cat([normal, made]))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(maxima.tolist())

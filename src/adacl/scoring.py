@@ -1,0 +1,157 @@
+"""From the raw regression of samples to one score per image, with any runtime."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+
+from adacl.errors import InputError
+from adacl.pixels import Array, ImageSpec
+from adacl.tiles import Tiling
+
+__all__ = [
+    "FileScore",
+    "ImageScore",
+    "check_files",
+    "convert_depth",
+    "fitting",
+    "scores_of",
+]
+
+Identity = TypeVar("Identity")
+
+
+@dataclass(frozen=True)
+class ImageScore:
+    """The score of one image.
+
+    Parameters
+    ----------
+    raw
+        The regression before clipping; rank by this.
+    tile
+        Top-left corner of the worst tile in pixels, when the model works on tiles.
+    """
+
+    raw: float
+    tile: tuple[int, int] | None = None
+
+    @property
+    def score(self) -> float:
+        """The anomaly score, clipped to [0, 1]."""
+        return min(1.0, max(0.0, self.raw))
+
+
+@dataclass(frozen=True)
+class FileScore:
+    """The score of one image file.
+
+    ``raw`` is the regression before clipping, ``score`` the same in [0, 1], ``tile`` the
+    top-left corner of the worst tile (row and column in pixels, or None), ``trained_on``
+    whether the image is one that the model was fitted on, or None where that is not known.
+    """
+
+    path: Path
+    raw: float
+    score: float
+    tile: tuple[int, int] | None
+    trained_on: bool | None = None
+
+
+def scores_of(
+    images: Iterable[tuple[Identity, Array]],
+    raw: Callable[[Array], Array],
+    tiling: Tiling | None,
+    batch: int,
+) -> Iterator[tuple[Identity, ImageScore]]:
+    """Score images H x W x C one after another, in batches and with bounded memory.
+
+    Parameters
+    ----------
+    images
+        Pairs of anything that identifies an image, and its pixels. Without tiles every
+        image has the size the network takes; with tiles any size will do.
+    raw
+        Returns the raw regression (S,) of samples S x H x W x C.
+    tiling
+        How images are cut into tiles, or None.
+    batch
+        Samples gathered before they are scored.
+
+    Yields
+    ------
+    identity, score
+        In the order given.
+    """
+    waiting: list[tuple[Identity, Array, tuple[int, int]]] = []
+    samples = 0
+    for identity, image in images:
+        parts = tiling.cut(image) if tiling else image[None]
+        waiting.append((identity, parts, (image.shape[0], image.shape[1])))
+        samples += len(parts)
+        if samples >= batch:
+            yield from _score_batch(waiting, raw, tiling)
+            waiting, samples = [], 0
+    if waiting:
+        yield from _score_batch(waiting, raw, tiling)
+
+
+def _score_batch(
+    batch: list[tuple[Identity, Array, tuple[int, int]]],
+    raw: Callable[[Array], Array],
+    tiling: Tiling | None,
+) -> Iterator[tuple[Identity, ImageScore]]:
+    ends = np.cumsum([len(parts) for _, parts, _ in batch])
+    found = np.split(raw(np.concatenate([parts for _, parts, _ in batch])), ends[:-1])
+    for (identity, _, (height, width)), scores in zip(batch, found, strict=True):
+        if tiling is None:
+            yield identity, ImageScore(float(scores[0]))
+        else:
+            place = tiling.places(height, width)[int(scores.argmax())]
+            yield identity, ImageScore(tiling.aggregate(scores), place)
+
+
+def fitting(images: Array, spec: ImageSpec, tiling: Tiling | None) -> Array:
+    """Return images N x H x W x C in the depth that a model takes, if they go with it.
+
+    Raises
+    ------
+    InputError
+        If their size, channels or type do not.
+    """
+    expected = (spec.height, spec.width, spec.channels)
+    if images.shape[3] != expected[2] or not (tiling or images.shape[1:] == expected):
+        raise InputError(
+            f"images of shape {images.shape[1:]} do not go with a detector fitted on {expected}"
+        )
+    return images if images.dtype.name == spec.dtype else convert_depth(images, spec.dtype)
+
+
+def convert_depth(images: Array, dtype: str) -> Array:
+    """Convert between the full scales of 8 and 16 bits; floats are taken as they are."""
+    if dtype == "float32":
+        return images.astype(np.float32)
+    if images.dtype == np.float32:
+        raise InputError(
+            f"float images do not go with a detector fitted on {dtype}; pass {dtype} images"
+        )
+    return images * np.uint16(257) if dtype == "uint16" else (images / 257).round().astype(np.uint8)
+
+
+def check_files(spec: ImageSpec) -> None:
+    """Check that a model can score image files.
+
+    Raises
+    ------
+    InputError
+        If it was fitted on arrays that no image file can hold.
+    """
+    if spec.channels not in (1, 3) or spec.dtype == "float32":
+        raise InputError(
+            f"a detector fitted on {spec.channels}-channel {spec.dtype} arrays cannot score "
+            "image files; pass arrays"
+        )
