@@ -64,8 +64,9 @@ def untrained(monkeypatch):
         {"network__head": "sigmoid", "training__loss": "bce"},
         {"labels__scheme": "discrete"},
         {"training__schedule": "triangular", "training__optimizer": "adamw"},
+        {"training__precision": "bfloat16"},
     ],
-    ids=["paper", "sigmoid", "discrete", "triangular"],
+    ids=["paper", "sigmoid", "discrete", "triangular", "bfloat16"],
 )
 def test_it_learns(changes, digits, images, untrained):
     network, history = train(images, LEARNING.replace(**changes))

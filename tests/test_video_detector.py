@@ -16,7 +16,7 @@ import pytest
 
 from adacl import AnomalyDetector, VideoAnomalyDetector
 from adacl.data.video import Clip, Frame, list_clips
-from adacl.errors import ConfigError, DataError, ModelFileError
+from adacl.errors import ConfigError, DataError, InputError, ModelFileError
 from adacl.history import EpochRecord
 from adacl.metrics import auroc
 from adacl.model_file import load_model
@@ -147,6 +147,46 @@ def test_models_for_images_and_for_video_are_told_apart(
     AnomalyDetector(config=LEARNING, epochs=1).fit(threes.train).save(tmp_path / "image.adacl")
     with pytest.raises(ModelFileError, match="adacl score"):
         VideoModel.load(tmp_path / "image.adacl")
+
+
+@pytest.mark.parametrize("options", [["--dynamic-batch"], []])
+def test_an_exported_model_scores_the_same_without_torch(
+    model_file: Path, film: Path, tmp_path: Path, options: list[str]
+) -> None:
+    target = tmp_path / "walk.onnx"
+    assert call("export", model_file, target, *options)[0] == 0
+    wanted = [json.loads(x) for x in _lines("video", "score", model_file, film)]
+    code = (
+        f"import sys; sys.argv = ['adacl', 'video', 'score', {str(target)!r}, {str(film)!r}, "
+        "'--format', 'jsonl', '-q']\n"
+        "from adacl.cli import main\ntry: main()\nexcept SystemExit as end: assert not end.code\n"
+        "assert not {'torch', 'sklearn', 'scipy'} & set(sys.modules), 'heavy import'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(found) == len(wanted) == 150
+    for a, b in zip(wanted, found, strict=True):
+        for name in ("pred_score", "smoothed_score", "raw_score"):
+            assert abs(a.pop(name) - b.pop(name)) < 1e-4
+        assert a == b
+    assert "adacl video score" in refused(4, "score", target, tmp_path)
+    assert "not saved again" in _message(VideoAnomalyDetector.load(target), tmp_path / "x")
+    assert "resizes nothing" in refused(
+        2, "export", model_file, tmp_path / "x", "--input-size", "99"
+    )
+
+
+def _lines(*command: object) -> list[str]:
+    code, out, err = call(*command, "--format", "jsonl", "-q")
+    assert code == 0, err
+    return out.splitlines()
+
+
+def _message(detector: VideoAnomalyDetector, path: Path) -> str:
+    with pytest.raises(InputError) as caught:
+        detector.save(path)
+    return str(caught.value)
 
 
 def test_equal_seeds_give_equal_files(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, get_args
@@ -18,7 +18,7 @@ from sklearn.utils.validation import check_array, validate_data
 from adacl import thresholds
 from adacl.config import Config, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
-from adacl.data.folders import OnError, list_images, stream
+from adacl.data.folders import ImageFiles, OnError, list_images, stream
 from adacl.data.images import read_image
 from adacl.data.store import digest
 from adacl.errors import AdaclError, ConfigError
@@ -220,7 +220,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """Return scores (N,), higher for more normal images: the negative raw regression."""
         model = self._fitted()
         if is_paths(X):
-            return -np.array([score.raw for score in self.score_files(list_images(X))], float)
+            return -np.array([score.raw for score in self.score_files(ImageFiles(X))], float)
         images = self._images(X, reset=False)
         images = fitting(images, model.spec, model.tiling)
         return -np.array([score.raw for _, score in model.scores(enumerate(images))], float)
@@ -270,7 +270,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def score_files(
-        self, paths: Sequence[Path], skipped: list[Path] | None = None
+        self, paths: Iterable[Path], skipped: list[Path] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, decoding in parallel with bounded memory.
 

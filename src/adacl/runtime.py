@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from adacl.backends import Run, open_backend, properties
 from adacl.data.arrays import as_images, is_paths
-from adacl.data.folders import OnError, in_order, list_images, pass_over
+from adacl.data.folders import ImageFiles, OnError, in_order, pass_over
 from adacl.data.images import read_image
 from adacl.errors import AdaclError, ConfigError, ImageError, InputError, ModelFileError
 from adacl.exported_file import from_properties, unsealed
@@ -168,7 +169,7 @@ class Scorer:
             If an array does not go with the model, or a file cannot be read.
         """
         if is_paths(X):
-            raw = [score.raw for score in self.score_files(list_images(X))]
+            raw = [score.raw for score in self.score_files(ImageFiles(X))]
         else:
             images = enumerate(self._checked(np.asarray(X)))
             raw = [score.raw for _, score in self._scores(images, self.raw)]
@@ -180,7 +181,7 @@ class Scorer:
         return np.where(-self.score_samples(X) > limit, -1, 1)
 
     def score_files(
-        self, paths: Sequence[Path], skipped: list[Path] | None = None
+        self, paths: Iterable[Path], skipped: list[Path] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, with bounded memory.
 
@@ -199,7 +200,8 @@ class Scorer:
         """
         check_files(self.spec)
         size = 1 if self.tiling else FILES
-        parts = (paths[i : i + size] for i in range(0, len(paths), size))
+        remaining = iter(paths)
+        parts = iter(lambda: list(islice(remaining, size)), [])
         for _, future in in_order(parts, self._score_files, self.threads, ahead=2):
             for path, found in future.result():
                 if isinstance(found, ImageError):

@@ -260,7 +260,11 @@ def _train_epoch(
         made, _ = make_mixture(normal, generator, config.anomalies)
         anomalous = torch.arange(2 * len(normal), device=device) >= len(normal)
         labels = draw_labels(anomalous, generator, config.labels)
-        output = network(torch.cat([normal, made]).contiguous(memory_format=torch.channels_last))
+        both = torch.cat([normal, made]).contiguous(memory_format=torch.channels_last)
+        half = training.precision == "bfloat16"
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+            output = network(both)
+        output = output.float()
         if training.loss == "mse":
             loss = functional.mse_loss(output, labels)
         else:

@@ -6,7 +6,7 @@ import csv
 import json
 import logging
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -26,7 +26,7 @@ from adacl.cli.options import (
     QuietOption,
     ThresholdOption,
 )
-from adacl.data.folders import list_images
+from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError, DataError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.files import atomic_file, check_writable
@@ -51,7 +51,7 @@ class Format(StrEnum):
 class Opened(NamedTuple):
     """A model of either kind: what scores files, the threshold, and whether images are cut."""
 
-    score_files: Callable[[list[Path], list[Path]], Iterator[FileScore]]
+    score_files: Callable[[Iterable[Path], list[Path]], Iterator[FileScore]]
     threshold: float
     tiled: bool
 
@@ -86,7 +86,7 @@ def score(
     with messages(quiet):
         opened = _open(model, device, backend, on_error, threshold)
         write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
-        files = list_images(paths)
+        files = ImageFiles(paths)
         with _opened(output) as file:
             write[output_format](file, _scores(opened, files, "scoring", quiet), opened)
 
@@ -109,8 +109,8 @@ def evaluate(
 
     with messages(quiet):
         opened = _open(model, device, backend, on_error, threshold)
-        good = list(_scores(opened, list_images(normal), "normal images", quiet))
-        bad = list(_scores(opened, list_images(abnormal), "anomalous images", quiet))
+        good = list(_scores(opened, ImageFiles(normal), "normal images", quiet))
+        bad = list(_scores(opened, ImageFiles(abnormal), "anomalous images", quiet))
         seen = _seen([*good, *bad])
         if seen is None:
             log.warning(
@@ -174,7 +174,7 @@ def calibrate(
         detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
         rule = detector.model_.config.threshold
         opened = Opened(detector.score_files, detector.threshold_, False)
-        scores = list(_scores(opened, list_images(normal_dir), "normal images", quiet))
+        scores = list(_scores(opened, ImageFiles(normal_dir), "normal images", quiet))
         seen = _seen(scores)
         if seen:
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
@@ -217,7 +217,7 @@ def _seen(scores: list[FileScore]) -> int | None:
     return sum(bool(score.trained_on) for score in scores)
 
 
-def _scores(opened: Opened, files: list[Path], title: str, quiet: bool) -> Iterator[FileScore]:
+def _scores(opened: Opened, files: ImageFiles, title: str, quiet: bool) -> Iterator[FileScore]:
     skipped: list[Path] = []
     yield from count(opened.score_files(files, skipped), title, len(files), quiet)
     if len(skipped) == len(files):

@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from adacl.data.images import EXTENSIONS
 from adacl.errors import DataError, ImageError, MissingDataError
 
-__all__ = ["OnError", "in_order", "list_images", "pass_over", "stream"]
+__all__ = ["ImageFiles", "OnError", "in_order", "list_images", "pass_over", "stream"]
 
 OnError = Literal["skip", "fail"]
 S = TypeVar("S")
@@ -22,11 +22,17 @@ T = TypeVar("T")
 log = logging.getLogger("adacl")
 
 
-def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """List image files: those named, and those anywhere below the folders named.
+class ImageFiles:
+    """The image files named, and those anywhere below the folders named; may be millions.
 
     Within a folder the order is that of the sorted paths. Hidden files and files of other
-    types are passed over. Symbolic links are followed.
+    types are passed over. Symbolic links are followed. Folders are gone through once to count,
+    and again each time the files are asked for, so that they need not be kept in memory.
+
+    Parameters
+    ----------
+    paths
+        A file or folder, or several.
 
     Raises
     ------
@@ -35,20 +41,32 @@ def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     DataError
         If a symbolic link leads back to a folder above it, or a folder cannot be read.
     """
-    roots = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
-    found: list[Path] = []
-    for root in roots:
-        if root.is_dir():
-            found += sorted(_walk(root, ()))
-        elif root.exists():
-            found.append(root)
-        else:
-            raise MissingDataError(f"{root}: no such file or folder")
-    if not found:
-        names = ", ".join(str(root) for root in roots) or "an empty list"
-        kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
-        raise MissingDataError(f"no images found in {names}; looked for {kinds}")
-    return found
+
+    def __init__(self, paths: str | Path | Sequence[str | Path]) -> None:
+        self.roots = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+        for root in self.roots:
+            if not root.exists():
+                raise MissingDataError(f"{root}: no such file or folder")
+        self._count = sum(1 for _ in self)
+        if not self._count:
+            names = ", ".join(str(root) for root in self.roots) or "an empty list"
+            kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
+            raise MissingDataError(f"no images found in {names}; looked for {kinds}")
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Path]:
+        for root in self.roots:
+            if root.is_dir():
+                yield from _walk(root, ())
+            else:
+                yield root
+
+
+def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Return the paths of :class:`ImageFiles`, all at once."""
+    return list(ImageFiles(paths))
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
@@ -57,16 +75,20 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
         identity = (status.st_dev, status.st_ino)
         if identity in above:
             raise DataError(f"{folder}: this link leads back to a folder above it; remove it")
+        names = []
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith("."):
-                    continue
-                if entry.is_dir():
-                    yield from _walk(Path(entry.path), (*above, identity))
-                elif Path(entry.name).suffix.lower() in EXTENSIONS:
-                    yield Path(entry.path)
+                if not entry.name.startswith("."):
+                    inside = entry.is_dir()
+                    if inside or Path(entry.name).suffix.lower() in EXTENSIONS:
+                        names.append((entry.name, inside))
     except OSError as error:
         raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
+    for name, inside in sorted(names):
+        if inside:
+            yield from _walk(folder / name, (*above, identity))
+        else:
+            yield folder / name
 
 
 def in_order(

@@ -117,15 +117,17 @@ def read_image(
     ImageError
         If the file is damaged, truncated, not an image or too large.
     """
-    with _opened(path) as opened:
-        image = ImageOps.exif_transpose(opened)
+    with _opened(path) as image:
+        ImageOps.exif_transpose(image, in_place=True)
         if image.mode in _DEEP:
             return _deep_pixels(path, image, channels, dtype, size)
         if image.has_transparency_data:
             rgba = image.convert("RGBA")
             image = Image.new("RGBA", rgba.size, "black")
             image.alpha_composite(rgba)
-        image = image.convert("L" if channels == 1 else "RGB")
+        mode = "L" if channels == 1 else "RGB"
+        if image.mode != mode:
+            image = image.convert(mode)
         if size is not None and size != (image.height, image.width):
             image = image.resize(size[::-1], Image.Resampling.BILINEAR)
         pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)

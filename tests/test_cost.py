@@ -1,0 +1,153 @@
+"""What work costs, counted and not timed: a slow-down shows on a busy machine, too.
+
+A figure here may be lowered whenever something gets cheaper; raising one needs a reason.
+"""
+
+import collections
+import itertools
+import tracemalloc
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from adacl import AnomalyDetector
+from adacl.anomalies import make_mixture
+from adacl.config import Config
+from adacl.data.folders import ImageFiles
+from adacl.export import export_model
+from adacl.networks import Regressor, count_parameters
+from adacl.runtime import BATCH, Scorer
+from helpers import TINY, write_images
+
+PRESET = {
+    (1, 28, 28): (130_177, 10.794),
+    (3, 32, 32): (130_977, 15.696),
+    (1, 64, 64): (167_105, 60.555),
+    (3, 256, 256): (241_761, 1095.369),
+}
+"""Channels, height and width: parameters, and millions of FLOPs to score an image."""
+STEP_GFLOP = 8.129
+"""Billions of FLOPs of a training step: 128 digits, and as many anomalies."""
+
+
+@pytest.fixture(scope="module")
+def scorer(digits, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("cost")
+    AnomalyDetector(config=TINY).fit(digits.of(3)).save(folder / "m.adacl")
+    export_model(folder / "m.adacl", folder / "m.onnx", dynamic_batch=True)
+    return Scorer(folder / "m.onnx", threads=2)
+
+
+@pytest.mark.parametrize("form", PRESET)
+def test_the_presets_network_costs_as_much_as_it_did(form):
+    network = Regressor(Config().network, *form).eval()
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        network(torch.zeros(1, *form))
+    parameters, mflop = PRESET[form]
+    assert count_parameters(network) == parameters
+    assert counter.get_total_flops() / 1e6 == pytest.approx(mflop, abs=1e-3)
+
+
+def test_a_training_step_is_one_pass_forward_and_back():
+    network = Regressor(Config().network, 1, 28, 28)
+    normal = torch.rand(128, 1, 28, 28, generator=torch.Generator().manual_seed(0))
+    with FlopCounterMode(display=False) as counter:
+        made, _ = make_mixture(normal, torch.Generator().manual_seed(0))
+        network(torch.cat([normal, made])).mean().backward()
+    assert counter.get_total_flops() / 1e9 == pytest.approx(STEP_GFLOP, abs=1e-3)
+
+
+def test_an_epoch_sees_each_image_once_with_its_anomaly(digits, monkeypatch):
+    seen = collections.Counter()
+    forward = Regressor.forward
+
+    def counting(network, images):
+        seen["learned from" if network.training else "validated"] += len(images)
+        return forward(network, images)
+
+    monkeypatch.setattr(Regressor, "forward", counting)
+    images = np.concatenate([digits.images, digits.images])[:2400]
+    epochs = 3
+    detector = AnomalyDetector(config=TINY, epochs=epochs).fit(images)
+    facts = detector.model_.training
+    assert facts["calibration"] > 0  # else further networks are trained
+    assert seen["learned from"] == 2 * epochs * facts["train"]
+    validating = (1 + 4) * full(facts["validation"]) + full(1)  # per kind, and for finiteness
+    once = full(facts["calibration"]) + 2 * facts["validation"]  # threshold, activations
+    assert seen["validated"] == epochs * validating + once
+
+
+def full(count):
+    """Round up to the 16 images that PyTorch is given at least."""
+    return 16 * -(-count // 16)
+
+
+def test_every_file_is_opened_once_to_score_and_twice_to_fit(digits, tmp_path, monkeypatch, scorer):
+    paths = write_images(tmp_path / "images", digits.of(3)[:60])
+    opened = collections.Counter()
+    original = Path.open
+
+    def counting(path, *arguments, **options):
+        opened[path] += path.suffix == ".png"
+        return original(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", counting)
+    detector = AnomalyDetector(config=TINY).fit(tmp_path / "images")
+    assert [opened[path] for path in paths] == [2] * len(paths)
+    for number, files in enumerate((detector.score_files, scorer.score_files), start=3):
+        assert len(list(files(ImageFiles(tmp_path / "images")))) == len(paths)
+        assert [opened[path] for path in paths] == [number] * len(paths)
+
+
+def test_memory_does_not_grow_with_the_number_of_images(digits, tmp_path, scorer):
+    path = write_images(tmp_path / "images", digits.of(3)[:1])[0]
+
+    def peak(count):
+        tracemalloc.start()
+        for _ in scorer.score_files(itertools.repeat(path, count)):
+            pass
+        found = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return found
+
+    peak(200)
+    assert peak(4000) < 1.3 * peak(400) + 20_000
+
+
+def test_batches_are_as_large_as_they_may_be(scorer, digits, monkeypatch):
+    sizes = []
+    original = scorer._run
+    monkeypatch.setattr(scorer, "_run", lambda x: sizes.append(len(x)) or original(x))
+    scorer.raw(digits.images[:1000, ..., None])
+    assert sorted(sizes) == [1000 % BATCH] + [BATCH] * (1000 // BATCH)
+    sizes.clear()
+    scorer.raw(digits.images[:40, ..., None])
+    assert sizes == [20, 20]
+
+
+@pytest.mark.parametrize(
+    ("int8", "operators"),
+    [
+        (False, {"Cast": 1, "Sub": 1, "Conv": 3, "MaxPool": 3, "FusedGemm": 1, "ReorderOutput": 1}),
+        (True, {"Cast": 1, "Sub": 1, "QLinearConv": 3, "NhwcMaxPool": 3, "FusedGemm": 1}),
+    ],
+)
+def test_the_engine_fuses_what_it_should(int8, operators, tmp_path, digits):
+    images = np.kron(digits.of(3), np.ones((4, 4), np.uint8))
+    detector = AnomalyDetector(config=TINY.replace(network__channels=[16, 32, 64])).fit(images)
+    detector.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx", dynamic_batch=True, int8=int8)
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(tmp_path / "optimised.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(tmp_path / "m.onnx", options, providers=["CPUExecutionProvider"])
+    found = collections.Counter(
+        node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node
+    )
+    assert {name: found[name] for name in operators} == operators, found
+    assert sum(found.values()) <= 22, found
