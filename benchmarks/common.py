@@ -14,7 +14,16 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-PACKAGES = ("adacl", "torch", "numpy", "pillow", "scikit-learn")
+PACKAGES = (
+    "adacl",
+    "torch",
+    "numpy",
+    "pillow",
+    "scikit-learn",
+    "onnx",
+    "onnxruntime",
+    "openvino",
+)
 
 
 def machine() -> dict[str, Any]:

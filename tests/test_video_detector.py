@@ -171,6 +171,10 @@ def test_an_exported_model_scores_the_same_without_torch(
             assert abs(a.pop(name) - b.pop(name)) < 1e-4
         assert a == b
     assert "adacl video score" in refused(4, "score", target, tmp_path)
+    shown = call("info", target)
+    assert shown[0] == 0
+    assert "false alarms an hour" in shown[1]
+    assert "nowhere: no such file" in refused(3, "video", "score", tmp_path / "nowhere", film)
     assert "not saved again" in _message(VideoAnomalyDetector.load(target), tmp_path / "x")
     assert "resizes nothing" in refused(
         2, "export", model_file, tmp_path / "x", "--input-size", "99"

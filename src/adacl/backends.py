@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +12,7 @@ import numpy as np
 from adacl.errors import ConfigError, missing_extra
 from adacl.pixels import Array
 
-__all__ = ["BACKENDS", "Run", "open_backend", "properties"]
+__all__ = ["BACKENDS", "Run", "describe", "open_backend"]
 
 Run = Callable[[Array], Array]
 """Takes a batch of images and returns their raw regression; may be called from many threads."""
@@ -19,16 +20,17 @@ Run = Callable[[Array], Array]
 BACKENDS = ("onnxruntime", "openvino")
 
 
-def properties(content: bytes) -> dict[str, str]:
-    """Return the metadata properties of a serialised model, without preparing it for use.
+def describe(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
+    """Return the metadata properties of a serialised model, and type and shape of its input.
 
     Raises
     ------
     MissingExtraError
         If onnxruntime is not installed.
     """
-    found: dict[str, str] = _session(content, optimise=False).get_modelmeta().custom_metadata_map
-    return found
+    session = _session(content, optimise=False)
+    (entry,) = session.get_inputs()
+    return session.get_modelmeta().custom_metadata_map, entry.type, entry.shape
 
 
 def open_backend(name: str, content: bytes, threads: int) -> Run:
@@ -89,11 +91,14 @@ def _openvino(content: bytes, threads: int) -> Run:
             "INFERENCE_PRECISION_HINT": "f32",  # where the processor can, the default is bfloat16
         },
     )
+    process = os.getpid()
     idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(threads):
         idle.put(compiled.create_infer_request())
 
     def run(images: Array) -> Array:
+        if os.getpid() != process:
+            raise ConfigError("OpenVINO does not survive a fork; start processes with 'spawn'")
         request = idle.get()
         try:
             found: Array = request.infer({"images": images})["raw_score"].copy()

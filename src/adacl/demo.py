@@ -51,7 +51,7 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     from sklearn.datasets import load_digits
 
     try:
-        from adacl.report import write_report
+        from adacl.report.page import write_report
     except ModuleNotFoundError as error:
         raise missing_extra(error, "report") from error
 

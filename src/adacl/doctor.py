@@ -22,6 +22,7 @@ EXTRAS = {
     "train": {"torch": "torch", "sklearn": "scikit-learn"},
     "export": {"onnx": "onnx"},
     "runtime": {"onnxruntime": "onnxruntime"},
+    "openvino": {"openvino": "openvino"},
     "report": {"matplotlib": "matplotlib", "jinja2": "jinja2"},
 }
 

@@ -84,8 +84,23 @@ class MissingExtraError(AdaclError, ImportError):
     exit_code = 6
 
 
-def missing_extra(error: ModuleNotFoundError, extra: str) -> MissingExtraError:
-    """Return the error for a module that the extra ``extra`` would have installed."""
+_EXTRAS = {
+    "av": "video",
+    "jinja2": "report",
+    "joblib": "train",
+    "matplotlib": "report",
+    "onnx": "export",
+    "onnxruntime": "runtime",
+    "openvino": "openvino",
+    "scipy": "train",
+    "sklearn": "train",
+    "torch": "train",
+}
+
+
+def missing_extra(error: ModuleNotFoundError, extra: str = "") -> MissingExtraError:
+    """Return the error for a module that an extra would have installed."""
+    extra = extra or _EXTRAS.get((error.name or "").partition(".")[0], "bench")
     return MissingExtraError(
         f"{error.name} is not installed; install it with: pip install 'adacl[{extra}]'"
     )

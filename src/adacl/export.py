@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from adacl._version import __version__
-from adacl.config import Config
 from adacl.errors import AdaclError, ConfigError, ModelFileError, missing_extra
 from adacl.exported_file import EXPORT_VERSION, seal, to_properties
 from adacl.files import atomic_file
-from adacl.model_file import read_header
-from adacl.pixels import ImageSpec
+from adacl.model_file import checked_size, parse_header, read_header
 from adacl.tensor_file import digest
 
 __all__ = ["UNSTATED", "export_model"]
@@ -67,27 +69,24 @@ def export_model(
     except ModuleNotFoundError as error:
         raise missing_extra(error, "export") from error
 
+    onnx_errors = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
     source, target = Path(source), Path(target)
     header, tensors = read_header(source)
     fingerprint = digest(tensors, header)
     try:
-        spec, config = ImageSpec(**header["spec"]), Config.from_dict(header["config"])
-        maxima = [float(value) for value in header.pop("activation_maxima", [])]
-        network = {
-            name.removeprefix("network."): array
-            for name, array in tensors.items()
-            if name.startswith("network.")
-        }
-        normalisation = {part: network[part].ravel().tolist() for part in ("mean", "std")}
-        tiled = bool(header["tiling"]) or "video" in header
+        contents = parse_header(header)
+        network = _network(tensors)
     except (AdaclError, KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{source}: not a sound model file ({error})") from error
+    spec, maxima = contents.spec, contents.activation_maxima
     if int8 and not maxima:
         raise ModelFileError(
             f"{source}: fitted before adacl measured the activations that int8 needs; fit it again"
         )
     size = (spec.height, spec.width)
-    if input_size not in (None, size) and (tiled or spec.dtype == "float32"):
+    given = _checked(input_size) or size
+    tiled = contents.tiling is not None or "video" in header
+    if given != size and (tiled or spec.dtype == "float32"):
         taken = "tiles" if tiled else "arrays of floats"
         raise ConfigError(f"input size: this model takes {taken} and resizes nothing; leave it out")
     header = {
@@ -98,22 +97,43 @@ def export_model(
         "opset": OPSET,
         "precision": "int8" if int8 else "float32",
         "batch": None if dynamic_batch else 1,
-        "input_size": list(input_size or size),
-        "normalisation": normalisation,
-        **header,
+        "input_size": list(given),
+        "normalisation": {part: network[part].ravel().tolist() for part in ("mean", "std")},
+        **{name: value for name, value in header.items() if name != "activation_maxima"},
     }
     try:
         model = build_graph(
             network,
             spec,
-            config.network,
+            contents.config.network,
             header["batch"],
-            input_size or size,
+            given,
             maxima if int8 else None,
         )
-    except (KeyError, ValueError, IndexError, onnx.checker.ValidationError) as error:
-        raise ModelFileError(f"{source}: not a sound model file ({error})") from error
+    except (KeyError, ValueError, TypeError, IndexError, *onnx_errors) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ModelFileError(f"{source}: not a sound model file ({reason})") from error
     onnx.helper.set_model_props(model, to_properties(header))
     with atomic_file(target) as file:
         file.write(seal(model.SerializeToString(deterministic=True)))
     return header
+
+
+def _network(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the tensors of the network, by their names there."""
+    found = {}
+    for name, array in tensors.items():
+        if name.startswith("network."):
+            if array.dtype.kind == "f" and not np.isfinite(array).all():
+                raise ValueError(f"{name} holds values that are not finite")
+            found[name.removeprefix("network.")] = array
+    if not (found["std"] > 0).all():
+        raise ValueError("network.std: need numbers above 0")
+    return found
+
+
+def _checked(size: tuple[int, int] | None) -> tuple[int, int] | None:
+    try:
+        return None if size is None else checked_size(size)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"input size: {error}") from error

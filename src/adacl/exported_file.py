@@ -70,12 +70,12 @@ def to_properties(header: Mapping[str, Any]) -> dict[str, str]:
     return {PREFIX + name: json.dumps(value, allow_nan=False) for name, value in header.items()}
 
 
-def from_properties(properties: Mapping[str, str], path: Path) -> dict[str, Any]:
+def from_properties(properties: Mapping[str, str]) -> dict[str, Any]:
     """Return the header that metadata properties hold.
 
     Raises
     ------
-    ModelFileError
+    ValueError
         If they hold none, or one of a newer format.
     """
     header = {
@@ -85,10 +85,9 @@ def from_properties(properties: Mapping[str, str], path: Path) -> dict[str, Any]
     }
     version = header.get("export_version")
     if not isinstance(version, int):
-        raise ModelFileError(f"{path}: not a model that adacl exported")
+        raise ValueError("adacl did not export it")
     if version > EXPORT_VERSION:
-        raise ModelFileError(
-            f"{path}: export format {version} is newer than this adacl knows ({EXPORT_VERSION}); "
-            "upgrade adacl"
+        raise ValueError(
+            f"export format {version} is newer than this adacl knows ({EXPORT_VERSION}); upgrade it"
         )
     return header

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from adacl.errors import InputError
 
@@ -31,22 +32,16 @@ def auroc(normal: ArrayLike, abnormal: ArrayLike) -> float:
     normal, abnormal
         Anomaly scores of the two kinds of sample.
     """
-    from sklearn.metrics import roc_auc_score
-
     return float(roc_auc_score(*_labelled(normal, abnormal)))
 
 
 def average_precision(normal: ArrayLike, abnormal: ArrayLike) -> float:
     """Return the average precision, in [0, 1]; parameters as for :func:`auroc`."""
-    from sklearn.metrics import average_precision_score
-
     return float(average_precision_score(*_labelled(normal, abnormal)))
 
 
 def roc(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Any, Any, Any]:
     """Return false- and true-positive rates and the thresholds they belong to."""
-    from sklearn.metrics import roc_curve
-
     fpr, tpr, thresholds = roc_curve(*_labelled(normal, abnormal), drop_intermediate=False)
     return fpr, tpr, thresholds
 

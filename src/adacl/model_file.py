@@ -4,20 +4,35 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from adacl import tensor_file
 from adacl.config import Config
+from adacl.data.images import MAX_PIXELS
 from adacl.errors import AdaclError, ModelFileError
+from adacl.exported_file import is_exported
+from adacl.history import History
+from adacl.pixels import ImageSpec
+from adacl.thresholds import Threshold
+from adacl.tiles import Tiling
 
 if TYPE_CHECKING:
     import torch
 
     from adacl.model import Model
 
-__all__ = ["FORMAT_VERSION", "load_model", "load_with_header", "read_header", "save_model"]
+__all__ = [
+    "FORMAT_VERSION",
+    "Contents",
+    "checked_size",
+    "load_model",
+    "load_with_header",
+    "parse_header",
+    "read_header",
+    "save_model",
+]
 
 FORMAT_VERSION = 1
 
@@ -55,6 +70,11 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
         If it is corrupt, truncated, of a newer format or not a model file.
     """
     path = Path(path)
+    if is_exported(path):
+        raise ModelFileError(
+            f"{path}: an exported file, which adacl score, evaluate, info and video score "
+            "take, and adacl.runtime; this needs the model file it was made of"
+        )
     tensors, header = tensor_file.read(path)
     version = header.get("format_version")
     if not isinstance(version, int):
@@ -65,6 +85,58 @@ def read_header(path: str | Path) -> tuple[dict[str, Any], dict[str, Any]]:
             "upgrade adacl"
         )
     return header, tensors
+
+
+class Contents(NamedTuple):
+    """What a header says, checked."""
+
+    spec: ImageSpec
+    config: Config
+    tiling: Tiling | None
+    resize: tuple[int, int] | None
+    threshold: Threshold
+    history: History
+    activation_maxima: tuple[float, ...]
+
+
+def parse_header(header: Mapping[str, Any]) -> Contents:
+    """Build what a header describes.
+
+    Raises
+    ------
+    AdaclError, KeyError, TypeError, ValueError
+        If something is missing, of the wrong type or out of range.
+    """
+    if not isinstance(header["training"], dict):
+        raise ValueError(f"training: need a table, got {header['training']!r}")
+    maxima = header.get("activation_maxima", [])
+    if not all(isinstance(value, int | float) and 0 < value < np.inf for value in maxima):
+        raise ValueError(f"activation_maxima: need numbers above 0, got {maxima}")
+    return Contents(
+        ImageSpec(**header["spec"]),
+        Config.from_dict(header["config"]),
+        Tiling(**header["tiling"]) if header["tiling"] else None,
+        None if header["resize"] is None else checked_size(header["resize"]),
+        Threshold(**header["threshold"]),
+        History.from_dict(header["history"]),
+        tuple(maxima),
+    )
+
+
+def checked_size(size: Any) -> tuple[int, int]:
+    """Return a height and width that an image may have.
+
+    Raises
+    ------
+    ValueError
+        If they are not two whole numbers, at least 1 and not more than images may have.
+    """
+    whole = [side for side in size if isinstance(side, int) and not isinstance(side, bool)]
+    if not (len(size) == len(whole) == 2 and min(whole) > 0 and whole[0] * whole[1] <= MAX_PIXELS):
+        raise ValueError(
+            f"need height and width, {MAX_PIXELS // 10**6} megapixels at most, got {size}"
+        )
+    return whole[0], whole[1]
 
 
 def load_model(path: str | Path, device: torch.device | None = None) -> Model:
@@ -105,37 +177,29 @@ def load_with_header(
 def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device) -> Model:
     import torch
 
-    from adacl.history import History
     from adacl.model import Model
     from adacl.networks import Regressor
-    from adacl.pixels import ImageSpec
-    from adacl.thresholds import Threshold
-    from adacl.tiles import Tiling
 
+    contents = parse_header(header)
     digests = tensors.pop("digests").astype(np.uint64)
     state = {}
     for name, array in tensors.items():
         if not np.isfinite(array).all():
             raise ValueError(f"{name} holds values that are not finite")
         state[name.removeprefix("network.")] = torch.from_numpy(array.copy())
-    config, resize = Config.from_dict(header["config"]), header["resize"]
-    if resize is not None and not (
-        len(resize) == 2 and all(isinstance(side, int) and side > 0 for side in resize)
-    ):
-        raise ValueError(f"resize: need height and width, got {resize}")
-    spec = ImageSpec(**header["spec"])
-    network = Regressor(config.network, spec.channels, spec.height, spec.width)
+    spec = contents.spec
+    network = Regressor(contents.config.network, spec.channels, spec.height, spec.width)
     network.load_state_dict(state)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(
         network.eval(),
         spec,
-        config,
-        Tiling(**header["tiling"]) if header["tiling"] else None,
-        tuple(resize) if resize else None,
-        Threshold(**header["threshold"]),
-        History.from_dict(header["history"]),
+        contents.config,
+        contents.tiling,
+        contents.resize,
+        contents.threshold,
+        contents.history,
         header["training"],
         digests,
-        tuple(header.get("activation_maxima", ())),
+        contents.activation_maxima,
     )

@@ -73,7 +73,7 @@ def build_graph(
         to 1 can still be ranked.
     """
     graph = _Graph()
-    mean = spec.low + tensors["mean"].ravel() * (spec.high - spec.low)
+    mean = spec.low + tensors["mean"].reshape(spec.channels) * (spec.high - spec.low)
     value = _pixels(graph, spec, mean, input_size)
     steps: _Steps | None = None
     if maxima is not None:
@@ -82,6 +82,10 @@ def build_graph(
         value = steps.apply(graph, value)
     channels = spec.channels
     for number, (weight, bias) in enumerate(_convolutions(tensors, spec)):
+        if channels % weight.shape[1]:
+            raise ValueError(
+                f"stage {number + 1}: {weight.shape} does not go with {channels} channels"
+            )
         value = graph.add(
             "Conv",
             value,
@@ -216,7 +220,7 @@ def _resized(graph: _Graph, value: str, spec: ImageSpec, size: tuple[int, int]) 
 
 def _convolutions(tensors: Tensors, spec: ImageSpec) -> Iterator[tuple[Array, Array]]:
     """Yield weights and biases of the stages, batch normalisation and pixel scale folded in."""
-    scale = (spec.high - spec.low) * tensors["std"].reshape(1, -1, 1, 1)
+    scale = (spec.high - spec.low) * tensors["std"].reshape(1, spec.channels, 1, 1)
     last = max(int(name.split(".")[1]) for name in tensors if name.startswith("features."))
     for place in range(last + 1):
         weight = tensors.get(f"features.{place}.weight")

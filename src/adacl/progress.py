@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 if TYPE_CHECKING:
     from adacl.history import EpochRecord
 
-__all__ = ["console", "count", "epochs", "messages"]
+__all__ = ["console", "count", "epochs", "messages", "say"]
 
 T = TypeVar("T")
 
@@ -26,6 +26,11 @@ class _ConsoleHandler(logging.Handler):
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         style = "yellow" if prefix else None
         console.print(prefix + record.getMessage(), style=style, markup=False, soft_wrap=True)
+
+
+def say(message: str) -> None:
+    """Print a line on stderr as it is; paths may hold any characters."""
+    console.print(message, soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -3,32 +3,33 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
 
-from adacl.backends import Run, open_backend, properties
+from adacl.backends import BACKENDS, Run, describe, open_backend
 from adacl.data.arrays import as_images, is_paths
-from adacl.data.folders import ImageFiles, OnError, in_order, pass_over
+from adacl.data.folders import ImageFiles, OnError, in_order, pass_over, processors
 from adacl.data.images import read_image
-from adacl.errors import AdaclError, ConfigError, ImageError, InputError, ModelFileError
+from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
 from adacl.exported_file import from_properties, unsealed
+from adacl.model_file import Contents, checked_size, parse_header
 from adacl.pixels import Array, ImageSpec
 from adacl.scoring import FileScore, ImageScore, check_files, fitting, scores_of
 from adacl.thresholds import Threshold
-from adacl.tiles import Tiling
 
 __all__ = ["Scorer"]
 
 Identity = TypeVar("Identity")
 
 BATCH = 64
-"""Images that a thread scores at once; larger batches are no faster."""
+"""Images that a thread scores at once, at most; larger batches are no faster."""
+PIXELS = 1 << 20
+"""Values that a thread's images have, at most: what bounds the memory for large images."""
 FILES = 16
 """Image files that a thread decodes and scores in one go."""
 
@@ -58,7 +59,7 @@ class Scorer:
     tiling : Tiling or None
         How images are cut into tiles.
     threshold : Threshold
-        Images with a higher score are called anomalous; may be replaced.
+        Images with a higher score are called anomalous.
 
     Raises
     ------
@@ -74,7 +75,7 @@ class Scorer:
     >>> scorer = Scorer("parts.onnx")  # doctest: +SKIP
     >>> scorer.anomaly_score("new_parts/")  # doctest: +SKIP
     >>> with multiprocessing.Pool() as pool:  # doctest: +SKIP
-    ...     scores = pool.map(scorer, ["a.png", "b.png"])
+    ...     scores = pool.map(scorer, paths, chunksize=64)
     """
 
     def __init__(
@@ -85,33 +86,40 @@ class Scorer:
         threads: int | None = None,
         on_error: OnError = "fail",
     ) -> None:
-        if threads is not None and threads < 1:
-            raise ConfigError(f"threads: need at least 1, got {threads}")
+        if threads is not None and not (isinstance(threads, int) and threads > 0):
+            raise ConfigError(f"threads: need a whole number, at least 1, got {threads}")
+        if on_error not in get_args(OnError):
+            raise ConfigError(f"on_error: need skip or fail, got {on_error!r}")
+        if backend not in BACKENDS:
+            raise ConfigError(f"backend {backend!r}: need one of {', '.join(BACKENDS)}")
         self.path = Path(path)
         self.backend = backend
-        self.threads = threads or os.cpu_count() or 1
+        self.threads = threads or processors()
         self.on_error = on_error
         self._content = unsealed(self.path)
-        self._open()
-        self.threshold = Threshold(**self.header["threshold"])
+        self.threshold = self._open().threshold
 
-    def _open(self) -> None:
+    def _open(self) -> Contents:
         try:
-            self.header = from_properties(properties(self._content), self.path)
-            self.spec = ImageSpec(**self.header["spec"])
-            tiling, resize = self.header["tiling"], self.header["resize"]
-            self.tiling = Tiling(**tiling) if tiling else None
-            height, width = self.header["input_size"]
-            self._size = (height, width)
-            self._resize = tuple(resize) if resize else None
-            self._batch = self.header["batch"]
+            properties, kind, shape = describe(self._content)
+            self.header = from_properties(properties)
+            contents = parse_header(self.header)
+            self.spec, self.tiling, self._resize = contents[0], contents[2], contents[3]
+            self._size = checked_size(self.header["input_size"])
+            batch = self.header["batch"]
+            form = [batch or shape[0], *self._size, self.spec.channels]
+            if shape != form or kind.replace("float", "float32") != f"tensor({self.spec.dtype})":
+                raise ValueError(f"the graph takes {kind} {shape}, the header says {form}")
             self._run = open_backend(self.backend, self._content, self.threads)
-            self._pool = ThreadPoolExecutor(self.threads, "adacl")
-        except AdaclError:
+        except MissingExtraError:
             raise
         except Exception as error:  # the engines raise classes of their own
             reason = " ".join(str(error).split())
             raise ModelFileError(f"{self.path}: not a sound exported model ({reason})") from error
+        pixels = math.prod(self._size) * self.spec.channels
+        self._most = max(1, min(BATCH, PIXELS // pixels))
+        self._batch = batch or self._most
+        return contents
 
     def __getstate__(self) -> dict[str, Any]:
         names = ("path", "backend", "threads", "on_error", "threshold", "_content")
@@ -135,20 +143,36 @@ class Scorer:
         return self.header
 
     def raw(self, samples: Array) -> Array:
-        """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
-        size = min(BATCH, max(1, math.ceil(len(samples) / self.threads)))
+        """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says.
+
+        Raises
+        ------
+        InputError
+            If they do not have that form.
+        """
+        form = (*self._size, self.spec.channels)
+        if samples.shape[1:] != form or samples.dtype.name != self.spec.dtype:
+            raise InputError(
+                f"samples: need S x {form} of {self.spec.dtype}, got {samples.shape} of "
+                f"{samples.dtype}"
+            )
+        size = min(self._most, max(8, math.ceil(len(samples) / self.threads)))
         parts = [samples[i : i + size] for i in range(0, len(samples), size)]
         if len(parts) < 2 or self.threads == 1:
             found = [self._raw(part) for part in parts]
-        else:
-            found = list(self._pool.map(self._raw, parts))
+        else:  # a pool that lives on would not survive a fork
+            with ThreadPoolExecutor(self.threads) as pool:
+                found = list(pool.map(self._raw, parts))
         return np.concatenate(found) if found else np.empty(0)
 
     def _raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of a few samples, in this thread."""
-        size = self._batch or BATCH
+        size = self._batch
         parts = [self._run(samples[i : i + size]) for i in range(0, len(samples), size)]
-        return np.concatenate(parts).astype(float)
+        found = np.concatenate(parts).astype(float)
+        if not np.isfinite(found).all():
+            raise ModelFileError(f"{self.path}: its scores are not finite; export or fit it again")
+        return found
 
     def anomaly_score(self, X: Any) -> Array:
         """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
@@ -175,10 +199,26 @@ class Scorer:
             raw = [score.raw for _, score in self._scores(images, self.raw)]
         return -np.array(raw, float)
 
+    def decision_function(self, X: Any) -> Array:
+        """Return ``score_samples(X)`` plus the threshold (N,), negative for outliers."""
+        return self.score_samples(X) + self.threshold_
+
     def predict(self, X: Any, threshold: float | None = None) -> Array:
         """Return +1 for normal and -1 for anomalous images (N,); see :meth:`score_samples`."""
-        limit = self.threshold.value if threshold is None else threshold
+        limit = self.threshold_ if threshold is None else threshold
         return np.where(-self.score_samples(X) > limit, -1, 1)
+
+    @property
+    def threshold_(self) -> float:
+        """The threshold on the anomaly score."""
+        return self.threshold.value
+
+    def set_threshold(self, threshold: float | Threshold) -> Self:
+        """Replace the threshold."""
+        if not isinstance(threshold, Threshold):
+            threshold = Threshold(float(threshold), "manual")
+        self.threshold = threshold
+        return self
 
     def score_files(
         self, paths: Iterable[Path], skipped: list[Path] | None = None
@@ -199,7 +239,7 @@ class Scorer:
         FileScore
         """
         check_files(self.spec)
-        size = 1 if self.tiling else FILES
+        size = 1 if self.tiling else min(FILES, self._most)
         remaining = iter(paths)
         parts = iter(lambda: list(islice(remaining, size)), [])
         for _, future in in_order(parts, self._score_files, self.threads, ahead=2):
@@ -237,7 +277,8 @@ class Scorer:
         return self._size != (self.spec.height, self.spec.width)
 
     def _checked(self, array: Array) -> Array:
-        images = as_images(array)
+        shape = (self.spec.height, self.spec.width, self.spec.channels)
+        images = as_images(array, shape if array.ndim == 2 else None)
         if images.dtype == np.float32 and not np.isfinite(images).all():
             raise InputError("images: hold values that are not finite; remove or replace them")
         form = ImageSpec(*self._size, self.spec.channels, self.spec.dtype)
@@ -246,4 +287,4 @@ class Scorer:
     def _scores(
         self, images: Iterable[tuple[Identity, Array]], raw: Run
     ) -> Iterator[tuple[Identity, ImageScore]]:
-        return scores_of(images, raw, self.tiling, BATCH * self.threads)
+        return scores_of(images, raw, self.tiling, self._most * self.threads)

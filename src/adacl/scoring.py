@@ -17,7 +17,6 @@ __all__ = [
     "FileScore",
     "ImageScore",
     "check_files",
-    "convert_depth",
     "fitting",
     "scores_of",
 ]
@@ -126,18 +125,19 @@ def fitting(images: Array, spec: ImageSpec, tiling: Tiling | None) -> Array:
     expected = (spec.height, spec.width, spec.channels)
     if images.shape[3] != expected[2] or not (tiling or images.shape[1:] == expected):
         raise InputError(
-            f"images of shape {images.shape[1:]} do not go with a detector fitted on {expected}"
+            f"images of shape {images.shape[1:]} do not go with a model that takes {expected}"
         )
-    return images if images.dtype.name == spec.dtype else convert_depth(images, spec.dtype)
+    return images if images.dtype.name == spec.dtype else _converted(images, spec.dtype)
 
 
-def convert_depth(images: Array, dtype: str) -> Array:
+def _converted(images: Array, dtype: str) -> Array:
     """Convert between the full scales of 8 and 16 bits; floats are taken as they are."""
+    given = images.dtype.name
     if dtype == "float32":
         return images.astype(np.float32)
     if images.dtype == np.float32:
         raise InputError(
-            f"float images do not go with a detector fitted on {dtype}; pass {dtype} images"
+            f"{given} images do not go with a model that takes {dtype}; pass {dtype} images"
         )
     return images * np.uint16(257) if dtype == "uint16" else (images / 257).round().astype(np.uint8)
 
@@ -152,6 +152,6 @@ def check_files(spec: ImageSpec) -> None:
     """
     if spec.channels not in (1, 3) or spec.dtype == "float32":
         raise InputError(
-            f"a detector fitted on {spec.channels}-channel {spec.dtype} arrays cannot score "
-            "image files; pass arrays"
+            f"a model that takes {spec.channels}-channel {spec.dtype} arrays cannot score image "
+            "files; pass arrays"
         )

@@ -163,6 +163,9 @@ def train(
         If the loss is no longer finite.
     """
     check_anomaly_config(config.anomalies)
+    half = config.training.precision == "bfloat16"
+    if half and device.type == "cuda" and not torch.cuda.is_bf16_supported():
+        raise ConfigError("training.precision: this GPU has no bfloat16; use float32")
     if not len(train_on) or not len(validate_on):
         raise InputError("training needs at least one image, and one more for validation")
     with _isolated(device, seed):

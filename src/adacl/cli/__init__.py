@@ -12,7 +12,7 @@ import typer
 
 from adacl._version import __version__
 from adacl.cli import about, apply, bench, bench_video, benchmark_data, deploy, learn, video
-from adacl.errors import AdaclError
+from adacl.errors import AdaclError, missing_extra
 
 __all__ = ["app", "main"]
 
@@ -65,6 +65,11 @@ def main() -> None:
         sys.stdout.flush()
     except AdaclError as error:
         code = _fail(str(error), error.exit_code)
+    except ModuleNotFoundError as error:
+        if (error.name or "").startswith("adacl"):
+            raise
+        found = missing_extra(error)
+        code = _fail(str(found), found.exit_code)
     except BrokenPipeError:
         _abandon_stdout()
         code = 0

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from adacl.cli.options import JsonOption, ModelArgument
+from adacl.errors import AdaclError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.model_file import read_header
 from adacl.tensor_file import digest
@@ -22,6 +24,22 @@ def info(model: ModelArgument, json_output: JsonOption = False) -> None:
     if json_output:
         typer.echo(json.dumps(header))
         return
+    try:
+        lines = list(_lines(header))
+    except (
+        AdaclError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ModelFileError(f"{model}: not a sound model file ({error!r})") from error
+    for line in lines:
+        typer.echo(line)
+
+
+def _lines(header: dict[str, Any]) -> Iterator[str]:
     from adacl.thresholds import Threshold
 
     spec, training, tiling = header["spec"], header["training"], header["tiling"]
@@ -52,12 +70,12 @@ def info(model: ModelArgument, json_output: JsonOption = False) -> None:
         rows["licence"] = header["licence"]
     rows["fingerprint"] = header["fingerprint"]
     for name, value in rows.items():
-        typer.echo(f"{name:12}{value}")
+        yield f"{name:12}{value}"
     if "video" in header:
         from adacl.video.alarms import Alarm
 
         video = header["video"]
-        typer.echo(
+        yield (
             f"video       {video['height']} x {video['width']} at {video['frame_rate']:.3g} frames "
             f"a second, {_tiles(video['config'] | _square(video['config']))}; gate: "
             f"{video['config']['gate']} above {video['motion']:.2f}"
@@ -65,8 +83,7 @@ def info(model: ModelArgument, json_output: JsonOption = False) -> None:
         described = Alarm(**video["alarm"]).describe()
     else:
         described = Threshold(**header["threshold"]).describe()
-    for line in described:
-        typer.echo(line)
+    yield from described
 
 
 def _header(model: Path) -> dict[str, Any]:

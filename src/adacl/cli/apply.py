@@ -30,6 +30,7 @@ from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError, DataError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.files import atomic_file, check_writable
+from adacl.model_file import read_header
 from adacl.progress import count, messages
 
 if TYPE_CHECKING:
@@ -83,6 +84,8 @@ def score(
     """
     if output is not None:
         check_writable(output)
+        if output.resolve() in {path.resolve() for path in (model, *paths)}:
+            raise ConfigError(f"{output}: is the model or an image to score; name another output")
     with messages(quiet):
         opened = _open(model, device, backend, on_error, threshold)
         write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
@@ -199,15 +202,22 @@ def _open(
         scorer = Scorer(model, backend=backend.value, on_error=on_error.value)
         if "video" in scorer.header:
             raise ModelFileError(f"{model}: a model for video; use it with adacl video score")
-        limit = scorer.threshold.value if threshold is None else threshold
+        limit = _limit(scorer.threshold.value, threshold)
         return Opened(scorer.score_files, limit, scorer.tiling is not None)
     if backend is not Backend.onnxruntime:
         raise ConfigError(f"--backend {backend}: for exported files; see adacl export")
+    read_header(model)  # says what is wrong with it where PyTorch is missing, too
     from adacl import AnomalyDetector
 
     detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
-    limit = detector.threshold_ if threshold is None else threshold
+    limit = _limit(detector.threshold_, threshold)
     return Opened(detector.score_files, limit, detector.model_.tiling is not None)
+
+
+def _limit(own: float, given: float | None) -> float:
+    from adacl.thresholds import Threshold
+
+    return own if given is None else Threshold(given, "manual").value
 
 
 def _seen(scores: list[FileScore]) -> int | None:

@@ -10,7 +10,7 @@ import typer
 from adacl.cli.options import ModelArgument, QuietOption, parse_size
 from adacl.errors import ConfigError
 from adacl.files import check_writable
-from adacl.progress import console
+from adacl.progress import say
 
 __all__ = ["export"]
 
@@ -57,8 +57,7 @@ def export(
     )
     if not quiet:
         batch = "any number of images" if header["batch"] is None else "one image"
-        console.print(
+        say(
             f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB): opset {header['opset']}, "
-            f"{header['precision']}, {batch} at once",
-            soft_wrap=True,
+            f"{header['precision']}, {batch} at once"
         )

@@ -22,7 +22,7 @@ from adacl.cli.resuming import ResumeOption, resumable
 from adacl.config import Config, preset
 from adacl.errors import ConfigError
 from adacl.files import check_writable
-from adacl.progress import console, epochs, messages
+from adacl.progress import epochs, messages, say
 
 __all__ = ["demo", "fit"]
 
@@ -100,7 +100,7 @@ def fit(
     if json_output:
         typer.echo(json.dumps({"model": str(output), **_summary(detector.model_)}))
     elif not quiet:
-        console.print(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
+        say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
 
 
 def _without(config: Config, kinds: list[str]) -> Config:

@@ -28,7 +28,7 @@ from adacl.cli.resuming import ResumeOption, resumable
 from adacl.config import preset
 from adacl.errors import ConfigError
 from adacl.files import atomic_file, check_writable
-from adacl.progress import console, epochs, messages
+from adacl.progress import epochs, messages, say
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip
@@ -127,7 +127,7 @@ def fit(
         }
         typer.echo(json.dumps(summary))
     elif not quiet:
-        console.print(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)", soft_wrap=True)
+        say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
 
 
 def _with_stride(tree: dict[str, Any]) -> dict[str, Any]:
@@ -203,7 +203,7 @@ def score(
         if report:
             timeline.write(report, found)
         if output_format is Format.none and not count and not quiet:
-            console.print("no event", soft_wrap=True)
+            say("no event")
 
 
 def _shown(
@@ -243,11 +243,11 @@ def _watched(
         for score in scores:
             above = score.smoothed > detector.alarm.threshold
             if above and not alarmed and not quiet:
-                console.print(f"above the threshold since {score.time:.1f} s", soft_wrap=True)
+                say(f"above the threshold since {score.time:.1f} s")
             alarmed = above
             yield score
     except KeyboardInterrupt:
-        console.print("stopped", soft_wrap=True)
+        say("stopped")
 
 
 def _records(

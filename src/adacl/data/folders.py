@@ -13,7 +13,7 @@ from typing import Literal, TypeVar
 from adacl.data.images import EXTENSIONS
 from adacl.errors import DataError, ImageError, MissingDataError
 
-__all__ = ["ImageFiles", "OnError", "in_order", "list_images", "pass_over", "stream"]
+__all__ = ["ImageFiles", "OnError", "in_order", "list_images", "pass_over", "processors", "stream"]
 
 OnError = Literal["skip", "fail"]
 S = TypeVar("S")
@@ -91,6 +91,13 @@ def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
             yield folder / name
 
 
+def processors() -> int:
+    """Return the number of processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def in_order(
     items: Iterable[S], work: Callable[[S], T], workers: int | None = None, ahead: int = 4
 ) -> Iterator[tuple[S, Future[T]]]:
@@ -112,7 +119,7 @@ def in_order(
     item, future
         In the order of ``items``; the future holds what ``work`` returned or raised.
     """
-    count = workers or os.cpu_count() or 1
+    count = workers or processors()
     waiting: deque[tuple[S, Future[T]]] = deque()
     with ThreadPoolExecutor(count) as pool:
         try:

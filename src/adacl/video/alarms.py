@@ -63,11 +63,9 @@ class Alarm:
     @property
     def upper_bound(self) -> float | None:
         """With 95 % confidence, the false alarms in an hour are at most this (Poisson)."""
-        from scipy.stats import chi2
-
         if self.per_hour is None or not self.hours:
             return None
-        return float(chi2.ppf(CONFIDENCE, 2 * (self.false_alarms + 1)) / 2 / self.hours)
+        return _most_events(self.false_alarms) / self.hours
 
     def at(self, threshold: float) -> Alarm:
         """Return the alarm with a threshold given by hand."""
@@ -95,6 +93,19 @@ class Alarm:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary."""
         return asdict(self)
+
+
+def _most_events(seen: int) -> float:
+    """Return the largest mean at which so few events are not yet too improbable (Poisson)."""
+    low, high = 0.0, 10.0 * (seen + 1)
+    for _ in range(60):
+        mean = (low + high) / 2
+        probable = sum(
+            math.exp(count * math.log(mean) - mean - math.lgamma(count + 1))
+            for count in range(seen + 1)
+        )
+        low, high = (mean, high) if probable > 1 - CONFIDENCE else (low, mean)
+    return low
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adacl.data.video import Frame
 from adacl.errors import AdaclError, DataError, InputError, ModelFileError
 from adacl.exported_file import is_exported
-from adacl.model_file import load_with_header, save_model
+from adacl.model_file import load_with_header, read_header, save_model
 from adacl.settings import build, plain
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig
@@ -172,9 +172,9 @@ class VideoModel:
         InputError
             If it was read from an exported file.
         """
-        from adacl.model import Model
+        from adacl.runtime import Scorer
 
-        if not isinstance(self.tiles, Model):
+        if isinstance(self.tiles, Scorer):
             raise InputError("an exported model is not saved again; keep the file")
         save_model(self.tiles, path, self.describe())
 
@@ -205,6 +205,7 @@ class VideoModel:
             tiles = Scorer(path, backend=backend)
             header = tiles.header
         else:
+            read_header(path)  # says what is wrong with it where PyTorch is missing, too
             from adacl.training import resolve_device
 
             tiles, header = load_with_header(path, resolve_device(device))
