@@ -58,21 +58,32 @@ def seconds(function: Callable[[], object], times: int) -> float:
     return (time.perf_counter() - started) / times
 
 
+LAUNCHER = """
+import json, os, subprocess, sys, time
+started = time.perf_counter()
+process = subprocess.Popen(sys.argv[2:])
+_, status, usage = os.wait4(process.pid, 0)
+found = [time.perf_counter() - started, usage.ru_maxrss, os.waitstatus_to_exitcode(status)]
+open(sys.argv[1], "w").write(json.dumps(found))
+"""
+"""A process begins with the peak memory of the one that starts it, so a small one has to."""
+
+
 def timed(*arguments: str) -> dict[str, Any]:
     """Run Python with arguments to its end; return output, seconds, and peak memory in MiB."""
     command = [sys.executable, *arguments]
-    started = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, stdout=output, stderr=log)
-        _, status, usage = os.wait4(process.pid, 0)
-        process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.perf_counter() - started
-        output.seek(0)
-        log.seek(0)
-        result = {"output": output.read(), "log": log.read()}
-    if process.returncode:
-        raise SystemExit(f"{' '.join(command)}\n{result['log']}")
-    return result | {"seconds": round(seconds, 3), "peak_mib": round(usage.ru_maxrss / 1024)}
+    with tempfile.NamedTemporaryFile("r") as usage:
+        launcher = [sys.executable, "-S", "-E", "-c", LAUNCHER, usage.name]
+        done = subprocess.run([*launcher, *command], capture_output=True, text=True)
+        seconds, peak, code = json.load(usage)
+    if code:
+        raise SystemExit(f"{' '.join(command)}\n{done.stderr}")
+    return {
+        "output": done.stdout,
+        "log": done.stderr,
+        "seconds": round(seconds, 3),
+        "peak_mib": round(peak / 1024),
+    }
 
 
 def adacl(*arguments: str) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def draw(results: dict[str, Any], path: Path) -> None:
     time.set(xlabel="images in the folder", ylabel="seconds", title="adacl score, time")
     memory.semilogx(numbers, [row["peak_mib"] for row in results["by_number"]], "o-")
     memory.set(xlabel="images in the folder", ylabel="peak MiB", title="adacl score, memory")
-    memory.set_ylim(0)
+    memory.set_ylim(0, 1.25 * max(row["peak_mib"] for row in results["by_number"]))
     sides = [row["side"] for row in results["by_size"]]
     for key in (key for key in results["by_size"][0] if key.startswith("images_per_s")):
         label = key.removeprefix("images_per_s_").replace("_", " ").replace("1 threads", "1 thread")

@@ -25,6 +25,7 @@ import torch
 from adacl import VideoAnomalyDetector, VideoConfig
 from adacl.config import preset
 from adacl.data.video import Clip
+from adacl.export import export_model
 from adacl.video.stream import CHUNK, chunks, segments
 from common import adacl, record
 
@@ -67,13 +68,19 @@ def speeds(folder: Path, source: Path, frames: int, rounds: int) -> list[dict[st
     """Measure each size and variant, alternating between them in every round."""
     found: dict[tuple[str, str], dict[str, list[float]]] = {}
     facts: dict[tuple[str, str], dict[str, Any]] = {}
-    detectors = {}
+    detectors: dict[tuple[str, str], VideoAnomalyDetector] = {}
     for size, pixels in SIZES.items():
         make(source, folder / f"{size}.mp4", pixels, frames)
         for name, changes in VARIANTS.items():
             video = replace(VideoConfig(), **changes)
             detector = VideoAnomalyDetector(video, preset("video").replace(training__epochs=2))
             detectors[size, name] = detector.fit(folder / f"{size}.mp4")
+        model, exported = folder / "m.adacl", folder / "m.onnx"
+        detectors[size, "default"].save(model)
+        for backend, int8 in (("onnxruntime", False), ("openvino", True)):
+            export_model(model, exported, dynamic_batch=True, int8=int8)
+            name = f"default, exported, {backend} {'int8' if int8 else 'float32'}"
+            detectors[size, name] = VideoAnomalyDetector.load(exported, backend=backend)
     for _ in range(rounds):
         for (size, name), detector in detectors.items():
             model, clip = detector.model_, detector.clip(folder / f"{size}.mp4")
@@ -98,17 +105,20 @@ def speeds(folder: Path, source: Path, frames: int, rounds: int) -> list[dict[st
 
 def memory(folder: Path, source: Path, minutes: float, hours: float) -> list[dict[str, Any]]:
     """Measure the peak memory of the command line on a short and a long video."""
-    train, model = folder / "train.mp4", folder / "m.adacl"
+    train, model, exported = folder / "train.mp4", folder / "m.adacl", folder / "m.onnx"
     make(source, train, SIZES["240x360"], 2000)
     adacl("video", "fit", str(train), "-o", str(model), "--set", "training.epochs=2", "-q")
+    export_model(model, exported, dynamic_batch=True)
     rows = []
     for length in (minutes * 60, hours * 3600):
         video = folder / f"{length}.mp4"
         make(source, video, SIZES["240x360"], round(length * RATE))
-        run = adacl("video", "score", str(model), str(video), "--format", "csv", "-q")
-        frames = len(run["output"].splitlines()) - 1
-        facts = {"minutes": length / 60, "frames": frames, "fps": round(frames / run["seconds"])}
-        rows.append(facts | {key: run[key] for key in ("seconds", "peak_mib")})
+        for file in (model, exported):
+            run = adacl("video", "score", str(file), str(video), "--format", "csv", "-q")
+            frames = len(run["output"].splitlines()) - 1
+            facts = {"file": file.name, "minutes": length / 60, "frames": frames}
+            facts["fps"] = round(frames / run["seconds"])
+            rows.append(facts | {key: run[key] for key in ("seconds", "peak_mib")})
         video.unlink()
     return rows
 

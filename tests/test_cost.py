@@ -130,14 +130,8 @@ def test_batches_are_as_large_as_they_may_be(scorer, digits, monkeypatch):
     assert sizes == [20, 20]
 
 
-@pytest.mark.parametrize(
-    ("int8", "operators"),
-    [
-        (False, {"Cast": 1, "Sub": 1, "Conv": 3, "MaxPool": 3, "FusedGemm": 1, "ReorderOutput": 1}),
-        (True, {"Cast": 1, "Sub": 1, "QLinearConv": 3, "NhwcMaxPool": 3, "FusedGemm": 1}),
-    ],
-)
-def test_the_engine_fuses_what_it_should(int8, operators, tmp_path, digits):
+@pytest.mark.parametrize("int8", [False, True])
+def test_the_engine_fuses_what_it_should(int8, tmp_path, digits):
     images = np.kron(digits.of(3), np.ones((4, 4), np.uint8))
     detector = AnomalyDetector(config=TINY.replace(network__channels=[16, 32, 64])).fit(images)
     detector.save(tmp_path / "m.adacl")
@@ -149,5 +143,8 @@ def test_the_engine_fuses_what_it_should(int8, operators, tmp_path, digits):
     found = collections.Counter(
         node.op_type for node in onnx.load(tmp_path / "optimised.onnx").graph.node
     )
-    assert {name: found[name] for name in operators} == operators, found
-    assert sum(found.values()) <= 22, found
+    convolutions = ["QLinearConv"] if int8 else ["Conv", "FusedConv"]
+    assert sum(found[name] for name in convolutions) == 3, found
+    assert sum(count for name, count in found.items() if name.endswith("Gemm")) == 2, found
+    assert not found["Relu"], found
+    assert sum(found.values()) <= 20, found

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import chi2
 
 from adacl.data.video import Frame
 from adacl.errors import ConfigError, DataError
@@ -136,6 +137,12 @@ def test_the_threshold_is_the_lowest_peak_that_keeps_to_the_false_alarms(
     lower = [v for v in peaks if v < alarm.threshold]
     assert max(higher, default=0) <= allowed
     assert not lower or count(Alarm(max(lower), alarm.typical)) > allowed
+
+
+@pytest.mark.parametrize("events", [0, 1, 7, 400])
+def test_the_upper_bound_is_that_of_the_poisson_distribution(events: int) -> None:
+    bound = Alarm(0.5, per_hour=1, hours=3, false_alarms=events).upper_bound
+    assert bound == pytest.approx(chi2.ppf(0.95, 2 * (events + 1)) / 2 / 3, rel=1e-6)
 
 
 def test_what_the_footage_can_assure_is_said() -> None:

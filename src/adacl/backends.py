@@ -48,17 +48,13 @@ def open_backend(name: str, content: bytes, threads: int) -> Run:
 
     Raises
     ------
-    ConfigError
-        If the name is not known.
     MissingExtraError
         If the engine is not installed.
     """
-    if name == "onnxruntime":
-        session = _session(content)
-        return lambda images: session.run(["raw_score"], {"images": images})[0]
     if name == "openvino":
         return _openvino(content, threads)
-    raise ConfigError(f"backend {name!r}: need one of {', '.join(BACKENDS)}")
+    session = _session(content)
+    return lambda images: session.run(["raw_score"], {"images": images})[0]
 
 
 def _session(content: bytes, optimise: bool = True) -> Any:

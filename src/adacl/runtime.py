@@ -104,7 +104,8 @@ class Scorer:
             properties, kind, shape = describe(self._content)
             self.header = from_properties(properties)
             contents = parse_header(self.header)
-            self.spec, self.tiling, self._resize = contents[0], contents[2], contents[3]
+            self.spec, self.tiling = contents.spec, contents.tiling
+            self._resize = contents.resize
             self._size = checked_size(self.header["input_size"])
             batch = self.header["batch"]
             form = [batch or shape[0], *self._size, self.spec.channels]
