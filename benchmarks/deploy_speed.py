@@ -68,8 +68,8 @@ def untrained(images: np.ndarray, path: Path) -> tuple[Model, float]:
     )
     save_model(model, path)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
-        network(spec.to_tensor(images[:16], torch.device("cpu")))
-    return model, counter.get_total_flops() / 16
+        network(spec.to_tensor(images[:8], torch.device("cpu")))
+    return model, counter.get_total_flops() / 8
 
 
 def matrix_product(threads: int) -> float:

@@ -189,6 +189,16 @@ def test_int8_still_ranks(learned, model, digits, tmp_path, backend):
     assert kinds.count(onnx.TensorProto.INT8) >= 3
 
 
+def test_int8_keeps_the_depth_of_16_bit_images(tmp_path):
+    images = photographs(60, 16, 16)[..., 0] * np.uint16(257)
+    faint = images // 64 + np.uint16(30_000)  # a few of 65,536 levels
+    faint[0, 0, 0], faint[0, 0, 1] = 0, 65_535
+    detector = AnomalyDetector(config=TINY).fit(faint)
+    wanted = detector.score_samples(faint)
+    found = exported(detector, tmp_path, int8=True).score_samples(faint)
+    assert np.abs(found - wanted)[1:].max() < 0.1 * np.ptp(wanted[1:])
+
+
 def test_openvino_scores_the_same(scorer, learned, digits):
     pytest.importorskip("openvino")
     other = Scorer(scorer.path, backend="openvino", threads=2)

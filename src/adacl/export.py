@@ -110,7 +110,7 @@ def export_model(
             given,
             maxima if int8 else None,
         )
-    except (KeyError, ValueError, TypeError, IndexError, *onnx_errors) as error:
+    except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{source}: not a sound model file ({reason})") from error
     onnx.helper.set_model_props(model, to_properties(header))

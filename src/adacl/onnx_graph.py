@@ -76,7 +76,7 @@ def build_graph(
     mean = spec.low + tensors["mean"].reshape(spec.channels) * (spec.high - spec.low)
     value = _pixels(graph, spec, mean, input_size)
     steps: _Steps | None = None
-    if maxima is not None:
+    if maxima is not None and spec.dtype == "uint8":  # of deeper pixels, 8 bits would be too few
         low, high = float((spec.low - mean).min()), float((spec.high - mean).max())
         steps = _Steps((high - low) / 255, round(-low / (high - low) * 255))
         value = steps.apply(graph, value)
