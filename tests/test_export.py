@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from adacl import AnomalyDetector, tensor_file
+from adacl.data import benchmarks
 from adacl.errors import (
     ConfigError,
     ImageError,
@@ -197,6 +198,18 @@ def test_int8_keeps_the_depth_of_16_bit_images(tmp_path):
     wanted = detector.score_samples(faint)
     found = exported(detector, tmp_path, int8=True).score_samples(faint)
     assert np.abs(found - wanted)[1:].max() < 0.1 * np.ptp(wanted[1:])
+
+
+@pytest.mark.realdata
+@pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])
+def test_real_images_score_as_with_pytorch(name, data_dir, cifar_dir, tmp_path):
+    folder = cifar_dir if name == "cifar10" else data_dir
+    images, labels = benchmarks.load(name, "test", folder)
+    detector = AnomalyDetector(config=LEARNING).fit(images[labels == 3])
+    wanted = detector.score_samples(images)
+    for int8, tolerance in ((False, TOLERANCE), (True, 0.1)):
+        scorer = exported(detector, tmp_path, dynamic_batch=True, int8=int8)
+        np.testing.assert_allclose(scorer.score_samples(images), wanted, atol=tolerance, rtol=0)
 
 
 def test_openvino_scores_the_same(scorer, learned, digits):
