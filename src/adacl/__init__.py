@@ -2,7 +2,7 @@
 
 An implementation of ADACL (Khazaie, Wong, Mohsenzadeh: "Augment to Detect Anomalies with
 Continuous Labelling", 2022). Importing this package imports neither PyTorch nor scikit-learn;
-the detectors do, on first use.
+the detectors do, on first use; ``Scorer`` does without them.
 """
 
 from importlib import import_module
@@ -14,6 +14,7 @@ from adacl.config import Config, preset
 if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector
     from adacl.pyod_adapter import PyODDetector
+    from adacl.runtime import Scorer
     from adacl.video.config import VideoConfig
     from adacl.video.detector import VideoAnomalyDetector
 
@@ -21,6 +22,7 @@ __all__ = [
     "AnomalyDetector",
     "Config",
     "PyODDetector",
+    "Scorer",
     "VideoAnomalyDetector",
     "VideoConfig",
     "__version__",
@@ -30,6 +32,7 @@ __all__ = [
 _LAZY = {
     "AnomalyDetector": "adacl.detector",
     "PyODDetector": "adacl.pyod_adapter",
+    "Scorer": "adacl.runtime",
     "VideoAnomalyDetector": "adacl.video.detector",
     "VideoConfig": "adacl.video.config",
 }
@@ -43,4 +46,4 @@ def __getattr__(name: str) -> Any:
     except ModuleNotFoundError as error:
         from adacl.errors import missing_extra
 
-        raise missing_extra(error, "train") from error
+        raise missing_extra(error) from error

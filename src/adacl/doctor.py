@@ -51,8 +51,9 @@ def examine() -> list[Finding]:
         versions = [
             f"{n} {importlib.metadata.version(n)}" for n in packages.values() if n not in missing
         ]
-        remedy = f"; missing {', '.join(missing)}: pip install 'adacl[{extra}]'" if missing else ""
-        findings.append(Finding(f"extra {extra}", not missing, ", ".join(versions) + remedy))
+        if missing:
+            versions.append(f"missing {', '.join(missing)}: pip install 'adacl[{extra}]'")
+        findings.append(Finding(f"extra {extra}", not missing, ", ".join(versions)))
     if importlib.util.find_spec("torch"):
         findings += [_device(), _speed()]
     free = shutil.disk_usage(tempfile.gettempdir()).free / 2**30

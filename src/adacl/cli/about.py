@@ -114,4 +114,4 @@ def doctor(json_output: JsonOption = False) -> None:
         typer.echo(json.dumps([vars(finding) for finding in findings]))
         return
     for finding in findings:
-        typer.echo(f"{'ok' if finding.ok else '--':4}{finding.topic:17}{finding.found}")
+        typer.echo(f"{'ok' if finding.ok else '--':4}{finding.topic:20}{finding.found}")
