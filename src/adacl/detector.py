@@ -270,7 +270,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def score_files(
-        self, paths: Iterable[Path], skipped: list[Path] | None = None
+        self, paths: Iterable[str | Path], skipped: list[Path] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, decoding in parallel with bounded memory.
 
@@ -292,7 +292,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         seen = set(model.digests.tolist())
 
         def decoded() -> Iterator[tuple[tuple[Path, bool | None], Array]]:
-            for path, image in stream(paths, read, self.on_error, skipped):
+            for path, image in stream(map(Path, paths), read, self.on_error, skipped):
                 yield (path, digest(image) in seen if seen else None), image
 
         for (path, trained_on), score in model.scores(decoded()):

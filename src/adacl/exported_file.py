@@ -48,7 +48,8 @@ def unsealed(path: Path) -> bytes:
     body, mark, digest = content[: -64 - len(_SEAL)], content[-64 - len(_SEAL) : -64], content[-64:]
     if mark != _SEAL:
         raise ModelFileError(
-            f"{path}: not a model that adacl exported, or cut off or changed since; export it again"
+            f"{path}: not a file that adacl export made, or cut off or changed since; export the "
+            "model file again"
         )
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise ModelFileError(f"{path}: damaged, its checksum is wrong; export it again")

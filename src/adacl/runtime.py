@@ -222,7 +222,7 @@ class Scorer:
         return self
 
     def score_files(
-        self, paths: Iterable[Path], skipped: list[Path] | None = None
+        self, paths: Iterable[str | Path], skipped: list[Path] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, with bounded memory.
 
@@ -241,7 +241,7 @@ class Scorer:
         """
         check_files(self.spec)
         size = 1 if self.tiling else min(FILES, self._most)
-        remaining = iter(paths)
+        remaining = map(Path, paths)
         parts = iter(lambda: list(islice(remaining, size)), [])
         for _, future in in_order(parts, self._score_files, self.threads, ahead=2):
             for path, found in future.result():

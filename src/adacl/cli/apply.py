@@ -27,7 +27,7 @@ from adacl.cli.options import (
     ThresholdOption,
 )
 from adacl.data.folders import ImageFiles
-from adacl.errors import ConfigError, DataError, ModelFileError
+from adacl.errors import ConfigError, DataError, MissingExtraError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.files import atomic_file, check_writable
 from adacl.model_file import read_header
@@ -207,8 +207,13 @@ def _open(
     if backend is not Backend.onnxruntime:
         raise ConfigError(f"--backend {backend}: for exported files; see adacl export")
     read_header(model)  # says what is wrong with it where PyTorch is missing, too
-    from adacl import AnomalyDetector
-
+    try:
+        from adacl import AnomalyDetector
+    except MissingExtraError as error:
+        raise MissingExtraError(
+            f"{model}: a model file is scored with PyTorch (pip install 'adacl[train]'); without "
+            "it, score what adacl export makes of it"
+        ) from error
     detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
     limit = _limit(detector.threshold_, threshold)
     return Opened(detector.score_files, limit, detector.model_.tiling is not None)
