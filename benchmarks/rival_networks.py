@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -29,7 +30,7 @@ COLOUR_SD = (0.229, 0.224, 0.225)
 """Of ImageNet, which such networks are pre-trained on."""
 
 
-class Rival(nn.Module):
+class Rival(nn.Module, ABC):
     """What the rivals share: images to tensors, batches, counting.
 
     ``batch`` images are worked on at once, resized to ``side`` pixels. ``constant_seconds`` is
@@ -54,13 +55,13 @@ class Rival(nn.Module):
         for start in range(0, len(images), self.batch):
             yield self.to_input(images[start : start + self.batch])
 
+    @abstractmethod
     def fit(self, images: Images) -> None:
         """Learn from normal images."""
-        raise NotImplementedError
 
+    @abstractmethod
     def scores(self, inputs: Tensor) -> Tensor:
         """Return the scores of one batch."""
-        raise NotImplementedError
 
     @torch.inference_mode()
     def score(self, images: Images) -> NDArray[np.float64]:

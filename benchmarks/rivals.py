@@ -22,6 +22,7 @@ import statistics
 import sys
 import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -43,7 +44,7 @@ SHORTEST_SECONDS = 0.3
 SCORED_AT_ONCE = 1000
 
 
-class Method:
+class Method(ABC):
     """A detector to be measured: ``fit``, ``score`` and ``save``, and what to say of it.
 
     ``fit_limit`` and ``score_limit`` are how many images it learns from and is timed on, at
@@ -65,21 +66,21 @@ class Method:
     def __init__(self, total: int, epochs: int | None = None) -> None:
         self.total, self.epochs = total, epochs
 
+    @abstractmethod
     def fit(self, images: Images) -> None:
         """Learn from normal images N x H x W x C."""
-        raise NotImplementedError
 
+    @abstractmethod
     def score(self, images: Images) -> NDArray[np.float64]:
         """Return a score per image, higher for more anomalous ones."""
-        raise NotImplementedError
 
+    @abstractmethod
     def save(self, path: Path) -> None:
         """Write all that scoring needs to one file."""
-        raise NotImplementedError
 
+    @abstractmethod
     def facts(self) -> dict[str, Any]:
         """Return what else to record, once fitted."""
-        raise NotImplementedError
 
     def whole_fit(self, seconds: float, used: int) -> float:
         """Return the seconds of a whole fit, from those of the fit that was made."""
@@ -194,9 +195,9 @@ class RandomNetwork(Method):
 
     no_auroc = "random weights: timing only"
 
+    @abstractmethod
     def make(self) -> Any:
         """Return the network."""
-        raise NotImplementedError
 
     def fit(self, images: Images) -> None:
         """Learn what the method learns on top of its weights."""

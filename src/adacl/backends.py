@@ -61,7 +61,7 @@ def _session(content: bytes, optimise: bool = True) -> Any:
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "runtime") from error
+        raise missing_extra(error) from error
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
@@ -75,7 +75,7 @@ def _openvino(content: bytes, threads: int) -> Run:
     try:
         import openvino
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "openvino") from error
+        raise missing_extra(error) from error
 
     core = openvino.Core()
     compiled = core.compile_model(

@@ -53,7 +53,7 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     try:
         from adacl.report.page import write_report
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "report") from error
+        raise missing_extra(error) from error
 
     started = time.perf_counter()
     _prepare(folder)

@@ -311,7 +311,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         MissingDataError, ModelFileError
             If the file is not there, or not sound.
         """
-        model = load_model(path, resolve_device(device))
+        model = load_model(path, device)
         tiling = model.tiling
         detector = cls(
             config=model.config,

@@ -67,7 +67,7 @@ def export_model(
 
         from adacl.onnx_graph import OPSET, build_graph
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "export") from error
+        raise missing_extra(error) from error
 
     onnx_errors = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
     source, target = Path(source), Path(target)

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adacl.errors import MissingDataError, ModelFileError
+from adacl.errors import ModelFileError
+from adacl.files import read_whole
 
 __all__ = ["EXPORT_VERSION", "from_properties", "is_exported", "seal", "to_properties", "unsealed"]
 
@@ -39,12 +40,7 @@ def unsealed(path: Path) -> bytes:
     ModelFileError
         If adacl did not export it, or it was changed or cut off since.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise MissingDataError(f"{path}: no such file") from error
-    except OSError as error:
-        raise MissingDataError(f"{path}: cannot be read ({error.strerror})") from error
+    content = read_whole(path)
     body, mark, digest = content[: -64 - len(_SEAL)], content[-64 - len(_SEAL) : -64], content[-64:]
     if mark != _SEAL:
         raise ModelFileError(

@@ -1,4 +1,4 @@
-"""Write files so that they are either whole or not there."""
+"""Read and write files whole."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
-from adacl.errors import AdaclError, DataError
+from adacl.errors import AdaclError, DataError, MissingDataError
 
-__all__ = ["atomic_file", "check_writable"]
+__all__ = ["atomic_file", "check_writable", "read_whole"]
 
 
 @contextlib.contextmanager
@@ -44,6 +44,22 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         if not complete:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
+
+
+def read_whole(path: Path) -> bytes:
+    """Return the bytes of a file.
+
+    Raises
+    ------
+    MissingDataError
+        If it is not there, or cannot be read.
+    """
+    try:
+        return path.read_bytes()
+    except FileNotFoundError as error:
+        raise MissingDataError(f"{path}: no such file") from error
+    except OSError as error:
+        raise MissingDataError(f"{path}: cannot be read ({error.strerror})") from error
 
 
 def check_writable(path: Path) -> None:

@@ -139,7 +139,7 @@ def checked_size(size: Any) -> tuple[int, int]:
     return whole[0], whole[1]
 
 
-def load_model(path: str | Path, device: torch.device | None = None) -> Model:
+def load_model(path: str | Path, device: str = "cpu") -> Model:
     """Read a model file.
 
     Raises
@@ -153,9 +153,7 @@ def load_model(path: str | Path, device: torch.device | None = None) -> Model:
     return model
 
 
-def load_with_header(
-    path: str | Path, device: torch.device | None = None
-) -> tuple[Model, dict[str, Any]]:
+def load_with_header(path: str | Path, device: str = "cpu") -> tuple[Model, dict[str, Any]]:
     """Read a model file, for images or for the tiles of a video, and its header.
 
     Raises
@@ -164,11 +162,12 @@ def load_with_header(
         As for :func:`read_header`, and if the weights have wrong shapes or values that are
         not finite.
     """
-    import torch
-
     header, tensors = read_header(path)
+    from adacl.training import resolve_device
+
+    where = resolve_device(device)
     try:
-        return _build(tensors, header, device or torch.device("cpu")), header
+        return _build(tensors, header, where), header
     except (AdaclError, KeyError, TypeError, ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{path}: not a sound model file ({reason})") from error

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from adacl.errors import MissingDataError, ModelFileError
-from adacl.files import atomic_file
+from adacl.errors import ModelFileError
+from adacl.files import atomic_file, read_whole
 
 __all__ = ["digest", "read", "write"]
 
@@ -60,12 +60,7 @@ def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
     ModelFileError
         If it is not such a file, or damaged.
     """
-    try:
-        content = path.read_bytes()
-    except FileNotFoundError as error:
-        raise MissingDataError(f"{path}: no such file") from error
-    except OSError as error:
-        raise MissingDataError(f"{path}: cannot be read ({error.strerror})") from error
+    content = read_whole(path)
     try:
         tensors: dict[str, NDArray[Any]] = load(content)
         length = int.from_bytes(content[:8], "little")

@@ -36,6 +36,8 @@ from adacl.progress import count, messages
 if TYPE_CHECKING:
     from adacl.scoring import FileScore
 
+    ScoreFiles = Callable[[Iterable[Path], list[Path]], Iterator[FileScore]]
+
 __all__ = ["calibrate", "evaluate", "score"]
 
 log = logging.getLogger("adacl")
@@ -52,7 +54,7 @@ class Format(StrEnum):
 class Opened(NamedTuple):
     """A model of either kind: what scores files, the threshold, and whether images are cut."""
 
-    score_files: Callable[[Iterable[Path], list[Path]], Iterator[FileScore]]
+    score_files: ScoreFiles
     threshold: float
     tiled: bool
 
@@ -91,7 +93,7 @@ def score(
         write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
         files = ImageFiles(paths)
         with _opened(output) as file:
-            write[output_format](file, _scores(opened, files, "scoring", quiet), opened)
+            write[output_format](file, _scores(opened.score_files, files, "scoring", quiet), opened)
 
 
 def evaluate(
@@ -112,8 +114,8 @@ def evaluate(
 
     with messages(quiet):
         opened = _open(model, device, backend, on_error, threshold)
-        good = list(_scores(opened, ImageFiles(normal), "normal images", quiet))
-        bad = list(_scores(opened, ImageFiles(abnormal), "anomalous images", quiet))
+        good = list(_scores(opened.score_files, ImageFiles(normal), "normal images", quiet))
+        bad = list(_scores(opened.score_files, ImageFiles(abnormal), "anomalous images", quiet))
         seen = _seen([*good, *bad])
         if seen is None:
             log.warning(
@@ -176,8 +178,7 @@ def calibrate(
     with messages(quiet):
         detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
         rule = detector.model_.config.threshold
-        opened = Opened(detector.score_files, detector.threshold_, False)
-        scores = list(_scores(opened, ImageFiles(normal_dir), "normal images", quiet))
+        scores = list(_scores(detector.score_files, ImageFiles(normal_dir), "normal images", quiet))
         seen = _seen(scores)
         if seen:
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
@@ -206,10 +207,10 @@ def _open(
         return Opened(scorer.score_files, limit, scorer.tiling is not None)
     if backend is not Backend.onnxruntime:
         raise ConfigError(f"--backend {backend}: for exported files; see adacl export")
-    read_header(model)  # says what is wrong with it where PyTorch is missing, too
     try:
         from adacl import AnomalyDetector
     except MissingExtraError as error:
+        read_header(model)
         raise MissingExtraError(
             f"{model}: a model file is scored with PyTorch (pip install 'adacl[train]'); without "
             "it, score what adacl export makes of it"
@@ -232,9 +233,11 @@ def _seen(scores: list[FileScore]) -> int | None:
     return sum(bool(score.trained_on) for score in scores)
 
 
-def _scores(opened: Opened, files: ImageFiles, title: str, quiet: bool) -> Iterator[FileScore]:
+def _scores(
+    score_files: ScoreFiles, files: ImageFiles, title: str, quiet: bool
+) -> Iterator[FileScore]:
     skipped: list[Path] = []
-    yield from count(opened.score_files(files, skipped), title, len(files), quiet)
+    yield from count(score_files(files, skipped), title, len(files), quiet)
     if len(skipped) == len(files):
         raise DataError(f"none of {len(files)} image files can be read")
     if skipped:

@@ -123,7 +123,7 @@ class Clip:
         try:
             import av
         except ModuleNotFoundError as error:
-            raise missing_extra(error, "video") from error
+            raise missing_extra(error) from error
         try:
             timeout = STREAM_TIMEOUT if self.live else None
             kind = CAMERA if self.live and "://" not in str(self.source) else None

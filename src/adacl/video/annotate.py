@@ -61,7 +61,7 @@ def annotated(
     try:
         import av
     except ModuleNotFoundError as error:
-        raise missing_extra(error, "video") from error
+        raise missing_extra(error) from error
     if path.suffix.lower() not in KINDS:
         raise DataError(f"{path}: not a kind of video file that can be written; name it .mp4")
     temporary = path.with_name(f".{path.stem}.part{path.suffix}")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adacl.data.video import Frame
 from adacl.errors import AdaclError, DataError, InputError, ModelFileError
 from adacl.exported_file import is_exported
-from adacl.model_file import load_with_header, read_header, save_model
+from adacl.model_file import load_with_header, save_model
 from adacl.settings import build, plain
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig
@@ -205,10 +205,7 @@ class VideoModel:
             tiles = Scorer(path, backend=backend)
             header = tiles.header
         else:
-            read_header(path)  # says what is wrong with it where PyTorch is missing, too
-            from adacl.training import resolve_device
-
-            tiles, header = load_with_header(path, resolve_device(device))
+            tiles, header = load_with_header(path, device)
         if "video" not in header:
             raise ModelFileError(f"{path}: a model for images; use it with adacl score")
         try:
