@@ -1,3 +1,4 @@
+import json
 import math
 from fractions import Fraction
 
@@ -115,3 +116,34 @@ def test_scores_must_be_there_and_finite(scores):
 def test_the_rate_must_lie_between_zero_and_one(fpr):
     with pytest.raises(ConfigError, match="fpr"):
         from_normal_scores([0.5], fpr, 0.95, "calibration")
+
+
+@given(st.integers(1, 3000), st.floats(0, 1))
+def test_the_curve_tells_the_share_of_normals_above_any_score(count, value):
+    scores = shuffled(count)
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out")
+    above = (scores > value).mean()
+    assert threshold.fpr_at(value) == pytest.approx(above, abs=max(1 / count, 0.1 * above))
+    assert threshold.fpr_at(1.0) == 0
+    assert len(threshold.curve) <= 100
+    assert Threshold(**json.loads(json.dumps(threshold.to_dict()))) == threshold
+
+
+def test_a_threshold_moved_by_hand_still_knows_the_normals():
+    moved = from_normal_scores(shuffled(1000), 0.01, 0.95, "hold-out").moved_to(0.9)
+    assert (moved.value, moved.method) == (0.9, "manual")
+    assert "10.0% of 1000 normals scored higher" in moved.describe()[0]
+    assert Threshold(0.5, "manual").fpr_at(0.5) is None
+
+
+@pytest.mark.parametrize("curve", [[(0.1, math.nan)], [(math.inf, 0.0)]])
+def test_a_curve_must_be_finite(curve):
+    with pytest.raises(ConfigError, match="finite"):
+        Threshold(0.5, "manual", curve=curve)
+
+
+def test_a_threshold_is_refuted_by_far_more_flagged_normals_than_its_bound():
+    threshold = from_normal_scores(shuffled(400), 0.01, 0.95, "cross-fitting")
+    assert not threshold.refuted_by(3, 150)
+    assert threshold.refuted_by(30, 150)
+    assert not Threshold(0.5, "manual").refuted_by(150, 150)

@@ -263,9 +263,10 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def set_threshold(self, threshold: float | Threshold) -> Self:
         """Replace the model's threshold."""
+        model = self._fitted()
         if not isinstance(threshold, Threshold):
-            threshold = Threshold(float(threshold), "manual")
-        self._fitted().threshold = threshold
+            threshold = model.threshold.moved_to(threshold)
+        model.threshold = threshold
         self.offset_ = -threshold.value
         return self
 

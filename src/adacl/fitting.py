@@ -173,6 +173,7 @@ def fit_model(
         threshold = thresholds.from_normal_scores(
             np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting"
         )
+    stopping = score(network, unset, split.validation)
     return Model(
         network,
         spec,
@@ -192,6 +193,7 @@ def fit_model(
             "train": len(split.train),
             "validation": len(split.validation),
             "calibration": len(split.calibration),
+            "validation_flagged": int((stopping > threshold.value).sum()),
             "parameters": count_parameters(network),
         },
         store.digests[:MOST_DIGESTS],
@@ -219,6 +221,15 @@ def notes(model: Model) -> list[str]:
         lines.append(
             f"only {facts['validation']} normals could be spared for early stopping "
             f"({model.config.training.validation_size} wanted); its AUROC is rough"
+        )
+    flagged = facts.get("validation_flagged", 0)
+    if model.threshold.method == "cross-fitting" and model.threshold.refuted_by(
+        flagged, facts["validation"]
+    ):
+        lines.append(
+            f"the network flags {flagged} of the {facts['validation']} normals for early stopping, "
+            "more than the threshold promises: networks of other folds score differently; train "
+            "longer, or calibrate with further normals (adacl calibrate)"
         )
     for kind in model.history.weak_kinds():
         lines.append(

@@ -217,7 +217,7 @@ class Scorer:
     def set_threshold(self, threshold: float | Threshold) -> Self:
         """Replace the threshold."""
         if not isinstance(threshold, Threshold):
-            threshold = Threshold(float(threshold), "manual")
+            threshold = self.threshold.moved_to(threshold)
         self.threshold = threshold
         return self
 

@@ -10,16 +10,19 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from adacl.errors import ConfigError, InputError
 
 __all__ = ["Threshold", "from_contamination", "from_normal_scores", "normals_needed"]
 
 Method = Literal["hold-out", "cross-fitting", "calibration", "contamination", "manual"]
+
+CURVE_POINTS = 100
+CHANCE = 0.01
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,8 @@ class Threshold:
         Number of scores it was set from.
     upper_bound
         With ``confidence``, the true false-positive rate is at most this.
+    curve
+        Pairs of a score, and the share of those normals that score higher; the scores rise.
     """
 
     value: float
@@ -49,8 +54,13 @@ class Threshold:
     n: int = 0
     upper_bound: float | None = None
     confidence: float | None = None
+    curve: tuple[tuple[float, float], ...] = ()
 
     def __post_init__(self) -> None:
+        curve = tuple((float(score), float(share)) for score, share in self.curve)
+        if not np.isfinite(curve).all():
+            raise ConfigError("threshold curve: need finite numbers")
+        object.__setattr__(self, "curve", curve)
         if self.method not in get_args(Method):
             raise ConfigError(f"threshold method: unknown, {self.method!r}")
         if not math.isfinite(self.value):
@@ -63,10 +73,31 @@ class Threshold:
             return False
         return self.n >= normals_needed(self.fpr, self.confidence)
 
+    def moved_to(self, value: float) -> Self:
+        """Return a threshold given by hand, which still knows how normals score."""
+        return type(self)(float(value), "manual", n=self.n, curve=self.curve)
+
+    def fpr_at(self, value: float) -> float | None:
+        """Return the share of normals that score above ``value``, or None if not known."""
+        if not self.curve:
+            return None
+        scores, shares = zip(*self.curve, strict=True)
+        return float(np.interp(value, scores, shares, left=1.0))
+
+    def refuted_by(self, flagged: int, n: int) -> bool:
+        """Whether it is hardly possible that so many of n normals are above it."""
+        from scipy.stats import binom
+
+        if self.upper_bound is None:
+            return False
+        return bool(binom.sf(flagged - 1, n, self.upper_bound) < CHANCE)
+
     def describe(self) -> list[str]:
         """Say in sentences how the threshold was set and what it is worth."""
         if self.method == "manual":
-            return [f"threshold {self.value:.4f}, given by hand"]
+            share = self.fpr_at(self.value)
+            worth = "" if share is None else f"; {share:.1%} of {self.n} normals scored higher"
+            return [f"threshold {self.value:.4f}, given by hand{worth}"]
         if self.method == "contamination":
             return [
                 f"threshold {self.value:.4f}: flags {self.fpr:.1%} of the {self.n} training "
@@ -130,7 +161,7 @@ def from_normal_scores(
         raise InputError("a threshold needs at least one score, all of them finite")
     k = min(n, math.ceil((n + 1) * (1 - fpr)))
     bound = float(beta.ppf(confidence, n - k + 1, k))
-    return Threshold(float(ordered[k - 1]), method, fpr, n, bound, confidence)
+    return Threshold(float(ordered[k - 1]), method, fpr, n, bound, confidence, _curve(ordered))
 
 
 def from_contamination(scores: ArrayLike, contamination: float) -> Threshold:
@@ -138,3 +169,12 @@ def from_contamination(scores: ArrayLike, contamination: float) -> Threshold:
     ordered = np.sort(np.asarray(scores, float))[::-1]
     flagged = min(round(contamination * len(ordered)), len(ordered) - 1)
     return Threshold(float(ordered[flagged]), "contamination", contamination, len(ordered))
+
+
+def _curve(ordered: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
+    """Return the share of scores above some of them, closer together where few are above."""
+    n = len(ordered)
+    ranks = np.unique(np.geomspace(1, n, CURVE_POINTS).round().astype(int))
+    scores = np.unique(ordered[n - ranks])
+    above = n - np.searchsorted(ordered, scores, "right")
+    return tuple(zip(scores.tolist(), (above / n).tolist(), strict=True))
