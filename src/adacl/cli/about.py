@@ -45,13 +45,16 @@ def _lines(header: dict[str, Any]) -> Iterator[str]:
     spec, training, tiling = header["spec"], header["training"], header["tiling"]
     epochs, best = header["history"]["epochs"], header["history"]["best_epoch"]
     kinds = epochs[best]["kind_auroc"]
+    fitted = f"{training['images']} images"
+    if "video" in header:
+        fitted = f"{training['frames']} frames in {training['images']} blocks"
     rows = {
         "preset": header["preset"],
         "input": f"{spec['height']} x {spec['width']} pixels, {spec['channels']} channel(s), "
         f"{spec['dtype']} values {spec['low']:g} to {spec['high']:g}",
         "tiles": _tiles(tiling) if tiling else "none, whole images",
         "parameters": f"{training['parameters']:,}",
-        "fitted on": f"{training['images']} images ({training['train']} to learn from, "
+        "fitted on": f"{fitted} ({training['train']} to learn from, "
         f"{training['validation']} for early stopping, {training['calibration']} for the "
         "threshold)",
         "training": f"epoch {best + 1} of {len(epochs)}, seed {training['seed']}, "
@@ -69,6 +72,8 @@ def _lines(header: dict[str, Any]) -> Iterator[str]:
         )
         rows["licence"] = header["licence"]
     rows["fingerprint"] = header["fingerprint"]
+    if "video" in header:
+        del rows["tiles"]
     for name, value in rows.items():
         yield f"{name:12}{value}"
     if "video" in header:
