@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adacl.cli.explain import check_outside, localisation, with_heatmaps
+from adacl.cli.opened import Opened, open_model
 from adacl.cli.options import (
     Backend,
     BackendOption,
@@ -27,10 +29,9 @@ from adacl.cli.options import (
     ThresholdOption,
 )
 from adacl.data.folders import ImageFiles
-from adacl.errors import ConfigError, DataError, MissingExtraError, ModelFileError
+from adacl.errors import ConfigError, DataError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.files import atomic_file, check_writable
-from adacl.model_file import read_header
 from adacl.progress import count, messages
 
 if TYPE_CHECKING:
@@ -51,14 +52,6 @@ class Format(StrEnum):
     csv = "csv"
 
 
-class Opened(NamedTuple):
-    """A model of either kind: what scores files, the threshold, and whether images are cut."""
-
-    score_files: ScoreFiles
-    threshold: float
-    tiled: bool
-
-
 def score(
     model: ModelArgument,
     paths: Annotated[
@@ -69,6 +62,10 @@ def score(
     ] = Format.table,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead.")
+    ] = None,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a heat map of each image, laid out as they are."),
     ] = None,
     threshold: ThresholdOption = None,
     device: DeviceOption = Device.auto,
@@ -88,12 +85,17 @@ def score(
         check_writable(output)
         if output.resolve() in {path.resolve() for path in (model, *paths)}:
             raise ConfigError(f"{output}: is the model or an image to score; name another output")
+    if heatmaps is not None:
+        check_outside(heatmaps, paths)
     with messages(quiet):
-        opened = _open(model, device, backend, on_error, threshold)
+        opened = open_model(model, device, backend, on_error, threshold)
         write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
         files = ImageFiles(paths)
+        scores = _scores(opened.model.score_files, files, "scoring", quiet)
+        if heatmaps is not None:
+            scores = with_heatmaps(scores, opened, heatmaps, paths)
         with _opened(output) as file:
-            write[output_format](file, _scores(opened.score_files, files, "scoring", quiet), opened)
+            write[output_format](file, scores, opened)
 
 
 def evaluate(
@@ -102,6 +104,10 @@ def evaluate(
     abnormal: Annotated[
         list[Path], typer.Option(metavar="DIR", help="Anomalous images (repeatable).")
     ],
+    masks: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Pixel masks of the anomalous images, to rate the maps."),
+    ] = None,
     threshold: ThresholdOption = None,
     device: DeviceOption = Device.auto,
     backend: BackendOption = Backend.onnxruntime,
@@ -113,9 +119,11 @@ def evaluate(
     from adacl.metrics import evaluation
 
     with messages(quiet):
-        opened = _open(model, device, backend, on_error, threshold)
-        good = list(_scores(opened.score_files, ImageFiles(normal), "normal images", quiet))
-        bad = list(_scores(opened.score_files, ImageFiles(abnormal), "anomalous images", quiet))
+        opened = open_model(model, device, backend, on_error, threshold)
+        good = list(_scores(opened.model.score_files, ImageFiles(normal), "normal images", quiet))
+        bad = list(
+            _scores(opened.model.score_files, ImageFiles(abnormal), "anomalous images", quiet)
+        )
         seen = _seen([*good, *bad])
         if seen is None:
             log.warning(
@@ -125,6 +133,7 @@ def evaluate(
             log.warning(
                 "%d of these images were used in fitting; the figures flatter the model", seen
             )
+        places = localisation(opened, good, bad, abnormal, masks, quiet) if masks else {}
     result: dict[str, Any] = {
         **evaluation(
             [s.raw for s in good],
@@ -134,6 +143,7 @@ def evaluate(
         ),
         "threshold": opened.threshold,
         "n_seen_in_fit": seen,
+        **places,
     }
     if json_output:
         typer.echo(json.dumps(result))
@@ -144,6 +154,10 @@ def evaluate(
     typer.echo(f"at threshold       {result['threshold']:.4f}")
     typer.echo(f"  false positives  {result['fpr']:.2%} of {result['n_normal']} normal images")
     typer.echo(f"  true positives   {result['tpr']:.2%} of {result['n_abnormal']} anomalous images")
+    if masks:
+        inside, n = result["peaks_inside"], result["n_masked"]
+        typer.echo(f"pixel AUROC        {result['pixel_auroc']:.4f}")
+        typer.echo(f"peaks in the mask  {inside:.2%} of {n} images with a masked pixel")
 
 
 def calibrate(
@@ -190,40 +204,6 @@ def calibrate(
         for line in threshold.describe():
             log.info(line)
         log.info("wrote %s", target)
-
-
-def _open(
-    model: Path, device: Device, backend: Backend, on_error: OnError, threshold: float | None
-) -> Opened:
-    if is_exported(model):
-        if device is Device.cuda:
-            raise ConfigError("--device cuda: an exported file is scored on the CPU")
-        from adacl.runtime import Scorer
-
-        scorer = Scorer(model, backend=backend.value, on_error=on_error.value)
-        if "video" in scorer.header:
-            raise ModelFileError(f"{model}: a model for video; use it with adacl video score")
-        limit = _limit(scorer.threshold.value, threshold)
-        return Opened(scorer.score_files, limit, scorer.tiling is not None)
-    if backend is not Backend.onnxruntime:
-        raise ConfigError(f"--backend {backend}: for exported files; see adacl export")
-    try:
-        from adacl import AnomalyDetector
-    except MissingExtraError as error:
-        read_header(model)
-        raise MissingExtraError(
-            f"{model}: a model file is scored with PyTorch (pip install 'adacl[train]'); without "
-            "it, score what adacl export makes of it"
-        ) from error
-    detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
-    limit = _limit(detector.threshold_, threshold)
-    return Opened(detector.score_files, limit, detector.model_.tiling is not None)
-
-
-def _limit(own: float, given: float | None) -> float:
-    from adacl.thresholds import Threshold
-
-    return own if given is None else Threshold(given, "manual").value
 
 
 def _seen(scores: list[FileScore]) -> int | None:

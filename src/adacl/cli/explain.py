@@ -1,0 +1,194 @@
+"""``adacl explain``, and the heat maps and localisation figures of the other commands."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import typer
+from numpy.typing import NDArray
+
+from adacl.cli.opened import Opened, open_model
+from adacl.cli.options import (
+    Backend,
+    BackendOption,
+    Device,
+    DeviceOption,
+    ModelArgument,
+    OnError,
+    QuietOption,
+    ThresholdOption,
+)
+from adacl.data.folders import ImageFiles
+from adacl.errors import ConfigError, DataError
+from adacl.files import atomic_file, check_writable
+from adacl.progress import count, messages
+
+if TYPE_CHECKING:
+    from adacl.pixels import ImageSpec
+    from adacl.scoring import FileScore
+
+__all__ = ["check_outside", "explain", "localisation", "with_heatmaps"]
+
+ENDING = ".heatmap.png"
+
+
+class Method(StrEnum):
+    """How a map is made."""
+
+    occlusion = "occlusion"
+    gradient = "gradient"
+
+
+def explain(
+    model: ModelArgument,
+    images: Annotated[
+        list[Path], typer.Argument(metavar="IMAGE...", help="Images and folders of images.")
+    ],
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="OUT",
+            help="PNG file to write or, for several images, folder; by default "
+            f"NAME{ENDING} in this folder.",
+        ),
+    ] = None,
+    method: Annotated[
+        Method, typer.Option(help="Cover parts of the image, or follow the gradient (PyTorch).")
+    ] = Method.occlusion,
+    npy: Annotated[
+        bool, typer.Option("--npy", help="Also write the values, as a NumPy file beside it.")
+    ] = False,
+    threshold: ThresholdOption = None,
+    device: DeviceOption = Device.auto,
+    backend: BackendOption = Backend.onnxruntime,
+    quiet: QuietOption = False,
+) -> None:
+    """Show why an image was flagged: the image beside a heat map of what is anomalous in it.
+
+    Yellow, orange and red places made it anomalous; see docs/explain.md.
+    """
+    from adacl.heatmap import side_by_side
+
+    with messages(quiet):
+        opened = open_model(model, device, backend, OnError.fail, threshold)
+        paths = list(ImageFiles(images))
+        alone = len(paths) == 1 and not images[0].is_dir()
+        if output is not None and alone and not output.is_dir():
+            targets = [output]
+            check_writable(output)
+            if output.resolve() in {path.resolve() for path in (model, *paths)}:
+                raise ConfigError(f"{output}: is the model or the image; name another output")
+        else:
+            targets = list(map(layout(images, output or Path()), paths))
+        for path, target in count(zip(paths, targets, strict=True), "maps", len(paths), quiet):
+            (found,) = opened.model.score_files([path])
+            anomaly_map = opened.model.anomaly_map(path, method.value)
+            _write_png(target, side_by_side(_shown(path, opened.spec), anomaly_map))
+            if npy:
+                with atomic_file(target.with_suffix(".npy")) as file:
+                    np.save(file, anomaly_map)
+            typer.echo(f"{_verdict(found, opened.threshold, anomaly_map)}; wrote {target}")
+
+
+def _verdict(score: FileScore, threshold: float, anomaly_map: NDArray[np.float32]) -> str:
+    label = "ANOMALOUS" if score.raw > threshold else "normal"
+    height, width = anomaly_map.shape
+    row, column = np.unravel_index(int(anomaly_map.argmax()), anomaly_map.shape)
+    peak = f"most at row {row}, column {column} of {height}x{width}"
+    if anomaly_map[row, column] <= 0:
+        peak = "no place stands out"
+    return f"{score.path}: {score.score:.4f} {label} (threshold {threshold:.4f}), {peak}"
+
+
+def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
+    """Return what says where in a folder the heat map of an image belongs.
+
+    Heat maps lie as their images do below what is above all of ``roots``.
+    """
+    bases = {root: root if root.is_dir() else root.parent for root in roots}
+    top = os.path.commonpath([base.resolve() for base in bases.values()])
+
+    def target(path: Path) -> Path:
+        base = next(bases[root] for root in roots if root == path or root in path.parents)
+        inside = (base.resolve() / path.relative_to(base)).relative_to(top)
+        return folder / inside.with_name(inside.name + ENDING)
+
+    return target
+
+
+def check_outside(folder: Path, roots: Sequence[Path]) -> None:
+    """Refuse a folder among the images, where heat maps would be scored as images."""
+    for root in roots:
+        if root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+            raise ConfigError(
+                f"{folder}: lies in {root}, where heat maps would be scored as images; name a "
+                "folder outside"
+            )
+
+
+def with_heatmaps(
+    scores: Iterable[FileScore], opened: Opened, folder: Path, roots: Sequence[Path]
+) -> Iterator[FileScore]:
+    """Pass scores on, and write a heat map for each: the image under its colours."""
+    from adacl.heatmap import overlay
+
+    target = layout(roots, folder)
+    for score in scores:
+        anomaly_map = opened.model.anomaly_map(score.path)
+        _write_png(target(score.path), overlay(_shown(score.path, opened.spec), anomaly_map))
+        yield score
+
+
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
+    """Write pixels as a PNG file; its folder is made where it is not there."""
+    from PIL import Image
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path.parent}: cannot be made ({error.strerror})") from error
+    with atomic_file(path) as file:
+        Image.fromarray(pixels).save(file, "PNG")
+
+
+def _shown(path: Path, spec: ImageSpec) -> NDArray[np.uint8]:
+    """Return an image in its own size as people see it, H x W x 3."""
+    from adacl.data.images import read_image
+
+    pixels = read_image(path, 3, spec.dtype)
+    if pixels.dtype == np.uint8:
+        return pixels
+    shown = (pixels.astype(np.float32) - spec.low) / (spec.high - spec.low)
+    return (shown.clip(0, 1) * 255).round().astype(np.uint8)
+
+
+def localisation(
+    opened: Opened,
+    normal: Sequence[FileScore],
+    abnormal: Sequence[FileScore],
+    roots: Sequence[Path],
+    mask_dir: Path,
+    quiet: bool,
+) -> dict[str, Any]:
+    """Measure how well the anomaly maps point at what is masked, with bounded memory."""
+    from adacl.data.masks import find_masks, read_mask
+    from adacl.localisation import Localisation
+
+    masks = find_masks([score.path for score in abnormal], roots, mask_dir)
+    paths = [score.path for score in (*abnormal, *normal)]
+    found = Localisation()
+    for path in count(paths, "anomaly maps", len(paths), quiet):
+        mask = read_mask(masks[path], path) if path in masks else None
+        found.add(opened.model.anomaly_map(path), mask)
+    return {
+        "pixel_auroc": found.pixel_auroc,
+        "peaks_inside": found.peaks_inside,
+        "n_masked": found.n_masked,
+    }

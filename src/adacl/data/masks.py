@@ -1,0 +1,98 @@
+"""Find and read the pixel masks of anomalous images."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.data.images import EXTENSIONS, probe, read_image
+from adacl.errors import DataError, MissingDataError
+
+__all__ = ["find_masks", "read_mask"]
+
+ENDINGS = ("", "_mask", "_gt")
+
+
+def find_masks(images: Sequence[Path], roots: Sequence[Path], mask_dir: Path) -> dict[Path, Path]:
+    """Return the mask of each image.
+
+    The mask of ``root/a/b.jpg`` is ``a/b``, ``a/b_mask`` or ``a/b_gt``, with the extension of any
+    image, in ``mask_dir`` or in the folder of it that is named as ``root``.
+
+    Parameters
+    ----------
+    images
+        Image files.
+    roots
+        The files and folders that they were found in.
+    mask_dir
+        Folder of the masks.
+
+    Raises
+    ------
+    MissingDataError
+        If an image has no mask.
+    DataError
+        If it has several, or shares one with another image.
+    """
+    if not mask_dir.is_dir():
+        raise MissingDataError(f"{mask_dir}: no such folder of masks")
+    in_folder = cache(_in_folder)
+    owners: dict[Path, Path] = {}
+    for image in images:
+        root = next(root for root in roots if root == image or root in image.parents)
+        base = root.parent if root == image else root
+        inner = image.relative_to(base).parent
+        for folder in (mask_dir / base.resolve().name / inner, mask_dir / inner):
+            found = [path for end in ENDINGS for path in in_folder(folder)[image.stem + end]]
+            if found:
+                break
+        else:
+            raise MissingDataError(
+                f"{image}: has no mask in {mask_dir}; looked for {inner / image.stem}, also with "
+                f"{' and '.join(ENDINGS[1:])}, as any kind of image"
+            )
+        if len(found) > 1:
+            raise DataError(f"{image}: has two masks, {found[0]} and {found[1]}; keep one")
+        if owners.setdefault(found[0], image) != image:
+            raise DataError(
+                f"{found[0]}: is the mask of {owners[found[0]]} and of {image}; put the masks of "
+                "each folder of images into a folder of its name"
+            )
+    return {image: mask for mask, image in owners.items()}
+
+
+def _in_folder(folder: Path) -> dict[str, list[Path]]:
+    """Return the images of a folder by their names without extension."""
+    named: dict[str, list[Path]] = defaultdict(list)
+    if folder.is_dir():
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() in EXTENSIONS:
+                named[path.stem].append(path)
+    return named
+
+
+def read_mask(path: Path, image: Path) -> NDArray[np.bool_]:
+    """Read a mask H x W, True where it is brighter than half of its brightest pixel.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read.
+    DataError
+        If it has not the size of its image.
+    """
+    header, expected = probe(path), probe(image)
+    if (header.height, header.width) != (expected.height, expected.width):
+        raise DataError(
+            f"{path}: a mask of {header.height}x{header.width} pixels for {image} of "
+            f"{expected.height}x{expected.width}; masks need the size of their image"
+        )
+    pixels = read_image(path, 1)[..., 0]
+    mask: NDArray[np.bool_] = pixels > pixels.max() / 2
+    return mask
