@@ -19,10 +19,12 @@ from adacl import thresholds
 from adacl.config import Config, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import ImageFiles, OnError, list_images, stream
-from adacl.data.images import read_image
+from adacl.data.images import probe, read_image
 from adacl.data.store import digest
 from adacl.errors import AdaclError, ConfigError
+from adacl.explain import Method, anomaly_map
 from adacl.fitting import fit_model, notes
+from adacl.heatmap import resized
 from adacl.history import EpochRecord, History
 from adacl.model import Model
 from adacl.model_file import load_model, save_model
@@ -298,6 +300,28 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
         for (path, trained_on), score in model.scores(decoded()):
             yield FileScore(path, score.raw, score.score, score.tile, trained_on)
+
+    def anomaly_map(
+        self, image: str | Path | Array, method: Method = "occlusion"
+    ) -> NDArray[np.float32]:
+        """Return which places of an image make it anomalous, H x W in its own size.
+
+        Parameters
+        ----------
+        image
+            A file, or pixels H x W or H x W x C.
+        method
+            See :func:`adacl.explain.anomaly_map`.
+        """
+        model = self._fitted()
+        if not isinstance(image, str | Path):
+            pixels = fitting(self._images(np.asarray(image)[None], False), model.spec, model.tiling)
+            return anomaly_map(model, pixels[0], method)
+        check_files(model.spec)
+        path, spec = Path(image), model.spec
+        header = probe(path)
+        pixels = read_image(path, spec.channels, spec.dtype, model.resize)
+        return resized(anomaly_map(model, pixels, method), header.height, header.width)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, see :mod:`adacl.model_file`."""

@@ -11,7 +11,17 @@ from typing import Annotated
 import typer
 
 from adacl._version import __version__
-from adacl.cli import about, apply, bench, bench_video, benchmark_data, deploy, learn, video
+from adacl.cli import (
+    about,
+    apply,
+    bench,
+    bench_video,
+    benchmark_data,
+    deploy,
+    explain,
+    learn,
+    video,
+)
 from adacl.errors import AdaclError, missing_extra
 
 __all__ = ["app", "main"]
@@ -28,6 +38,7 @@ app = typer.Typer(
 app.command("demo")(learn.demo)
 app.command("fit")(learn.fit)
 app.command("score")(apply.score)
+app.command("explain")(explain.explain)
 app.command("evaluate")(apply.evaluate)
 app.command("calibrate")(apply.calibrate)
 app.command("export")(deploy.export)
