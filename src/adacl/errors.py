@@ -86,15 +86,22 @@ class MissingExtraError(AdaclError, ImportError):
 
 _EXTRAS = {
     "av": "video",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "httptools": "serve",
     "jinja2": "report",
     "joblib": "train",
     "matplotlib": "report",
     "onnx": "export",
     "onnxruntime": "runtime",
     "openvino": "openvino",
+    "prometheus_client": "serve",
+    "python_multipart": "serve",
     "scipy": "train",
     "sklearn": "train",
+    "starlette": "serve",
     "torch": "train",
+    "uvicorn": "serve",
 }
 
 

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from adacl import thresholds
 from adacl._version import __version__
 from adacl.config import Config, ThresholdConfig
+from adacl.data.arrays import SMALLEST_SET
 from adacl.data.store import Store
 from adacl.errors import DataError
 from adacl.history import EpochRecord, History
@@ -35,7 +36,6 @@ __all__ = ["Split", "fit_model", "fold_splits", "notes", "split_normals"]
 Images = NDArray[np.int64]
 OnEpoch = Callable[[str, EpochRecord], None]
 
-SMALLEST_SET = 4
 MOST_HELD_OUT = 1000
 MOST_DIGESTS = 100_000
 

@@ -14,7 +14,7 @@ import numpy as np
 from adacl.backends import BACKENDS, Run, describe, open_backend
 from adacl.data.arrays import as_images, is_paths
 from adacl.data.folders import ImageFiles, OnError, in_order, pass_over, processors
-from adacl.data.images import read_image
+from adacl.data.images import MAX_PIXELS, Decoded, decode
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
 from adacl.exported_file import from_properties, unsealed
 from adacl.model_file import Contents, checked_size, parse_header
@@ -60,6 +60,8 @@ class Scorer:
         How images are cut into tiles.
     threshold : Threshold
         Images with a higher score are called anomalous.
+    content : bytes
+        The file.
 
     Raises
     ------
@@ -96,12 +98,12 @@ class Scorer:
         self.backend = backend
         self.threads = threads or processors()
         self.on_error = on_error
-        self._content = unsealed(self.path)
+        self.content = unsealed(self.path)
         self.threshold = self._open().threshold
 
     def _open(self) -> Contents:
         try:
-            properties, kind, shape = describe(self._content)
+            properties, kind, shape = describe(self.content)
             self.header = from_properties(properties)
             contents = parse_header(self.header)
             self.spec, self.tiling = contents.spec, contents.tiling
@@ -111,7 +113,7 @@ class Scorer:
             form = [batch or shape[0], *self._size, self.spec.channels]
             if shape != form or kind.replace("float", "float32") != f"tensor({self.spec.dtype})":
                 raise ValueError(f"the graph takes {kind} {shape}, the header says {form}")
-            self._run = open_backend(self.backend, self._content, self.threads)
+            self._run = open_backend(self.backend, self.content, self.threads)
         except MissingExtraError:
             raise
         except Exception as error:  # the engines raise classes of their own
@@ -123,7 +125,7 @@ class Scorer:
         return contents
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("path", "backend", "threads", "on_error", "threshold", "_content")
+        names = ("path", "backend", "threads", "on_error", "threshold", "content")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -134,7 +136,7 @@ class Scorer:
         """Score one image: a file, or pixels H x W or H x W x C."""
         if isinstance(image, str | Path):
             check_files(self.spec)
-            pixels = self._read(Path(image))
+            pixels = self.decode(image).pixels
         else:
             pixels = self._checked(np.asarray(image)[None])[0]
         return next(self._scores([(None, pixels)], self.raw))[1]
@@ -255,22 +257,36 @@ class Scorer:
         images = []
         for path in paths:
             try:
-                images.append((None, self._read(path)))
+                images.append((None, self.decode(path).pixels))
                 found.append(None)
             except ImageError as error:
                 found.append(error)
         scores = self._scores(images, self._raw)
         return [(path, error or next(scores)[1]) for path, error in zip(paths, found, strict=True)]
 
-    def _read(self, path: Path) -> Array:
+    def decode(
+        self, name: Path | str, content: bytes | None = None, most: int = MAX_PIXELS
+    ) -> Decoded:
+        """Decode an image file as the model takes it; arguments as for ``data.images.decode``.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be decoded, has more pixels than ``most``, or a size that the model,
+            exported with ``--input-size``, does not take.
+        """
         size = None if self._inside else self._resize
-        image = read_image(path, self.spec.channels, self.spec.dtype, size)
-        if self._inside and image.shape[:2] != self._size:
+        image = decode(name, content, self.spec.channels, self.spec.dtype, size, most)
+        if self._inside and (image.height, image.width) != self._size:
             raise ImageError(
-                f"{path}: {image.shape[0]}x{image.shape[1]} pixels, the model was exported with "
+                f"{name}: {image.height}x{image.width} pixels, the model was exported with "
                 f"--input-size {self._size[0]}x{self._size[1]}; export it without"
             )
         return image
+
+    def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
+        """Score images as :meth:`decode` returns them, in this thread alone."""
+        return [score for _, score in self._scores(enumerate(images), self._raw)]
 
     @property
     def _inside(self) -> bool:

@@ -16,6 +16,8 @@ __all__ = ["as_images", "is_paths", "row_shape"]
 
 Array = NDArray[Any]
 SMALLEST_SIDE = 8
+SMALLEST_SET = 4
+"""Normal images that a training needs."""
 
 
 def is_paths(images: object) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ from PIL import Image, ImageOps
 
 from adacl.errors import ImageError
 
-__all__ = ["EXTENSIONS", "MAX_PIXELS", "ImageHeader", "probe", "read_image"]
+__all__ = ["EXTENSIONS", "MAX_PIXELS", "Decoded", "ImageHeader", "decode", "probe", "read_image"]
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
@@ -46,13 +46,24 @@ class ImageHeader:
     dtype: str
 
 
+class Decoded(NamedTuple):
+    """An image: its size as shown, and its pixels H x W x C, perhaps resized."""
+
+    height: int
+    width: int
+    pixels: NDArray[Any]
+
+
 @contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(
+    path: Path | str, content: bytes | None = None, most: int = MAX_PIXELS
+) -> Iterator[Image.Image]:
     """Open an image file, turning whatever goes wrong, here or inside, into an ImageError."""
     try:
-        with _content(path) as file, Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise _too_large(path)
+        file = _content(Path(path)) if content is None else io.BytesIO(content)
+        with file, Image.open(file, formats=FORMATS) as image:
+            if image.width * image.height > most:
+                raise _too_large(path, most)
             if image.mode == "F":
                 raise ImageError(
                     f"{path}: floating-point pixels are not supported; save it as 16-bit"
@@ -63,7 +74,7 @@ def _opened(path: Path) -> Iterator[Image.Image]:
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
     except Image.DecompressionBombError as error:
-        raise _too_large(path) from error
+        raise _too_large(path, most) from error
     except Exception as error:
         raise _unreadable(path, error) from error
 
@@ -77,14 +88,15 @@ def _content(path: Path) -> IO[bytes]:
         return io.BytesIO(file.read())
 
 
-def _too_large(path: Path) -> ImageError:
+def _too_large(path: Path | str, most: int) -> ImageError:
+    size = f"{most // 10**6} megapixels" if most >= 10**6 else f"{most} pixels"
     return ImageError(
-        f"{path}: more than {MAX_PIXELS // 10**6} megapixels, refused as a possible "
-        "decompression bomb; cut it into smaller images"
+        f"{path}: more than {size}, refused as a possible decompression bomb; "
+        "cut it into smaller images"
     )
 
 
-def _unreadable(path: Path, error: Exception) -> ImageError:
+def _unreadable(path: Path | str, error: Exception) -> ImageError:
     reason = str(error).split(": ")[-1] if "cannot identify" not in str(error) else "not an image"
     return ImageError(f"{path}: cannot be read ({reason or type(error).__name__})")
 
@@ -130,10 +142,40 @@ def read_image(
     ImageError
         If the file is damaged, truncated, not an image or too large.
     """
-    with _opened(path) as image:
+    return decode(path, None, channels, dtype, size).pixels
+
+
+def decode(
+    path: Path | str,
+    content: bytes | None,
+    channels: int,
+    dtype: str = "uint8",
+    size: tuple[int, int] | None = None,
+    most: int = MAX_PIXELS,
+) -> Decoded:
+    """Decode an image that is in memory or, if ``content`` is None, in a file.
+
+    Parameters
+    ----------
+    path
+        The file; of an image in memory the name that errors give it.
+    content
+        The bytes of the file.
+    channels, dtype, size
+        As for :func:`read_image`.
+    most
+        Pixels that it may have, at most.
+
+    Raises
+    ------
+    ImageError
+        As for :func:`read_image`.
+    """
+    with _opened(path, content, most) as image:
         ImageOps.exif_transpose(image, in_place=True)
+        height, width = image.height, image.width
         if image.mode in _DEEP:
-            return _deep_pixels(path, image, channels, dtype, size)
+            return Decoded(height, width, _deep_pixels(path, image, channels, dtype, size))
         if image.has_transparency_data:
             rgba = image.convert("RGBA")
             image = Image.new("RGBA", rgba.size, "black")
@@ -144,11 +186,15 @@ def read_image(
         if size is not None and size != (image.height, image.width):
             image = image.resize(size[::-1], Image.Resampling.BILINEAR)
         pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
-    return pixels * np.uint16(257) if dtype == "uint16" else pixels
+    return Decoded(height, width, pixels * np.uint16(257) if dtype == "uint16" else pixels)
 
 
 def _deep_pixels(
-    path: Path, image: Image.Image, channels: int, dtype: str, size: tuple[int, int] | None
+    path: Path | str,
+    image: Image.Image,
+    channels: int,
+    dtype: str,
+    size: tuple[int, int] | None,
 ) -> NDArray[Any]:
     pixels = np.asarray(image)
     if pixels.min() < 0 or pixels.max() > 65535:

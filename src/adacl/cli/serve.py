@@ -1,0 +1,112 @@
+"""``adacl serve``."""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adacl.cli.options import Backend, BackendOption, QuietOption
+from adacl.errors import missing_extra
+from adacl.progress import log, messages
+
+__all__ = ["serve"]
+
+MEGABYTE = 1 << 20
+LIMITS = "Limits"
+
+
+def serve(
+    models: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[MODEL]...", help="Exported files or model files."),
+    ] = None,
+    host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(envvar="ADACL_TOKEN", help="Bearer token that clients must send."),
+    ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Further name that the service goes by (repeatable)."),
+    ] = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep trainings and their models here."),
+    ] = None,
+    config_file: Annotated[
+        Path | None, typer.Option("--config", metavar="TOML", help="How to train, if not as usual.")
+    ] = None,
+    backend: BackendOption = Backend.onnxruntime,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Threads that score; by default one a processor.")
+    ] = None,
+    max_body: Annotated[
+        float, typer.Option(metavar="MB", help="Body of a request, or file of a training.")
+    ] = 64,
+    max_files: Annotated[int, typer.Option(help="Files in a request.")] = 64,
+    max_megapixels: Annotated[float, typer.Option(help="Pixels of an image, in millions.")] = 40,
+    max_seconds: Annotated[float, typer.Option(help="For a request, in all.")] = 30,
+    max_head_seconds: Annotated[float, typer.Option(help="For the head of a request.")] = 10,
+    max_connections: Annotated[int, typer.Option(help="Connections at the same time.")] = 512,
+    max_waiting: Annotated[int, typer.Option(help="Images that wait to be scored.")] = 1024,
+    max_memory: Annotated[
+        float, typer.Option(metavar="MB", help="Bodies held at the same time.")
+    ] = 512,
+    max_training: Annotated[
+        float, typer.Option(metavar="MB", help="Images of a training together.")
+    ] = 1024,
+    max_training_images: Annotated[int, typer.Option(help="Images of a training.")] = 5000,
+    max_trainings_waiting: Annotated[int, typer.Option(help="Trainings that wait.")] = 4,
+    quiet: QuietOption = False,
+) -> None:
+    """Serve models over HTTP, with a web page: score images, and train small models.
+
+    Without a MODEL, the page can train one. See docs/serve.md.
+    """
+    from adacl.config import Config
+
+    try:
+        from adacl.serve.limits import Limits
+        from adacl.serve.server import run
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+
+    limits = Limits(
+        body_bytes=int(max_body * MEGABYTE),
+        files=max_files,
+        pixels=int(max_megapixels * 10**6),
+        seconds=max_seconds,
+        head_seconds=max_head_seconds,
+        connections=max_connections,
+        waiting=max_waiting,
+        memory_bytes=int(max_memory * MEGABYTE),
+        training_images=max_training_images,
+        training_bytes=int(max_training * MEGABYTE),
+        trainings_waiting=max_trainings_waiting,
+    )
+    with messages(quiet):
+        if not token and not _local(host):
+            log.warning("whoever reaches %s can use the service; consider --token", host)
+        run(
+            models or [],
+            host=host,
+            port=port,
+            limits=limits,
+            token=token,
+            hosts=allow_host or [],
+            backend=backend.value,
+            workers=workers,
+            data=data,
+            config=None if config_file is None else Config.from_toml(config_file),
+        )
+
+
+def _local(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

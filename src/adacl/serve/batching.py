@@ -1,0 +1,243 @@
+"""Score what is waiting in batches, in threads, and hand the results back to the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from adacl.errors import ImageError
+from adacl.explain import anomaly_map
+from adacl.heatmap import to_png
+from adacl.pixels import Array
+from adacl.runtime import FILES
+from adacl.scoring import ImageScore
+from adacl.serve.limits import Limits
+from adacl.serve.metrics import Metrics
+from adacl.serve.models import Served
+from adacl.serve.problems import ProblemError
+from adacl.serve.uploads import Upload
+
+__all__ = ["Batcher", "Heat", "Scored", "Ticket"]
+
+UNKNOWN_SECONDS = 0.01
+"""Work on an image, until it has been measured."""
+SHARE = 0.1
+"""Of the last batch in the average."""
+
+
+class Heat(NamedTuple):
+    """An anomaly map as a PNG, and where it peaks (fractions of height and width)."""
+
+    png: bytes
+    peak: tuple[float, float]
+
+
+class Scored(NamedTuple):
+    """The score of an image, its size as given, and its anomaly map if asked for."""
+
+    score: ImageScore
+    height: int
+    width: int
+    heat: Heat | None
+
+
+Outcome = Scored | ImageError
+
+
+@dataclass(eq=False, slots=True)
+class Ticket:
+    """The files of one request, on their way through the queue.
+
+    Parameters
+    ----------
+    served
+        What scores them.
+    with_map
+        Whether anomaly maps are wanted.
+    files
+        The images.
+    deadline
+        By ``time.monotonic``; not scored after.
+    gone
+        Whether the client has left.
+    done
+        Receives one outcome a file.
+    """
+
+    served: Served
+    with_map: bool
+    files: list[Upload]
+    deadline: float
+    gone: Callable[[], bool]
+    done: asyncio.Future[list[Outcome]]
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+
+    @property
+    def dropped(self) -> bool:
+        """Whether nobody waits for it any more."""
+        return self.done.done() or self.gone() or time.monotonic() > self.deadline
+
+
+Key = tuple[Served, bool]
+Item = tuple[Ticket, int]
+
+
+class Batcher:
+    """A bounded queue for each model, with and without anomaly maps, and threads that empty them.
+
+    Parameters
+    ----------
+    limits
+        How many images may wait, and how large they may be.
+    metrics
+        Is told of batches.
+    workers
+        Threads.
+    """
+
+    def __init__(self, limits: Limits, metrics: Metrics, workers: int) -> None:
+        self.waiting = 0
+        self._limits = limits
+        self._metrics = metrics
+        self._workers = workers
+        self._queues: dict[Key, deque[Item]] = {}
+        self._seconds: dict[Key, float] = {}
+        self._ready = threading.Condition()
+        self._closing = False
+        self._loop: asyncio.AbstractEventLoop
+        self._threads = [
+            threading.Thread(target=self._work, name=f"score-{number}", daemon=True)
+            for number in range(workers)
+        ]
+
+    def start(self) -> None:
+        """Begin to work; called in the event loop that is to receive the results."""
+        self._loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Finish what waits, and end the threads."""
+        with self._ready:
+            self._closing = True
+            self._ready.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def wait(self) -> float:
+        """Return in how many seconds what waits now will be done, by the rate measured so far."""
+        seconds = [
+            len(items) * self._seconds.get(key, UNKNOWN_SECONDS)
+            for key, items in list(self._queues.items())
+        ]
+        return sum(seconds) / self._workers
+
+    def submit(self, ticket: Ticket) -> None:
+        """Put the files of a request into the queue.
+
+        Raises
+        ------
+        ProblemError
+            503 if there is no room, or no hope that they would be scored in time.
+        """
+        key = (ticket.served, ticket.with_map)
+        with self._ready:
+            wait = self.wait()
+            room = self._limits.waiting - self.waiting
+            if len(ticket.files) > room or wait > self._limits.seconds:
+                raise ProblemError(
+                    503,
+                    f"{self.waiting} images are waiting already; try again later",
+                    headers={"Retry-After": str(max(1, math.ceil(wait)))},
+                )
+            self._queues.setdefault(key, deque()).extend(
+                (ticket, number) for number in range(len(ticket.files))
+            )
+            self.waiting += len(ticket.files)
+            self._ready.notify()
+
+    def _work(self) -> None:
+        while batch := self._take():
+            key, items = batch
+            alive: list[Item] = []
+            dropped: list[Item] = []
+            for item in items:
+                (dropped if item[0].dropped else alive).append(item)
+            started = time.perf_counter()
+            try:
+                outcomes: list[Outcome] | Exception = self._outcomes(key, alive)
+            except Exception as error:
+                outcomes = error
+            if alive:
+                spent = (time.perf_counter() - started) / len(alive)
+                before = self._seconds.get(key, spent)
+                self._seconds[key] = before + SHARE * (spent - before)
+            self._metrics.batch(len(alive), len(dropped))
+            self._loop.call_soon_threadsafe(_deliver, alive, outcomes)
+            if dropped:
+                late = ProblemError(504, "not scored in time; send fewer or smaller images")
+                self._loop.call_soon_threadsafe(_deliver, dropped, late)
+
+    def _take(self) -> tuple[Key, list[Item]] | None:
+        with self._ready:
+            while not self._queues:
+                if self._closing:
+                    return None
+                self._ready.wait()
+            key = next(iter(self._queues))
+            queue = self._queues.pop(key)
+            count = 1 if key[1] or key[0].scorer.tiling else FILES
+            items = [queue.popleft() for _ in range(min(count, len(queue)))]
+            if queue:
+                self._queues[key] = queue  # behind the other models
+                self._ready.notify()
+            self.waiting -= len(items)
+            return key, items
+
+    def _outcomes(self, key: Key, items: list[Item]) -> list[Outcome]:
+        (served, with_map), scorer = key, key[0].scorer
+        found: list[Outcome | None] = []
+        images, sizes = [], []
+        for ticket, number in items:
+            name, content = ticket.files[number]
+            try:
+                image = scorer.decode(name, content, self._limits.pixels)
+            except ImageError as error:
+                found.append(error)
+            else:
+                found.append(None)
+                images.append(image.pixels)
+                sizes.append((image.height, image.width))
+        scores = zip(scorer.score_decoded(images), sizes, images, strict=True)
+        for place, outcome in enumerate(found):
+            if outcome is None:
+                score, size, pixels = next(scores)
+                heat = _heat(served, pixels) if with_map else None
+                found[place] = Scored(score, *size, heat)
+        return [outcome for outcome in found if outcome is not None]
+
+
+def _heat(served: Served, pixels: Array) -> Heat:
+    found = anomaly_map(served.scorer, pixels)
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    return Heat(to_png(found), ((row + 0.5) / found.shape[0], (column + 0.5) / found.shape[1]))
+
+
+def _deliver(items: list[Item], outcomes: list[Outcome] | Exception) -> None:
+    for place, (ticket, number) in enumerate(items):
+        if ticket.done.done():
+            continue
+        if isinstance(outcomes, Exception):
+            ticket.done.set_exception(outcomes)
+            continue
+        ticket.outcomes[number] = outcomes[place]
+        if len(ticket.outcomes) == len(ticket.files):
+            ticket.done.set_result([ticket.outcomes[n] for n in range(len(ticket.files))])

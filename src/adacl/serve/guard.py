@@ -1,0 +1,181 @@
+"""What every request passes: who may ask, headers of every answer, errors, the counters."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import logging
+import secrets
+import time
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from adacl.serve.limits import Limits
+from adacl.serve.metrics import Metrics
+from adacl.serve.problems import ProblemError
+
+__all__ = ["Guard"]
+
+log = logging.getLogger("adacl")
+
+CONTENT_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
+    b"media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
+    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(self), microphone=(), geolocation=()"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+LINGER_SECONDS = 2.0
+LINGER_BYTES = 32 << 20
+
+
+class Guard:
+    """Wraps the application.
+
+    Parameters
+    ----------
+    app
+        What answers.
+    limits, metrics
+        Those of the service.
+    token
+        What clients of the interface must send as bearer token, if anything.
+    hosts
+        Names that the service goes by, beside localhost and IP addresses. Others are refused: a
+        foreign page could have its own name point here (DNS rebinding).
+
+    Attributes
+    ----------
+    stopping : bool
+        Whether connections are to be closed after their next answer.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        limits: Limits,
+        metrics: Metrics,
+        token: str | None,
+        hosts: Iterable[str],
+    ) -> None:
+        self.stopping = False
+        self._app = app
+        self._limits = limits
+        self._metrics = metrics
+        self._token = token.encode() if token else None
+        self._hosts = {"localhost", *(host.lower() for host in hosts)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return await self._app(scope, receive, send)
+        exchange = _Exchange(self, scope, receive, send)
+        try:
+            try:
+                self._check(scope)
+                await self._app(scope, exchange.receive, exchange.send)
+            except ProblemError as problem:
+                await problem.response()(scope, exchange.receive, exchange.send)
+        except Exception:
+            log.exception("%s %s", scope["method"], scope["path"])
+            if exchange.status:
+                raise
+            internal = ProblemError(500, "internal error; the service's log shows where")
+            await internal.response()(scope, exchange.receive, exchange.send)
+        finally:
+            route = getattr(scope.get("route"), "path", "other")
+            self._metrics.answered(route, exchange.status, exchange.started)
+
+    def _check(self, scope: Scope) -> None:
+        headers = dict(scope["headers"])
+        host = headers.get(b"host", b"").decode("latin-1").lower()
+        if not self._known(host):
+            raise ProblemError(
+                403, f"the service does not go by the name {host!r}; allow it with --allow-host"
+            )
+        if scope["method"] not in SAFE:
+            site = headers.get(b"sec-fetch-site", b"none")
+            origin = headers.get(b"origin")
+            own = origin is None or urlsplit(origin.decode("latin-1")).netloc.lower() == host
+            if not own or site not in (b"none", b"same-origin"):
+                raise ProblemError(403, "refused: the request comes from a page of another site")
+        if self._token and scope["path"].startswith(("/v1/", "/metrics")):
+            kind, _, given = headers.get(b"authorization", b"").partition(b" ")
+            if kind.lower() != b"bearer" or not secrets.compare_digest(given.strip(), self._token):
+                raise ProblemError(
+                    401,
+                    "send the service's token as Authorization: Bearer TOKEN",
+                    headers={"WWW-Authenticate": "Bearer"},
+                )
+
+    def _known(self, host: str) -> bool:
+        name = host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
+        if name in self._hosts:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+
+class _Exchange:
+    """A request and its answer: adds the headers, and reads on where the body was not wanted."""
+
+    def __init__(self, guard: Guard, scope: Scope, receive: Receive, send: Send) -> None:
+        self.started = time.perf_counter()
+        self.status = 0
+        self._guard = guard
+        self._path: str = scope["path"]
+        self._receive, self._send = receive, send
+        self._unread = any(
+            name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+            for name, value in scope["headers"]
+        )
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if not message.get("more_body"):
+            self._unread = False
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message["headers"] = self._headers(message["headers"])
+            await self._send(message)
+        elif self._unread and not message.get("more_body"):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            await self._send({"type": "http.response.body", "body": b""})
+        else:
+            await self._send(message)
+
+    def _headers(self, given: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        headers = [*given, *HEADERS]
+        names = {name for name, _ in headers}
+        if b"content-security-policy" not in names:
+            headers.append((b"content-security-policy", CONTENT_POLICY))
+        if b"cache-control" not in names:
+            headers.append((b"cache-control", b"no-store"))
+        if self._unread or self._guard.stopping:
+            headers.append((b"connection", b"close"))
+        return headers
+
+    async def _linger(self) -> None:
+        """Read the rest of the body: closing at once could lose the answer on its way."""
+        left = LINGER_BYTES
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while self._unread and left > 0:
+                    left -= len((await self.receive()).get("body", b""))

@@ -1,0 +1,91 @@
+"""What Prometheus is told."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
+
+__all__ = ["Metrics"]
+
+LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+BATCHES = (1, 2, 4, 8, 16, 32, 64)
+
+
+class Metrics:
+    """The counters of one service, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        self._requests = Counter(
+            "adacl_requests", "Requests answered", ["route", "status"], registry=self.registry
+        )
+        self._latency = Histogram(
+            "adacl_request_seconds",
+            "From the head of a request to the end of its answer",
+            ["route"],
+            buckets=LATENCIES,
+            registry=self.registry,
+        )
+        self._images = Counter(
+            "adacl_images", "Images scored", ["model", "label"], registry=self.registry
+        )
+        self._refused = Counter(
+            "adacl_refused_images", "Images that could not be scored", registry=self.registry
+        )
+        self._batches = Histogram(
+            "adacl_batch_images", "Images scored at once", buckets=BATCHES, registry=self.registry
+        )
+        self._dropped = Counter(
+            "adacl_dropped_images",
+            "Images not scored, because the client had gone or the time was up",
+            registry=self.registry,
+        )
+
+    def watch(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
+        """Show the images that wait, and the bytes of bodies that are held."""
+        gauge = Gauge("adacl_waiting_images", "Images that wait", registry=self.registry)
+        gauge.set_function(waiting)
+        gauge = Gauge("adacl_held_bytes", "Bytes of bodies held", registry=self.registry)
+        gauge.set_function(held)
+
+    def watch_trainings(self, states: Iterable[str], count: Callable[[str], int]) -> None:
+        """Show the trainings by state."""
+        gauge = Gauge("adacl_trainings", "Trainings", ["state"], registry=self.registry)
+        for state in states:
+            gauge.labels(state).set_function(lambda state=state: count(state))  # type: ignore[misc]
+
+    def answered(self, route: str, status: int, started: float) -> None:
+        """Count a request that began at ``started`` (``time.perf_counter``)."""
+        self._requests.labels(route, str(status)).inc()
+        self._latency.labels(route).observe(time.perf_counter() - started)
+
+    def scored(self, model: str, anomalous: bool) -> None:
+        """Count an image."""
+        self._images.labels(model, "anomalous" if anomalous else "normal").inc()
+
+    def refused(self) -> None:
+        """Count an image that could not be scored."""
+        self._refused.inc()
+
+    def batch(self, images: int, dropped: int) -> None:
+        """Count a batch, and the images that were dropped rather than scored."""
+        if images:
+            self._batches.observe(images)
+        if dropped:
+            self._dropped.inc(dropped)
+
+    def text(self) -> bytes:
+        """Return all of it in Prometheus's format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,118 @@
+"""The models that are served."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from adacl.errors import ConfigError, ModelFileError
+from adacl.exported_file import is_exported
+from adacl.files import read_whole
+from adacl.runtime import Scorer
+from adacl.scoring import check_files
+
+__all__ = ["Models", "Served"]
+
+
+class Served:
+    """A model under the name it is served by.
+
+    Parameters
+    ----------
+    name
+        By which requests choose it.
+    path
+        An exported file, or a model file, which is exported.
+    backend
+        What runs it.
+    model_file
+        The model file it was exported from, if it was trained here.
+
+    Raises
+    ------
+    MissingDataError, ModelFileError, InputError
+        If the file is not there, not sound, or not a model of single image files.
+    """
+
+    def __init__(
+        self, name: str, path: Path, backend: str = "onnxruntime", model_file: Path | None = None
+    ) -> None:
+        self.name = name
+        self.model_file = model_file
+        self.scorer = _open(path, backend)
+        if "video" in self.scorer.header:
+            raise ModelFileError(f"{path}: a model for video; score videos with adacl video score")
+        check_files(self.scorer.spec)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what clients are told of it."""
+        scorer = self.scorer
+        training = scorer.header["training"]
+        return {
+            "name": self.name,
+            "height": scorer.spec.height,
+            "width": scorer.spec.width,
+            "channels": scorer.spec.channels,
+            "tiled": scorer.tiling is not None,
+            "threshold": scorer.threshold.to_dict(),
+            "parameters": training["parameters"],
+            "fingerprint": scorer.header["fingerprint"],
+            "trained_here": self.model_file is not None,
+            "training": training,
+        }
+
+    def file(self, form: str) -> bytes | None:
+        """Return the exported file (``onnx``) or the model file (``adacl``), if there is one."""
+        if form == "onnx":
+            return self.scorer.content
+        return read_whole(self.model_file) if self.model_file else None
+
+
+def _open(path: Path, backend: str) -> Scorer:
+    if is_exported(path):
+        return Scorer(path, backend=backend, threads=1)
+    from adacl.export import export_model
+
+    with tempfile.TemporaryDirectory() as folder:
+        exported = Path(folder) / f"{path.stem}.onnx"
+        export_model(path, exported, dynamic_batch=True)
+        return Scorer(exported, backend=backend, threads=1)
+
+
+class Models:
+    """The served models by name; the first is the default."""
+
+    def __init__(self) -> None:
+        self._served: dict[str, Served] = {}
+
+    def __iter__(self) -> Iterator[Served]:
+        return iter(self._served.values())
+
+    def __len__(self) -> int:
+        return len(self._served)
+
+    def get(self, name: str | None) -> Served | None:
+        """Return the model of that name, or the first one, if there is any."""
+        return next(iter(self), None) if name is None else self._served.get(name)
+
+    def add(self, served: Served) -> None:
+        """Serve a further model.
+
+        Raises
+        ------
+        ConfigError
+            If the name is taken.
+        """
+        if served.name in self._served:
+            raise ConfigError(f"two models are called {served.name}; rename one of the files")
+        self._served[served.name] = served
+
+    def free_name(self, wanted: str) -> str:
+        """Return ``wanted``, with a number behind it if the name is taken."""
+        number, name = 1, wanted
+        while name in self._served:
+            number += 1
+            name = f"{wanted}-{number}"
+        return name

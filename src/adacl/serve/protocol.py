@@ -1,0 +1,130 @@
+"""uvicorn's HTTP protocol, with bounds on the head of a request and on connections."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from adacl.serve.limits import Limits
+from adacl.serve.problems import MEDIA_TYPE, ProblemError
+
+__all__ = ["protocol"]
+
+SLOW_READER_SECONDS = 60.0
+"""For what is still to be sent when the connection is closed."""
+
+
+def protocol(limits: Limits) -> type[asyncio.Protocol]:
+    """Return the class of the protocol with these limits."""
+
+    class Protocol(_Bounded):
+        bounds = limits
+
+    return Protocol
+
+
+class _Bounded(HttpToolsProtocol):
+    bounds: Limits
+    head_timer: asyncio.TimerHandle | None = None
+    received = 0
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left; may be asked from any thread."""
+        return self.transport.is_closing()
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        count = len(self.connections)
+        if count > 2 * self.bounds.connections:
+            transport.abort()
+        elif count > self.bounds.connections:
+            self.app = _full
+        self._start_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self.scope["extensions"] = {"adacl": {"connection": self}}
+        self.received = 0
+        self._start_timer()
+
+    def on_headers_complete(self) -> None:
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def data_received(self, data: bytes) -> None:
+        self.received += len(data)
+        super().data_received(data)
+        limits = self.bounds
+        if self.transport.is_closing():
+            return
+        if self.head_timer is not None:
+            if self.received > limits.head_bytes:
+                self._refuse(431, f"the head is longer than {limits.head_bytes} bytes")
+        elif self.received > 4 * limits.training_bytes + limits.head_bytes:
+            self.transport.abort()  # far more framing than body
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self.transport.is_closing():
+            self._abort_later()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._abort_later()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, "not a valid HTTP request")
+
+    def _abort_later(self) -> None:
+        self.loop.call_later(SLOW_READER_SECONDS, self.transport.abort)
+
+    def _start_timer(self) -> None:
+        if self.head_timer is None:
+            self.head_timer = self.loop.call_later(self.bounds.head_seconds, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self.head_timer is not None:
+            self.head_timer.cancel()
+            self.head_timer = None
+
+    def _too_slow(self) -> None:
+        self.head_timer = None
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._start_timer()  # the next request waits for the answer to this one
+        elif self.received:
+            self._refuse(408, "the head of the request did not arrive in time")
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answer outside of any request, and close."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()
+            return
+        problem = ProblemError(status, detail).to_dict()
+        content = json.dumps(problem).encode()
+        head = (
+            f"HTTP/1.1 {status} {problem['title']}\r\ncontent-type: {MEDIA_TYPE}\r\n"
+            f"content-length: {len(content)}\r\nconnection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + content)
+        self.transport.close()
+        self._abort_later()
+
+
+async def _full(scope: Scope, receive: Receive, send: Send) -> Any:
+    problem = ProblemError(
+        503,
+        "too many connections",
+        headers={"Retry-After": "1", "Connection": "close"},
+    )
+    await problem.response()(scope, receive, send)

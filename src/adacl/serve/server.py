@@ -1,0 +1,161 @@
+"""Run the service: one process, an event loop, threads that score."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import uvicorn
+from uvicorn.server import HANDLED_SIGNALS
+
+from adacl.config import Config
+from adacl.data.folders import processors
+from adacl.errors import ConfigError, DataError
+from adacl.progress import say
+from adacl.serve.app import Service, create_app
+from adacl.serve.batching import Batcher
+from adacl.serve.guard import Guard
+from adacl.serve.limits import Limits
+from adacl.serve.metrics import Metrics
+from adacl.serve.models import Models, Served
+from adacl.serve.protocol import protocol
+from adacl.serve.trainings import Trainings
+from adacl.serve.uploads import Memory
+
+__all__ = ["run"]
+
+DRAIN_SECONDS = 0.5
+GRACE_SECONDS = 5
+
+
+def run(
+    models: Sequence[Path],
+    *,
+    host: str,
+    port: int,
+    limits: Limits,
+    token: str | None = None,
+    hosts: Sequence[str] = (),
+    backend: str = "onnxruntime",
+    workers: int | None = None,
+    data: Path | None = None,
+    config: Config | None = None,
+) -> None:
+    """Serve models until a signal ends it.
+
+    Parameters
+    ----------
+    models
+        Exported files and model files; each is served by the name of its file.
+    host, port
+        Where to listen; port 0 chooses a free one.
+    limits
+        What is taken at most.
+    token
+        What clients must send, if anything.
+    hosts
+        Further names that the service goes by.
+    backend
+        What runs the models.
+    workers
+        Threads that score; by default one a processor.
+    data
+        Keeps trainings and their models; by default they end with the service.
+    config
+        How models are trained.
+
+    Raises
+    ------
+    AdaclError
+        If a model cannot be used, or the address not be listened at.
+    """
+    served = Models()
+    for path in models:
+        served.add(Served(path.stem, path, backend))
+    with _listening(host, port) as listener, _folder(data) as folder:
+        metrics = Metrics()
+        service = Service(
+            models=served,
+            limits=limits,
+            batcher=Batcher(limits, metrics, workers or processors()),
+            trainings=Trainings(folder, served, limits, backend, config),
+            metrics=metrics,
+            memory=Memory(limits.memory_bytes),
+        )
+        names = [host, socket.gethostname(), *hosts]
+        guard = Guard(create_app(service), limits, metrics, token, names)
+        service.ready = lambda: not guard.stopping
+        shown = f"[{host}]" if ":" in host else host
+        say(f"listening at http://{shown}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
+        _Server(guard, limits).run([listener])
+    say("stopped")
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int) -> Iterator[socket.socket]:
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.create_server((host, port), family=family, backlog=1024)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ConfigError(
+            f"cannot listen at {host} port {port} ({reason}); choose with --host and --port"
+        ) from error
+    with listener:
+        yield listener
+
+
+@contextlib.contextmanager
+def _folder(data: Path | None) -> Iterator[Path]:
+    if data is None:
+        with tempfile.TemporaryDirectory(prefix="adacl-", ignore_cleanup_errors=True) as temporary:
+            yield Path(temporary)
+    else:
+        folder = data / "trainings"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise DataError(f"{folder}: cannot be made ({error.strerror})") from error
+        yield folder
+
+
+class _Server(uvicorn.Server):
+    """Ends with code 0 on a signal, and loses nothing that was sent before it noticed."""
+
+    def __init__(self, guard: Guard, limits: Limits) -> None:
+        super().__init__(
+            uvicorn.Config(
+                guard,
+                http=protocol(limits),
+                ws="none",
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                timeout_graceful_shutdown=int(limits.seconds) + GRACE_SECONDS,
+            )
+        )
+        self._guard = guard
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.signal(number, self.handle_exit) for number in HANDLED_SIGNALS}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Answer what is under way, on connections that then close; then stop."""
+        self._guard.stopping = True
+        for server in self.servers:
+            server.close()
+        await asyncio.sleep(DRAIN_SECONDS)
+        await super().shutdown(sockets)

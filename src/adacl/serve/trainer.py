@@ -1,0 +1,94 @@
+"""Train one model in a process of its own; prints what happens as JSON lines.
+
+``python -m adacl.serve.trainer FOLDER``, where the folder holds ``training.json`` and ``images``.
+It leaves ``model.adacl`` and ``model.onnx`` there. Its end is tied to its standard input: when
+that closes, because whoever started it is gone, it stops.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from adacl.config import Config, preset
+from adacl.errors import AdaclError
+from adacl.export import export_model
+from adacl.history import EpochRecord
+
+__all__ = ["main"]
+
+NICENESS = 10
+
+
+def main(folder: Path) -> int:
+    """Train what a folder asks for, and return the exit code."""
+    if hasattr(os, "nice"):
+        os.nice(NICENESS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    handler = _Notes()
+    logging.getLogger("adacl").addHandler(handler)
+    logging.getLogger("adacl").setLevel(logging.INFO)
+    try:
+        _train(folder, json.loads((folder / "training.json").read_text()))
+    except AdaclError as error:
+        _tell(error=str(error).replace(f"{folder}{os.sep}", ""))
+        return error.exit_code
+    return 0
+
+
+def _train(folder: Path, settings: dict[str, Any]) -> None:
+    from adacl import AnomalyDetector
+    from adacl.fitting import fold_splits, split_normals
+
+    config = preset("paper") if settings["config"] is None else Config.from_dict(settings["config"])
+    images = sorted((folder / "images").iterdir())
+    size, rule = config.training.validation_size, config.threshold
+    held_out = len(split_normals(len(images), size, rule, True, 0).calibration)
+    folds = 0 if held_out else len(fold_splits(len(images), size, rule.folds, 0))
+    _tell(stages=1 + folds)
+    detector = AnomalyDetector(
+        config=config,
+        epochs=settings["epochs"],
+        image_size=settings["image_size"],
+        tile=settings["tile"],
+        on_error="skip",
+        checkpoints=folder / "checkpoints",
+        on_epoch=_tell_epoch,
+    )
+    detector.fit(images).save(folder / "model.adacl")
+    export_model(folder / "model.adacl", folder / "model.onnx", dynamic_batch=True)
+
+
+def _tell(**content: object) -> None:
+    print(json.dumps(content), flush=True)
+
+
+def _tell_epoch(stage: str, record: EpochRecord) -> None:
+    _tell(
+        epoch={
+            "stage": stage,
+            "epoch": record.epoch,
+            "loss": record.loss,
+            "validation_auroc": record.validation_auroc,
+            "seconds": record.seconds,
+        }
+    )
+
+
+class _Notes(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        _tell(note=record.getMessage())
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

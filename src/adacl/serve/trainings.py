@@ -1,0 +1,408 @@
+"""Trainings that clients ask for: received, queued, and run one at a time in a process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import json
+import logging
+import secrets
+import shutil
+import sys
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from adacl.config import Config
+from adacl.data.arrays import SMALLEST_SET
+from adacl.data.images import decode
+from adacl.errors import AdaclError, DataError, ImageError
+from adacl.files import atomic_file
+from adacl.serve.limits import Limits
+from adacl.serve.models import Models, Served
+from adacl.serve.problems import ProblemError
+from adacl.serve.uploads import Upload
+
+__all__ = ["STATES", "Training", "Trainings", "unavailable"]
+
+State = Literal["queued", "running", "finished", "failed", "cancelled"]
+STATES = get_args(State)
+
+KILL_SECONDS = 10.0
+
+log = logging.getLogger("adacl")
+
+
+@dataclass
+class Training:
+    """What is known of a training; see ``docs/serve.md`` for the fields that clients see."""
+
+    id: str
+    name: str
+    epochs: int
+    image_size: tuple[int, int] | None
+    tile: tuple[int, int] | None
+    config: dict[str, Any] | None
+    created: str
+    state: State = "queued"
+    images: int = 0
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    stages: int = 1
+    history: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    model: str | None = None
+    error: str | None = None
+    forgotten: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state not in ("queued", "running")
+
+    @property
+    def progress(self) -> float:
+        """The share of the epochs that are done, of the network and of all folds."""
+        if self.state == "finished":
+            return 1.0
+        if not self.history:
+            return 0.0
+        before = len({record["stage"] for record in self.history}) - 1
+        share: float = (self.history[-1]["epoch"] + 1) / self.epochs
+        return min(1.0, (before + share) / self.stages)
+
+    def describe(self, position: int | None) -> dict[str, Any]:
+        """Return what clients are told."""
+        shown = ("id", "name", "state", "images", "skipped", "epochs", "history", "model", "error")
+        content = {name: getattr(self, name) for name in (*shown, "notes", "created")}
+        return content | {"position": position, "progress": self.progress}
+
+
+def unavailable() -> str | None:
+    """Say why models cannot be trained here, or None if they can."""
+    for package, extra in (("torch", "train"), ("sklearn", "train"), ("onnx", "export")):
+        if importlib.util.find_spec(package) is None:
+            return f"{package} is not installed; pip install 'adacl[{extra}]'"
+    return None
+
+
+class Trainings:
+    """All trainings, by the order they came in.
+
+    Parameters
+    ----------
+    folder
+        Holds a folder for each training. What was not finished there is taken up again, and
+        finished models are served.
+    models
+        Receives the trained models.
+    limits
+        Those of the service.
+    backend
+        Runs the trained models.
+    config
+        How to train; by default the preset ``paper``.
+    """
+
+    def __init__(
+        self, folder: Path, models: Models, limits: Limits, backend: str, config: Config | None
+    ) -> None:
+        self._folder = folder
+        self._models = models
+        self._limits = limits
+        self._backend = backend
+        self._config = config
+        self._all: dict[str, Training] = {}
+        self._receiving = 0
+        self._queue: asyncio.Queue[Training] = asyncio.Queue()
+        self._runner: asyncio.Task[None] | None = None
+        self._process: asyncio.subprocess.Process | None = None
+
+    def start(self) -> None:
+        """Take up what a former service left, and begin to work."""
+        found = sorted(self._restored(), key=lambda training: training.created)
+        for training in found:
+            self._all[training.id] = training
+            if training.state == "finished":
+                self._serve_again(training)
+            elif not training.over:
+                training.state = "queued"
+                self._queue.put_nowait(training)
+        self._runner = asyncio.create_task(self._run_all())
+
+    async def stop(self) -> None:
+        """Stop the running training, which can be taken up again."""
+        if self._runner is not None:
+            self._runner.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._runner
+
+    def count(self, state: str) -> int:
+        """Return how many trainings are in a state."""
+        return sum(training.state == state for training in list(self._all.values()))
+
+    def describe(self) -> list[dict[str, Any]]:
+        """Return what clients are told of all trainings, the latest first."""
+        shown = [training for training in self._all.values() if not training.forgotten]
+        return [training.describe(self._position(training)) for training in reversed(shown)]
+
+    def get(self, identity: str) -> Training:
+        """Return a training.
+
+        Raises
+        ------
+        ProblemError
+            404 if there is none of that number.
+        """
+        training = self._all.get(identity)
+        if training is None or training.forgotten:
+            raise ProblemError(404, "no such training")
+        return training
+
+    def describe_one(self, training: Training) -> dict[str, Any]:
+        """Return what clients are told of a training."""
+        return training.describe(self._position(training))
+
+    def begin(
+        self,
+        name: str,
+        epochs: int,
+        image_size: tuple[int, int] | None,
+        tile: tuple[int, int] | None,
+    ) -> Reception:
+        """Prepare to receive the images of a training.
+
+        Raises
+        ------
+        ProblemError
+            503 if as many wait as may, 409 if as many are kept as may be.
+        """
+        waiting = self._receiving + sum(t.state == "queued" for t in self._all.values())
+        if waiting >= self._limits.trainings_waiting:
+            raise ProblemError(
+                503,
+                f"{waiting} trainings are waiting already; try again later",
+                headers={"Retry-After": "60"},
+            )
+        if len(self._all) + self._receiving >= self._limits.trainings:
+            raise ProblemError(
+                409,
+                f"{len(self._all)} trainings are kept, which is the most; delete some that left "
+                "no model",
+            )
+        config = self._config.to_dict() if self._config else None
+        created = datetime.now(UTC).isoformat(timespec="milliseconds")
+        training = Training(secrets.token_hex(8), name, epochs, image_size, tile, config, created)
+        return Reception(self, training, self._folder / training.id, self._limits.pixels)
+
+    async def remove(self, training: Training) -> None:
+        """Cancel a training that is not over, forget one that is."""
+        if training.over:
+            training.forgotten = True
+            if training.model is None:
+                del self._all[training.id]
+                await asyncio.to_thread(shutil.rmtree, self._folder / training.id, True)
+                return
+        else:
+            running = training.state == "running"
+            training.state = "cancelled"
+            if running and self._process is not None:
+                await _end(self._process)
+            elif not running:
+                await asyncio.to_thread(self._clear, training)
+        await self._save(training)
+
+    async def _add(self, training: Training) -> None:
+        await self._save(training)
+        self._all[training.id] = training
+        self._queue.put_nowait(training)
+
+    def _position(self, training: Training) -> int | None:
+        queued = [t.id for t in self._all.values() if t.state == "queued"]
+        return queued.index(training.id) + 1 if training.state == "queued" else None
+
+    async def _save(self, training: Training) -> None:
+        path = self._folder / training.id / "training.json"
+        content = json.dumps(asdict(training))
+        with contextlib.suppress(DataError):  # the disk is full: the state in memory holds
+            await asyncio.to_thread(_write, path, content)
+
+    def _restored(self) -> list[Training]:
+        found = []
+        for folder in self._folder.iterdir():
+            try:
+                content = json.loads((folder / "training.json").read_text())
+                found.append(Training(**content))
+            except (OSError, ValueError, TypeError):
+                log.warning("%s: not a whole training; passed over", folder)
+        return found
+
+    def _serve_again(self, training: Training) -> None:
+        try:
+            self._serve(training, self._open(training))
+        except AdaclError as error:
+            training.state, training.model, training.error = "failed", None, str(error)
+            log.warning("%s", error)
+
+    def _open(self, training: Training) -> Served:
+        folder = self._folder / training.id
+        return Served(training.name, folder / "model.onnx", self._backend, folder / "model.adacl")
+
+    def _serve(self, training: Training, served: Served) -> None:
+        served.name = training.model = self._models.free_name(training.name)
+        self._models.add(served)
+
+    def _clear(self, training: Training) -> None:
+        """Remove what only the training itself needed."""
+        for name in ("images", "checkpoints"):
+            shutil.rmtree(self._folder / training.id / name, ignore_errors=True)
+
+    async def _run_all(self) -> None:
+        while True:
+            training = await self._queue.get()
+            if training.state == "queued":
+                await self._run(training)
+
+    async def _run(self, training: Training) -> None:
+        training.state = "running"
+        await self._save(training)
+        folder = self._folder / training.id
+        with (folder / "stderr.txt").open("wb") as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "adacl.serve.trainer",
+                str(folder),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                start_new_session=True,  # Ctrl-C is for the service
+            )
+        self._process = process
+        try:
+            assert process.stdout is not None
+            async for line in process.stdout:
+                self._take(training, json.loads(line))
+                await self._save(training)
+            await process.wait()
+        finally:
+            await _end(process)
+            self._process = None
+        if training.state == "running":
+            await self._conclude(training, process.returncode or 0)
+        await asyncio.to_thread(self._clear, training)
+        await self._save(training)
+
+    async def _conclude(self, training: Training, code: int) -> None:
+        if not code:
+            try:
+                served = await asyncio.to_thread(self._open, training)
+            except AdaclError as error:
+                training.error = str(error)
+            else:
+                self._serve(training, served)
+                training.state = "finished"
+                return
+        training.state = "failed"
+        training.error = training.error or (
+            f"the training ended unexpectedly (exit code {code}); out of memory, perhaps"
+        )
+
+    @staticmethod
+    def _take(training: Training, said: dict[str, Any]) -> None:
+        if "stages" in said:
+            training.stages = said["stages"]
+        elif "epoch" in said:
+            training.history.append(said["epoch"])
+        elif "note" in said:
+            training.notes.append(said["note"])
+        elif "error" in said:
+            training.error = said["error"]
+
+
+class Reception:
+    """Receives the images of a training; used as an asynchronous context.
+
+    What was received is removed again unless :meth:`complete` is reached.
+    """
+
+    def __init__(
+        self, trainings: Trainings, training: Training, folder: Path, most_pixels: int
+    ) -> None:
+        self.training = training
+        self._trainings = trainings
+        self._folder = folder
+        self._most_pixels = most_pixels
+        self._complete = False
+
+    async def __aenter__(self) -> Reception:
+        self._trainings._receiving += 1
+        await asyncio.to_thread((self._folder / "images").mkdir, parents=True)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._trainings._receiving -= 1
+        if not self._complete:
+            await asyncio.to_thread(shutil.rmtree, self._folder, True)
+
+    async def take(self, upload: Upload) -> None:
+        """Keep an image, or note that it cannot be used.
+
+        Raises
+        ------
+        ProblemError
+            507 if the disk is full.
+        """
+        try:
+            await asyncio.to_thread(self._keep, upload)
+        except ImageError as error:
+            self.training.skipped.append({"name": upload.name, "detail": str(error)})
+        except OSError as error:
+            raise ProblemError(507, f"the image cannot be kept ({error.strerror})") from error
+        else:
+            self.training.images += 1
+
+    async def complete(self) -> Training:
+        """Put the training into the queue.
+
+        Raises
+        ------
+        ProblemError
+            422 if there are too few images.
+        """
+        training = self.training
+        if training.images < SMALLEST_SET:
+            raise ProblemError(
+                422,
+                f"at least {SMALLEST_SET} normal images are needed, got {training.images} that "
+                "can be used; a hundred or more are advisable",
+                errors=training.skipped,
+            )
+        self._complete = True
+        await self._trainings._add(training)
+        return training
+
+    def _keep(self, upload: Upload) -> None:
+        decode(upload.name, upload.content, channels=3, most=self._most_pixels)
+        path = self._folder / "images" / f"{self.training.images + 1:06}.png"
+        path.write_bytes(upload.content)
+
+
+def _write(path: Path, content: str) -> None:
+    with atomic_file(path, "w") as file:
+        file.write(content)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End a process, by force if need be."""
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        async with asyncio.timeout(KILL_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()
