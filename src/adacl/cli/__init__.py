@@ -20,6 +20,7 @@ from adacl.cli import (
     deploy,
     explain,
     learn,
+    serve,
     video,
 )
 from adacl.errors import AdaclError, missing_extra
@@ -42,6 +43,7 @@ app.command("explain")(explain.explain)
 app.command("evaluate")(apply.evaluate)
 app.command("calibrate")(apply.calibrate)
 app.command("export")(deploy.export)
+app.command("serve")(serve.serve)
 app.command("info")(about.info)
 app.command("doctor")(about.doctor)
 app.add_typer(video.app, name="video")
