@@ -1,6 +1,7 @@
 """Fixtures: real handwritten digits, a tiny configuration, folders, and the benchmark data."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -93,3 +94,17 @@ def cifar_dir(data_dir, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("cifar")
     subprocess.run([sys.executable, script, "cifar10", folder], check=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """Return a headless Chromium, with a made camera, for the tests of pages."""
+    sync_api = pytest.importorskip("playwright.sync_api")
+    path = os.environ.get("ADACL_CHROMIUM") or shutil.which("chromium")
+    if not path:
+        pytest.skip("needs chromium (Debian's package, or ADACL_CHROMIUM=path)")
+    camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
+    with sync_api.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *camera])
+        yield chromium
+        chromium.close()
