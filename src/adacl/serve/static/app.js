@@ -1,0 +1,137 @@
+// @ts-check
+/** Starts the page, and leads what is dropped, pasted or picked to the view in front. */
+
+import { onRecovery, Problem } from "./api.js";
+import * as camera from "./camera.js";
+import { $, say } from "./dom.js";
+import { fromList, fromTransfer } from "./files.js";
+import * as gallery from "./gallery.js";
+import { items, load } from "./history.js";
+import * as lesson from "./lesson.js";
+import * as models from "./models.js";
+import * as scoring from "./scoring.js";
+import * as stage from "./stage.js";
+import { on, state } from "./state.js";
+import * as threshold from "./threshold.js";
+import * as training from "./training.js";
+
+const teaching = () => location.hash === "#teach";
+
+/** @param {import("./files.js").Picked[]} picked */
+function receive(picked) {
+  if (teaching()) lesson.gather(picked);
+  else if (!state.model) say($("banner"), "There is no model yet. Teach it what is normal first.");
+  else scoring.score(picked);
+}
+
+/** Show the view that the address names. */
+function route() {
+  for (const name of ["inspect", "teach"]) {
+    const here = (name === "teach") === teaching();
+    $(name).hidden = !here;
+    if (here) $(`to-${name}`).setAttribute("aria-current", "page");
+    else $(`to-${name}`).removeAttribute("aria-current");
+  }
+  say($("banner"), null);
+  if (teaching() && camera.isOpen()) camera.end();
+  if (!teaching()) lesson.closeFilm();
+  if (teaching()) training.poll();
+}
+
+/** Either the first words or the picture. */
+function furnish() {
+  const busy = items.length > 0 || camera.isOpen();
+  $("bench").hidden = !busy;
+  $("empty").hidden = busy;
+  const without = !state.models.length;
+  $("empty-teach").hidden = !without;
+  for (const element of [$("empty-hint"), ...$("empty").querySelectorAll(".actions:not(#empty-teach)")]) element.hidden = without;
+  if (without) {
+    $("empty-title").textContent = "It has not learned anything yet.";
+    $("empty-text").textContent = "Show it normal pictures. It learns from them, and then finds what is not normal in others.";
+  } else {
+    $("empty-title").textContent = "See what is not normal.";
+    $("empty-text").textContent = "Drop pictures anywhere on this page: each gets a score, a verdict, and a heat map of what looks unusual.";
+  }
+}
+
+function drops() {
+  let depth = 0;
+  const veil = (/** @type {boolean} */ on) => {
+    $("veil").hidden = !on;
+    $("veil-text").textContent = teaching() ? "Drop to teach" : "Drop to score";
+  };
+  addEventListener("dragenter", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    depth++;
+    veil(true);
+  });
+  addEventListener("dragleave", () => {
+    depth = Math.max(0, depth - 1);
+    if (!depth) veil(false);
+  });
+  addEventListener("dragover", (event) => event.preventDefault());
+  addEventListener("drop", async (event) => {
+    event.preventDefault();
+    depth = 0;
+    veil(false);
+    if (event.dataTransfer) receive(await fromTransfer(event.dataTransfer));
+  });
+  addEventListener("paste", async (event) => {
+    if (event.clipboardData?.files.length) receive(await fromTransfer(event.clipboardData));
+  });
+}
+
+function pickers() {
+  for (const button of document.querySelectorAll("[data-pick]")) {
+    const picker = $(`pick-${/** @type {HTMLElement} */ (button).dataset.pick}`);
+    button.addEventListener("click", () => {
+      picker.onchange = () => {
+        receive(fromList(picker.files));
+        picker.value = "";
+      };
+      picker.click();
+    });
+  }
+}
+
+function theme() {
+  const root = document.documentElement;
+  $("theme").addEventListener("click", () => {
+    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.theme = dark ? "light" : "dark";
+    localStorage.setItem("adacl-theme", root.dataset.theme);
+  });
+}
+
+async function refresh() {
+  try {
+    await models.refresh();
+    await training.poll();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    say($("banner"), error.message);
+  }
+}
+
+async function start() {
+  theme();
+  for (const part of [threshold, stage, gallery, scoring, models, camera, training, lesson]) part.start();
+  stage.onAgain((item) => {
+    const file = item.file ?? item.preview;
+    if (file) scoring.score([{ file, name: item.name }]);
+  });
+  drops();
+  pickers();
+  for (const name of ["history", "models", "camera"]) on(name, furnish);
+  addEventListener("hashchange", route);
+  onRecovery(refresh);
+  route();
+  await load();
+  await refresh();
+  furnish();
+  if (items.length) stage.show(items[items.length - 1]);
+  document.documentElement.dataset.ready = "";
+}
+
+start();

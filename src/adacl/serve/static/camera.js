@@ -1,0 +1,154 @@
+// @ts-check
+/** Cameras: opening one, and grabbing its pictures; and the camera of the view "Inspect". */
+
+import { $, make, say } from "./dom.js";
+import { ask, score, scored } from "./scoring.js";
+import { frame, overlay, show, shown, verdict } from "./stage.js";
+import { emit, state } from "./state.js";
+
+/**
+ * Open a camera and show it.
+ * @param {HTMLVideoElement} video
+ * @returns {Promise<() => void>} Closes it.
+ */
+export async function open(video) {
+  if (!navigator.mediaDevices) throw new Error("The browser gives the camera only to pages from https or from localhost.");
+  const wish = { video: { facingMode: "environment", width: { ideal: 1280 } }, audio: false };
+  let stream;
+  try {
+    stream = await navigator.mediaDevices.getUserMedia(wish);
+  } catch (error) {
+    const why = /** @type {Error} */ (error);
+    const reasons = { NotAllowedError: "The camera was not allowed.", NotFoundError: "There is no camera." };
+    throw new Error(reasons[/** @type {keyof typeof reasons} */ (why.name)] ?? `The camera does not start: ${why.message}`);
+  }
+  video.srcObject = stream;
+  await video.play();
+  return () => {
+    for (const track of stream.getTracks()) track.stop();
+    video.srcObject = null;
+  };
+}
+
+/**
+ * What the camera sees now, as a file.
+ * @param {HTMLVideoElement} video
+ * @param {boolean} [square] Only the largest square in the middle.
+ * @returns {Promise<Blob>}
+ */
+export async function grab(video, square = false) {
+  const side = Math.min(video.videoWidth, video.videoHeight);
+  const [width, height] = square ? [side, side] : [video.videoWidth, video.videoHeight];
+  const canvas = make("canvas", { width, height });
+  canvas.getContext("2d").drawImage(video, (width - video.videoWidth) / 2, (height - video.videoHeight) / 2);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
+}
+
+/** The name of a picture taken now. */
+export const stamped = () => `camera-${new Date().toISOString().slice(0, 23).replace(/[:.]/g, "-")}.jpg`;
+
+const PAUSE = 30;
+
+/** @type {(() => void) | null} */
+let close = null;
+let live = false;
+/** What was in view before the camera. @type {import("./history.js").Item | null} */
+let before = null;
+
+export const isOpen = () => close !== null;
+
+async function begin() {
+  if (close) return;
+  try {
+    close = await open($("video"));
+    say($("banner"), null);
+  } catch (error) {
+    say($("banner"), /** @type {Error} */ (error).message);
+    return;
+  }
+  before = shown();
+  await show(null);
+  look(true);
+  emit("camera");
+  $("shoot").focus({ preventScroll: true });
+  $("field").scrollIntoView({ block: "nearest" });
+}
+
+/** Show the camera on the stage, or the picture again. @param {boolean} on */
+function look(on) {
+  $("video").hidden = !on;
+  $("picture").hidden = on;
+  $("camera-controls").hidden = !on;
+  $("controls").hidden = on;
+  $("unshown").hidden = true;
+  emit("shown");
+  overlay({ map: null, peak: null });
+  if (on) crop();
+}
+
+function crop() {
+  const video = $("video");
+  const square = $("square").checked;
+  frame(square ? 1 : video.videoWidth, square ? 1 : video.videoHeight);
+  video.classList.toggle("square", square);
+}
+
+export function end() {
+  close?.();
+  close = null;
+  setLive(false);
+  look(false);
+  emit("camera");
+}
+
+async function shoot() {
+  const file = await grab($("video"), $("square").checked);
+  end();
+  score([{ file, name: stamped() }]);
+}
+
+/** @param {boolean} on */
+function setLive(on) {
+  const starts = on && !live;
+  live = on;
+  $("live").setAttribute("aria-pressed", String(on));
+  say($("rate"), null);
+  if (starts) loop();
+}
+
+/** Score what the camera sees, one picture after another, while somebody looks. */
+async function loop() {
+  let last = performance.now();
+  while (live && close && state.model) {
+    const name = "Live picture";
+    const job = { file: await grab($("video"), $("square").checked), name, model: state.model.name, id: 0 };
+    try {
+      const result = (await ask([job], {})).results[0];
+      if (!live) return;
+      const item = { ...scored(job, result), at: 0, thumb: null, preview: null, file: undefined };
+      await overlay(item);
+      verdict(item);
+      const now = performance.now();
+      say($("rate"), `${(1000 / (now - last)).toFixed(1)} pictures a second`);
+      last = now;
+      await new Promise((resolve) => setTimeout(resolve, PAUSE));
+    } catch (error) {
+      say($("rate"), /** @type {Error} */ (error).message);
+      await new Promise((resolve) => setTimeout(resolve, 2000));
+    }
+  }
+}
+
+export function start() {
+  for (const button of document.querySelectorAll("[data-camera]")) button.addEventListener("click", begin);
+  $("shoot").addEventListener("click", shoot);
+  $("live").addEventListener("click", () => setLive(!live));
+  $("square").addEventListener("change", crop);
+  $("camera-close").addEventListener("click", () => {
+    end();
+    show(before);
+  });
+  document.addEventListener("visibilitychange", () => {
+    if (document.hidden) setLive(false);
+  });
+}

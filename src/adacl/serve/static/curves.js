@@ -1,0 +1,47 @@
+// @ts-check
+/** Small line charts of a training. */
+
+import { draw, make } from "./dom.js";
+
+/** @typedef {import("./api.js").Training["history"][number]} Epoch */
+
+/**
+ * A chart with a line for every stage, the latest in front.
+ * @param {string} title
+ * @param {Epoch[]} history
+ * @param {"loss" | "validation_auroc"} key
+ * @param {number} epochs How many the horizontal axis holds.
+ * @param {[number, number]} ends Lowest and highest value at least shown.
+ */
+function curve(title, history, key, epochs, [floor, ceiling]) {
+  const values = history.map((epoch) => epoch[key]);
+  const low = Math.min(floor, ...values);
+  const high = Math.max(ceiling, ...values);
+  const svg = draw("svg", { viewBox: "0 0 200 80", preserveAspectRatio: "none", role: "img" });
+  for (const y of [1, 79]) svg.append(draw("line", { x1: 0, x2: 200, y1: y, y2: y }));
+  const stages = [...new Set(history.map(({ stage }) => stage))];
+  for (const stage of stages) {
+    const points = history.filter((epoch) => epoch.stage === stage);
+    const first = points[0].epoch;
+    const at = points.map((epoch) => {
+      const x = (200 * (epoch.epoch - first + 0.5)) / epochs;
+      return `${x},${76 - (72 * (epoch[key] - low)) / (high - low)}`;
+    });
+    if (at.length === 1) at.push(at[0].replace(/^[^,]+/, (x) => String(Number(x) + 4)));
+    svg.append(draw("polyline", { points: at.join(" "), class: stage === stages.at(-1) ? "last" : "" }));
+  }
+  const latest = /** @type {number} */ (values.at(-1)).toFixed(3);
+  svg.setAttribute("aria-label", `${title} by epoch, now ${latest}`);
+  return make("figure", { class: "curve" }, make("figcaption", {}, title, make("b", {}, latest)), svg);
+}
+
+/** @param {Epoch[]} history @param {number} epochs */
+export function curves(history, epochs) {
+  if (!history.length) return null;
+  return make(
+    "div",
+    { class: "curves" },
+    curve("Validation AUROC", history, "validation_auroc", epochs, [0.5, 1]),
+    curve("Loss", history, "loss", epochs, [0, 0.1]),
+  );
+}

@@ -1,0 +1,152 @@
+// @ts-check
+/** What was scored in this tab: kept over a reload, forgotten after a day. */
+
+import { emit, modelOf, on, thresholdOf } from "./state.js";
+
+/**
+ * @typedef {{id: number, at: number, name: string, model: string, error: string | null,
+ *   raw: number, score: number, limit: number, height: number, width: number, tile: [number, number] | null,
+ *   map: string | null, peak: [number, number] | null,
+ *   thumb: Blob | null, preview: Blob | null, file?: Blob}} Item
+ *   `limit`, the threshold of the model then; `file`, the original, is held until the page is left; the pictures outlast a reload.
+ */
+
+const LIMIT = 1000;
+const DAY = 86_400_000;
+const SMALL = 150_000;
+
+/** In the order scored. @type {Item[]} */
+export const items = [];
+
+/** @type {IDBDatabase | null} */
+let database = null;
+const tab = Number((sessionStorage["adacl-tab"] ??= String(Date.now() + Math.random())));
+let last = 0;
+
+/** @template T @param {IDBRequest<T>} asked @returns {Promise<T>} */
+const answer = (asked) =>
+  new Promise((resolve, reject) => {
+    asked.onsuccess = () => resolve(asked.result);
+    asked.onerror = () => reject(asked.error);
+  });
+
+/** @param {IDBTransactionMode} mode */
+const table = (mode) => database?.transaction("history", mode).objectStore("history");
+
+/** Read what this tab scored before it was reloaded. */
+export async function load() {
+  try {
+    const opening = indexedDB.open("adacl", 1);
+    opening.onupgradeneeded = () => {
+      opening.result.createObjectStore("history", { keyPath: ["tab", "id"] }).createIndex("at", "at");
+    };
+    database = await answer(opening);
+    const old = table("readwrite")?.index("at").openCursor(IDBKeyRange.upperBound(Date.now() - DAY));
+    if (old) old.onsuccess = () => (old.result?.delete(), old.result?.continue());
+    const kept = await answer(/** @type {any} */ (table("readonly")).getAll(IDBKeyRange.bound([tab], [tab, []])));
+    items.push(...kept);
+    last = items.at(-1)?.id ?? 0;
+    emit("history");
+  } catch (error) {
+    console.info("adacl: this browser keeps no history over a reload", error);
+  }
+}
+
+/** @param {Item} item */
+function keep(item) {
+  const { file: _, ...kept } = item;
+  table("readwrite")?.put({ tab, ...kept });
+}
+
+let announced = false;
+/** Tell of changes once a frame, not once an image. */
+function changed() {
+  if (announced) return;
+  announced = true;
+  setTimeout(() => {
+    announced = false;
+    emit("history");
+  }, 50);
+}
+
+/** A place in the order, for an image that is yet to be scored. */
+export const reserve = () => ++last;
+
+/** @param {Omit<Item, "at">} scored @returns {Item} */
+export function add(scored) {
+  const item = { ...scored, at: Date.now() };
+  items.splice(items.findLastIndex(({ id }) => id < item.id) + 1, 0, item);
+  keep(item);
+  while (items.length > LIMIT) remove(items[0]);
+  changed();
+  return item;
+}
+
+/** @param {Item} item */
+export function remove(item) {
+  items.splice(items.indexOf(item), 1);
+  table("readwrite")?.delete([tab, item.id]);
+  changed();
+}
+
+export function clear() {
+  items.length = 0;
+  table("readwrite")?.delete(IDBKeyRange.bound([tab], [tab, []]));
+  emit("history");
+}
+
+/** @param {Item} item @returns {"failed" | "flagged" | "normal"} */
+export const verdictOf = (item) =>
+  item.error ? "failed" : item.raw > limitOf(item) ? "flagged" : "normal";
+
+/** The threshold that an image is held against. @param {Item} item */
+export const limitOf = (item) => (modelOf(item.model) ? thresholdOf(item.model) : item.limit);
+
+/** @param {ImageBitmap} bitmap @param {number} side */
+async function reduced(bitmap, side) {
+  const scale = Math.min(1, side / Math.max(bitmap.width, bitmap.height));
+  const canvas = new OffscreenCanvas(
+    Math.max(1, Math.round(bitmap.width * scale)),
+    Math.max(1, Math.round(bitmap.height * scale)),
+  );
+  const context = /** @type {OffscreenCanvasRenderingContext2D} */ (canvas.getContext("2d"));
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  return canvas.convertToBlob({ type: "image/webp", quality: 0.85 });
+}
+
+/**
+ * Small copies of an image file, or none where the browser cannot read it.
+ * @param {Blob} file
+ * @returns {Promise<{thumb: Blob | null, preview: Blob | null}>}
+ */
+export async function pictures(file) {
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(file);
+  } catch {
+    return { thumb: null, preview: null };
+  }
+  const tiny = file.size < SMALL && Math.max(bitmap.width, bitmap.height) <= 256;
+  const thumb = tiny ? file : await reduced(bitmap, 256);
+  const preview = file.size < SMALL ? file : await reduced(bitmap, 1200);
+  bitmap.close();
+  return { thumb, preview };
+}
+
+/** The history as a CSV file. */
+export function csv() {
+  const quoted = (/** @type {string | number} */ value) =>
+    /[",\r\n]/.test(String(value)) ? `"${String(value).replaceAll('"', '""')}"` : String(value);
+  const rows = items.map((item) => {
+    const scores = item.error
+      ? ["", "", "", ""]
+      : [item.score, item.raw, limitOf(item), Number(verdictOf(item) === "flagged")];
+    return [item.name, ...scores, item.model, new Date(item.at).toISOString(), item.error ?? ""];
+  });
+  const header = ["image_path", "pred_score", "raw_score", "threshold", "pred_label", "model", "scored_at", "error"];
+  const lines = [header, ...rows].map((row) => row.map(quoted).join(","));
+  return new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" });
+}
+
+on("models", changed);

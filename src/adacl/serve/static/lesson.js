@@ -1,0 +1,147 @@
+// @ts-check
+/** What a new model is to learn from: normal pictures, gathered here and sent at once. */
+
+import { Problem, upload } from "./api.js";
+import { grab, open, stamped } from "./camera.js";
+import { $, announce, counted, make, percent, say } from "./dom.js";
+import { fromList } from "./files.js";
+import { on, state } from "./state.js";
+import { poll } from "./training.js";
+
+/** @typedef {import("./files.js").Picked} Picked */
+
+const SHOWN = 24;
+const KIND = 100;
+const SHUTTER = 250;
+
+/** @type {Picked[]} */
+let gathered = [];
+/** @type {(() => void) | null} */
+let closeCamera = null;
+let sending = false;
+
+/** @param {Picked[]} picked */
+export function gather(picked) {
+  const known = new Set(gathered.map(({ file, name }) => `${name} ${file.size}`));
+  gathered.push(...picked.filter(({ file, name }) => !known.has(`${name} ${file.size}`)));
+  const room = SHOWN - $("pile").children.length;
+  for (const { file } of picked.slice(0, Math.max(0, room))) {
+    const image = make("img", { alt: "" });
+    image.onload = image.onerror = () => URL.revokeObjectURL(image.src);
+    image.src = URL.createObjectURL(file);
+    $("pile").append(make("li", {}, image));
+  }
+  render();
+}
+
+function forget() {
+  gathered = [];
+  $("pile").replaceChildren();
+  render();
+}
+
+/** What is in the way of a training. @returns {string | null} */
+function refusal() {
+  const { min_images: min, max_images: max } = state.training;
+  if (gathered.length < min) return `At least ${counted(min, "picture")} are needed: ${min - gathered.length} more.`;
+  if (max && gathered.length > max) return `At most ${counted(max, "picture")} at once; these are ${gathered.length.toLocaleString("en")}.`;
+  return null;
+}
+
+/** @returns {string | null} */
+function advice() {
+  if (gathered.length < KIND)
+    return `${KIND} or more make a better model. With ${gathered.length} it will work, but take its threshold as a first guess.`;
+  return gathered.length < 299 ? "A good start. From 299 on, it can assure that no more than 1 % of normal pictures are flagged." : null;
+}
+
+function render() {
+  const off = !state.training.available;
+  say($("lesson-off"), off ? `This server cannot train: ${state.training.reason ?? "training is switched off"}` : null);
+  $("lesson-form").hidden = off;
+  const count = gathered.length;
+  $("lesson-count").textContent = count ? counted(count, "normal picture") : "Drop normal pictures here";
+  $("lesson-clear").hidden = !count;
+  const no = count ? refusal() : null;
+  say($("lesson-advice"), count ? no ?? advice() : null);
+  $("lesson-advice").classList.toggle("refused", Boolean(no));
+  $("lesson-start").disabled = sending || !count || Boolean(no);
+}
+
+/** @param {Event} event */
+async function submit(event) {
+  event.preventDefault();
+  say($("lesson-wrong"), null);
+  const name = $("lesson-name").value.trim();
+  const epochs = /** @type {any} */ (document.querySelector("[name=epochs]:checked")).value;
+  const size = $("lesson-size").value;
+  const body = new FormData();
+  for (const { file, name } of gathered) body.append("files", file, name);
+  sending = true;
+  render();
+  $("upload").hidden = false;
+  try {
+    await upload(`/v1/trainings?name=${encodeURIComponent(name)}&epochs=${epochs}${size && `&${size}`}`, body, (share) => {
+      $("upload-bar").value = share;
+      $("upload-text").textContent = share < 1 ? `Sending the pictures, ${percent(share, 0)}` : "The server looks at them";
+    });
+    forget();
+    $("lesson-name").value = "";
+    announce(`Training of ${name} begins.`);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    say($("lesson-wrong"), error.message);
+  } finally {
+    sending = false;
+    $("upload").hidden = true;
+    render();
+  }
+  await poll();
+  $("trainings").firstElementChild?.scrollIntoView({ block: "nearest" });
+}
+
+async function film() {
+  if (closeCamera) return;
+  try {
+    closeCamera = await open($("lesson-video"));
+  } catch (error) {
+    say($("lesson-wrong"), /** @type {Error} */ (error).message);
+    return;
+  }
+  $("filming").hidden = false;
+  $("record").focus();
+}
+
+export function closeFilm() {
+  closeCamera?.();
+  closeCamera = null;
+  setRecording(false);
+  $("filming").hidden = true;
+}
+
+let recording = 0;
+/** @param {boolean} on */
+function setRecording(on) {
+  $("record").setAttribute("aria-pressed", String(on));
+  $("record").textContent = on ? "Stop recording" : "Record";
+  clearInterval(recording);
+  if (!on) return;
+  recording = setInterval(async () => gather([{ file: await grab($("lesson-video")), name: stamped() }]), SHUTTER);
+}
+
+export function start() {
+  $("lesson").addEventListener("submit", submit);
+  $("lesson-clear").addEventListener("click", forget);
+  for (const button of document.querySelectorAll("[data-lesson]")) {
+    const picker = $(`pick-${/** @type {HTMLElement} */ (button).dataset.lesson}`);
+    button.addEventListener("click", () => {
+      picker.onchange = () => (gather(fromList(picker.files)), (picker.value = ""));
+      picker.click();
+    });
+  }
+  $("film").addEventListener("click", film);
+  $("film-close").addEventListener("click", closeFilm);
+  $("record").addEventListener("click", () => setRecording($("record").getAttribute("aria-pressed") !== "true"));
+  document.addEventListener("visibilitychange", () => setRecording(false));
+  on("models", render);
+}

@@ -1,0 +1,88 @@
+// @ts-check
+/** The models of the service: which one is in use, and what is known of it. */
+
+import { json, request } from "./api.js";
+import { $, counted, icon, make, percent, save } from "./dom.js";
+import { emit, on, selectModel, state } from "./state.js";
+
+/** @typedef {import("./api.js").Model} Model */
+
+const SOURCES = {
+  "hold-out": "normals kept out of training",
+  "cross-fitting": "normals, each scored by a network that had not seen it",
+  calibration: "normals it was calibrated with",
+};
+
+/** Ask the service what there is; the model in use stays, where it is still there. */
+export async function refresh() {
+  const answer = await json("/v1/models");
+  Object.assign(state, answer);
+  const before = state.model?.name ?? sessionStorage.getItem("adacl-model");
+  const picker = $("model");
+  picker.replaceChildren(...state.models.map(({ name }) => make("option", { value: name }, name)));
+  picker.hidden = $("facts-open").hidden = !state.models.length;
+  emit("models");
+  selectModel(before ?? "");
+}
+
+/** @param {Model} model */
+function input(model) {
+  const colours = { 1: "grey", 3: "colour" }[model.channels] ?? `${model.channels} channels`;
+  const size = `${model.width} × ${model.height} pixels, ${colours}`;
+  return model.tiled ? `Tiles of ${size}; pictures of any size` : `${size}; others are resized`;
+}
+
+/** @param {Model} model */
+function limit({ threshold }) {
+  const value = threshold.value.toFixed(4);
+  const source = SOURCES[/** @type {keyof typeof SOURCES} */ (threshold.method)];
+  if (source && threshold.fpr !== null) {
+    const bound = threshold.upper_bound === null || threshold.confidence === null ? "" :
+      ` With ${percent(threshold.confidence)} confidence, at most ${percent(threshold.upper_bound)}.`;
+    return `${value}, for ${percent(threshold.fpr)} false alarms, from ${counted(threshold.n, "score")} of ${source}.${bound}`;
+  }
+  if (threshold.method === "contamination") return `${value}, which flags ${percent(threshold.fpr ?? 0)} of the training pictures.`;
+  return `${value}, given by hand.`;
+}
+
+/** @param {Model} model @param {"onnx" | "adacl"} format */
+export async function download(model, format) {
+  const file = await request(`/v1/models/${encodeURIComponent(model.name)}/file?format=${format}`);
+  save(await file.blob(), `${model.name}.${format}`);
+}
+
+/** @param {Model} model */
+export function downloads(model) {
+  /** @type {("onnx" | "adacl")[]} */
+  const formats = model.trained_here ? ["onnx", "adacl"] : ["onnx"];
+  return formats.map((format) =>
+    make("button", { type: "button", class: "small", onclick: () => download(model, format) }, icon("save"), `${model.name}.${format}`),
+  );
+}
+
+function facts() {
+  const model = /** @type {Model} */ (state.model);
+  const learned = model.training?.images ?? model.training?.n_images;
+  const rows = [
+    ["Input", input(model)],
+    ["Network", counted(model.parameters, "parameter")],
+    ["Learned from", learned ? counted(learned, "normal picture") : null],
+    ["Threshold", limit(model)],
+    ["Fingerprint", model.fingerprint.slice(0, 16)],
+  ].filter(([, value]) => value);
+  $("facts-title").textContent = model.name;
+  $("facts-body").replaceChildren(
+    make("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+    make("p", { class: "actions" }, ...downloads(model)),
+    make("p", { class: "soft" }, `adacl ${/** @type {any} */ (state).version ?? ""}`),
+  );
+  $("facts").showModal();
+}
+
+export function start() {
+  $("model").addEventListener("change", () => selectModel($("model").value));
+  $("facts-open").addEventListener("click", facts);
+  on("model", () => {
+    if (state.model) $("model").value = state.model.name;
+  });
+}

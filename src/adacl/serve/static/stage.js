@@ -1,0 +1,160 @@
+// @ts-check
+/** The picture in view: its heat map, its peak, its verdict. */
+
+import { $, announce, icon, make, say } from "./dom.js";
+import { items, limitOf, verdictOf } from "./history.js";
+import { paint } from "./heat.js";
+import { emit, on, state } from "./state.js";
+
+/** @typedef {import("./history.js").Item} Item */
+
+const COARSE = 128;
+
+export const WORDS = {
+  normal: { word: "Normal", symbol: "check" },
+  flagged: { word: "Anomalous", symbol: "alert" },
+  failed: { word: "Not scored", symbol: "error" },
+};
+
+/** @type {Item | null} */
+let current = null;
+let hot = false;
+/** The map in view. @type {Pick<Item, "map" | "peak">} */
+let laid = { map: null, peak: null };
+
+export const shown = () => current;
+
+/** @param {number} score */
+export const rounded = (score) => score.toFixed(3);
+
+/**
+ * Show an image of the history, or nothing.
+ * @param {Item | null} item
+ * @param {boolean} [aloud] Whether screen readers are told.
+ */
+export async function show(item, aloud = false) {
+  current = item;
+  emit("shown");
+  verdict();
+  if (!item) return;
+  const picture = $("picture");
+  URL.revokeObjectURL(picture.src);
+  const source = item.preview && (item.file ?? item.preview);
+  picture.hidden = !source;
+  const why = item.error ? "There is no picture to show." : "This browser cannot show this kind of file. Score and heat map are those of the file.";
+  say($("unshown"), source ? null : why);
+  if (source) {
+    picture.src = URL.createObjectURL(source);
+    picture.alt = item.name;
+    await picture.decode().catch(() => {});
+    if (current !== item) return;
+  }
+  const [width, height] = source ? [picture.naturalWidth, picture.naturalHeight] : [item.width, item.height];
+  frame(width || 1, height || 1);
+  picture.classList.toggle("coarse", Math.max(width, height) <= COARSE);
+  await overlay(item);
+  if (aloud && current === item) announce(sentence(item));
+}
+
+/** Give the frame the form of the picture. @param {number} width @param {number} height */
+export function frame(width, height) {
+  $("frame").style.setProperty("--ratio", String(width / height));
+}
+
+/** Lay the heat map over the picture. @param {Pick<Item, "map" | "peak">} item */
+export async function overlay(item) {
+  laid = item;
+  const strength = $("strength").valueAsNumber;
+  const gain = strength > 100 ? 2 ** ((strength - 100) / 33) : 1;
+  $("strength-text").textContent = gain > 1 ? `× ${gain.toFixed(1)}` : `${strength} %`;
+  $("heat").style.opacity = String(Math.min(1, strength / 100));
+  hot = await paint($("heat"), item.map, gain);
+  const [row, column] = item.peak ?? [0, 0];
+  $("peak").style.setProperty("top", `${100 * row}%`);
+  $("peak").style.setProperty("left", `${100 * column}%`);
+  mark();
+}
+
+function mark() {
+  $("peak").hidden = !hot || !$("show-peak").checked;
+}
+
+/** @param {Item} item */
+function sentence(item) {
+  const { word } = WORDS[verdictOf(item)];
+  return item.error ? `${item.name}: ${word}. ${item.error}` : `${item.name}: ${word}, score ${rounded(item.score)}.`;
+}
+
+/** @type {(item: Item) => void} */
+let again = () => {};
+/** @param {(item: Item) => void} then Scores an image anew, with the model in use. */
+export function onAgain(then) {
+  again = then;
+}
+
+/** The verdict on an image, in the card beside it. @param {Item | null} [item] */
+export function verdict(item = current) {
+  const card = $("verdict");
+  card.hidden = !item;
+  if (!item) return;
+  const kind = verdictOf(item);
+  const { word, symbol } = WORDS[kind];
+  card.className = `card verdict is-${kind}`;
+  const parts = [make("p", { class: "badge" }, icon(symbol), word)];
+  if (item.error) parts.push(make("p", {}, item.error));
+  else parts.push(make("p", { class: "score" }, rounded(item.score), beyond(item.raw)), gauge(item));
+  parts.push(facts(item));
+  if (state.model && item.model !== state.model.name && (item.file ?? item.preview)) {
+    const label = `Score it with ${state.model.name}`;
+    parts.push(make("button", { type: "button", class: "small", onclick: () => again(item) }, label));
+  }
+  card.replaceChildren(...parts);
+}
+
+/** @param {number} raw */
+function beyond(raw) {
+  const saturated = raw < 0 || raw > 1;
+  return make("small", {}, saturated ? `${rounded(raw)} before clipping` : "of 1");
+}
+
+/** @param {Item} item */
+function gauge(item) {
+  const limit = limitOf(item);
+  const bar = make("i");
+  const marker = make("b");
+  const label = make("span", {}, `threshold ${rounded(limit)}`);
+  bar.style.setProperty("--at", String(item.score));
+  for (const part of [marker, label]) part.style.setProperty("--at", String(Math.min(1, Math.max(0, limit))));
+  const text = `Score ${rounded(item.score)} of 1, threshold ${rounded(limit)}`;
+  return make("div", { class: "gauge", role: "img", "aria-label": text }, bar, marker, label);
+}
+
+/** @param {Item} item */
+function facts(item) {
+  const rows = [["Picture", item.name]];
+  if (item.width) rows.push(["Size", `${item.width} × ${item.height}`]);
+  if (item.tile) rows.push(["Worst tile", `row ${item.tile[0]}, column ${item.tile[1]}`]);
+  if (state.models.length > 1 || item.model !== state.model?.name) rows.push(["Model", item.model]);
+  const cells = rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+  return make("dl", { class: "facts" }, ...cells);
+}
+
+export function start() {
+  const bare = (/** @type {boolean} */ on) => $("frame").classList.toggle("bare", on);
+  for (const holder of [$("compare"), $("frame")]) {
+    holder.addEventListener("pointerdown", () => bare(true));
+    for (const name of ["pointerup", "pointercancel", "pointerleave"])
+      holder.addEventListener(name, () => bare(false));
+  }
+  $("compare").addEventListener("keydown", (/** @type {KeyboardEvent} */ event) => {
+    if (event.key === " " || event.key === "Enter") bare(true);
+  });
+  for (const name of ["keyup", "blur"]) $("compare").addEventListener(name, () => bare(false));
+  $("strength").addEventListener("input", () => overlay(laid));
+  $("show-peak").addEventListener("change", mark);
+  on("threshold", () => verdict());
+  on("model", () => verdict());
+  on("history", () => {
+    if (current && !items.includes(current)) show(items.at(-1) ?? null);
+  });
+}

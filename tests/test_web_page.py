@@ -1,0 +1,392 @@
+"""The web page of ``adacl serve``, in a real browser and against the real service."""
+
+import csv
+import re
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adacl import AnomalyDetector, Scorer
+from adacl.explain import anomaly_map
+from adacl.export import export_model
+from adacl.heatmap import colours
+from helpers import LEARNING, write_images
+
+expect = pytest.importorskip("playwright.sync_api").expect
+pytest.importorskip("uvicorn")
+
+SLOWER = LEARNING.replace(training__min_epoch_images=2048)
+"""Trains long enough for a page to be reloaded meanwhile."""
+
+
+@contextmanager
+def serving(*arguments: object):
+    command = [sys.executable, "-m", "adacl", "serve", *map(str, arguments)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        for line in process.stderr:
+            found = re.search(r"http://\S+", line)
+            if found:
+                yield found[0]
+                break
+        process.send_signal(signal.SIGINT)
+        process.communicate(timeout=20)
+
+
+@pytest.fixture(scope="module")
+def model(threes, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("models")
+    AnomalyDetector(config=LEARNING).fit(threes.train).save(folder / "threes.adacl")
+    export_model(folder / "threes.adacl", folder / "threes.onnx")
+    return folder / "threes.onnx"
+
+
+@pytest.fixture(scope="module")
+def service(model, tmp_path_factory):
+    config = tmp_path_factory.mktemp("service") / "config.toml"
+    config.write_text(SLOWER.to_toml())
+    with serving(model, "--port", 0, "--config", config) as url:
+        yield url
+
+
+@pytest.fixture
+def visit(browser):
+    """Return a function that opens pages, and check that they did nothing amiss."""
+    contexts, amiss = [], []
+
+    def complain(message):
+        # The browser logs refusals of the service, which tests ask for, as errors of its own.
+        if message.type in ("error", "warning") and "Failed to load resource" not in message.text:
+            amiss.append(message.text)
+
+    def visit(url, **options):
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(20_000)
+        page.on("console", complain)
+        page.on("pageerror", lambda error: amiss.append(str(error)))
+        hosts = {urlsplit(url).netloc, ""}
+        page.on(
+            "request", lambda sent: urlsplit(sent.url).netloc in hosts or amiss.append(sent.url)
+        )
+        page.goto(url)
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert not amiss
+
+
+def ready(page):
+    expect(page.locator("html[data-ready]")).to_have_count(1)
+    return page
+
+
+def drop(page, *paths):
+    """Drop files and folders from outside of the browser onto the page."""
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
+
+
+def tiles(page):
+    return page.locator("#gallery li")
+
+
+def history(page):
+    """Return the rows of the CSV file that the page exports, by file name."""
+    with page.expect_download() as download:
+        page.click("#csv")
+    with download.value.path().open(newline="", encoding="utf-8") as file:
+        return {row["image_path"]: row for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def mixed(threes, tmp_path):
+    """Return a folder with normal and other digits, and their files."""
+    kinds = (threes.test_normal, threes.test_abnormal)
+    images = [np.asarray(Image.open(p)) for kind in kinds for p in sorted(kind.iterdir())[:20]]
+    return write_images(tmp_path / "mixed", np.stack(images))
+
+
+def test_a_dropped_folder_is_scored_as_offline(visit, service, model, mixed):
+    page = ready(visit(service))
+    expect(page.get_by_role("heading", name="See what is not normal.")).to_be_visible()
+    drop(page, mixed[0].parent)
+    expect(tiles(page)).to_have_count(40)
+    expect(page.locator("#live-region")).to_contain_text("40 pictures scored")
+
+    scorer = Scorer(model)
+    offline = {f"mixed/{score.path.name}": score for score in scorer.score_files(mixed)}
+    rows = history(page)
+    assert rows.keys() == offline.keys()
+    for name, row in rows.items():
+        assert float(row["raw_score"]) == pytest.approx(offline[name].raw, abs=1e-6)
+        assert float(row["pred_score"]) == pytest.approx(offline[name].score, abs=1e-6)
+        assert row["pred_label"] == str(int(offline[name].raw > scorer.threshold_))
+
+    flagged = sum(score.raw > scorer.threshold_ for score in offline.values())
+    assert 0 < flagged < 40
+    page.get_by_role("button", name="Flagged").click()
+    expect(tiles(page)).to_have_count(flagged)
+    page.select_option("#sort", "high")
+    worst = max(offline.values(), key=lambda score: score.raw)
+    expect(page.locator(".thumb").first).to_have_attribute("title", f"mixed/{worst.path.name}")
+
+
+def test_the_heat_map_is_drawn_where_the_image_is_odd(visit, service, model, mixed):
+    scorer = Scorer(model)
+    worst = max(scorer.score_files(mixed), key=lambda score: score.raw)
+    heat = anomaly_map(scorer, np.asarray(Image.open(worst.path))[..., None])
+    page = ready(visit(service))
+    drop(page, worst.path)
+    expect(page.locator("#verdict")).to_contain_text("Anomalous")
+    expect(page.locator("#verdict .score")).to_contain_text(f"{worst.score:.3f}")
+    expect(page.locator("#peak")).to_be_visible()
+
+    def alpha(place):
+        row, column = (np.array(place) + 0.5) / heat.shape
+        return page.evaluate(
+            """([row, column]) => {
+            const c = document.getElementById('heat');
+            const [x, y] = [column * c.width, row * c.height];
+            return c.getContext('2d').getImageData(x, y, 1, 1).data[3] }""",
+            [row, column],
+        )
+
+    hot, cold = (np.unravel_index(f(heat), heat.shape) for f in (np.argmax, np.argmin))
+    assert alpha(hot) == pytest.approx(int(colours(heat)[hot][3]), abs=6)
+    assert alpha(hot) > alpha(cold) + 20
+    page.locator("#strength").fill("0")
+    expect(page.locator("#heat")).to_have_css("opacity", "0")
+    page.locator("#strength").fill("100")
+    page.locator("#compare").focus()
+    page.keyboard.down("Space")
+    expect(page.locator("#heat")).to_have_css("opacity", "0")
+    page.keyboard.up("Space")
+    expect(page.locator("#heat")).to_have_css("opacity", "1")
+
+
+def test_colours_are_those_of_the_package(visit, service):
+    page = ready(visit(service))
+    table = page.evaluate("() => import('/static/heat.js').then((heat) => heat.TABLE)")
+    from adacl.heatmap import SCALE
+
+    assert np.abs(np.array(table) - colours(np.linspace(0, SCALE, 256)[None])[0]).max() <= 1
+
+
+def test_the_threshold_moves_by_keyboard(visit, service, model, mixed):
+    scorer = Scorer(model)
+    raw = np.array([score.raw for score in scorer.score_files(mixed)])
+    page = ready(visit(service))
+    drop(page, *mixed)
+    expect(tiles(page)).to_have_count(40)
+    count = page.locator("#threshold-count")
+    expect(count).to_have_text(
+        f"Flags {(raw > scorer.threshold_).sum()} of the 40 pictures in the history."
+    )
+
+    slider = page.get_by_role("slider", name="Threshold")
+    slider.focus()
+    for _ in range(7):
+        page.keyboard.press("ArrowRight")
+    value = scorer.threshold_ + 0.07
+    flagged = int((raw > value).sum())
+    assert flagged != (raw > scorer.threshold_).sum()
+    expect(count).to_have_text(f"Flags {flagged} of the 40 pictures in the history.")
+    expect(page.locator(".thumb.is-flagged")).to_have_count(flagged)
+    expect(page.get_by_role("spinbutton", name="Threshold")).to_have_value(f"{value:.4f}")
+
+    page.get_by_role("spinbutton", name="Threshold").fill("0.3")
+    share = scorer.threshold.fpr_at(0.3)
+    shown = f"{share:.1%}" if share < 0.1 else f"{share:.0%}"
+    expect(page.locator("#threshold-rate")).to_contain_text(f"About {shown.replace('%', ' %')}")
+    expect(count).to_contain_text(f"Flags {(raw > 0.3).sum()} of")
+    page.reload()
+    expect(count).to_contain_text(f"Flags {(raw > 0.3).sum()} of")
+    page.get_by_role("button", name="Reset").click()
+    expect(page.locator(".thumb.is-flagged")).to_have_count(int((raw > scorer.threshold_).sum()))
+
+
+def test_the_history_survives_a_reload_until_it_is_cleared(visit, service, mixed):
+    page = ready(visit(service))
+    drop(page, *mixed[:5])
+    expect(tiles(page)).to_have_count(5)
+    before = history(page)
+    page.reload()
+    expect(tiles(page)).to_have_count(5)
+    assert history(page) == before
+    expect(page.locator("#picture")).to_have_js_property("naturalWidth", 8)
+    page.keyboard.press("Tab")
+    page.locator(".thumb[aria-current=true]").focus()
+    page.keyboard.press("End")
+    expect(page.locator("#verdict")).to_contain_text("0000.png")
+    page.get_by_role("button", name="Clear").click()
+    expect(page.get_by_role("heading", name="See what is not normal.")).to_be_visible()
+    page.reload()
+    expect(ready(page).locator("#empty")).to_be_visible()
+
+
+def test_a_pasted_picture_is_scored(visit, service, mixed):
+    page = ready(visit(service, permissions=["clipboard-read", "clipboard-write"]))
+    page.evaluate(
+        """async () => { const canvas = new OffscreenCanvas(8, 8);
+        canvas.getContext('2d').fillRect(2, 2, 4, 4);
+        const item = new ClipboardItem({'image/png': canvas.convertToBlob()});
+        await navigator.clipboard.write([item]) }"""
+    )
+    page.keyboard.press("Control+V")
+    expect(tiles(page)).to_have_count(1)
+    expect(page.locator("#verdict .score")).to_be_visible()
+
+
+def test_the_camera_shoots_and_scores_live(visit, service):
+    page = ready(visit(service))
+    page.get_by_role("button", name="Camera").first.click()
+    page.get_by_role("button", name="Live").click()
+    expect(page.locator("#rate")).to_contain_text("pictures a second")
+    expect(page.locator("#verdict")).to_contain_text("Live picture")
+    page.get_by_role("button", name="Take a picture").click()
+    expect(tiles(page)).to_have_count(1)
+    expect(page.locator("#verdict")).to_contain_text("camera-")
+    expect(page.locator("#video")).to_be_hidden()
+    assert page.evaluate("() => document.getElementById('video').srcObject") is None
+
+
+def test_a_broken_file_is_named_and_the_others_are_scored(visit, service, mixed, tmp_path):
+    broken = tmp_path / "broken <b>one.png"
+    broken.write_bytes(mixed[0].read_bytes()[:60])
+    page = ready(visit(service))
+    drop(page, broken, *mixed[:3])
+    expect(tiles(page)).to_have_count(4)
+    page.get_by_role("button", name="Failed").click()
+    expect(tiles(page)).to_have_count(1)
+    tiles(page).get_by_role("button").click()
+    expect(page.locator("#verdict")).to_contain_text("Not scored")
+    expect(page.locator("#verdict p").nth(1)).to_contain_text(broken.name)
+
+
+def test_a_busy_service_is_waited_for(visit, service, mixed):
+    page = ready(visit(service))
+    refusal = {"status": 503, "headers": {"Retry-After": "1"}, "body": "{}"}
+    page.route("**/v1/score*", lambda route: route.fulfill(**refusal), times=2)
+    drop(page, *mixed[:6])
+    expect(page.locator("#work-text")).to_contain_text("busy; trying again in 1 second")
+    expect(tiles(page)).to_have_count(6)
+    assert not [row for row in history(page).values() if row["error"]]
+
+
+def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_path):
+    page = ready(visit(service))
+    page.get_by_role("link", name="Teach").click()
+    drop(page, *sorted(threes.train.iterdir())[:3])
+    expect(page.locator("#lesson-advice")).to_contain_text("1 more")
+    expect(page.get_by_role("button", name="Start training")).to_be_disabled()
+    page.get_by_role("button", name="Start over").click()
+    folder = tmp_path / "sevens"
+    write_images(folder, digits.of(7)[:110])
+    (folder / "0003.png").write_bytes(b"no image")
+    drop(page, folder)
+    expect(page.locator("#lesson-count")).to_have_text("110 normal pictures")
+    page.get_by_label("Name of the model").fill("sevens")
+    page.get_by_role("button", name="Start training").click()
+
+    card = page.get_by_role("article", name="Training of sevens")
+    expect(card).to_contain_text("running")
+    expect(card).to_contain_text(re.compile(r"epoch \d+ of 10"), timeout=30_000)
+    expect(card.get_by_role("img", name="Validation AUROC by epoch")).to_be_visible()
+    page.reload()
+    expect(card).to_contain_text("running")
+    expect(card).to_contain_text("finished", timeout=40_000)
+    expect(card).to_contain_text("1 file left out")
+
+    with page.expect_download() as download:
+        card.get_by_role("button", name="sevens.onnx").click()
+    taught = tmp_path / "sevens.onnx"
+    download.value.save_as(taught)
+    card.get_by_role("button", name="Use sevens").click()
+    expect(page.get_by_role("combobox", name="Model")).to_have_value("sevens")
+    images = write_images(tmp_path / "new", np.stack([digits.of(7)[120], digits.of(0)[0]]))
+    drop(page, *images)
+    expect(tiles(page)).to_have_count(2)
+    rows = history(page)
+    for score in Scorer(taught).score_files(images):
+        row = rows[score.path.name]
+        assert row["model"] == "sevens"
+        assert float(row["raw_score"]) == pytest.approx(score.raw, abs=1e-6)
+
+
+def test_a_training_is_cancelled(visit, service, threes):
+    page = ready(visit(f"{service}#teach"))
+    drop(page, threes.train)
+    page.get_by_label("Name of the model").fill("given up")
+    page.get_by_role("button", name="Start training").click()
+    card = page.get_by_role("article", name="Training of given up")
+    card.get_by_role("button", name="Cancel").click()
+    expect(card).to_contain_text("cancelled")
+    card.get_by_role("button", name="Remove from the list").click()
+    expect(card).to_have_count(0)
+
+
+def test_the_token_is_asked_for_and_a_lost_service_waited_for(visit, model, mixed):
+    with serving(model, "--port", 0, "--token", "open sesame") as url:
+        page = visit(url)
+        dialog = page.get_by_role("dialog", name="This server asks for a token")
+        for given in ("wrong", "open sesame"):
+            dialog.get_by_label("Token").fill(given)
+            dialog.get_by_role("button", name="Continue").click()
+        expect(dialog).to_be_hidden()
+        ready(page).reload()
+        drop(ready(page), mixed[0])
+        expect(tiles(page)).to_have_count(1)
+    drop(page, mixed[1])
+    expect(page.get_by_role("alert")).to_contain_text("does not answer")
+    with serving(model, "--port", urlsplit(url).port, "--token", "open sesame"):
+        expect(tiles(page)).to_have_count(2)
+        expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_without_a_model_the_page_leads_to_teaching(visit):
+    with serving("--port", 0) as url:
+        page = ready(visit(url))
+        page.get_by_role("link", name="Teach it what is normal").click()
+        expect(page.get_by_role("heading", name="Teach it what is normal.")).to_be_visible()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 768, 1280])
+def test_it_fits_every_screen_in_either_colour(visit, service, mixed, tmp_path, scheme, width):
+    page = ready(visit(service, viewport={"width": width, "height": 800}, color_scheme=scheme))
+    long = tmp_path / f"{'a-very-long-name-' * 9}.png"
+    long.write_bytes(mixed[0].read_bytes())
+    drop(page, long, *mixed[:7])
+    expect(tiles(page)).to_have_count(8)
+    for view in ("Inspect", "Teach"):
+        page.get_by_role("link", name=view, exact=False).first.click()
+        assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+
+    def lightness():
+        return sum(
+            map(
+                int,
+                re.findall(
+                    r"\d+",
+                    page.locator("body").evaluate("(b) => getComputedStyle(b).backgroundColor"),
+                ),
+            )
+        )
+
+    before = lightness()
+    assert (before > 384) == (scheme == "light")
+    page.get_by_role("button", name="Switch between light and dark").click()
+    assert (lightness() > 384) == (scheme == "dark")
+    page.reload()
+    assert (lightness() > 384) == (scheme == "dark")
