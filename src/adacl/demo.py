@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -25,7 +26,7 @@ MARKER = ".adacl-demo"
 
 
 def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
-    """Write the digits, fit, score and evaluate, and write figure and report.
+    """Write the digits, fit, score and evaluate, and write the report.
 
     Parameters
     ----------
@@ -51,7 +52,9 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     from sklearn.datasets import load_digits
 
     try:
-        from adacl.report.page import write_report
+        from adacl.report.card import header_of
+        from adacl.report.gather import Gathering
+        from adacl.report.page import Subject, write_report
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 
@@ -75,8 +78,10 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
         detector.fit(folder / "good")
     model_path = folder / "digits.adacl"
     detector.save(model_path)
-    good = list(detector.score_files(list_images(folder / "test/good")))
-    bad = list(detector.score_files(list_images(folder / "test/bad")))
+    gathering = Gathering(detector.threshold_, detector.threshold_)
+    good_files, bad_files = folder / "test/good", folder / "test/bad"
+    good = list(gathering.watch(detector.score_files(list_images(good_files)), "normal"))
+    bad = list(gathering.watch(detector.score_files(list_images(bad_files)), "anomalous"))
     figures = evaluation(
         [s.raw for s in good],
         [s.raw for s in bad],
@@ -84,7 +89,20 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
         [s.raw > detector.threshold_ for s in bad],
     )
     report = folder / "report.html"
-    write_report(report, detector.model_, good, bad, figures, f"Digit {digit} against the rest")
+    evaluate = ["adacl", "evaluate", str(model_path)]
+    evaluate += ["--normal", str(good_files), "--abnormal", str(bad_files)]
+    subject = Subject(
+        title=f"Digit {digit} against the rest",
+        story="evaluate",
+        model_path=model_path,
+        header=header_of(model_path, detector),
+        scorer=detector,
+        spec=detector.model_.spec,
+        threshold=detector.model_.threshold,
+        command=shlex.join(evaluate),
+        again=evaluate,
+    )
+    write_report(report, subject, gathering, figures)
     seconds = time.perf_counter() - started
     return (
         f"digit {digit} is normal, the others are anomalies: AUROC {figures['auroc']:.4f} on "

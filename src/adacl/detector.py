@@ -18,16 +18,17 @@ from sklearn.utils.validation import check_array, validate_data
 from adacl import thresholds
 from adacl.config import Config, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
-from adacl.data.folders import ImageFiles, OnError, list_images, stream
+from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
 from adacl.data.images import probe, read_image
 from adacl.data.store import digest
 from adacl.errors import AdaclError, ConfigError
 from adacl.explain import Method, anomaly_map
-from adacl.fitting import fit_model, notes
+from adacl.fitting import fit_model
 from adacl.heatmap import resized
 from adacl.history import EpochRecord, History
 from adacl.model import Model
 from adacl.model_file import load_model, save_model
+from adacl.notes import notes
 from adacl.pixels import ImageSpec, value_range
 from adacl.scoring import FileScore, check_files, fitting
 from adacl.sources import store_of_array, store_of_files
@@ -273,7 +274,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def score_files(
-        self, paths: Iterable[str | Path], skipped: list[Path] | None = None
+        self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, decoding in parallel with bounded memory.
 
@@ -282,7 +283,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         paths
             Image files.
         skipped
-            Receives the broken files, when ``on_error`` is ``skip``.
+            Receives the broken files, each with the reason, when ``on_error`` is ``skip``.
 
         Yields
         ------

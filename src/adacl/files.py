@@ -18,6 +18,8 @@ __all__ = ["atomic_file", "check_writable", "read_whole"]
 def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file that takes the place of ``path`` once it is complete.
 
+    Names of files that are no UTF-8 are written to a text file as they are.
+
     Raises
     ------
     DataError
@@ -29,7 +31,8 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
     complete = False
     try:
-        with os.fdopen(handle, mode, encoding=None if "b" in mode else "utf-8") as file:
+        encoding, errors = (None, None) if "b" in mode else ("utf-8", "surrogateescape")
+        with os.fdopen(handle, mode, encoding=encoding, errors=errors) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

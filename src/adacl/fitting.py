@@ -31,7 +31,7 @@ from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
 from adacl.training import train, validation_count
 
-__all__ = ["Split", "fit_model", "fold_splits", "notes", "split_normals"]
+__all__ = ["Split", "fit_model", "fold_splits", "split_normals"]
 
 Images = NDArray[np.int64]
 OnEpoch = Callable[[str, EpochRecord], None]
@@ -206,34 +206,3 @@ def fit_model(
             seed,
         ),
     )
-
-
-def notes(model: Model) -> list[str]:
-    """Say in sentences what a user should know about how a model was trained."""
-    facts, best = model.training, model.history.best
-    lines = [
-        f"{facts['parameters']:,} parameters; {facts['train']} images to learn from, "
-        f"{facts['validation']} for early stopping, {facts['calibration']} for the threshold",
-        f"epoch {best.epoch + 1} of {len(model.history.epochs)} kept: validation AUROC "
-        f"{best.validation_auroc:.4f} against made anomalies",
-    ]
-    if facts["validation"] < model.config.training.validation_size:
-        lines.append(
-            f"only {facts['validation']} normals could be spared for early stopping "
-            f"({model.config.training.validation_size} wanted); its AUROC is rough"
-        )
-    flagged = facts.get("validation_flagged", 0)
-    if model.threshold.method == "cross-fitting" and model.threshold.refuted_by(
-        flagged, facts["validation"]
-    ):
-        lines.append(
-            f"the network flags {flagged} of the {facts['validation']} normals for early stopping, "
-            "more than the threshold promises: networks of other folds score differently; train "
-            "longer, or calibrate with further normals (adacl calibrate)"
-        )
-    for kind in model.history.weak_kinds():
-        lines.append(
-            f"{kind} stays near 0.5 (AUROC {best.kind_auroc[kind]:.2f}): it hardly changes these "
-            f"images; consider leaving it out (--drop {kind})"
-        )
-    return lines + model.threshold.describe()

@@ -96,6 +96,7 @@ class Contents(NamedTuple):
     resize: tuple[int, int] | None
     threshold: Threshold
     history: History
+    training: dict[str, Any]
     activation_maxima: tuple[float, ...]
 
 
@@ -119,6 +120,7 @@ def parse_header(header: Mapping[str, Any]) -> Contents:
         None if header["resize"] is None else checked_size(header["resize"]),
         Threshold(**header["threshold"]),
         History.from_dict(header["history"]),
+        header["training"],
         tuple(maxima),
     )
 
@@ -198,7 +200,7 @@ def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device
         contents.resize,
         contents.threshold,
         contents.history,
-        header["training"],
+        contents.training,
         digests,
         contents.activation_maxima,
     )

@@ -54,6 +54,13 @@ class ImageSpec:
         if self.low >= self.high:
             raise InputError(f"image form: the range of values is empty, {values}")
 
+    def visible(self, pixels: Array) -> NDArray[np.uint8]:
+        """Return stored pixels as people see them: uint8, the range that the network sees."""
+        if pixels.dtype == np.uint8:
+            return pixels
+        shown = (pixels.astype(np.float32) - self.low) / (self.high - self.low)
+        return (shown.clip(0, 1) * 255).round().astype(np.uint8)
+
     def to_tensor(self, images: Array, device: torch.device) -> torch.Tensor:
         """Convert a batch N x H x W x C to float N x C x H x W in [0, 1] (channels last)."""
         import torch

@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adacl.backends import BACKENDS, Run, describe, open_backend
 from adacl.data.arrays import as_images, is_paths
-from adacl.data.folders import ImageFiles, OnError, in_order, pass_over, processors
+from adacl.data.folders import ImageFiles, OnError, Skipped, in_order, pass_over, processors
 from adacl.data.images import MAX_PIXELS, Decoded, decode
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
+from adacl.explain import Method, anomaly_map
 from adacl.exported_file import from_properties, unsealed
+from adacl.heatmap import resized
 from adacl.model_file import Contents, checked_size, parse_header
 from adacl.pixels import Array, ImageSpec
 from adacl.scoring import FileScore, ImageScore, check_files, fitting, scores_of
@@ -141,6 +144,24 @@ class Scorer:
             pixels = self._checked(np.asarray(image)[None])[0]
         return next(self._scores([(None, pixels)], self.raw))[1]
 
+    def anomaly_map(
+        self, image: str | Path | Array, method: Method = "occlusion"
+    ) -> NDArray[np.float32]:
+        """Return which places of an image make it anomalous, H x W in its own size.
+
+        Parameters
+        ----------
+        image
+            A file, or pixels H x W or H x W x C.
+        method
+            ``occlusion``; see :func:`adacl.explain.anomaly_map`.
+        """
+        if not isinstance(image, str | Path):
+            return anomaly_map(self, self._checked(np.asarray(image)[None])[0], method)
+        check_files(self.spec)
+        height, width, pixels = self.decode(image)
+        return resized(anomaly_map(self, pixels, method), height, width)
+
     def describe(self) -> dict[str, Any]:
         """Return what ``adacl info`` shows, as plain values."""
         return self.header
@@ -224,7 +245,7 @@ class Scorer:
         return self
 
     def score_files(
-        self, paths: Iterable[str | Path], skipped: list[Path] | None = None
+        self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, with bounded memory.
 
@@ -235,7 +256,7 @@ class Scorer:
         paths
             Image files.
         skipped
-            Receives the broken files, when ``on_error`` is ``skip``.
+            Receives the broken files, each with the reason, when ``on_error`` is ``skip``.
 
         Yields
         ------

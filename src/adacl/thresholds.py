@@ -86,11 +86,9 @@ class Threshold:
 
     def refuted_by(self, flagged: int, n: int) -> bool:
         """Whether it is hardly possible that so many of n normals are above it."""
-        from scipy.stats import binom
-
         if self.upper_bound is None:
             return False
-        return bool(binom.sf(flagged - 1, n, self.upper_bound) < CHANCE)
+        return _at_least(flagged, n, self.upper_bound) < CHANCE
 
     def describe(self) -> list[str]:
         """Say in sentences how the threshold was set and what it is worth."""
@@ -169,6 +167,18 @@ def from_contamination(scores: ArrayLike, contamination: float) -> Threshold:
     ordered = np.sort(np.asarray(scores, float))[::-1]
     flagged = min(round(contamination * len(ordered)), len(ordered) - 1)
     return Threshold(float(ordered[flagged]), "contamination", contamination, len(ordered))
+
+
+def _at_least(count: int, n: int, rate: float) -> float:
+    """Return the chance that ``count`` or more of ``n`` occur, each with probability ``rate``."""
+    if not 0 < rate < 1:
+        return float(rate > 0 or count <= 0)
+
+    def exactly(k: int) -> float:
+        ways = math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
+        return math.exp(ways + k * math.log(rate) + (n - k) * math.log1p(-rate))
+
+    return math.fsum(exactly(k) for k in range(max(count, 0), n + 1))
 
 
 def _curve(ordered: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
@@ -28,16 +30,18 @@ from adacl.cli.options import (
     QuietOption,
     ThresholdOption,
 )
-from adacl.data.folders import ImageFiles
+from adacl.cli.reporting import ReportOption, check_report, report_scores, title_of
+from adacl.data.folders import ImageFiles, Skipped
 from adacl.errors import ConfigError, DataError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.files import atomic_file, check_writable
 from adacl.progress import count, messages
 
 if TYPE_CHECKING:
+    from adacl.report.gather import Gathering, Group
     from adacl.scoring import FileScore
 
-    ScoreFiles = Callable[[Iterable[Path], list[Path]], Iterator[FileScore]]
+    ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
 
 __all__ = ["calibrate", "evaluate", "score"]
 
@@ -67,6 +71,7 @@ def score(
         Path | None,
         typer.Option(metavar="DIR", help="Write a heat map of each image, laid out as they are."),
     ] = None,
+    report: ReportOption = None,
     threshold: ThresholdOption = None,
     device: DeviceOption = Device.auto,
     backend: BackendOption = Backend.onnxruntime,
@@ -77,9 +82,9 @@ def score(
 
     MODEL is a model file, which PyTorch scores with, or what adacl export made of it.
 
-    pred_score is the anomaly score in [0, 1], pred_label is 1 for anomalous and 0 for normal,
-    raw_score is the regression before clipping (rank by it), tile the top-left corner of the
-    worst tile.
+    pred_score is the anomaly score in [0, 1], pred_label is 1 for anomalous and 0 for normal (in a
+    table in words), raw_score is the regression before clipping (rank by it), tile the top-left
+    corner of the worst tile.
     """
     if output is not None:
         check_writable(output)
@@ -87,15 +92,20 @@ def score(
             raise ConfigError(f"{output}: is the model or an image to score; name another output")
     if heatmaps is not None:
         check_outside(heatmaps, paths)
+    if report is not None:
+        check_report(report, [model, *paths, *([output] if output else [])])
     with messages(quiet):
         opened = open_model(model, device, backend, on_error, threshold)
         write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
         files = ImageFiles(paths)
-        scores = _scores(opened.model.score_files, files, "scoring", quiet)
+        gathering = _gathering(opened) if report else None
+        scores = _scores(opened.model.score_files, files, "scoring", quiet, gathering)
         if heatmaps is not None:
             scores = with_heatmaps(scores, opened, heatmaps, paths)
         with _opened(output) as file:
             write[output_format](file, scores, opened)
+        if report and gathering:
+            report_scores(report, opened, model, gathering, title_of(paths))
 
 
 def evaluate(
@@ -108,6 +118,7 @@ def evaluate(
         Path | None,
         typer.Option(metavar="DIR", help="Pixel masks of the anomalous images, to rate the maps."),
     ] = None,
+    report: ReportOption = None,
     threshold: ThresholdOption = None,
     device: DeviceOption = Device.auto,
     backend: BackendOption = Backend.onnxruntime,
@@ -118,12 +129,14 @@ def evaluate(
     """Measure how well normal and anomalous images are told apart."""
     from adacl.metrics import evaluation
 
+    if report is not None:
+        check_report(report, [model, *normal, *abnormal])
     with messages(quiet):
         opened = open_model(model, device, backend, on_error, threshold)
-        good = list(_scores(opened.model.score_files, ImageFiles(normal), "normal images", quiet))
-        bad = list(
-            _scores(opened.model.score_files, ImageFiles(abnormal), "anomalous images", quiet)
-        )
+        gathering = _gathering(opened) if report else None
+        scored = partial(_scores, opened.model.score_files, quiet=quiet, gathering=gathering)
+        good = list(scored(ImageFiles(normal), "normal images", group="normal"))
+        bad = list(scored(ImageFiles(abnormal), "anomalous images", group="anomalous"))
         seen = _seen([*good, *bad])
         if seen is None:
             log.warning(
@@ -134,13 +147,17 @@ def evaluate(
                 "%d of these images were used in fitting; the figures flatter the model", seen
             )
         places = localisation(opened, good, bad, abnormal, masks, quiet) if masks else {}
-    result: dict[str, Any] = {
-        **evaluation(
+        figures = evaluation(
             [s.raw for s in good],
             [s.raw for s in bad],
             [s.raw > opened.threshold for s in good],
             [s.raw > opened.threshold for s in bad],
-        ),
+        )
+        if report and gathering:
+            title = f"{title_of(abnormal)} against {title_of(normal)}"
+            report_scores(report, opened, model, gathering, title, figures)
+    result: dict[str, Any] = {
+        **figures,
         "threshold": opened.threshold,
         "n_seen_in_fit": seen,
         **places,
@@ -213,11 +230,25 @@ def _seen(scores: list[FileScore]) -> int | None:
     return sum(bool(score.trained_on) for score in scores)
 
 
+def _gathering(opened: Opened) -> Gathering:
+    from adacl.report.gather import Gathering
+
+    return Gathering(opened.threshold, opened.model.threshold_)
+
+
 def _scores(
-    score_files: ScoreFiles, files: ImageFiles, title: str, quiet: bool
+    score_files: ScoreFiles,
+    files: ImageFiles,
+    title: str,
+    quiet: bool,
+    gathering: Gathering | None = None,
+    group: Group = "image",
 ) -> Iterator[FileScore]:
-    skipped: list[Path] = []
-    yield from count(score_files(files, skipped), title, len(files), quiet)
+    skipped: list[Skipped] = []
+    scores = count(score_files(files, skipped), title, len(files), quiet)
+    yield from gathering.watch(scores, group) if gathering else scores
+    if gathering:
+        gathering.skipped += skipped
     if len(skipped) == len(files):
         raise DataError(f"none of {len(files)} image files can be read")
     if skipped:
@@ -227,6 +258,8 @@ def _scores(
 @contextmanager
 def _opened(output: Path | None) -> Iterator[IO[str]]:
     if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+            sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
     else:
         with atomic_file(output, "w") as file:

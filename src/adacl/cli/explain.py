@@ -162,11 +162,7 @@ def _shown(path: Path, spec: ImageSpec) -> NDArray[np.uint8]:
     """Return an image in its own size as people see it, H x W x 3."""
     from adacl.data.images import read_image
 
-    pixels = read_image(path, 3, spec.dtype)
-    if pixels.dtype == np.uint8:
-        return pixels
-    shown = (pixels.astype(np.float32) - spec.low) / (spec.high - spec.low)
-    return (shown.clip(0, 1) * 255).round().astype(np.uint8)
+    return spec.visible(read_image(path, 3, spec.dtype))
 
 
 def localisation(

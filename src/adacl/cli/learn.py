@@ -18,8 +18,10 @@ from adacl.cli.options import (
     parse_setting,
     parse_size,
 )
+from adacl.cli.reporting import ReportOption, check_report, report_fit
 from adacl.cli.resuming import ResumeOption, resumable
 from adacl.config import Config, preset
+from adacl.data.folders import list_images
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 from adacl.progress import epochs, messages, say
@@ -67,11 +69,14 @@ def fit(
     ] = None,
     on_error: OnErrorOption = OnError.skip,
     resume: ResumeOption = False,
+    report: ReportOption = None,
     json_output: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
     """Learn from folders of normal images and write a model file."""
     check_writable(output)
+    if report is not None:
+        check_report(report, [output, *normal_dir])
     config = preset(preset_name) if config_file is None else Config.from_toml(config_file)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
     config = _without(config, drop or [])
@@ -97,6 +102,8 @@ def fit(
             on_epoch=display,
         )
         detector.fit(normal_dir).save(output)
+        if report is not None:
+            report_fit(report, detector, output, list_images(normal_dir))
     if json_output:
         typer.echo(json.dumps({"model": str(output), **_summary(detector.model_)}))
     elif not quiet:
@@ -135,7 +142,7 @@ def demo(
     """Learn one handwritten digit and find the others, in under a minute.
 
     The digits come with scikit-learn. They are written as folders of PNG files; a model is
-    fitted on the normal ones; a figure and a report show how well it finds the rest.
+    fitted on the normal ones; a report shows how well it finds the rest.
     """
     from adacl.demo import run
 

@@ -20,12 +20,16 @@ __all__ = ["Opened", "open_model"]
 
 
 class Opened(NamedTuple):
-    """What scores images, the form it takes, the threshold, and whether images are cut."""
+    """What scores images, the form it takes, the threshold, and whether images are cut.
+
+    ``rule`` is the threshold with all that is known of it.
+    """
 
     model: AnomalyDetector | Scorer
     spec: ImageSpec
     threshold: float
     tiled: bool
+    rule: Threshold
 
 
 def open_model(
@@ -50,8 +54,8 @@ def open_model(
         scorer = Scorer(model, backend=backend.value, on_error=on_error.value)
         if "video" in scorer.header:
             raise ModelFileError(f"{model}: a model for video; use it with adacl video score")
-        limit = _limit(scorer.threshold.value, threshold)
-        return Opened(scorer, scorer.spec, limit, scorer.tiling is not None)
+        rule = _rule(scorer.threshold, threshold)
+        return Opened(scorer, scorer.spec, rule.value, scorer.tiling is not None, rule)
     if backend is not Backend.onnxruntime:
         raise ConfigError(f"--backend {backend}: for exported files; see adacl export")
     try:
@@ -63,9 +67,10 @@ def open_model(
             "it, score what adacl export makes of it"
         ) from error
     detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
-    limit = _limit(detector.threshold_, threshold)
-    return Opened(detector, detector.model_.spec, limit, detector.model_.tiling is not None)
+    own = detector.model_
+    rule = _rule(own.threshold, threshold)
+    return Opened(detector, own.spec, rule.value, own.tiling is not None, rule)
 
 
-def _limit(own: float, given: float | None) -> float:
-    return own if given is None else Threshold(given, "manual").value
+def _rule(own: Threshold, given: float | None) -> Threshold:
+    return own if given is None else own.moved_to(given)

@@ -13,9 +13,21 @@ from typing import Literal, TypeVar
 from adacl.data.images import EXTENSIONS
 from adacl.errors import DataError, ImageError, MissingDataError
 
-__all__ = ["ImageFiles", "OnError", "in_order", "list_images", "pass_over", "processors", "stream"]
+__all__ = [
+    "ImageFiles",
+    "OnError",
+    "Skipped",
+    "in_order",
+    "list_images",
+    "pass_over",
+    "processors",
+    "stream",
+]
 
 OnError = Literal["skip", "fail"]
+Skipped = tuple[Path, str]
+"""A broken file, and what is wrong with it."""
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -138,7 +150,7 @@ def stream(
     paths: Iterable[Path],
     read: Callable[[Path], T],
     on_error: OnError = "fail",
-    skipped: list[Path] | None = None,
+    skipped: list[Skipped] | None = None,
     workers: int | None = None,
 ) -> Iterator[tuple[Path, T]]:
     """Read files in parallel threads, in order, only a few of them ahead.
@@ -152,7 +164,7 @@ def stream(
     on_error
         ``skip`` reports a broken file by name and goes on, ``fail`` raises its error.
     skipped
-        Receives the files that were skipped.
+        Receives the files that were skipped, each with the reason.
     workers
         Threads; by default one a processor.
 
@@ -170,10 +182,12 @@ def stream(
             yield path, result
 
 
-def pass_over(path: Path, error: ImageError, on_error: OnError, skipped: list[Path] | None) -> None:
+def pass_over(
+    path: Path, error: ImageError, on_error: OnError, skipped: list[Skipped] | None
+) -> None:
     """Raise the error of a broken file, or report it and go on, as ``on_error`` says."""
     if on_error == "fail":
         raise error
     log.warning("skipped %s", error)
     if skipped is not None:
-        skipped.append(path)
+        skipped.append((path, str(error).removeprefix(f"{path}: ")))

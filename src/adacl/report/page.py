@@ -1,129 +1,298 @@
-"""The HTML report: one file that opens from disk and needs no network."""
+"""The report on scored images or a fit: one HTML file that opens from disk, without a network."""
 
 from __future__ import annotations
 
 import base64
-import io
-from collections.abc import Sequence
+import hashlib
+import json
+import os
+import platform
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
-import torch
-from jinja2 import Environment, PackageLoader
-from PIL import Image
+from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adacl._version import __version__
-from adacl.anomalies import make
-from adacl.data.images import read_image
 from adacl.files import atomic_file
-from adacl.fitting import notes
-from adacl.model import Model
-from adacl.report.figures import (
-    evaluation_figure,
-    examples_figure,
-    history_figure,
-    to_png,
-    to_svg,
-)
+from adacl.pixels import ImageSpec
+from adacl.report import card
+from adacl.report.gather import SKIPPED, STEPS, Gathering, Row, by_reason, notable
+from adacl.report.pictures import preview, thumbnails
+from adacl.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from adacl.scoring import FileScore
+    from adacl.detector import AnomalyDetector
+    from adacl.runtime import Scorer
 
-__all__ = ["write_report"]
+__all__ = ["Subject", "readable", "write_report"]
 
-EXAMPLES = 8
+THUMBNAILS = 2_000
 SHOWN = 12
-THUMBNAIL = 96
+SCRIPTS = ("charts.js", "state.js", "list.js", "report.js")
+
+Story = Literal["score", "evaluate", "fit"]
+GALLERIES: dict[Story, dict[str, tuple[str, str]]] = {
+    "score": {
+        "worst": ("Highest scores", "The images that look least like what was learned."),
+        "borderline": (
+            "Closest to the threshold",
+            "Where a small move of the threshold changes the label; worth a person's look.",
+        ),
+    },
+    "fit": {
+        "worst": (
+            "Training images that score highest",
+            "Does one of them not belong among the normal images? Take it out and fit again.",
+        ),
+    },
+}
+GALLERIES["evaluate"] = {
+    "missed": (
+        "Missed anomalies",
+        "Labelled anomalous, but not above the threshold; the lowest scores first.",
+    ),
+    "alarms": (
+        "False alarms",
+        "Labelled normal, but above the threshold; the highest scores first.",
+    ),
+    **GALLERIES["score"],
+}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is about.
+
+    Parameters
+    ----------
+    title
+        Heading of the page.
+    story
+        Whether images were scored, labelled images evaluated, or a model fitted.
+    model_path, header
+        The file of the model, and what it says of itself, its fingerprint included.
+    scorer, spec
+        What scored, and the form of the images it takes.
+    threshold
+        The threshold in use.
+    command
+        The command line that made the report, or "".
+    again
+        The command that applies another threshold, when ``--threshold`` is appended.
+    """
+
+    title: str
+    story: Story
+    model_path: Path
+    header: Mapping[str, Any]
+    scorer: AnomalyDetector | Scorer
+    spec: ImageSpec
+    threshold: Threshold
+    command: str
+    again: Sequence[str]
 
 
 def write_report(
-    path: Path,
-    model: Model,
-    normal: Sequence[FileScore],
-    abnormal: Sequence[FileScore],
-    figures: dict[str, Any],
-    title: str,
+    path: Path, subject: Subject, gathering: Gathering, figures: Mapping[str, Any] | None = None
 ) -> None:
-    """Write ``path`` (HTML) and, beside it, the figure of the scores as PNG.
+    """Write a report.
 
     Parameters
     ----------
     path
-        File to write.
-    model
-        The model that scored.
-    normal, abnormal
-        The scored images.
+        File to write (HTML).
+    subject
+        What it is about.
+    gathering
+        What was scored.
     figures
-        What :func:`adacl.metrics.evaluation` returned for them.
-    title
-        Heading of the page.
+        What :func:`adacl.metrics.evaluation` returned, where labels are known.
 
     Raises
     ------
     DataError
-        If a file cannot be written.
+        If the file cannot be written.
     """
-    scores = evaluation_figure(
-        np.array([s.raw for s in normal]),
-        np.array([s.raw for s in abnormal]),
-        model.threshold.value,
-        figures["auroc"],
-    )
-    lists = {
-        "Normal images with the highest scores": sorted(normal, key=lambda s: -s.raw),
-        "Anomalies with the lowest scores": sorted(abnormal, key=lambda s: s.raw),
-        "Anomalies with the highest scores": sorted(abnormal, key=lambda s: -s.raw),
+    rows = gathering.rows
+    threshold = subject.threshold
+    galleries = _galleries(subject, rows)
+    promise = _promise(threshold)
+    data = {
+        "steps": STEPS,
+        "threshold": threshold.value,
+        "own": gathering.own,
+        "curve": threshold.curve or None,
+        "curve_n": threshold.n,
+        "promise": promise,
+        "groups": [
+            {
+                "name": group,
+                "steps": sorted(counts),
+                "counts": [counts[step] for step in sorted(counts)],
+                "flagged": gathering.flagged[group],
+            }
+            for group, counts in gathering.counts.items()
+        ],
+        "rows": _listed(rows, gathering),
+        "pictures": _pictures(subject, rows),
+        "history": subject.header["history"],
+        "again": readable(shlex.join(subject.again)),
     }
-    environment = Environment(loader=PackageLoader("adacl.report"), autoescape=True)
-    html = environment.get_template("report.html.j2").render(
-        title=title,
+    examples = _examples(subject, rows)
+    described = threshold.describe()
+    now = datetime.now().astimezone()
+    environment = Environment(
+        loader=PackageLoader("adacl.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    style = _source("report.css")
+    script = "(() => {\n" + "\n".join(map(_source, SCRIPTS)) + "\n})();\n"
+    page = environment.get_template("report.html.j2").generate(
+        title=readable(subject.title),
+        story=subject.story,
+        style=style,
+        script=script,
+        style_hash=_hash(style),
+        script_hash=_hash(script),
+        data=_embedded(data),
+        model_name=readable(subject.model_path.name),
+        when=f"{now.day} {now:%B %Y, %H:%M}",
+        learned=subject.header["training"]["images"],
+        total=gathering.total(),
+        groups={group: gathering.total(group) for group in gathering.counts},
+        flagged={group: flagged[0] for group, flagged in gathering.flagged.items()},
         figures=figures,
-        threshold=model.threshold.value,
-        evaluation=to_svg(scores),
-        examples=to_svg(_examples(model, [s.path for s in normal[:EXAMPLES]])),
-        history=to_svg(history_figure(model.history)),
-        lists={
-            name: [
-                {
-                    "image": _thumbnail(s.path),
-                    "name": s.path.name,
-                    "score": s.score,
-                    "flagged": s.raw > model.threshold.value,
-                }
-                for s in entries[:SHOWN]
-            ]
-            for name, entries in lists.items()
-        },
-        notes=notes(model),
+        threshold=threshold,
+        expected=threshold.fpr_at(threshold.value),
+        promise=promise,
+        galleries=galleries,
+        listed=len(rows),
+        pictured=len(data["pictures"]),
+        skipped=len(gathering.skipped),
+        named=min(SKIPPED, len(gathering.skipped)),
+        seen=sum(bool(row.score.trained_on) for row in rows),
+        examples=examples,
+        history=subject.header["history"],
+        facts=card.facts(subject.header),
+        remarks=[line for line in card.remarks(subject.header) if line not in described],
+        described=described,
+        intended=card.INTENDED,
+        limits=card.LIMITS,
+        command=readable(subject.command),
         version=__version__,
-        model=model.training,
+        python=platform.python_version(),
+        system=f"{platform.system()} {platform.machine()}",
     )
     with atomic_file(path, "w") as file:
-        file.write(html)
-    with atomic_file(path.with_suffix(".png")) as file:
-        file.write(to_png(scores))
+        file.writelines(page)
 
 
-def _examples(model: Model, paths: list[Path]) -> Any:
-    """Draw normal samples, and the anomalies that training makes from such."""
-    spec = model.spec
-    images = [read_image(path, spec.channels, spec.dtype, model.resize) for path in paths]
-    samples = [model.tiling.cut(image)[0] if model.tiling else image for image in images]
-    batch = spec.to_tensor(np.stack(samples), torch.device("cpu"))
-    generator = torch.Generator().manual_seed(0)
-    rows = {"normal": batch} | {
-        kind: make(kind, batch, generator, **model.config.anomalies.options.get(kind, {}))
-        for kind in model.config.anomalies.kinds
+def readable(text: str | Path) -> str:
+    r"""Return text in which bytes that are no UTF-8 are written ``\xff``."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def _promise(threshold: Threshold) -> str:
+    if threshold.upper_bound is None or threshold.confidence is None:
+        return ""
+    return (
+        f"; of all at most {100 * threshold.upper_bound:.1f} %, with "
+        f"{100 * threshold.confidence:.0f} % confidence"
+    )
+
+
+def _galleries(subject: Subject, rows: list[Row]) -> list[dict[str, Any]]:
+    limit = subject.threshold.value
+    orders = by_reason(rows, limit)
+    found = []
+    seen: dict[int, Any] = {}
+    for name, (title, words) in GALLERIES[subject.story].items():
+        places = orders.get(name, np.empty(0, int)).tolist()
+        if name in ("missed", "alarms"):
+            places = [p for p in places if (rows[p].score.raw > limit) == (name == "alarms")]
+        for place in places[:SHOWN]:
+            if place not in seen:
+                path = rows[place].score.path
+                picture = preview(path, subject.spec, subject.scorer.anomaly_map)
+                seen[place] = {
+                    "row": place,
+                    "name": readable(path.name),
+                    "score": rows[place].score.score,
+                    "flagged": rows[place].score.raw > limit,
+                    "picture": picture,
+                }
+        images = [seen[place] for place in places[:SHOWN]]
+        found.append({"name": name, "title": title, "words": words, "images": images})
+    return found
+
+
+def _pictures(subject: Subject, rows: list[Row]) -> dict[int, str]:
+    """Return thumbnails by row: of the notable ones, and of others in equal steps."""
+    places = set(notable(rows, subject.threshold.value, THUMBNAILS))
+    others = [place for place in range(len(rows)) if place not in places]
+    room = min(THUMBNAILS - len(places), len(others))
+    places |= {others[i * len(others) // room] for i in range(room)}
+    order = sorted(places)
+    found = thumbnails([rows[place].score.path for place in order], subject.spec)
+    return {place: url for place, url in zip(order, found, strict=True) if url}
+
+
+def _listed(rows: list[Row], gathering: Gathering) -> dict[str, Any]:
+    """Return the columns of the list: images, then those that could not be read."""
+    skipped = gathering.skipped[:SKIPPED]
+    paths = [readable(row.score.path) for row in rows] + [readable(path) for path, _ in skipped]
+    try:
+        folder = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
+    except ValueError:  # absolute and relative paths, or several drives
+        folder = ""
+    start = len(folder) + 1 if folder.strip("/\\") else 0
+    labels = {"normal": 0, "anomalous": 1}
+    known = {"image", *labels}
+    return {
+        "folder": folder if start else "",
+        "names": [path[start:] for path in paths],
+        "raw": [row.score.raw for row in rows],
+        "labels": [labels.get(row.group) for row in rows]
+        if any(row.group in labels for row in rows)
+        else None,
+        "tiles": {i: row.score.tile for i, row in enumerate(rows) if row.score.tile},
+        "seen": [i for i, row in enumerate(rows) if row.score.trained_on and row.group in known],
+        "reasons": [readable(reason.removeprefix(f"{path}: ")) for path, reason in skipped],
     }
-    return examples_figure({k: v.permute(0, 2, 3, 1).numpy() for k, v in rows.items()})
 
 
-def _thumbnail(path: Path) -> str:
-    """Return a small copy of an image as a data URL."""
-    image = Image.fromarray(read_image(path, 3))
-    image.thumbnail((THUMBNAIL, THUMBNAIL))
-    buffer = io.BytesIO()
-    image.save(buffer, "PNG")
-    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()
+def _examples(subject: Subject, rows: list[Row]) -> Any:
+    """Return made anomalies with their scores, or None for an exported model."""
+    if not hasattr(subject.scorer, "model_"):
+        return None
+    from adacl.report import made
+
+    model = subject.scorer.model_
+    normal = [row for row in rows if row.group != "anomalous"] or rows
+    lowest = sorted(normal, key=lambda row: row.score.raw)
+    lowest = lowest[: max(made.EXAMPLES, len(lowest) // 10)]
+    chosen = lowest[:: len(lowest) // made.EXAMPLES or 1]
+    samples = made.samples(model, [row.score.path for row in chosen])
+    return None if samples is None else made.examples(model, samples)
+
+
+def _embedded(data: Mapping[str, Any]) -> str:
+    """Return JSON that cannot end the script element it is in."""
+    text = json.dumps(data, allow_nan=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _source(name: str) -> str:
+    return (Path(__file__).parent / "templates" / name).read_text(encoding="utf-8")
+
+
+def _hash(source: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()

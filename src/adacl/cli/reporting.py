@@ -1,0 +1,124 @@
+"""``--report`` of ``adacl score``, ``evaluate`` and ``fit``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adacl.errors import ConfigError
+from adacl.files import check_writable
+
+if TYPE_CHECKING:
+    from adacl.cli.opened import Opened
+    from adacl.detector import AnomalyDetector
+    from adacl.report.gather import Gathering
+
+__all__ = ["ReportOption", "check_report", "report_fit", "report_scores", "title_of"]
+
+ReportOption = Annotated[
+    Path | None,
+    typer.Option("--report", metavar="FILE.html", help="Also write a page to show to others."),
+]
+
+SAMPLE = 500
+
+
+def check_report(report: Path, others: Iterable[Path]) -> None:
+    """Check, before the work is done, that a report can be written and takes no other's place.
+
+    Raises
+    ------
+    ConfigError
+        If it is one of ``others``, or not named as an HTML file.
+    DataError
+        If it cannot be written.
+    ModuleNotFoundError
+        If what it is made with is not installed.
+    """
+    import adacl.report.page  # noqa: F401
+
+    if report.suffix.lower() not in {".html", ".htm"}:
+        raise ConfigError(f"--report {report}: is a page; give it a name that ends in .html")
+    check_writable(report)
+    if report.resolve() in {path.resolve() for path in others}:
+        raise ConfigError(f"--report {report}: is read or written otherwise; name another file")
+
+
+def title_of(paths: Sequence[Path]) -> str:
+    """Return names of files or folders, in short."""
+    names = [path.resolve().name or str(path) for path in paths]
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def report_scores(
+    report: Path,
+    opened: Opened,
+    model: Path,
+    gathering: Gathering,
+    title: str,
+    figures: Mapping[str, Any] | None = None,
+) -> None:
+    """Write the report on scored images; with figures, on labelled ones."""
+    from adacl.report.card import header_of
+    from adacl.report.page import Subject, write_report
+
+    arguments = ["adacl", *sys.argv[1:]]
+    subject = Subject(
+        title=title,
+        story="score" if figures is None else "evaluate",
+        model_path=model,
+        header=header_of(model, opened.model),
+        scorer=opened.model,
+        spec=opened.spec,
+        threshold=opened.rule,
+        command=shlex.join(arguments),
+        again=_without_threshold(arguments),
+    )
+    write_report(report, subject, gathering, figures)
+
+
+def report_fit(report: Path, detector: AnomalyDetector, model: Path, images: list[Path]) -> None:
+    """Write the report on a fit: a sample of the training images against made anomalies."""
+    from adacl.report import made
+    from adacl.report.card import header_of
+    from adacl.report.gather import Gathering
+    from adacl.report.page import Subject, write_report
+
+    sample = images[:: -(-len(images) // SAMPLE)]
+    threshold = detector.model_.threshold
+    gathering = Gathering(threshold.value, threshold.value)
+    paths = [
+        score.path
+        for score in gathering.watch(detector.score_files(sample, gathering.skipped), "trained on")
+    ]
+    samples = made.samples(detector.model_, paths)
+    for raw in [] if samples is None else made.mixture_scores(detector.model_, samples):
+        gathering.add(raw, "made")
+    subject = Subject(
+        title=f"What {model.name} learned",
+        story="fit",
+        model_path=model,
+        header=header_of(model, detector),
+        scorer=detector,
+        spec=detector.model_.spec,
+        threshold=threshold,
+        command=shlex.join(["adacl", *sys.argv[1:]]),
+        again=["adacl", "score", str(model), "IMAGES"],
+    )
+    write_report(report, subject, gathering)
+
+
+def _without_threshold(arguments: list[str]) -> list[str]:
+    kept = []
+    rest = iter(arguments)
+    for argument in rest:
+        if argument == "--threshold":
+            next(rest, None)
+        elif not argument.startswith("--threshold="):
+            kept.append(argument)
+    return kept

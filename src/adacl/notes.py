@@ -1,0 +1,63 @@
+"""What a user should know about how a model was trained, with or without PyTorch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from adacl.config import Config
+from adacl.history import History
+from adacl.thresholds import Threshold
+
+__all__ = ["Trained", "notes"]
+
+
+class Trained(Protocol):
+    """What a model, or the header of its file, says of its training."""
+
+    @property
+    def training(self) -> Mapping[str, Any]:
+        """Numbers of images and of parameters."""
+
+    @property
+    def config(self) -> Config:
+        """The method."""
+
+    @property
+    def history(self) -> History:
+        """The epochs."""
+
+    @property
+    def threshold(self) -> Threshold:
+        """The threshold, and where it comes from."""
+
+
+def notes(trained: Trained) -> list[str]:
+    """Say in sentences what a user should know about how a model was trained."""
+    facts, best = trained.training, trained.history.best
+    lines = [
+        f"{facts['parameters']:,} parameters; {facts['train']} images to learn from, "
+        f"{facts['validation']} for early stopping, {facts['calibration']} for the threshold",
+        f"epoch {best.epoch + 1} of {len(trained.history.epochs)} kept: validation AUROC "
+        f"{best.validation_auroc:.4f} against made anomalies",
+    ]
+    if facts["validation"] < trained.config.training.validation_size:
+        lines.append(
+            f"only {facts['validation']} normals could be spared for early stopping "
+            f"({trained.config.training.validation_size} wanted); its AUROC is rough"
+        )
+    flagged = facts.get("validation_flagged", 0)
+    if trained.threshold.method == "cross-fitting" and trained.threshold.refuted_by(
+        flagged, facts["validation"]
+    ):
+        lines.append(
+            f"the network flags {flagged} of the {facts['validation']} normals for early stopping, "
+            "more than the threshold promises: networks of other folds score differently; train "
+            "longer, or calibrate with further normals (adacl calibrate)"
+        )
+    for kind in trained.history.weak_kinds():
+        lines.append(
+            f"{kind} stays near 0.5 (AUROC {best.kind_auroc[kind]:.2f}): it hardly changes these "
+            f"images; consider leaving it out (--drop {kind})"
+        )
+    return lines + trained.threshold.describe()

@@ -1,0 +1,82 @@
+"""The pictures of a report, as data URLs: thumbnails, and previews with heat maps."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from adacl.data.folders import stream
+from adacl.data.images import read_image
+from adacl.errors import ImageError
+from adacl.heatmap import overlay
+from adacl.pixels import ImageSpec
+
+__all__ = ["Preview", "preview", "thumbnails", "url"]
+
+THUMBNAIL = 96
+PREVIEW = 480
+SMALL = 128
+"""Images up to this size are kept as they are, and shown with visible pixels."""
+QUALITY = 82
+
+Picture = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """A larger copy of an image, and the same under its heat map."""
+
+    plain: str
+    heat: str
+
+
+def thumbnails(paths: Sequence[Path], spec: ImageSpec) -> list[str | None]:
+    """Return a small copy of each image; None for files that can no longer be read."""
+    found = dict(stream(dict.fromkeys(paths), partial(_thumbnail, spec=spec), "skip"))
+    return [found.get(path) for path in paths]
+
+
+def _thumbnail(path: Path, spec: ImageSpec) -> str:
+    picture = _shrunk(path, spec, THUMBNAIL)
+    return min(url(picture, "PNG"), url(picture, "JPEG"), key=len)
+
+
+def preview(
+    path: Path, spec: ImageSpec, anomaly_map: Callable[[Path], NDArray[np.float32]]
+) -> Preview | None:
+    """Return a larger copy of an image with its heat map; None if it can no longer be read."""
+    try:
+        picture, found = _shrunk(path, spec, PREVIEW), anomaly_map(path)
+    except ImageError:
+        return None
+    longest = max(picture.shape)
+    times = -(-2 * SMALL // longest) if longest <= SMALL else 1
+    base = picture.repeat(times, axis=0).repeat(times, axis=1)
+    plain = url(picture, "PNG" if longest <= SMALL else "JPEG")
+    return Preview(plain, url(overlay(base, found), "JPEG"))
+
+
+def url(picture: Picture, form: str) -> str:
+    """Return a picture H x W x 3 as a data URL of the form PNG or JPEG."""
+    grey = (picture == picture[..., :1]).all()
+    image = Image.fromarray(np.ascontiguousarray(picture[..., 0] if grey else picture))
+    file = io.BytesIO()
+    if form == "PNG":
+        image.save(file, form, optimize=True)
+    else:
+        image.save(file, form, quality=QUALITY)
+    return f"data:image/{form.lower()};base64," + base64.b64encode(file.getvalue()).decode()
+
+
+def _shrunk(path: Path, spec: ImageSpec, side: int) -> Picture:
+    image = Image.fromarray(spec.visible(read_image(path, 3, spec.dtype)))
+    image.thumbnail((side, side))
+    return np.asarray(image)
