@@ -8,27 +8,25 @@ score, and blend them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.blending import Blend
 from adacl.errors import ConfigError, InputError
+from adacl.occlusion import VALUES, occlusion_map
 from adacl.pixels import Array, ImageSpec
+from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
+
+if TYPE_CHECKING:
+    from adacl.networks import Regressor
 
 __all__ = ["Explainable", "Method", "anomaly_map"]
 
 Method = Literal["occlusion", "gradient"]
 Map = NDArray[np.float32]
-
-WINDOWS = (4, 8)
-"""Parts of the image's sides that are covered at once, as divisors."""
-VALUES = 1 << 21
-"""Values that the samples scored at once have, at most: what bounds the memory."""
-NORMAL = 0.3
-"""Tiles that score lower than this are normal: the top of the labels of normal images."""
 
 
 class Explainable(Protocol):
@@ -36,6 +34,7 @@ class Explainable(Protocol):
 
     spec: ImageSpec
     tiling: Tiling | None
+    threshold: Threshold
 
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C."""
@@ -68,108 +67,37 @@ def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") 
     """
     if method not in get_args(Method):
         raise ConfigError(f"method {method!r}: need one of {', '.join(get_args(Method))}")
-    network = getattr(model, "network", None)
+    network: Regressor | None = getattr(model, "network", None)
     if method == "gradient" and network is None:
         raise InputError(
-            "method gradient: needs a model file and PyTorch, not an exported one; use occlusion"
+            "method gradient: needs the model file, not an exported one; use occlusion"
         )
     if model.tiling is not None:
-        return _blended(model, image, model.tiling)
-    if network is not None and method == "gradient":
-        from adacl.gradients import gradient_maps
+        return _tile_map(model, image, model.tiling)
+    if method == "gradient" and network is not None:
+        from adacl.gradients import gradient_map
 
-        found: Map = gradient_maps(network, model.spec, image[None])[0]
-        return found
-    return _occlusion(model, image)
-
-
-def _occlusion(model: Explainable, image: Array) -> Map:
-    """Return by how much the score falls when a place is covered, averaged over the covers."""
-    height, width = image.shape[:2]
-    whole = float(model.raw(image[None])[0])
-    total = np.zeros((height, width), np.float32)
-    for divisor in WINDOWS:
-        window = max(2, height // divisor), max(2, width // divisor)
-        places = _places(height, width, window)
-        falls = np.zeros((height, width), np.float32)
-        times = np.zeros((height, width), np.float32)
-        most = max(1, VALUES // image.size)
-        for start in range(0, len(places), most):
-            some = places[start : start + most]
-            covered = np.stack([_covered(image, place, window) for place in some])
-            for (top, left), raw in zip(some, model.raw(covered), strict=True):
-                here = np.s_[top : top + window[0], left : left + window[1]]
-                falls[here] += whole - raw
-                times[here] += 1
-        total += falls / times
-    total /= len(WINDOWS)
-    return total
+        return gradient_map(network, model.spec, image)
+    return occlusion_map(model.raw, image)
 
 
-def _places(height: int, width: int, window: tuple[int, int]) -> list[tuple[int, int]]:
-    def starts(length: int, side: int) -> list[int]:
-        last = length - side
-        return sorted({*range(0, last, max(1, side // 2)), last})
-
-    return [(top, left) for top in starts(height, window[0]) for left in starts(width, window[1])]
-
-
-def _covered(image: Array, place: tuple[int, int], window: tuple[int, int]) -> Array:
-    """Return a copy in which a window holds the mean of the pixels around it."""
-    (top, left), (height, width) = place, window
-    ring = max(1, min(window) // 4)
-    above, before = max(0, top - ring), max(0, left - ring)
-    around = image[above : top + height + ring, before : left + width + ring]
-    inside = image[top : top + height, left : left + width]
-    count = around.shape[0] * around.shape[1] - height * width
-    mean = (around.sum((0, 1), dtype=float) - inside.sum((0, 1), dtype=float)) / max(1, count)
-    found = image.copy()
-    found[top : top + height, left : left + width] = mean.astype(image.dtype)
-    return found
-
-
-def _blended(model: Explainable, image: Array, tiling: Tiling) -> Map:
-    """Return the scores of overlapping tiles, blended by weights that add up to 1 everywhere."""
+def _tile_map(model: Explainable, image: Array, tiling: Tiling) -> Map:
+    """Return how far the scores of the tiles over each pixel exceed those of normal images."""
     height, width = image.shape[:2]
     short = max(0, tiling.height - height), max(0, tiling.width - width)
     image = np.pad(image, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
-    step = max(1, min(tiling.height, tiling.width) // 4)
-    places = Tiling(tiling.height, tiling.width, step).places(height + short[0], width + short[1])
-    rows, columns = _hill(tiling.height), _hill(tiling.width)
-    weight = rows[:, None] * columns
-    padded = height + short[0], width + short[1]
-    total = np.zeros(padded, np.float32)
-    for place, raw in _tile_scores(model, image, tiling, places):
-        total[_inside(place, tiling)] += (raw - NORMAL) * weight
-    total /= _sums(padded[0], rows, {top for top, _ in places})[:, None]
-    total /= _sums(padded[1], columns, {left for _, left in places})
-    return total[:height, :width]
+    tile = tiling.height, tiling.width
+    blend = Blend((height + short[0], width + short[1]), tile, (tile[0] // 4, tile[1] // 4))
+    for places in blend.batches(max(1, VALUES // (tile[0] * tile[1] * image.shape[2]))):
+        raw = model.raw(np.stack([image[place] for place in places]))
+        for place, score in zip(places, raw, strict=True):
+            blend.add(place, score)
+    return blend.finished()[:height, :width] - _usual(model.threshold)
 
 
-def _tile_scores(
-    model: Explainable, image: Array, tiling: Tiling, places: list[tuple[int, int]]
-) -> Iterator[tuple[tuple[int, int], float]]:
-    most = max(1, VALUES // (tiling.height * tiling.width * image.shape[2]))
-    for start in range(0, len(places), most):
-        some = places[start : start + most]
-        raw = model.raw(np.stack([image[_inside(place, tiling)] for place in some]))
-        yield from zip(some, raw.tolist(), strict=True)
-
-
-def _inside(place: tuple[int, int], tiling: Tiling) -> tuple[slice, slice]:
-    top, left = place
-    return slice(top, top + tiling.height), slice(left, left + tiling.width)
-
-
-def _hill(side: int) -> Map:
-    """Return weights (side,) that rise smoothly from near 0 at both ends to 1 in the middle."""
-    found: Map = np.sin(np.pi * (np.arange(side) + 0.5) / side).astype(np.float32) ** 2
-    return found
-
-
-def _sums(length: int, weights: Map, starts: set[int]) -> Map:
-    """Return the sums (length,) of weights laid at each start."""
-    found = np.zeros(length, np.float32)
-    for start in starts:
-        found[start : start + len(weights)] += weights
-    return found
+def _usual(threshold: Threshold) -> float:
+    """Return the score that every second normal image exceeds; else, what none should."""
+    if not threshold.curve:
+        return threshold.value
+    scores, shares = zip(*threshold.curve, strict=True)
+    return float(np.interp(-0.5, -np.array(shares), scores))

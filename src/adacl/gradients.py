@@ -1,33 +1,61 @@
-"""Which pixels the score depends on, from one backward pass through the network."""
+"""Which pixels the score depends on, from the gradient of the network."""
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from adacl.networks import Regressor
+from adacl.occlusion import PART, gaussian
 from adacl.pixels import Array, ImageSpec
 
-__all__ = ["gradient_maps"]
+__all__ = ["gradient_map"]
+
+STEPS = 8
+"""Points between the blurred and the sharp image at which the gradient is taken."""
+BLUR = 0.05
+SPREAD = 0.08
+"""Standard deviations of the blur and of the map, in parts of the shorter side."""
 
 
-def gradient_maps(network: Regressor, spec: ImageSpec, samples: Array) -> NDArray[np.float32]:
-    """Return the gradient times what stands out from the image's mean, S x H x W.
+def gradient_map(network: Regressor, spec: ImageSpec, image: Array) -> NDArray[np.float32]:
+    """Return how much the score would fall if a place were blurred, to first order, H x W.
+
+    Integrated gradients (Sundararajan, Taly, Yan 2017) from a blurred copy to the image; what
+    raises the score is gathered around each pixel, over as much as a faded piece of
+    :func:`adacl.occlusion.occlusion_map` covers, so that both maps have the same unit.
 
     Parameters
     ----------
     network
         The network.
     spec
-        Form of the samples.
-    samples
-        S x H x W x C.
+        Form of the image.
+    image
+        H x W x C.
     """
     network.eval()
-    images = spec.to_tensor(samples, network.mean.device).requires_grad_()
-    (gradient,) = torch.autograd.grad(network.raw_score(images).sum(), images)
-    with torch.no_grad():
-        found = (gradient * (images - images.mean((2, 3), keepdim=True))).sum(1)
-    maps: NDArray[np.float32] = found.float().cpu().numpy()
-    return maps
+    sharp = spec.to_tensor(image[None], network.mean.device)
+    blurred = _smoothed(sharp, BLUR)
+    shares = (torch.arange(STEPS, device=sharp.device) + 0.5) / STEPS
+    between = torch.lerp(blurred, sharp, shares[:, None, None, None]).requires_grad_()
+    (gradients,) = torch.autograd.grad(network.raw_score(between).sum(), between)
+    raised = (
+        (gradients.mean(0, keepdim=True) * (sharp - blurred)).sum(1, keepdim=True).clamp_(min=0)
+    )
+    piece = math.prod(image.shape[:2]) * (2 / math.pi / PART) ** 2
+    found: NDArray[np.float32] = (_smoothed(raised, SPREAD) * piece)[0, 0].cpu().numpy()
+    return found
+
+
+def _smoothed(images: torch.Tensor, part: float) -> torch.Tensor:
+    """Return images N x C x H x W after a Gaussian; at the rim, of what is there."""
+    height, width = images.shape[2:]
+    down, across = (
+        torch.from_numpy(gaussian(side, part * min(height, width))).to(images)
+        for side in (height, width)
+    )
+    return (down / down.sum(1, keepdim=True)) @ images @ (across / across.sum(0))

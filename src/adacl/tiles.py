@@ -9,7 +9,7 @@ import numpy as np
 from adacl.errors import ConfigError
 from adacl.pixels import Array
 
-__all__ = ["Tiling"]
+__all__ = ["Tiling", "starts"]
 
 
 @dataclass(frozen=True)
@@ -52,8 +52,8 @@ class Tiling:
         """
         return [
             (top, left)
-            for top in _starts(height, self.height, self.stride or self.height)
-            for left in _starts(width, self.width, self.stride or self.width)
+            for top in starts(height, self.height, self.stride or self.height)
+            for left in starts(width, self.width, self.stride or self.width)
         ]
 
     def cut(self, image: Array) -> Array:
@@ -77,6 +77,7 @@ class Tiling:
         return float(np.partition(scores, -k)[-k:].mean())
 
 
-def _starts(length: int, tile: int, stride: int) -> list[int]:
+def starts(length: int, tile: int, stride: int) -> list[int]:
+    """Return where along one side tiles begin; the last is moved back to the edge."""
     last = max(0, length - tile)
     return sorted({*range(0, last, stride), last})
