@@ -7,17 +7,16 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
 from adacl.errors import ImageError
 from adacl.explain import anomaly_map
-from adacl.heatmap import to_png
+from adacl.heatmap import resized, to_png
 from adacl.pixels import Array
-from adacl.runtime import FILES
+from adacl.runtime import BATCH
 from adacl.scoring import ImageScore
 from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
@@ -27,10 +26,17 @@ from adacl.serve.uploads import Upload
 
 __all__ = ["Batcher", "Heat", "Scored", "Ticket"]
 
+LONGEST_MAP = 1024
+"""Side of an anomaly map, at most; larger ones are made smaller."""
 UNKNOWN_SECONDS = 0.01
 """Work on an image, until it has been measured."""
 SHARE = 0.1
 """Of the last batch in the average."""
+BATCH_SECONDS = 0.02
+"""Work that a thread takes at once, about."""
+PATIENCE = 0.01
+"""Work that is left to the threads that are busy. One that runs too hinders them for a while, as
+Python's interpreter is shared."""
 
 
 class Heat(NamedTuple):
@@ -52,6 +58,14 @@ class Scored(NamedTuple):
 Outcome = Scored | ImageError
 
 
+class Connection(Protocol):
+    """The way back to a client."""
+
+    @property
+    def gone(self) -> bool:
+        """Whether the client has left; may be asked from any thread."""
+
+
 @dataclass(eq=False, slots=True)
 class Ticket:
     """The files of one request, on their way through the queue.
@@ -64,26 +78,23 @@ class Ticket:
         Whether anomaly maps are wanted.
     files
         The images.
-    deadline
-        By ``time.monotonic``; not scored after.
-    gone
-        Whether the client has left.
+    connection
+        Tells whether the client has left.
     done
-        Receives one outcome a file.
+        Receives one outcome a file; cancelled when the time is up.
     """
 
     served: Served
     with_map: bool
     files: list[Upload]
-    deadline: float
-    gone: Callable[[], bool]
+    connection: Connection
     done: asyncio.Future[list[Outcome]]
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     @property
     def dropped(self) -> bool:
         """Whether nobody waits for it any more."""
-        return self.done.done() or self.gone() or time.monotonic() > self.deadline
+        return self.done.done() or self.connection.gone
 
 
 Key = tuple[Served, bool]
@@ -112,6 +123,8 @@ class Batcher:
         self._seconds: dict[Key, float] = {}
         self._ready = threading.Condition()
         self._closing = False
+        self._idle = 0
+        self._nudge_due = False
         self._loop: asyncio.AbstractEventLoop
         self._threads = [
             threading.Thread(target=self._work, name=f"score-{number}", daemon=True)
@@ -158,11 +171,14 @@ class Batcher:
                     f"{self.waiting} images are waiting already; try again later",
                     headers={"Retry-After": str(max(1, math.ceil(wait)))},
                 )
+            if not self._nudge_due:
+                self._nudge_due = True
+                self._loop.call_later(PATIENCE, self._nudge)
             self._queues.setdefault(key, deque()).extend(
                 (ticket, number) for number in range(len(ticket.files))
             )
             self.waiting += len(ticket.files)
-            self._ready.notify()
+            self._wake()
 
     def _work(self) -> None:
         while batch := self._take():
@@ -183,52 +199,85 @@ class Batcher:
             self._metrics.batch(len(alive), len(dropped))
             self._loop.call_soon_threadsafe(_deliver, alive, outcomes)
             if dropped:
-                late = ProblemError(504, "not scored in time; send fewer or smaller images")
-                self._loop.call_soon_threadsafe(_deliver, dropped, late)
+                left = ProblemError(400, "the client left")
+                self._loop.call_soon_threadsafe(_deliver, dropped, left)
 
     def _take(self) -> tuple[Key, list[Item]] | None:
         with self._ready:
             while not self._queues:
                 if self._closing:
                     return None
+                self._idle += 1
                 self._ready.wait()
+                self._idle -= 1
             key = next(iter(self._queues))
             queue = self._queues.pop(key)
-            count = 1 if key[1] or key[0].scorer.tiling else FILES
+            seconds = self._seconds.get(key, UNKNOWN_SECONDS)
+            count = max(1, min(BATCH, int(BATCH_SECONDS / seconds)))
             items = [queue.popleft() for _ in range(min(count, len(queue)))]
             if queue:
                 self._queues[key] = queue  # behind the other models
-                self._ready.notify()
+                self._wake()
             self.waiting -= len(items)
             return key, items
 
+    def _wake(self) -> None:
+        """Wake a thread if there is work for it; the threads that are busy may do it soon."""
+        if self._idle and (self._idle == self._workers or self.wait() > PATIENCE):
+            self._ready.notify()
+
+    def _nudge(self) -> None:
+        """Wake a thread for what still waits, whatever was expected of the others."""
+        self._nudge_due = False
+        with self._ready:
+            if self._queues:
+                self._ready.notify()
+
     def _outcomes(self, key: Key, items: list[Item]) -> list[Outcome]:
-        (served, with_map), scorer = key, key[0].scorer
+        served, with_map = key
         found: list[Outcome | None] = []
         images, sizes = [], []
         for ticket, number in items:
             name, content = ticket.files[number]
             try:
-                image = scorer.decode(name, content, self._limits.pixels)
+                image = served.scorer.decode(name, content, self._limits.pixels)
             except ImageError as error:
                 found.append(error)
             else:
                 found.append(None)
                 images.append(image.pixels)
                 sizes.append((image.height, image.width))
-        scores = zip(scorer.score_decoded(images), sizes, images, strict=True)
+        scores = zip(served.scorer.score_decoded(images), sizes, images, strict=True)
         for place, outcome in enumerate(found):
             if outcome is None:
-                score, size, pixels = next(scores)
-                heat = _heat(served, pixels) if with_map else None
-                found[place] = Scored(score, *size, heat)
+                score, (height, width), pixels = next(scores)
+                heat = _heat(items[place][0], pixels) if with_map else None
+                found[place] = Scored(score, height, width, heat)
         return [outcome for outcome in found if outcome is not None]
 
 
-def _heat(served: Served, pixels: Array) -> Heat:
-    found = anomaly_map(served.scorer, pixels)
+class _Wanted:
+    """A scorer that stops when nobody waits for the result any more."""
+
+    def __init__(self, ticket: Ticket) -> None:
+        scorer = ticket.served.scorer
+        self.spec, self.tiling, self.threshold = scorer.spec, scorer.tiling, scorer.threshold
+        self._ticket = ticket
+
+    def raw(self, samples: Array) -> Array:
+        if self._ticket.dropped:
+            raise ProblemError(400, "the client left")
+        return self._ticket.served.scorer.raw(samples)
+
+
+def _heat(ticket: Ticket, pixels: Array) -> Heat:
+    found = anomaly_map(_Wanted(ticket), pixels)
     row, column = np.unravel_index(found.argmax(), found.shape)
-    return Heat(to_png(found), ((row + 0.5) / found.shape[0], (column + 0.5) / found.shape[1]))
+    peak = (float(row + 0.5) / found.shape[0], float(column + 0.5) / found.shape[1])
+    scale = min(1.0, LONGEST_MAP / max(found.shape))
+    if scale < 1:
+        found = resized(found, round(found.shape[0] * scale), round(found.shape[1] * scale))
+    return Heat(to_png(found), peak)
 
 
 def _deliver(items: list[Item], outcomes: list[Outcome] | Exception) -> None:

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
 from adacl.serve.problems import ProblemError
+from adacl.serve.scoring import PATH
 
 __all__ = ["Guard"]
 
@@ -93,7 +94,9 @@ class Guard:
             internal = ProblemError(500, "internal error; the service's log shows where")
             await internal.response()(scope, exchange.receive, exchange.send)
         finally:
-            route = getattr(scope.get("route"), "path", "other")
+            route = getattr(scope.get("route"), "path", None) or (
+                scope["path"] if scope["path"] == PATH else "other"
+            )
             self._metrics.answered(route, exchange.status, exchange.started)
 
     def _check(self, scope: Scope) -> None:

@@ -12,6 +12,7 @@ from adacl.exported_file import is_exported
 from adacl.files import read_whole
 from adacl.runtime import Scorer
 from adacl.scoring import check_files
+from adacl.serve.problems import ProblemError
 
 __all__ = ["Models", "Served"]
 
@@ -93,9 +94,19 @@ class Models:
     def __len__(self) -> int:
         return len(self._served)
 
-    def get(self, name: str | None) -> Served | None:
-        """Return the model of that name, or the first one, if there is any."""
-        return next(iter(self), None) if name is None else self._served.get(name)
+    def get(self, name: str | None) -> Served:
+        """Return the model of that name, or the first one.
+
+        Raises
+        ------
+        ProblemError
+            404 if there is none.
+        """
+        served = next(iter(self), None) if name is None else self._served.get(name)
+        if served is None:
+            known = ", ".join(self._served) or "none yet"
+            raise ProblemError(404, f"no model is called {name!r}; there are: {known}")
+        return served
 
     def add(self, served: Served) -> None:
         """Serve a further model.

@@ -10,73 +10,25 @@ import logging
 import secrets
 import shutil
 import sys
-from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any
 
 from adacl.config import Config
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.images import decode
 from adacl.errors import AdaclError, DataError, ImageError
-from adacl.files import atomic_file
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
+from adacl.serve.training import Training, read_all, write
 from adacl.serve.uploads import Upload
 
-__all__ = ["STATES", "Training", "Trainings", "unavailable"]
-
-State = Literal["queued", "running", "finished", "failed", "cancelled"]
-STATES = get_args(State)
+__all__ = ["Reception", "Trainings", "unavailable"]
 
 KILL_SECONDS = 10.0
 
 log = logging.getLogger("adacl")
-
-
-@dataclass
-class Training:
-    """What is known of a training; see ``docs/serve.md`` for the fields that clients see."""
-
-    id: str
-    name: str
-    epochs: int
-    image_size: tuple[int, int] | None
-    tile: tuple[int, int] | None
-    config: dict[str, Any] | None
-    created: str
-    state: State = "queued"
-    images: int = 0
-    skipped: list[dict[str, str]] = field(default_factory=list)
-    stages: int = 1
-    history: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    model: str | None = None
-    error: str | None = None
-    forgotten: bool = False
-
-    @property
-    def over(self) -> bool:
-        """Whether nothing more will happen."""
-        return self.state not in ("queued", "running")
-
-    @property
-    def progress(self) -> float:
-        """The share of the epochs that are done, of the network and of all folds."""
-        if self.state == "finished":
-            return 1.0
-        if not self.history:
-            return 0.0
-        before = len({record["stage"] for record in self.history}) - 1
-        share: float = (self.history[-1]["epoch"] + 1) / self.epochs
-        return min(1.0, (before + share) / self.stages)
-
-    def describe(self, position: int | None) -> dict[str, Any]:
-        """Return what clients are told."""
-        shown = ("id", "name", "state", "images", "skipped", "epochs", "history", "model", "error")
-        content = {name: getattr(self, name) for name in (*shown, "notes", "created")}
-        return content | {"position": position, "progress": self.progress}
 
 
 def unavailable() -> str | None:
@@ -121,8 +73,7 @@ class Trainings:
 
     def start(self) -> None:
         """Take up what a former service left, and begin to work."""
-        found = sorted(self._restored(), key=lambda training: training.created)
-        for training in found:
+        for training in read_all(self._folder):
             self._all[training.id] = training
             if training.state == "finished":
                 self._serve_again(training)
@@ -142,10 +93,9 @@ class Trainings:
         """Return how many trainings are in a state."""
         return sum(training.state == state for training in list(self._all.values()))
 
-    def describe(self) -> list[dict[str, Any]]:
-        """Return what clients are told of all trainings, the latest first."""
-        shown = [training for training in self._all.values() if not training.forgotten]
-        return [training.describe(self._position(training)) for training in reversed(shown)]
+    def shown(self) -> list[Training]:
+        """Return the trainings that are not forgotten, the latest first."""
+        return [training for training in reversed(self._all.values()) if not training.forgotten]
 
     def get(self, identity: str) -> Training:
         """Return a training.
@@ -160,9 +110,11 @@ class Trainings:
             raise ProblemError(404, "no such training")
         return training
 
-    def describe_one(self, training: Training) -> dict[str, Any]:
+    def describe(self, training: Training) -> dict[str, Any]:
         """Return what clients are told of a training."""
-        return training.describe(self._position(training))
+        queued = [t.id for t in self._all.values() if t.state == "queued"]
+        position = queued.index(training.id) + 1 if training.state == "queued" else None
+        return training.describe(position)
 
     def begin(
         self,
@@ -214,29 +166,13 @@ class Trainings:
         await self._save(training)
 
     async def _add(self, training: Training) -> None:
-        await self._save(training)
+        await asyncio.to_thread(write, self._folder / training.id, training)
         self._all[training.id] = training
         self._queue.put_nowait(training)
 
-    def _position(self, training: Training) -> int | None:
-        queued = [t.id for t in self._all.values() if t.state == "queued"]
-        return queued.index(training.id) + 1 if training.state == "queued" else None
-
     async def _save(self, training: Training) -> None:
-        path = self._folder / training.id / "training.json"
-        content = json.dumps(asdict(training))
         with contextlib.suppress(DataError):  # the disk is full: the state in memory holds
-            await asyncio.to_thread(_write, path, content)
-
-    def _restored(self) -> list[Training]:
-        found = []
-        for folder in self._folder.iterdir():
-            try:
-                content = json.loads((folder / "training.json").read_text())
-                found.append(Training(**content))
-            except (OSError, ValueError, TypeError):
-                log.warning("%s: not a whole training; passed over", folder)
-        return found
+            await asyncio.to_thread(write, self._folder / training.id, training)
 
     def _serve_again(self, training: Training) -> None:
         try:
@@ -261,8 +197,15 @@ class Trainings:
     async def _run_all(self) -> None:
         while True:
             training = await self._queue.get()
-            if training.state == "queued":
+            if training.state != "queued":
+                continue
+            try:
                 await self._run(training)
+            except Exception:
+                log.exception("training %s", training.id)
+                training.state, training.error = "failed", "internal error"
+            await asyncio.to_thread(self._clear, training)
+            await self._save(training)
 
     async def _run(self, training: Training) -> None:
         training.state = "running"
@@ -283,16 +226,17 @@ class Trainings:
         try:
             assert process.stdout is not None
             async for line in process.stdout:
+                if training.state != "running":
+                    break
                 self._take(training, json.loads(line))
                 await self._save(training)
-            await process.wait()
+            if training.state == "running":
+                await process.wait()
         finally:
             await _end(process)
             self._process = None
         if training.state == "running":
             await self._conclude(training, process.returncode or 0)
-        await asyncio.to_thread(self._clear, training)
-        await self._save(training)
 
     async def _conclude(self, training: Training, code: int) -> None:
         if not code:
@@ -379,19 +323,17 @@ class Reception:
                 "can be used; a hundred or more are advisable",
                 errors=training.skipped,
             )
+        try:
+            await self._trainings._add(training)
+        except DataError as error:
+            raise ProblemError(507, str(error)) from error
         self._complete = True
-        await self._trainings._add(training)
         return training
 
     def _keep(self, upload: Upload) -> None:
         decode(upload.name, upload.content, channels=3, most=self._most_pixels)
         path = self._folder / "images" / f"{self.training.images + 1:06}.png"
         path.write_bytes(upload.content)
-
-
-def _write(path: Path, content: str) -> None:
-    with atomic_file(path, "w") as file:
-        file.write(content)
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

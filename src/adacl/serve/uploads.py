@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
-from starlette.requests import Request
+from starlette.datastructures import Headers
+from starlette.types import Receive
 
 from adacl.serve.problems import ProblemError
 
@@ -75,7 +76,9 @@ class Reservation:
         self._held -= count
 
 
-async def chunks(request: Request, most: int, reservation: Reservation) -> AsyncIterator[bytes]:
+async def chunks(
+    headers: Headers, receive: Receive, most: int, reservation: Reservation
+) -> AsyncIterator[bytes]:
     """Yield the body of a request as it arrives, never empty.
 
     Raises
@@ -84,12 +87,12 @@ async def chunks(request: Request, most: int, reservation: Reservation) -> Async
         413 if it has more than ``most`` bytes, 503 if there is no room for it, and 400 if the
         client leaves before the end.
     """
-    declared = request.headers.get("content-length", "0")
+    declared = headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > most:
         raise _too_long(most)
     received = 0
     while True:
-        message = await request.receive()
+        message = await receive()
         if message["type"] == "http.disconnect":
             raise ProblemError(400, "the client left before the body was complete")
         chunk: bytes = message.get("body", b"")
@@ -107,9 +110,9 @@ def _too_long(most: int) -> ProblemError:
     return ProblemError(413, f"the body is longer than {most} bytes; send fewer or smaller files")
 
 
-def media_type(request: Request) -> str:
+def media_type(headers: Headers) -> str:
     """Return the media type of the body, without parameters."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
 def clean_name(name: str) -> str:
@@ -118,9 +121,9 @@ def clean_name(name: str) -> str:
     return "".join(c for c in last if c.isprintable())[:LONGEST_NAME].strip() or "image"
 
 
-def sent_name(request: Request) -> str:
+def sent_name(headers: Headers) -> str:
     """Return the file name that a raw body has by its Content-Disposition."""
-    disposition = request.headers.get("content-disposition")
+    disposition = headers.get("content-disposition")
     if disposition is None:
         return "image"
     return _file_name(parse_options_header(disposition)[1]) or "image"

@@ -1,0 +1,135 @@
+"""What the OpenAPI document says beyond what FastAPI knows: bodies, scoring, problems."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI
+
+from adacl.serve.problems import MEDIA_TYPE
+
+__all__ = ["complete"]
+
+Json = dict[str, Any]
+
+PROBLEM: Json = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "name": {"type": "string", "description": "The file it is about."},
+        "errors": {"type": "array", "items": {"type": "object"}},
+    },
+}
+RESULT: Json = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string"},
+        "pred_score": {"type": "number", "minimum": 0, "maximum": 1},
+        "raw_score": {"type": "number"},
+        "pred_label": {"type": "integer", "enum": [0, 1]},
+        "height": {"type": "integer"},
+        "width": {"type": "integer"},
+        "tile": {"type": "array", "items": {"type": "integer"}},
+        "anomaly_map": {
+            "type": "object",
+            "properties": {
+                "png": {"type": "string", "contentEncoding": "base64"},
+                "peak": {"type": "array", "items": {"type": "number"}},
+            },
+        },
+        "error": {"$ref": "#/components/schemas/Problem"},
+    },
+}
+SCORES: Json = {
+    "type": "object",
+    "required": ["model", "threshold", "results"],
+    "properties": {
+        "model": {"type": "string"},
+        "threshold": {"type": "number"},
+        "results": {"type": "array", "items": {"$ref": "#/components/schemas/Result"}},
+    },
+}
+FILES: Json = {
+    "schema": {
+        "type": "object",
+        "required": ["file"],
+        "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+    }
+}
+IMAGE: Json = {"schema": {"type": "string", "format": "binary"}}
+SCORE: Json = {
+    "tags": ["scoring"],
+    "summary": "Score one image or several",
+    "operationId": "score",
+    "parameters": [
+        {
+            "name": "model",
+            "in": "query",
+            "description": "By default the first one.",
+            "schema": {"type": "string"},
+        },
+        {
+            "name": "threshold",
+            "in": "query",
+            "description": "Instead of the model's own.",
+            "schema": {"type": "number"},
+        },
+        {
+            "name": "anomaly_map",
+            "in": "query",
+            "description": "Whether to show what made it anomalous.",
+            "schema": {"type": "boolean", "default": False},
+        },
+    ],
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": FILES,
+            **dict.fromkeys(("image/png", "image/jpeg", "application/octet-stream"), IMAGE),
+        },
+    },
+    "responses": {
+        "200": {
+            "description": "A result a file; some may be errors.",
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Scores"}}},
+        },
+    },
+}
+
+
+def complete(app: FastAPI) -> None:
+    """Let the application describe itself in full."""
+    generate = app.openapi
+
+    def openapi() -> Json:
+        if app.openapi_schema is None:
+            _complete(generate())
+        return app.openapi_schema or {}
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _complete(document: Json) -> None:
+    document["paths"]["/v1/score"] = {"post": SCORE}
+    document["paths"]["/v1/trainings"]["post"]["requestBody"] = {
+        "required": True,
+        "content": {"multipart/form-data": FILES},
+    }
+    components = document.setdefault("components", {})
+    components["schemas"] = {"Problem": PROBLEM, "Result": RESULT, "Scores": SCORES}
+    components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+    problem = {
+        "description": "A problem (RFC 9457)",
+        "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for path, operations in document["paths"].items():
+        for operation in operations.values():
+            operation["responses"].pop("422", None)
+            operation["responses"]["default"] = problem
+            if path.startswith("/v1/") or path == "/metrics":
+                operation["security"] = [{"token": []}, {}]

@@ -1,0 +1,154 @@
+"""``POST /v1/score``, as plain ASGI: what is asked most often passes no framework."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import math
+from typing import Any
+from urllib.parse import parse_qsl
+
+from starlette.datastructures import Headers
+from starlette.types import Receive, Scope, Send
+
+from adacl.errors import ImageError
+from adacl.serve.batching import Batcher, Outcome, Ticket
+from adacl.serve.limits import Limits
+from adacl.serve.metrics import Metrics
+from adacl.serve.models import Models, Served
+from adacl.serve.problems import ProblemError
+from adacl.serve.uploads import Memory, Parts, Reservation, Upload, chunks, media_type, sent_name
+
+__all__ = ["PATH", "Scoring"]
+
+PATH = "/v1/score"
+TRUTHS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Scoring:
+    """Answers requests to score images; arguments are those of the service."""
+
+    def __init__(
+        self, models: Models, limits: Limits, batcher: Batcher, memory: Memory, metrics: Metrics
+    ) -> None:
+        self._models = models
+        self._limits = limits
+        self._batcher = batcher
+        self._memory = memory
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request.
+
+        Raises
+        ------
+        ProblemError
+            For every answer but 200.
+        """
+        if scope["method"] != "POST":
+            raise ProblemError(405, "images are scored by POST", headers={"Allow": "POST"})
+        served, threshold, with_map = self._query(scope["query_string"])
+        loop, headers = asyncio.get_running_loop(), Headers(scope=scope)
+        deadline = loop.time() + self._limits.seconds
+        connection = scope["extensions"]["adacl"]["connection"]
+        late = ProblemError(408, "the body did not arrive in time")
+        with Reservation(self._memory) as reservation:
+            try:
+                async with asyncio.timeout_at(deadline):
+                    files = await self._files(headers, receive, reservation)
+                    late = ProblemError(504, "not scored in time; send fewer or smaller images")
+                    done: asyncio.Future[list[Outcome]] = loop.create_future()
+                    self._batcher.submit(Ticket(served, with_map, files, connection, done))
+                    outcomes = await done
+            except TimeoutError:
+                raise late from None
+        results = [
+            self._result(served, threshold, upload.name, outcome)
+            for upload, outcome in zip(files, outcomes, strict=True)
+        ]
+        _refuse_if_all_failed(results)
+        content = {"model": served.name, "threshold": threshold, "results": results}
+        body = json.dumps(content).encode()
+        length = b"%d" % len(body)
+        fields = [(b"content-type", b"application/json"), (b"content-length", length)]
+        await send({"type": "http.response.start", "status": 200, "headers": fields})
+        await send({"type": "http.response.body", "body": body})
+
+    def _query(self, text: bytes) -> tuple[Served, float, bool]:
+        given = dict(parse_qsl(text.decode("latin-1"), keep_blank_values=True)) if text else {}
+        name = given.pop("model", None)
+        threshold, with_map = given.pop("threshold", None), given.pop("anomaly_map", "false")
+        if given:
+            known = "model, threshold, anomaly_map"
+            raise ProblemError(400, f"{next(iter(given))}: unknown; known are {known}")
+        served = self._models.get(name)
+        if with_map.lower() not in TRUTHS:
+            raise ProblemError(400, f"anomaly_map: need true or false, got {with_map!r}")
+        limit = served.scorer.threshold.value if threshold is None else _number(threshold)
+        return served, limit, TRUTHS[with_map.lower()]
+
+    async def _files(
+        self, headers: Headers, receive: Receive, reservation: Reservation
+    ) -> list[Upload]:
+        limits, kind = self._limits, media_type(headers)
+        body = chunks(headers, receive, limits.body_bytes, reservation)
+        if kind == "multipart/form-data":
+            parts = Parts(headers["content-type"], limits.files, limits.body_bytes)
+            async for chunk in body:
+                parts.feed(chunk)
+            parts.finish()
+            return parts.files
+        if kind and kind != "application/octet-stream" and not kind.startswith("image/"):
+            raise ProblemError(
+                415,
+                f"{kind} is not understood; send multipart/form-data, or an image as image/png, "
+                "image/jpeg, ... or application/octet-stream",
+            )
+        content = b"".join([chunk async for chunk in body])
+        if not content:
+            raise ProblemError(400, "the body is empty; send an image")
+        return [Upload(sent_name(headers), content)]
+
+    def _result(
+        self, served: Served, threshold: float, name: str, outcome: Outcome
+    ) -> dict[str, Any]:
+        if isinstance(outcome, ImageError):
+            self._metrics.refused()
+            return {"name": name, "error": ProblemError(422, str(outcome), name=name).to_dict()}
+        score = outcome.score
+        anomalous = score.raw > threshold
+        self._metrics.scored(served.name, anomalous)
+        result: dict[str, Any] = {
+            "name": name,
+            "pred_score": score.score,
+            "raw_score": score.raw,
+            "pred_label": int(anomalous),
+            "height": outcome.height,
+            "width": outcome.width,
+        }
+        if score.tile is not None:
+            result["tile"] = list(score.tile)
+        if outcome.heat is not None:
+            png = base64.b64encode(outcome.heat.png).decode()
+            result["anomaly_map"] = {"png": png, "peak": list(outcome.heat.peak)}
+        return result
+
+
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise ProblemError(400, f"threshold: need a finite number, got {text!r}")
+    return number
+
+
+def _refuse_if_all_failed(results: list[dict[str, Any]]) -> None:
+    errors = [result["error"] for result in results if "error" in result]
+    if len(errors) < len(results):
+        return
+    if len(errors) == 1:
+        raise ProblemError(422, errors[0]["detail"], name=errors[0]["name"])
+    raise ProblemError(422, f"none of {len(errors)} files can be scored", errors=errors)

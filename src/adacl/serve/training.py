@@ -1,0 +1,94 @@
+"""One training that a client asked for, and its file."""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from adacl.files import atomic_file
+
+__all__ = ["STATES", "Training", "read_all", "write"]
+
+log = logging.getLogger("adacl")
+
+FILE = "training.json"
+
+State = Literal["queued", "running", "finished", "failed", "cancelled"]
+STATES = get_args(State)
+
+
+@dataclass
+class Training:
+    """What is known of a training; see ``docs/serve.md`` for the fields that clients see."""
+
+    id: str
+    name: str
+    epochs: int
+    image_size: tuple[int, int] | None
+    tile: tuple[int, int] | None
+    config: dict[str, Any] | None
+    created: str
+    state: State = "queued"
+    images: int = 0
+    skipped: list[dict[str, str]] = field(default_factory=list)
+    stages: int = 1
+    history: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    model: str | None = None
+    error: str | None = None
+    forgotten: bool = False
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state not in ("queued", "running")
+
+    @property
+    def progress(self) -> float:
+        """The share of the epochs that are done, of the network and of all folds."""
+        if self.state == "finished":
+            return 1.0
+        if not self.history:
+            return 0.0
+        before = len({record["stage"] for record in self.history}) - 1
+        share: float = (self.history[-1]["epoch"] + 1) / self.epochs
+        return min(1.0, (before + share) / self.stages)
+
+    def describe(self, position: int | None) -> dict[str, Any]:
+        """Return what clients are told."""
+        shown = ("id", "name", "state", "images", "skipped", "epochs", "history", "model", "error")
+        content = {name: getattr(self, name) for name in (*shown, "notes", "created")}
+        return content | {"position": position, "progress": self.progress}
+
+
+def write(folder: Path, training: Training) -> None:
+    """Write a training into its folder.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written.
+    """
+    with atomic_file(folder / FILE, "w") as file:
+        json.dump(asdict(training), file)
+
+
+def read_all(root: Path) -> list[Training]:
+    """Read the trainings in the folders below ``root``, in the order they came in.
+
+    Folders of trainings that were never received whole are removed.
+    """
+    found = []
+    for folder in root.iterdir():
+        if not (folder / FILE).exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            continue
+        try:
+            found.append(Training(**json.loads((folder / FILE).read_text())))
+        except (OSError, ValueError, TypeError) as error:
+            log.warning("%s: not a sound training, passed over (%s)", folder, error)
+    return sorted(found, key=lambda training: training.created)
