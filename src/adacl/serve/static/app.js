@@ -1,6 +1,7 @@
 // @ts-check
 /** Starts the page, and leads what is dropped, pasted or picked to the view in front. */
 
+import { original } from "./answers.js";
 import { onRecovery, Problem } from "./api.js";
 import * as camera from "./camera.js";
 import { $, say } from "./dom.js";
@@ -19,6 +20,7 @@ const teaching = () => location.hash === "#teach";
 
 /** @param {import("./files.js").Picked[]} picked */
 function receive(picked) {
+  if (camera.isOpen()) camera.end();
   if (teaching()) lesson.gather(picked);
   else if (!state.model) say($("banner"), "There is no model yet. Teach it what is normal first.");
   else scoring.score(picked);
@@ -118,7 +120,7 @@ async function start() {
   theme();
   for (const part of [threshold, stage, gallery, scoring, models, camera, training, lesson]) part.start();
   stage.onAgain((item) => {
-    const file = item.file ?? item.preview;
+    const file = original(item);
     if (file) scoring.score([{ file, name: item.name }]);
   });
   drops();

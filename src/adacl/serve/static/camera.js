@@ -1,8 +1,9 @@
 // @ts-check
 /** Cameras: opening one, and grabbing its pictures; and the camera of the view "Inspect". */
 
+import { ask, scored } from "./answers.js";
 import { $, make, say } from "./dom.js";
-import { ask, score, scored } from "./scoring.js";
+import { score } from "./scoring.js";
 import { frame, overlay, show, shown, verdict } from "./stage.js";
 import { emit, state } from "./state.js";
 
@@ -123,9 +124,10 @@ async function loop() {
     const name = "Live picture";
     const job = { file: await grab($("video"), $("square").checked), name, model: state.model.name, id: 0 };
     try {
-      const result = (await ask([job], {})).results[0];
+      const answer = await ask([job], true);
       if (!live) return;
-      const item = { ...scored(job, result), at: 0, thumb: null, preview: null, file: undefined };
+      const found = scored(job, answer.results[0], answer.threshold);
+      const item = { ...found, at: 0, thumb: null, preview: null, whole: false, file: undefined };
       await overlay(item);
       verdict(item);
       const now = performance.now();

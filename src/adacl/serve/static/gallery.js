@@ -85,7 +85,7 @@ function render() {
   }
   $("filter").querySelector("[data-filter=failed]").hidden = !counts.failed && filter !== "failed";
   $("gallery-none").hidden = listed.length > 0 || !items.length;
-  $("history").hidden = !items.length && $("work").hidden;
+  $("history").hidden = !items.length;
   current();
 }
 
@@ -139,6 +139,9 @@ export function start() {
   });
   $("csv").addEventListener("click", () => save(csv(), "adacl-history.csv"));
   $("clear").addEventListener("click", () => clear());
-  for (const name of ["history", "threshold", "models"]) on(name, render);
+  let due = 0;
+  const soon = () => (due ||= requestAnimationFrame(() => ((due = 0), render())));
+  on("threshold", soon);
+  for (const name of ["history", "models"]) on(name, render);
   on("shown", current);
 }

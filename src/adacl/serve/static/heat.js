@@ -2,6 +2,7 @@
 /** Heat maps: from the grey PNG of the service to a coloured layer. */
 
 const SIDE = 512;
+const VISIBLE = 26;
 const STOPS = [0, 0.1, 0.5, 1];
 const LAYERS = [[255, 225, 60, 0], [255, 215, 50, 40], [255, 120, 0, 140], [215, 0, 35, 190]];
 
@@ -13,21 +14,20 @@ export const TABLE = Array.from({ length: 256 }, (_, level) => {
   return LAYERS[0].map((_, c) => Math.round(LAYERS[next - 1][c] + part * (LAYERS[next][c] - LAYERS[next - 1][c])));
 });
 
-/** @param {string} base64 */
-export function pngOf(base64) {
+/** @param {string} base64 A grey PNG. */
+export function decode(base64) {
   const bytes = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  return new Blob([bytes], { type: "image/png" });
+  return createImageBitmap(new Blob([bytes], { type: "image/png" }));
 }
 
 /**
  * Draw a map, smoothly enlarged, then coloured.
  * @param {HTMLCanvasElement} canvas
- * @param {string | null} base64 The grey PNG; none clears the canvas.
- * @param {number} [gain] What its levels are multiplied by.
- * @returns {Promise<boolean>} Whether anything is coloured.
+ * @param {ImageBitmap | null} grey None clears the canvas.
+ * @param {number} gain What its levels are multiplied by.
+ * @returns {boolean} Whether any colour is to be seen.
  */
-export async function paint(canvas, base64, gain = 1) {
-  const grey = base64 ? await createImageBitmap(pngOf(base64)) : null;
+export function paint(canvas, grey, gain) {
   if (!grey) {
     canvas.width = canvas.height = 1;
     return false;
@@ -42,7 +42,7 @@ export async function paint(canvas, base64, gain = 1) {
   let hot = false;
   for (let i = 0; i < pixels.data.length; i += 4) {
     const level = Math.min(255, Math.round(pixels.data[i] * gain));
-    hot ||= level > 0;
+    hot ||= level >= VISIBLE;
     pixels.data.set(TABLE[level], i);
   }
   context.putImageData(pixels, 0, 0);

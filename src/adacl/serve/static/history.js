@@ -7,11 +7,13 @@ import { emit, modelOf, on, thresholdOf } from "./state.js";
  * @typedef {{id: number, at: number, name: string, model: string, error: string | null,
  *   raw: number, score: number, limit: number, height: number, width: number, tile: [number, number] | null,
  *   map: string | null, peak: [number, number] | null,
- *   thumb: Blob | null, preview: Blob | null, file?: Blob}} Item
- *   `limit`, the threshold of the model then; `file`, the original, is held until the page is left; the pictures outlast a reload.
+ *   thumb: Blob | null, preview: Blob | null, whole: boolean, file?: Blob}} Item
+ *   `limit`, the threshold of the model then; `file`, the original, is held until the page is left; the pictures
+ *   outlast a reload, and `preview` is the original itself where `whole`.
  */
 
-const LIMIT = 1000;
+/** Images kept; earlier ones go. */
+export const LIMIT = 1000;
 const DAY = 86_400_000;
 const SMALL = 150_000;
 
@@ -52,8 +54,8 @@ export async function load() {
   }
 }
 
-/** @param {Item} item */
-function keep(item) {
+/** Keep an image, or what has become of it, over a reload. @param {Item} item */
+export function keep(item) {
   const { file: _, ...kept } = item;
   table("readwrite")?.put({ tab, ...kept });
 }
@@ -118,20 +120,21 @@ async function reduced(bitmap, side) {
 /**
  * Small copies of an image file, or none where the browser cannot read it.
  * @param {Blob} file
- * @returns {Promise<{thumb: Blob | null, preview: Blob | null}>}
+ * @returns {Promise<{thumb: Blob | null, preview: Blob | null, whole: boolean}>}
  */
 export async function pictures(file) {
   let bitmap;
   try {
     bitmap = await createImageBitmap(file);
   } catch {
-    return { thumb: null, preview: null };
+    return { thumb: null, preview: null, whole: false };
   }
   const tiny = file.size < SMALL && Math.max(bitmap.width, bitmap.height) <= 256;
   const thumb = tiny ? file : await reduced(bitmap, 256);
-  const preview = file.size < SMALL ? file : await reduced(bitmap, 1200);
+  const whole = file.size < SMALL;
+  const preview = whole ? file : await reduced(bitmap, 1200);
   bitmap.close();
-  return { thumb, preview };
+  return { thumb, preview, whole };
 }
 
 /** The history as a CSV file. */

@@ -23,9 +23,10 @@ let sending = false;
 /** @param {Picked[]} picked */
 export function gather(picked) {
   const known = new Set(gathered.map(({ file, name }) => `${name} ${file.size}`));
-  gathered.push(...picked.filter(({ file, name }) => !known.has(`${name} ${file.size}`)));
+  const fresh = picked.filter(({ file, name }) => !known.has(`${name} ${file.size}`));
+  gathered.push(...fresh);
   const room = SHOWN - $("pile").children.length;
-  for (const { file } of picked.slice(0, Math.max(0, room))) {
+  for (const { file } of fresh.slice(0, Math.max(0, room))) {
     const image = make("img", { alt: "" });
     image.onload = image.onerror = () => URL.revokeObjectURL(image.src);
     image.src = URL.createObjectURL(file);

@@ -62,7 +62,7 @@ export function downloads(model) {
 
 function facts() {
   const model = /** @type {Model} */ (state.model);
-  const learned = model.training?.images ?? model.training?.n_images;
+  const learned = model.training.images;
   const rows = [
     ["Input", input(model)],
     ["Network", counted(model.parameters, "parameter")],

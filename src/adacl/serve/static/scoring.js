@@ -1,15 +1,15 @@
 // @ts-check
 /** Sends images to be scored: a few at a time, in requests that the service can answer soon. */
 
-import { Problem, request } from "./api.js";
+import { ask, scored } from "./answers.js";
+import { Problem } from "./api.js";
 import { $, announce, counted, say } from "./dom.js";
-import { add, pictures, reserve, verdictOf } from "./history.js";
+import { add, LIMIT, pictures, reserve, verdictOf } from "./history.js";
 import { show } from "./stage.js";
 import { state } from "./state.js";
 
 /** @typedef {import("./files.js").Picked} Picked */
-/** @typedef {import("./api.js").Result} Result */
-/** @typedef {Picked & {model: string, id: number}} Job */
+/** @typedef {import("./answers.js").Job} Job */
 
 const LANES = 2;
 const SECONDS = 0.7;
@@ -31,19 +31,24 @@ let stop = new AbortController();
 export function score(picked) {
   if (!state.model || !picked.length) return;
   const model = state.model.name;
-  if (!pending.length && !lanes) {
-    total = done = 0;
-    stop = new AbortController();
-  }
-  total += picked.length;
-  pending.push(...picked.map((one) => ({ ...one, model, id: reserve() })));
+  const some = picked.slice(0, LIMIT);
+  if (some.length < picked.length)
+    say($("banner"), `Only the first ${LIMIT} of these ${picked.length} pictures are scored here; adacl score takes any number.`);
+  total += some.length;
+  pending.push(...some.map((one) => ({ ...one, model, id: reserve() })));
   progress();
+  begin();
+}
+
+function begin() {
   while (lanes < LANES && lanes < pending.length) run(stop.signal);
 }
 
-export function cancel() {
+function cancel() {
   pending = [];
+  total = done;
   stop.abort();
+  stop = new AbortController();
 }
 
 /** What goes into the next request. @returns {Job[]} */
@@ -70,7 +75,8 @@ async function run(signal) {
     if (!signal.aborted) throw error;
   } finally {
     lanes--;
-    if (!lanes) finished();
+    if (pending.length) begin();
+    else if (!lanes) finished();
   }
 }
 
@@ -78,9 +84,9 @@ async function run(signal) {
 async function send(jobs, signal) {
   const began = performance.now();
   try {
-    const answer = await ask(jobs, { signal, patient: true, onBusy: busy });
+    const answer = await ask(jobs, false, { signal, patient: true, onBusy: busy });
     size = Math.min(MOST, Math.max(1, (size * SECONDS * 1000) / (performance.now() - began)), size * 2);
-    for (const [i, result] of answer.results.entries()) await record(jobs[i], { ...result, threshold: answer.threshold });
+    for (const [i, result] of answer.results.entries()) await record(jobs[i], result, answer.threshold);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const halves = jobs.length > 1 && [408, 413, 504, 0].includes(error.status);
@@ -90,49 +96,16 @@ async function send(jobs, signal) {
       const middle = jobs.length >> 1;
       await send(jobs.slice(0, middle), signal);
       await send(jobs.slice(middle), signal);
-    } else for (const [i, job] of jobs.entries()) await record(job, { error: each?.[i] ?? { detail: error.message } });
+    } else for (const [i, job] of jobs.entries()) await record(job, { error: each?.[i] ?? { detail: error.message } }, NaN);
   }
   progress();
 }
 
-/**
- * @param {Job[]} jobs Of one model.
- * @param {Parameters<typeof request>[1]} options
- * @returns {Promise<{threshold: number, results: any[]}>}
- */
-export async function ask(jobs, options) {
-  const body = new FormData();
-  for (const { file, name } of jobs) body.append("files", file, name);
-  const path = `/v1/score?model=${encodeURIComponent(jobs[0].model)}&anomaly_map=true`;
-  return (await request(path, { ...options, method: "POST", body })).json();
-}
-
-/**
- * What the service said of an image, as the history holds it.
- * @param {Job} job
- * @param {any} result
- */
-export const scored = ({ file, name, model, id }, result) => ({
-  id,
-  name,
-  model,
-  file,
-  error: result.error ? result.error.detail ?? result.error.title : null,
-  raw: result.raw_score ?? NaN,
-  score: result.pred_score ?? NaN,
-  limit: result.threshold,
-  height: result.height ?? 0,
-  width: result.width ?? 0,
-  tile: result.tile ?? null,
-  map: result.anomaly_map?.png ?? null,
-  peak: result.anomaly_map?.peak ?? null,
-});
-
 let flagged = 0;
 
-/** @param {Job} job @param {any} result */
-async function record(job, result) {
-  const item = add({ ...scored(job, result), ...(await pictures(job.file)) });
+/** @param {Job} job @param {any} result @param {number} limit */
+async function record(job, result, limit) {
+  const item = add({ ...scored(job, result, limit), ...(await pictures(job.file)) });
   if (!done) flagged = 0;
   flagged += Number(verdictOf(item) === "flagged");
   if (!done++) show(item, total === 1);
@@ -146,16 +119,12 @@ function busy(seconds) {
 
 function progress() {
   $("work").hidden = total < 2 || done >= total;
-  $("history").hidden &&= $("work").hidden;
   Object.assign($("work-bar"), { max: total, value: done });
   $("work-text").textContent = `${done.toLocaleString("en")} of ${total.toLocaleString("en")} scored`;
 }
 
 function finished() {
-  const left = total - done;
-  if (total > 1) announce(`${counted(done, "picture")} scored, ${flagged} flagged${left ? `, ${left} left out` : ""}.`);
-  pending = [];
-  say($("work-text"), null);
+  if (done > 1) announce(`${counted(done, "picture")} scored, ${flagged} flagged.`);
   $("work").hidden = true;
   total = done = 0;
 }

@@ -1,9 +1,11 @@
 // @ts-check
 /** The picture in view: its heat map, its peak, its verdict. */
 
+import { explain, original } from "./answers.js";
+import { Problem } from "./api.js";
 import { $, announce, icon, make, say } from "./dom.js";
-import { items, limitOf, verdictOf } from "./history.js";
-import { paint } from "./heat.js";
+import { items, keep, limitOf, verdictOf } from "./history.js";
+import { decode, paint } from "./heat.js";
 import { emit, on, state } from "./state.js";
 
 /** @typedef {import("./history.js").Item} Item */
@@ -18,6 +20,7 @@ export const WORDS = {
 
 /** @type {Item | null} */
 let current = null;
+let looking = new AbortController();
 let hot = false;
 /** The map in view. @type {Pick<Item, "map" | "peak">} */
 let laid = { map: null, peak: null };
@@ -34,8 +37,11 @@ export const rounded = (score) => score.toFixed(3);
  */
 export async function show(item, aloud = false) {
   current = item;
+  looking.abort();
+  looking = new AbortController();
   emit("shown");
   verdict();
+  say($("map-text"), null);
   if (!item) return;
   const picture = $("picture");
   URL.revokeObjectURL(picture.src);
@@ -52,8 +58,24 @@ export async function show(item, aloud = false) {
   const [width, height] = source ? [picture.naturalWidth, picture.naturalHeight] : [item.width, item.height];
   frame(width || 1, height || 1);
   picture.classList.toggle("coarse", Math.max(width, height) <= COARSE);
+  if (aloud) announce(sentence(item));
   await overlay(item);
-  if (aloud && current === item) announce(sentence(item));
+  if (!item.map && !item.error) await addMap(item, looking.signal);
+}
+
+/** Ask for a heat map that is not there yet. @param {Item} item @param {AbortSignal} signal */
+async function addMap(item, signal) {
+  say($("map-text"), "Looking for what is unusual …");
+  try {
+    const found = await explain(item, signal);
+    if (found && items.includes(item)) keep(item);
+    if (current !== item) return;
+    say($("map-text"), found ? null : "No heat map: the original is gone since the page was reloaded.");
+    await overlay(item);
+  } catch (error) {
+    if (error instanceof Problem) say($("map-text"), `No heat map: ${error.message}`);
+    else if (!signal.aborted) throw error;
+  }
 }
 
 /** Give the frame the form of the picture. @param {number} width @param {number} height */
@@ -64,11 +86,15 @@ export function frame(width, height) {
 /** Lay the heat map over the picture. @param {Pick<Item, "map" | "peak">} item */
 export async function overlay(item) {
   laid = item;
+  $("legend").hidden = !item.map;
+  if (item.map) say($("map-text"), null);
   const strength = $("strength").valueAsNumber;
   const gain = strength > 100 ? 2 ** ((strength - 100) / 33) : 1;
   $("strength-text").textContent = gain > 1 ? `× ${gain.toFixed(1)}` : `${strength} %`;
   $("heat").style.opacity = String(Math.min(1, strength / 100));
-  hot = await paint($("heat"), item.map, gain);
+  const grey = item.map ? await decode(item.map) : null;
+  if (laid !== item) return;
+  hot = paint($("heat"), grey, gain);
   const [row, column] = item.peak ?? [0, 0];
   $("peak").style.setProperty("top", `${100 * row}%`);
   $("peak").style.setProperty("left", `${100 * column}%`);
@@ -104,7 +130,7 @@ export function verdict(item = current) {
   if (item.error) parts.push(make("p", {}, item.error));
   else parts.push(make("p", { class: "score" }, rounded(item.score), beyond(item.raw)), gauge(item));
   parts.push(facts(item));
-  if (state.model && item.model !== state.model.name && (item.file ?? item.preview)) {
+  if (state.model && item.model !== state.model.name && original(item)) {
     const label = `Score it with ${state.model.name}`;
     parts.push(make("button", { type: "button", class: "small", onclick: () => again(item) }, label));
   }

@@ -1,0 +1,61 @@
+// @ts-check
+/** What the service says of images. */
+
+import { request } from "./api.js";
+import { modelOf } from "./state.js";
+
+/** @typedef {import("./history.js").Item} Item */
+/** @typedef {import("./files.js").Picked & {model: string, id: number}} Job */
+
+/**
+ * @param {Job[]} jobs Of one model.
+ * @param {boolean} map Whether heat maps are wanted, which take much longer than scores.
+ * @param {Parameters<typeof request>[1]} [options]
+ * @returns {Promise<{threshold: number, results: any[]}>}
+ */
+export async function ask(jobs, map, options) {
+  const body = new FormData();
+  for (const { file, name } of jobs) body.append("files", file, name);
+  const path = `/v1/score?model=${encodeURIComponent(jobs[0].model)}&anomaly_map=${map}`;
+  return (await request(path, { ...options, method: "POST", body })).json();
+}
+
+/**
+ * A result as the history holds it.
+ * @param {Job} job
+ * @param {any} result
+ * @param {number} limit The threshold of the model.
+ */
+export const scored = ({ file, name, model, id }, result, limit) => ({
+  id,
+  name,
+  model,
+  file,
+  limit,
+  error: result.error ? result.error.detail ?? result.error.title : null,
+  raw: result.raw_score ?? NaN,
+  score: result.pred_score ?? NaN,
+  height: result.height ?? 0,
+  width: result.width ?? 0,
+  tile: result.tile ?? null,
+  map: result.anomaly_map?.png ?? null,
+  peak: result.anomaly_map?.peak ?? null,
+});
+
+/** The file of an image, where there still is one. @param {Item} item */
+export const original = (item) => item.file ?? (item.whole ? item.preview : null);
+
+/**
+ * Ask for the heat map of an image of the history.
+ * @param {Item} item
+ * @param {AbortSignal} signal
+ * @returns {Promise<boolean>} Whether it has one now.
+ */
+export async function explain(item, signal) {
+  const file = original(item);
+  if (!file || !modelOf(item.model)) return false;
+  const { results } = await ask([{ ...item, file }], true, { signal, patient: true });
+  const { map, peak } = scored({ ...item, file }, results[0], item.limit);
+  Object.assign(item, { map, peak });
+  return map !== null;
+}
