@@ -55,9 +55,9 @@ class Blend:
         if batch:
             yield batch
 
-    def add(self, place: Place, value: float) -> None:
-        """Add the value of a window."""
-        self._total[place] += self.weight * np.float32(value)
+    def add(self, place: Place, value: float | Map) -> None:
+        """Add to the value of a window: a number, or one for each pixel of it."""
+        self._total[place] += self.weight * np.asarray(value, np.float32)
 
     def finished(self) -> Map:
         """Return the map, once every window was added."""

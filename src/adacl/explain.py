@@ -1,19 +1,23 @@
 """Anomaly maps: which places of an image make it anomalous, in units of the raw score.
 
 ``occlusion`` covers the image piece by piece with what surrounds the piece, and sees how much
-the score falls; any runtime can do that. ``gradient`` estimates the same from one backward
-pass, and needs PyTorch. Models of tiles score tiles that overlap far more than for the image's
-score, and blend them.
+the score falls; any runtime can do that. ``gradient`` estimates the same from the network's
+gradient, and needs PyTorch. Models of tiles score tiles that overlap far more than for the
+image's score, blend them, and look into the highest.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from heapq import nlargest
+from operator import itemgetter
 from typing import TYPE_CHECKING, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.blending import Blend
+from adacl.blending import Blend, Place
 from adacl.errors import ConfigError, InputError
 from adacl.occlusion import VALUES, occlusion_map
 from adacl.pixels import Array, ImageSpec
@@ -27,6 +31,9 @@ __all__ = ["Explainable", "Method", "anomaly_map"]
 
 Method = Literal["occlusion", "gradient"]
 Map = NDArray[np.float32]
+
+SHARPENED = 32
+"""Tiles of an image, at most, in which the place is looked for."""
 
 
 class Explainable(Protocol):
@@ -67,32 +74,53 @@ def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") 
     """
     if method not in get_args(Method):
         raise ConfigError(f"method {method!r}: need one of {', '.join(get_args(Method))}")
+    if model.tiling is not None:
+        return _tile_map(model, image, model.tiling, _looker(model, method))
+    return _looker(model, method)(image)
+
+
+def _looker(model: Explainable, method: Method) -> Callable[[Array], Map]:
+    """Return what makes the map of an image of the size that the network takes."""
+    if method == "occlusion":
+        return partial(occlusion_map, model.raw)
     network: Regressor | None = getattr(model, "network", None)
-    if method == "gradient" and network is None:
+    if network is None:
         raise InputError(
             "method gradient: needs the model file, not an exported one; use occlusion"
         )
-    if model.tiling is not None:
-        return _tile_map(model, image, model.tiling)
-    if method == "gradient" and network is not None:
-        from adacl.gradients import gradient_map
+    from adacl.gradients import gradient_map
 
-        return gradient_map(network, model.spec, image)
-    return occlusion_map(model.raw, image)
+    return partial(gradient_map, network, model.spec)
 
 
-def _tile_map(model: Explainable, image: Array, tiling: Tiling) -> Map:
-    """Return how far the scores of the tiles over each pixel exceed those of normal images."""
+def _tile_map(
+    model: Explainable, image: Array, tiling: Tiling, look: Callable[[Array], Map]
+) -> Map:
+    """Return how far the tiles over each pixel score above the usual, sharper where they do.
+
+    Half of what a tile has above the usual counts everywhere in it, and half where the tile's
+    own map is high; that is made for the highest tiles only, so that its cost has a bound.
+    """
     height, width = image.shape[:2]
     short = max(0, tiling.height - height), max(0, tiling.width - width)
-    image = np.pad(image, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
+    if any(short):
+        image = np.pad(image, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
     tile = tiling.height, tiling.width
     blend = Blend((height + short[0], width + short[1]), tile, (tile[0] // 4, tile[1] // 4))
+    usual = _usual(model.threshold)
+    highest: list[tuple[float, Place]] = []
     for places in blend.batches(max(1, VALUES // (tile[0] * tile[1] * image.shape[2]))):
-        raw = model.raw(np.stack([image[place] for place in places]))
-        for place, score in zip(places, raw, strict=True):
-            blend.add(place, score)
-    return blend.finished()[:height, :width] - _usual(model.threshold)
+        above = (model.raw(np.stack([image[place] for place in places])) - usual).tolist()
+        for place, excess in zip(places, above, strict=True):
+            blend.add(place, excess / 2)
+        highest = nlargest(
+            SHARPENED, [*highest, *zip(above, places, strict=True)], key=itemgetter(0)
+        )
+    for excess, place in highest:
+        if excess > 0:
+            inside = look(image[place])
+            blend.add(place, excess / 2 * inside / max(float(inside.max()), 1e-9))
+    return blend.finished()[:height, :width]
 
 
 def _usual(threshold: Threshold) -> float:
