@@ -403,8 +403,8 @@ def test_demo_writes_a_report_and_touches_nothing_else(
     assert "AUROC" in out
     page = (tmp_path / "demo" / "report.html").read_text()
     assert "Digit 3 against the rest" in page
-    assert not re.search(r"""(src|href)=["'](?!data:|#)|url\((?!#)|<script""", page)
-    assert (tmp_path / "demo" / "report.png").stat().st_size > 10_000
+    assert "adacl evaluate" in page
+    assert not re.search(r"""<[^>]* (src|href)=["'](?!data:|#)""", page)
 
 
 @pytest.mark.realdata

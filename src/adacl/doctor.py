@@ -23,7 +23,7 @@ EXTRAS = {
     "export": {"onnx": "onnx"},
     "runtime": {"onnxruntime": "onnxruntime"},
     "openvino": {"openvino": "openvino"},
-    "report": {"matplotlib": "matplotlib", "jinja2": "jinja2"},
+    "report": {"jinja2": "jinja2"},
 }
 
 

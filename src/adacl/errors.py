@@ -91,7 +91,6 @@ _EXTRAS = {
     "httptools": "serve",
     "jinja2": "report",
     "joblib": "train",
-    "matplotlib": "report",
     "onnx": "export",
     "onnxruntime": "runtime",
     "openvino": "openvino",

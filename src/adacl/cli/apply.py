@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import logging
-import sys
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -30,11 +25,12 @@ from adacl.cli.options import (
     QuietOption,
     ThresholdOption,
 )
+from adacl.cli.records import Format, write_records
 from adacl.cli.reporting import ReportOption, check_report, report_scores, title_of
 from adacl.data.folders import ImageFiles, Skipped
 from adacl.errors import ConfigError, DataError, ModelFileError
 from adacl.exported_file import is_exported
-from adacl.files import atomic_file, check_writable
+from adacl.files import check_writable
 from adacl.progress import count, messages
 
 if TYPE_CHECKING:
@@ -46,14 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["calibrate", "evaluate", "score"]
 
 log = logging.getLogger("adacl")
-
-
-class Format(StrEnum):
-    """How records are written."""
-
-    table = "table"
-    jsonl = "jsonl"
-    csv = "csv"
 
 
 def score(
@@ -96,14 +84,12 @@ def score(
         check_report(report, [model, *paths, *([output] if output else [])])
     with messages(quiet):
         opened = open_model(model, device, backend, on_error, threshold)
-        write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
         files = ImageFiles(paths)
         gathering = _gathering(opened) if report else None
         scores = _scores(opened.model.score_files, files, "scoring", quiet, gathering)
         if heatmaps is not None:
             scores = with_heatmaps(scores, opened, heatmaps, paths)
-        with _opened(output) as file:
-            write[output_format](file, scores, opened)
+        write_records(output, output_format, scores, opened)
         if report and gathering:
             report_scores(report, opened, model, gathering, title_of(paths))
 
@@ -253,48 +239,3 @@ def _scores(
         raise DataError(f"none of {len(files)} image files can be read")
     if skipped:
         log.warning("%d of %d images were skipped", len(skipped), len(files))
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[IO[str]]:
-    if output is None:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
-            sys.stdout.reconfigure(errors="surrogateescape")
-        yield sys.stdout
-    else:
-        with atomic_file(output, "w") as file:
-            yield file
-
-
-def _write_table(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
-    tiled = opened.tiled
-    print(f"pred_score  pred_label  {'tile' * tiled:{11 * tiled}}image_path", file=file)
-    for s in scores:
-        label = "ANOMALOUS" if s.raw > opened.threshold else "normal"
-        place = "{},{}".format(*s.tile) if s.tile else ""
-        print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{s.path}", file=file)
-
-
-def _record(score: FileScore, threshold: float) -> dict[str, Any]:
-    record = {
-        "image_path": str(score.path),
-        "pred_score": score.score,
-        "pred_label": int(score.raw > threshold),
-        "raw_score": score.raw,
-    }
-    return record | ({"tile": list(score.tile)} if score.tile else {})
-
-
-def _write_jsonl(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
-    for s in scores:
-        print(json.dumps(_record(s, opened.threshold)), file=file)
-
-
-def _write_csv(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
-    columns = ["image_path", "pred_score", "pred_label", "raw_score"]
-    columns += ["tile_top", "tile_left"] if opened.tiled else []
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for s in scores:
-        record = _record(s, opened.threshold)
-        writer.writerow([*(record[name] for name in columns[:4]), *(s.tile or ())])
