@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from typing import Any
+from itertools import chain
 
 from starlette.types import Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -31,6 +31,9 @@ class _Bounded(HttpToolsProtocol):
     bounds: Limits
     head_timer: asyncio.TimerHandle | None = None
     received = 0
+    """Bytes of the message, but for those that came together with the end of another."""
+    crossed = False
+    """Whether what came last held the end of a head or of a body."""
 
     @property
     def gone(self) -> bool:
@@ -58,17 +61,26 @@ class _Bounded(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._stop_timer()
+        self.crossed = True
+        if sum(map(len, chain(*self.headers))) > self.bounds.head_bytes:
+            self.app = _head_too_long
         super().on_headers_complete()
 
+    def on_message_complete(self) -> None:
+        self.crossed = True
+        super().on_message_complete()
+
     def data_received(self, data: bytes) -> None:
-        self.received += len(data)
+        self.crossed = False
         super().data_received(data)
         limits = self.bounds
         if self.transport.is_closing():
             return
+        if not self.crossed:
+            self.received += len(data)
         if self.head_timer is not None:
             if self.received > limits.head_bytes:
-                self._refuse(431, f"the head is longer than {limits.head_bytes} bytes")
+                self._refuse(431, "the head of the request is too long")
         elif self.received > 4 * limits.training_bytes + limits.head_bytes:
             self.transport.abort()  # far more framing than body
 
@@ -100,7 +112,7 @@ class _Bounded(HttpToolsProtocol):
         self.head_timer = None
         if self.cycle is not None and not self.cycle.response_complete:
             self._start_timer()  # the next request waits for the answer to this one
-        elif self.received:
+        elif self.scope is not None:
             self._refuse(408, "the head of the request did not arrive in time")
         else:
             self.transport.close()
@@ -121,7 +133,14 @@ class _Bounded(HttpToolsProtocol):
         self._abort_later()
 
 
-async def _full(scope: Scope, receive: Receive, send: Send) -> Any:
+async def _head_too_long(scope: Scope, receive: Receive, send: Send) -> None:
+    problem = ProblemError(
+        431, "the head of the request is too long", headers={"Connection": "close"}
+    )
+    await problem.response()(scope, receive, send)
+
+
+async def _full(scope: Scope, receive: Receive, send: Send) -> None:
     problem = ProblemError(
         503,
         "too many connections",

@@ -102,7 +102,7 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=1024)
     except OSError as error:
-        reason = error.strerror or error
+        reason = (error.strerror or str(error)).partition(" (while")[0]
         raise ConfigError(
             f"cannot listen at {host} port {port} ({reason}); choose with --host and --port"
         ) from error
