@@ -2,53 +2,37 @@
 
 import csv
 import re
-import signal
-import subprocess
-import sys
-from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from adacl import AnomalyDetector, Scorer
+from adacl import Scorer
 from adacl.explain import anomaly_map
-from adacl.export import export_model
-from adacl.heatmap import colours
+from adacl.heatmap import SCALE, colours
 from helpers import LEARNING, write_images
+from serving import serving, write_model
 
 expect = pytest.importorskip("playwright.sync_api").expect
 pytest.importorskip("uvicorn")
 
 
-@contextmanager
-def serving(*arguments: object):
-    command = [sys.executable, "-m", "adacl", "serve", *map(str, arguments)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        for line in process.stderr:
-            found = re.search(r"http://\S+", line)
-            if found:
-                yield found[0]
-                break
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=20)
-
-
 @pytest.fixture(scope="module")
-def model(threes, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("models")
-    AnomalyDetector(config=LEARNING).fit(threes.train).save(folder / "threes.adacl")
-    export_model(folder / "threes.adacl", folder / "threes.onnx")
-    return folder / "threes.onnx"
+def model(digits, tmp_path_factory):
+    return write_model(tmp_path_factory.mktemp("models"), digits.of(3)[:120])
 
 
 @pytest.fixture(scope="module")
 def service(model, tmp_path_factory):
     config = tmp_path_factory.mktemp("service") / "config.toml"
     config.write_text(LEARNING.to_toml())
-    with serving(model, "--port", 0, "--config", config) as url:
-        yield url
+    with serving(model, "--config", config) as service:
+        yield address(service)
+
+
+def address(service):
+    return f"http://127.0.0.1:{service.port}/"
 
 
 @pytest.fixture
@@ -175,8 +159,6 @@ def test_the_heat_map_is_drawn_where_the_image_is_odd(visit, service, model, mix
 def test_colours_are_those_of_the_package(visit, service):
     page = ready(visit(service))
     table = page.evaluate("() => import('/static/heat.js').then((heat) => heat.TABLE)")
-    from adacl.heatmap import SCALE
-
     assert np.abs(np.array(table) - colours(np.linspace(0, SCALE, 256)[None])[0]).max() <= 1
 
 
@@ -334,8 +316,8 @@ def test_a_training_is_cancelled(visit, service, threes):
 
 
 def test_the_token_is_asked_for_and_a_lost_service_waited_for(visit, model, mixed):
-    with serving(model, "--port", 0, "--token", "open sesame") as url:
-        page = visit(url)
+    with serving(model, "--token", "open sesame") as service:
+        page = visit(address(service))
         dialog = page.get_by_role("dialog", name="This server asks for a token")
         for given in ("wrong", "open sesame"):
             dialog.get_by_label("Token").fill(given)
@@ -346,14 +328,14 @@ def test_the_token_is_asked_for_and_a_lost_service_waited_for(visit, model, mixe
         expect(tiles(page)).to_have_count(1)
     drop(page, mixed[1])
     expect(page.get_by_role("alert")).to_contain_text("does not answer")
-    with serving(model, "--port", urlsplit(url).port, "--token", "open sesame"):
+    with serving(model, "--port", service.port, "--token", "open sesame"):
         expect(tiles(page)).to_have_count(2)
         expect(page.get_by_role("alert")).to_be_hidden()
 
 
 def test_without_a_model_the_page_leads_to_teaching(visit):
-    with serving("--port", 0) as url:
-        page = ready(visit(url))
+    with serving() as service:
+        page = ready(visit(address(service)))
         page.get_by_role("link", name="Teach it what is normal").click()
         expect(page.get_by_role("heading", name="Teach it what is normal.")).to_be_visible()
 

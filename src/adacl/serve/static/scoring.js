@@ -85,7 +85,8 @@ async function send(jobs, signal) {
   const began = performance.now();
   try {
     const answer = await ask(jobs, false, { signal, patient: true, onBusy: busy });
-    size = Math.min(MOST, Math.max(1, (size * SECONDS * 1000) / (performance.now() - began)), size * 2);
+    const fitting = (jobs.length * SECONDS * 1000) / (performance.now() - began);
+    size = Math.min(MOST, 2 * jobs.length, Math.max(1, fitting));
     for (const [i, result] of answer.results.entries()) await record(jobs[i], result, answer.threshold);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;

@@ -22,6 +22,8 @@ export const WORDS = {
 let current = null;
 let looking = new AbortController();
 let hot = false;
+/** What the verdict is on: the picture in view, or what the camera sees. @type {Item | null} */
+let judged = null;
 /** The map in view. @type {Pick<Item, "map" | "peak">} */
 let laid = { map: null, peak: null };
 
@@ -40,7 +42,7 @@ export async function show(item, aloud = false) {
   looking.abort();
   looking = new AbortController();
   emit("shown");
-  verdict();
+  verdict(item);
   say($("map-text"), null);
   if (!item) return;
   const picture = $("picture");
@@ -70,7 +72,7 @@ async function addMap(item, signal) {
     const found = await explain(item, signal);
     if (found && items.includes(item)) keep(item);
     if (current !== item) return;
-    say($("map-text"), found ? null : "No heat map: the original is gone since the page was reloaded.");
+    say($("map-text"), found ? null : "No heat map: the original or its model is no longer there.");
     await overlay(item);
   } catch (error) {
     if (error instanceof Problem) say($("map-text"), `No heat map: ${error.message}`);
@@ -118,8 +120,9 @@ export function onAgain(then) {
   again = then;
 }
 
-/** The verdict on an image, in the card beside it. @param {Item | null} [item] */
-export function verdict(item = current) {
+/** Show the verdict on an image, in the card beside it. @param {Item | null} [item] */
+export function verdict(item = judged) {
+  judged = item;
   const card = $("verdict");
   card.hidden = !item;
   if (!item) return;
