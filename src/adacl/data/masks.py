@@ -49,7 +49,8 @@ def find_masks(images: Sequence[Path], roots: Sequence[Path], mask_dir: Path) ->
         base = root.parent if root == image else root
         inner = image.relative_to(base).parent
         for folder in (mask_dir / base.resolve().name / inner, mask_dir / inner):
-            found = [path for end in ENDINGS for path in in_folder(folder)[image.stem + end]]
+            named = [path for end in ENDINGS for path in in_folder(folder)[image.stem + end]]
+            found = [path for path in named if path != image]
             if found:
                 break
         else:

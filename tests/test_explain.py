@@ -1,0 +1,425 @@
+"""Anomaly maps on defects planted at a known place, and the commands that show them."""
+
+import json
+import tracemalloc
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from PIL import Image
+from sklearn.metrics import roc_auc_score
+
+from adacl import AnomalyDetector, Scorer
+from adacl.blending import Blend
+from adacl.data import ucsd
+from adacl.data.images import read_image
+from adacl.data.masks import find_masks, read_mask
+from adacl.data.video import Clip
+from adacl.errors import ConfigError, DataError, InputError, MissingDataError
+from adacl.explain import anomaly_map
+from adacl.export import export_model
+from adacl.heatmap import SCALE, colours, overlay, side_by_side, to_png
+from adacl.localisation import Localisation
+from adacl.pixels import ImageSpec
+from adacl.thresholds import Threshold
+from adacl.tiles import Tiling
+from helpers import LEARNING, call, refused, write_images
+
+SIDE = 16
+
+
+@pytest.fixture(scope="module")
+def large_threes(digits):
+    """Real 3s, enlarged to 16 x 16 pixels."""
+    resized = [
+        np.asarray(Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+        for image in digits.of(3)
+    ]
+    return np.stack(resized)
+
+
+@pytest.fixture(scope="module")
+def detector(large_threes):
+    return AnomalyDetector(config=LEARNING, contamination=0.02).fit(large_threes[:130])
+
+
+@pytest.fixture(scope="module")
+def planted(large_threes, detector):
+    """Held-out 3s with a bright or dark square that the model flags, and where it is."""
+    generator = np.random.default_rng(0)
+    found = []
+    for image in large_threes[130:]:
+        for _ in range(2):
+            top, left = generator.integers(0, SIDE - 4, 2)
+            mask = np.zeros((SIDE, SIDE), bool)
+            mask[top : top + 4, left : left + 4] = True
+            changed = np.where(mask, 255 - image, image)
+            if detector.predict(changed[None])[0] == -1:
+                found.append((changed, mask))
+    assert len(found) > 20
+    return found
+
+
+@pytest.fixture(scope="module")
+def tile_detector(large_threes):
+    """A model of tiles of 16 pixels, learned from sheets of 3s with nothing between them."""
+    sheets = large_threes[:128].reshape(2, 8, 8, SIDE, SIDE).swapaxes(2, 3)
+    sheets = sheets.reshape(2, 8 * SIDE, 8 * SIDE)
+    cut = np.stack(
+        [sheet[i : i + 64, j : j + 64] for sheet in sheets for i in (0, 64) for j in (0, 64)]
+    )
+    return AnomalyDetector(config=LEARNING, contamination=0.1, tile=(16, 16), stride=4).fit(cut)
+
+
+@pytest.fixture(scope="module")
+def files(detector, large_threes, planted, tmp_path_factory):
+    """A model file, an exported one, and folders of good and bad images with their masks."""
+    root = tmp_path_factory.mktemp("explain")
+    detector.save(root / "m.adacl")
+    export_model(root / "m.adacl", root / "m.onnx", dynamic_batch=True)
+    write_images(root / "good", large_threes[130:136])
+    write_images(root / "bad" / "inner", np.stack([image for image, _ in planted[:6]]))
+    masks = np.stack([mask for _, mask in planted[:6]]).astype(np.uint8)
+    for path, mask in zip(sorted((root / "bad" / "inner").iterdir()), masks, strict=True):
+        target = root / "masks" / "inner" / f"{path.stem}_mask.bmp"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(target)
+    return root
+
+
+@pytest.mark.parametrize("method", ["occlusion", "gradient"])
+def test_planted_defects_are_found(detector, planted, method):
+    found = Localisation()
+    for image, mask in planted:
+        found.add(detector.anomaly_map(image, method), mask)
+    assert found.pixel_auroc > 0.9
+    assert found.peaks_inside > 0.75
+
+
+def test_normal_images_stay_quiet(detector, planted, large_threes):
+    quiet = [detector.anomaly_map(image).max() for image in large_threes[130:142]]
+    loud = [detector.anomaly_map(image).max() for image, _ in planted[:12]]
+    assert np.median(quiet) < SCALE / 4
+    assert np.median(loud) > 2 * np.median(quiet)
+
+
+def test_covering_the_defect_is_what_lowers_the_score(detector, planted):
+    """The unit: a map is nowhere higher than all of the score that can be lost."""
+    for image, _ in planted[:10]:
+        found = detector.anomaly_map(image)
+        assert found.shape == image.shape
+        assert found.dtype == np.float32
+        assert 0 <= found.min() <= found.max() < -detector.score_samples(image[None])[0]
+
+
+@pytest.mark.parametrize("method", ["occlusion", "gradient"])
+def test_a_defect_in_a_large_image_is_found(tile_detector, large_threes, method):
+    sheet = np.tile(large_threes[129], (8, 10))
+    sheet[72:80, 100:108] = 255 - sheet[72:80, 100:108]
+    found = tile_detector.anomaly_map(sheet, method)
+    assert found.shape == sheet.shape
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    assert 64 <= row < 88
+    assert 92 <= column < 116
+    mask = np.zeros(sheet.shape, bool)
+    mask[72:80, 100:108] = True
+    assert roc_auc_score(mask.ravel(), found.ravel()) > 0.95
+
+
+def test_no_seams(tile_detector, large_threes):
+    """Steps between neighbours at the borders of tiles are no larger than elsewhere."""
+    generator = np.random.default_rng(0)
+    sheet = np.concatenate([np.concatenate(generator.permutation(large_threes)[:8], 1)] * 6)
+    found = tile_detector.anomaly_map(sheet)
+    steps = np.abs(np.diff(found, axis=0))
+    borders = np.arange(1, len(found)) % 4 == 0  # tiles begin at every fourth row
+    assert steps[borders].mean() < 1.25 * steps[~borders].mean()
+    assert steps.max() < 0.25 * np.ptp(found)
+
+
+def test_images_smaller_than_a_tile(tile_detector, large_threes):
+    assert tile_detector.anomaly_map(large_threes[0][:10, :13]).shape == (10, 13)
+
+
+def fake(raw, tiling=None, side=32):
+    threshold = Threshold(0.5, "manual", n=2, curve=((0.2, 0.5), (0.4, 0.0)))
+    spec = ImageSpec(side, side, 1)
+    return SimpleNamespace(raw=raw, tiling=tiling, spec=spec, threshold=threshold)
+
+
+def test_tiles_count_from_what_is_usual():
+    level = fake(lambda samples: np.full(len(samples), 0.7), Tiling(32, 32))
+    found = anomaly_map(level, np.zeros((100, 90, 1), np.uint8))
+    np.testing.assert_allclose(found, (0.7 - 0.2) / 2, rtol=1e-5)
+    level.threshold = Threshold(0.6, "manual")
+    found = anomaly_map(level, np.zeros((100, 90, 1), np.uint8))
+    np.testing.assert_allclose(found, (0.7 - 0.6) / 2, rtol=1e-5)
+
+
+def test_memory_does_not_grow_with_the_image():
+    """Beyond the image and its map, which is 4 bytes a pixel."""
+    largest = 0
+
+    def raw(samples):
+        nonlocal largest
+        largest = max(largest, samples.nbytes)
+        return samples.mean((1, 2, 3)) / 255
+
+    model = fake(raw, Tiling(32, 32))
+    beyond = []
+    for side in (600, 1200):
+        image = np.zeros((side, side, 1), np.uint8)
+        tracemalloc.start()
+        anomaly_map(model, image)
+        beyond.append(tracemalloc.get_traced_memory()[1] - 4 * side**2)
+        tracemalloc.stop()
+    assert largest <= 1 << 21
+    assert beyond[1] < 1.5 * beyond[0]
+
+
+def test_exported_models_agree(files, detector, planted):
+    scorer = Scorer(files / "m.onnx")
+    for image, _ in planted[:5]:
+        wanted = detector.anomaly_map(image)
+        np.testing.assert_allclose(scorer.anomaly_map(image), wanted, atol=1e-4)
+
+
+def test_exported_models_of_tiles_agree(tile_detector, large_threes, tmp_path):
+    tile_detector.save(tmp_path / "t.adacl")
+    export_model(tmp_path / "t.adacl", tmp_path / "t.onnx", dynamic_batch=True)
+    sheet = np.concatenate([np.concatenate(large_threes[:5], 1)] * 3)
+    wanted = tile_detector.anomaly_map(sheet)
+    found = Scorer(tmp_path / "t.onnx").anomaly_map(sheet)
+    assert np.abs(found - wanted).max() < 0.1 * np.ptp(wanted)
+
+
+def test_a_file_gets_a_map_of_its_own_size(files, detector, planted, tmp_path):
+    image, _ = planted[0]
+    Image.fromarray(image).resize((48, 32)).save(tmp_path / "a.png")
+    for model in (detector, Scorer(files / "m.onnx")):
+        assert model.anomaly_map(tmp_path / "a.png").shape == (32, 48)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_any_kind_of_pixels(dtype):
+    spread = fake(lambda samples: samples.astype(float).std((1, 2, 3)))
+    image = np.zeros((24, 36, 2), dtype)
+    image[6:10, 20:26] = 100
+    found = anomaly_map(spread, image)
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    assert 6 <= row < 10
+    assert 20 <= column < 26
+
+
+def test_unknown_and_impossible_methods(files, detector, planted):
+    image, _ = planted[0]
+    with pytest.raises(ConfigError, match="need one of occlusion, gradient"):
+        detector.anomaly_map(image, "saliency")
+    with pytest.raises(InputError, match="needs the model file, not an exported one"):
+        Scorer(files / "m.onnx").anomaly_map(image, "gradient")
+    with pytest.raises(InputError, match="do not go with a model"):
+        detector.anomaly_map(image[:9])
+
+
+@given(st.tuples(*[st.integers(8, 40)] * 2), st.tuples(*[st.integers(2, 8)] * 2), st.integers(1, 6))
+def test_blends_keep_a_constant(shape, window, step):
+    blend = Blend(shape, window, (min(step, window[0]), min(step, window[1])))
+    for places in blend.batches(7):
+        assert 1 <= len(places) <= 7
+        for place in places:
+            blend.add(place, 0.25)
+    np.testing.assert_allclose(blend.finished(), 0.25, rtol=1e-4)
+
+
+@given(
+    arrays(np.float32, (6, 7), elements=st.integers(-8, 8).map(lambda n: n / 8)),
+    arrays(bool, (6, 7)),
+)
+def test_pixel_auroc_is_that_of_scikit_learn(values, mask):
+    if mask.all() or not mask.any():
+        return
+    found = Localisation()
+    found.add(values[:4], mask[:4])
+    found.add(values[4:], mask[4:])
+    assert found.pixel_auroc == pytest.approx(roc_auc_score(mask.ravel(), values.ravel()))
+
+
+def test_normal_images_count_as_normal_pixels():
+    found = Localisation()
+    found.add(np.array([[0.0, 1.0]]), np.array([[False, True]]))
+    found.add(np.array([[2.0, 2.0]]), None)
+    assert found.pixel_auroc == pytest.approx(1 / 3)
+    assert (found.hits, found.n_masked) == (1, 1)
+
+
+def test_colours_say_what_the_map_says():
+    values = np.array([[-1.0, 0.0, SCALE / 2, SCALE, 9 * SCALE]])
+    layer = colours(values)
+    assert layer.shape == (1, 5, 4)
+    assert (layer[0, :2, 3] == 0).all()
+    assert 0 < layer[0, 2, 3] < layer[0, 3, 3]
+    assert (layer[0, 3] == layer[0, 4]).all()
+    image = np.full((1, 5, 3), 77, np.uint8)
+    assert (overlay(image, np.minimum(values, 0)) == image).all()
+    assert (overlay(image, values)[0, 3] != 77).any()
+
+
+def test_overlays_of_another_size_and_small_images():
+    image = np.full((90, 60, 3), 20, np.uint8)
+    values = np.zeros((9, 6), np.float32)
+    values[2, 4] = SCALE
+    changed = (overlay(image, values) != image).any(2)
+    assert changed[25, 45]
+    assert not changed[60:].any()
+    assert side_by_side(np.zeros((28, 28, 3), np.uint8), np.zeros((28, 28))).shape[0] >= 224
+
+
+def test_png_of_a_map(tmp_path):
+    (tmp_path / "a.png").write_bytes(to_png(np.array([[-1, 0, SCALE / 2, SCALE, 1]])))
+    assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[0, 0, 128, 255, 255]]
+
+
+def test_explain_writes_a_picture_and_says_where(files, planted, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = sorted((files / "bad" / "inner").iterdir())[0]
+    mask = planted[0][1]
+    for model in ("m.adacl", "m.onnx"):
+        code, out, err = call("explain", files / model, image, "--npy")
+        assert code == 0, err
+        assert "ANOMALOUS (threshold" in out
+        values = np.load(tmp_path / f"{image.name}.heatmap.npy")
+        row, column = np.unravel_index(values.argmax(), values.shape)
+        assert f"row {row}, column {column} of 16x16" in out
+        assert mask[row, column]
+        with Image.open(tmp_path / f"{image.name}.heatmap.png") as picture:
+            assert picture.width > 2 * picture.height
+
+
+def test_explain_several_images(files, tmp_path):
+    code, out, err = call(
+        "explain", files / "m.adacl", files / "good", files / "bad", "-o", tmp_path / "maps",
+        "--method", "gradient",
+    )  # fmt: skip
+    assert code == 0, err
+    assert len(out.splitlines()) == 12
+    names = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.png")}
+    assert "maps/good/0000.png.heatmap.png" in names
+    assert "maps/bad/inner/0005.png.heatmap.png" in names
+    assert len(names) == 12
+
+
+def test_explain_refuses(files, tmp_path):
+    image = sorted((files / "good").iterdir())[0]
+    before = image.read_bytes()
+    assert "not an exported one" in refused(
+        2, "explain", files / "m.onnx", image, "--method", "gradient", "-o", tmp_path / "a.png"
+    )
+    assert "is the model or the image" in refused(
+        2, "explain", files / "m.adacl", image, "-o", image
+    )
+    assert image.read_bytes() == before
+    assert "no such file" in refused(3, "explain", files / "m.adacl", tmp_path / "no.png")
+    assert "does not exist" in refused(
+        3, "explain", files / "m.adacl", image, "-o", tmp_path / "no" / "a.png"
+    )
+
+
+def test_score_writes_heat_maps(files, tmp_path):
+    good, folder = files / "good", tmp_path / "heat"
+    (tmp_path / "more" / "good").mkdir(parents=True)
+    (tmp_path / "more" / "good" / "0000.png").write_bytes((good / "0000.png").read_bytes())
+    (tmp_path / "more" / "good" / "broken.png").write_text("no image")
+    plain = call("score", files / "m.adacl", good, tmp_path / "more")
+    code, out, err = call("score", files / "m.adacl", good, tmp_path / "more", "--heatmaps", folder)
+    assert code == 0, err
+    assert out == plain[1]
+    written = sorted(folder.rglob("*.png"))
+    assert len(written) == len({path.resolve() for path in written}) == 7
+    with Image.open(written[0]) as picture:
+        assert picture.size == (SIDE, SIDE)
+        assert picture.mode == "RGB"
+
+
+def test_heat_maps_among_the_images_are_refused(files):
+    for folder in (files / "good", files / "good" / "heat"):
+        assert "name a folder outside" in refused(
+            2, "score", files / "m.adacl", files / "good", "--heatmaps", folder
+        )
+
+
+def test_evaluate_with_masks(files):
+    arguments = ["evaluate", files / "m.onnx", "--normal", files / "good", "--abnormal"]
+    arguments += [files / "bad", "--masks", files / "masks"]
+    code, out, err = call(*arguments, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["pixel_auroc"] > 0.9
+    assert found["peaks_inside"] > 0.6
+    assert found["n_masked"] == 6
+    code, out, err = call(*arguments)
+    assert f"pixel AUROC        {found['pixel_auroc']:.4f}" in out
+    assert f"peaks in the mask  {found['peaks_inside']:.2%} of 6 images" in out
+
+
+def test_masks_are_found_by_name(tmp_path):
+    image = np.zeros((1, 8, 8), np.uint8)
+    for name in ("large", "small"):
+        write_images(tmp_path / "test" / name, image)
+        write_images(tmp_path / "truth" / name, image)
+    roots = [tmp_path / "test" / name for name in ("large", "small")]
+    images = [root / "0000.png" for root in roots]
+    wanted = [tmp_path / "truth" / name / "0000.png" for name in ("large", "small")]
+    for given_roots in (roots, [tmp_path / "test"], images):
+        found = find_masks(images, given_roots, tmp_path / "truth")
+        assert [found[image] for image in images] == wanted
+    with pytest.raises(DataError, match=r"is the mask of .* and of .*; put the masks of each"):
+        find_masks(images, roots, tmp_path / "truth" / "large")
+
+
+def test_masks_that_do_not_fit(tmp_path, files):
+    (image,) = write_images(tmp_path / "bad", np.zeros((1, 16, 16), np.uint8))
+    arguments = ["evaluate", files / "m.adacl", "--normal", files / "good"]
+    arguments += ["--abnormal", tmp_path / "bad", "--masks", tmp_path / "masks"]
+    assert "no such folder of masks" in refused(3, *arguments)
+    (tmp_path / "masks").mkdir()
+    assert "has no mask in" in refused(3, *arguments)
+    Image.new("L", (8, 8)).save(tmp_path / "masks" / "0000_gt.png")
+    assert "a mask of 8x8 pixels" in refused(3, *arguments)
+    Image.new("L", (16, 16)).save(tmp_path / "masks" / "0000.png")
+    assert "has two masks" in refused(3, *arguments)
+    (tmp_path / "masks" / "0000_gt.png").unlink()
+    assert "at least one normal and one anomalous pixel" in refused(2, *arguments)
+    with pytest.raises(MissingDataError, match="has no mask"):
+        find_masks([image], [image], tmp_path / "bad")
+
+
+@pytest.mark.parametrize("values", [(0, 1), (0, 255)])
+def test_masks_of_any_brightness(tmp_path, values):
+    pixels = np.full((8, 8), values[0], np.uint8)
+    pixels[2:4, 3:6] = values[1]
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert (read_mask(tmp_path / "a.png", tmp_path / "a.png") == (pixels > 0)).all()
+
+
+@pytest.mark.realdata
+def test_pedestrian_zone(data_dir):
+    """Real frames and masks: better than by chance, and than a guess that all is in the middle."""
+    root = data_dir / "ucsd_ped1"
+    spans = ucsd.read_ground_truth(root / "UCSDped1")
+    clip = Clip("Test001", root / "avi" / "Test001.avi")
+    abnormal = ucsd.abnormal_frames(spans["Test001"], 200)
+    normal = [frame.image for frame in clip.frames() if not abnormal[frame.number]][::4]
+    detector = AnomalyDetector(config=LEARNING, contamination=0.05, tile=(32, 32)).fit(normal)
+    found, middle = Localisation(), Localisation()
+    masks = sorted((root / "UCSDped1" / "Test" / "Test014_gt").glob("*.png"))
+    for frame in Clip("Test014", root / "avi" / "Test014.avi").frames():
+        if frame.number % 20 == 0:
+            mask = read_image(masks[frame.number], 1)[..., 0] > 0
+            rows, columns = np.indices(mask.shape)
+            values = -np.hypot(rows - mask.shape[0] / 2, columns - mask.shape[1] / 2)
+            middle.add(values, mask)
+            found.add(detector.anomaly_map(frame.image, "gradient"), mask)
+    assert found.pixel_auroc > max(0.75, middle.pixel_auroc + 0.05)
