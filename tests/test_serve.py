@@ -1,5 +1,6 @@
 """The service: a real process on 127.0.0.1."""
 
+import asyncio
 import base64
 import io
 import json
@@ -10,6 +11,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import numpy as np
 import pytest
 from PIL import Image
@@ -18,6 +20,9 @@ from adacl.explain import anomaly_map
 from adacl.export import export_model
 from adacl.heatmap import to_png
 from adacl.runtime import Scorer
+from adacl.serve.guard import Guard
+from adacl.serve.limits import Limits
+from adacl.serve.metrics import Metrics
 from helpers import refused, write_images
 from serving import BOUNDARY, multipart, serving, write_model, write_tiled_model
 
@@ -349,6 +354,32 @@ def test_without_models(folder, files):
         answer = service.score(next(iter(files.values())))
         assert answer.status == 404
         assert "none yet" in answer.detail
+
+
+def test_method_that_is_not_possible(service):
+    answer = service.ask("/v1/trainings/x", method="PUT")
+    assert answer.status == 405
+    assert answer.detail == "this method is not possible here"
+    assert answer.headers["allow"] == "DELETE, GET"
+    assert service.ask("/v1/score", method="GET").headers["allow"] == "POST"
+
+
+def test_unexpected_error_tells_nothing(caplog):
+    async def broken(scope, receive, send):
+        raise RuntimeError("secret")
+
+    guard = Guard(broken, Limits(), Metrics(), None, [])
+    transport = httpx.ASGITransport(guard)
+
+    async def ask():
+        async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return await client.get("/")
+
+    answer = asyncio.run(ask())
+    assert answer.status_code == 500
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert "secret" not in answer.text
+    assert "RuntimeError: secret" in caplog.text
 
 
 def test_command_refuses(models, folder, tmp_path):

@@ -15,13 +15,12 @@ from adacl.progress import log, messages
 __all__ = ["serve"]
 
 MEGABYTE = 1 << 20
-LIMITS = "Limits"
 
 
 def serve(
     models: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[MODEL]...", help="Exported files or model files."),
+        typer.Argument(metavar="MODEL...", help="Exported files or model files."),
     ] = None,
     host: Annotated[str, typer.Option(help="Address to listen at.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0 for a free one.")] = 8000,

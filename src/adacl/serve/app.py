@@ -13,7 +13,8 @@ from urllib.parse import quote
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
-from starlette.responses import Response
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Match
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adacl._version import __version__
@@ -24,7 +25,7 @@ from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
 from adacl.serve.models import Models
 from adacl.serve.openapi import complete
-from adacl.serve.problems import ProblemError
+from adacl.serve.problems import INTERNAL, ProblemError
 from adacl.serve.training import STATES
 from adacl.serve.trainings import Trainings, unavailable
 from adacl.serve.uploads import Memory
@@ -73,10 +74,11 @@ def create_app(service: Service) -> ASGIApp:
     app.exception_handler(HTTPException)(_http_problem)
     app.exception_handler(RequestValidationError)(_validation_problem)
     app.exception_handler(ProblemError)(_problem)
+    app.exception_handler(Exception)(_internal_problem)
     _add_pages(app)
     _add_status(app, service)
     _add_models(app, service)
-    app.include_router(training_routes.routes(service.trainings, service.limits, service.memory))
+    training_routes.add(app, service.trainings, service.limits, service.memory)
     complete(app)
     service.metrics.watch(lambda: service.batcher.waiting, lambda: service.memory.held)
     service.metrics.watch_trainings(STATES, service.trainings.count)
@@ -91,11 +93,18 @@ def create_app(service: Service) -> ASGIApp:
     return dispatch
 
 
-async def _http_problem(_: Request, error: Exception) -> Response:
+async def _http_problem(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    details = {404: "there is nothing at this address", 405: "this method is not possible here"}
-    detail = details.get(error.status_code, str(error.detail))
-    return ProblemError(error.status_code, detail, headers=error.headers).response()
+    if error.status_code == 404:
+        return ProblemError(404, "there is nothing at this address").response()
+    if error.status_code == 405:
+        allowed: set[str] = set()
+        for route in request.app.routes:
+            if route.matches(request.scope)[0] is Match.PARTIAL:
+                allowed |= getattr(route, "methods", set())
+        headers = {"Allow": ", ".join(sorted(allowed))}
+        return ProblemError(405, "this method is not possible here", headers=headers).response()
+    return ProblemError(error.status_code, str(error.detail), headers=error.headers).response()
 
 
 async def _validation_problem(_: Request, error: Exception) -> Response:
@@ -107,6 +116,10 @@ async def _validation_problem(_: Request, error: Exception) -> Response:
 async def _problem(_: Request, error: Exception) -> Response:
     assert isinstance(error, ProblemError)
     return error.response()
+
+
+async def _internal_problem(_: Request, error: Exception) -> Response:
+    return INTERNAL.response()
 
 
 def _add_pages(app: FastAPI) -> None:
@@ -147,7 +160,12 @@ def _add_status(app: FastAPI, service: Service) -> None:
             raise ProblemError(503, "the service is stopping", headers={"Retry-After": "5"})
         return Response('{"status": "ready"}', media_type="application/json")
 
-    @app.get("/metrics", tags=["status"], summary="Counters for Prometheus")
+    @app.get(
+        "/metrics",
+        tags=["status"],
+        summary="Counters for Prometheus",
+        response_class=PlainTextResponse,
+    )
     async def metrics() -> Response:
         content = await asyncio.to_thread(service.metrics.text)
         return Response(content, media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -177,7 +195,13 @@ def _add_models(app: FastAPI, service: Service) -> None:
         }
         return Response(json.dumps(content), media_type="application/json")
 
-    @app.get("/v1/models/{name}/file", tags=["models"], summary="Download a model")
+    @app.get(
+        "/v1/models/{name}/file",
+        tags=["models"],
+        summary="Download a model",
+        response_class=Response,
+        responses={200: {"content": {"application/octet-stream": {}}}},
+    )
     async def model_file(
         name: str, form: Annotated[Literal["onnx", "adacl"], Query(alias="format")] = "onnx"
     ) -> Response:

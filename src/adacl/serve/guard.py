@@ -8,6 +8,7 @@ import ipaddress
 import logging
 import secrets
 import time
+import traceback
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -15,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
-from adacl.serve.problems import ProblemError
+from adacl.serve.problems import INTERNAL, ProblemError
 from adacl.serve.scoring import PATH
 
 __all__ = ["Guard"]
@@ -88,11 +89,9 @@ class Guard:
             except ProblemError as problem:
                 await problem.response()(scope, exchange.receive, exchange.send)
         except Exception:
-            log.exception("%s %s", scope["method"], scope["path"])
-            if exchange.status:
-                raise
-            internal = ProblemError(500, "internal error; the service's log shows where")
-            await internal.response()(scope, exchange.receive, exchange.send)
+            log.error("%s %r\n%s", scope["method"], scope["path"], traceback.format_exc())
+            if not exchange.status:
+                await INTERNAL.response()(scope, exchange.receive, exchange.send)
         finally:
             route = getattr(scope.get("route"), "path", None) or (
                 scope["path"] if scope["path"] == PATH else "other"

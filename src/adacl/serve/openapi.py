@@ -58,7 +58,13 @@ FILES: Json = {
     "schema": {
         "type": "object",
         "required": ["file"],
-        "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
+        "properties": {
+            "file": {
+                "type": "array",
+                "minItems": 1,
+                "items": {"type": "string", "format": "binary"},
+            }
+        },
     }
 }
 IMAGE: Json = {"schema": {"type": "string", "format": "binary"}}

@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["MEDIA_TYPE", "ProblemError"]
+__all__ = ["INTERNAL", "MEDIA_TYPE", "ProblemError"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -65,3 +65,6 @@ class ProblemError(Exception):
         """Return the response."""
         content = json.dumps(self.to_dict())
         return Response(content, self.status, self.headers, MEDIA_TYPE)
+
+
+INTERNAL = ProblemError(500, "internal error; the service's log shows where")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import signal
 import socket
 import tempfile
@@ -16,7 +17,6 @@ from uvicorn.server import HANDLED_SIGNALS
 from adacl.config import Config
 from adacl.data.folders import processors
 from adacl.errors import ConfigError, DataError
-from adacl.progress import say
 from adacl.serve.app import Service, create_app
 from adacl.serve.batching import Batcher
 from adacl.serve.guard import Guard
@@ -28,6 +28,8 @@ from adacl.serve.trainings import Trainings
 from adacl.serve.uploads import Memory
 
 __all__ = ["run"]
+
+log = logging.getLogger("adacl")
 
 DRAIN_SECONDS = 0.5
 GRACE_SECONDS = 5
@@ -91,9 +93,10 @@ def run(
         guard = Guard(create_app(service), limits, metrics, token, names)
         service.ready = lambda: not guard.stopping
         shown = f"[{host}]" if ":" in host else host
-        say(f"listening at http://{shown}:{listener.getsockname()[1]}/ (Ctrl-C ends it)")
+        port = listener.getsockname()[1]
+        log.info("listening at http://%s:%d/ (Ctrl-C ends it)", shown, port)
         _Server(guard, limits).run([listener])
-    say("stopped")
+    log.info("stopped")
 
 
 @contextlib.contextmanager
@@ -135,6 +138,7 @@ class _Server(uvicorn.Server):
                 ws="none",
                 lifespan="on",
                 log_config=None,
+                log_level="error",
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,

@@ -4,30 +4,32 @@ from __future__ import annotations
 
 import asyncio
 import json
+from enum import Enum
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Request
+from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
-from adacl.data.arrays import SMALLEST_SIDE
 from adacl.serve.limits import Limits
 from adacl.serve.problems import ProblemError
 from adacl.serve.trainings import Reception, Trainings, unavailable
 from adacl.serve.uploads import Memory, Parts, Reservation, chunks, media_type
 
-__all__ = ["routes"]
+__all__ = ["add"]
+
+PATH = "/v1/trainings"
+TAGS: list[str | Enum] = ["trainings"]
 
 MOST_EPOCHS = 1000
-LONGEST_SIDE = 512
 NAME = r"^\w[\w .-]{0,63}$"
-SIZE = r"^\d{1,3}(x\d{1,3})?$"
+SIZE = r"^([89]|[1-9]\d{1,2})(x([89]|[1-9]\d{1,2}))?$"
+"""HEIGHTxWIDTH, or one number for both: 8 to 999."""
 
 
-def routes(trainings: Trainings, limits: Limits, memory: Memory) -> APIRouter:
-    """Return the routes."""
-    router = APIRouter(prefix="/v1/trainings", tags=["trainings"])
+def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> None:
+    """Add the routes to an application."""
 
-    @router.post("", status_code=202, summary="Train a model")
+    @app.post(PATH, tags=TAGS, status_code=202, summary="Train a model")
     async def train(
         request: Request,
         name: Annotated[str, Query(pattern=NAME)],
@@ -40,8 +42,7 @@ def routes(trainings: Trainings, limits: Limits, memory: Memory) -> APIRouter:
             raise ProblemError(501, f"models cannot be trained here: {reason}")
         if media_type(request.headers) != "multipart/form-data":
             raise ProblemError(415, "send the normal images as multipart/form-data")
-        sizes = _size("image_size", image_size), _size("tile", tile)
-        reception = trainings.begin(name, epochs, *sizes)
+        reception = trainings.begin(name, epochs, _size(image_size), _size(tile))
         try:
             async with asyncio.timeout(limits.training_seconds), reception:
                 await receive(request, reception)
@@ -49,7 +50,7 @@ def routes(trainings: Trainings, limits: Limits, memory: Memory) -> APIRouter:
         except TimeoutError:
             raise ProblemError(408, "the images did not arrive in time") from None
         content = json.dumps(trainings.describe(training))
-        headers = {"Location": f"/v1/trainings/{training.id}"}
+        headers = {"Location": f"{PATH}/{training.id}"}
         return Response(content, 202, headers, "application/json")
 
     async def receive(request: Request, reception: Reception) -> None:
@@ -64,32 +65,31 @@ def routes(trainings: Trainings, limits: Limits, memory: Memory) -> APIRouter:
                     reservation.free(len(upload.content))
         parts.finish()
 
-    @router.get("", summary="All trainings, the latest first")
+    @app.get(PATH, tags=TAGS, summary="All trainings, the latest first")
     async def list_trainings() -> Response:
         return _json({"trainings": [trainings.describe(t) for t in trainings.shown()]})
 
-    @router.get("/{identity}", summary="One training")
+    @app.get(PATH + "/{identity}", tags=TAGS, summary="One training")
     async def get_training(identity: str) -> Response:
         return _json(trainings.describe(trainings.get(identity)))
 
-    @router.delete(
-        "/{identity}", status_code=204, summary="Cancel a training, or forget one that is over"
+    @app.delete(
+        PATH + "/{identity}",
+        tags=TAGS,
+        status_code=204,
+        summary="Cancel a training, or forget one that is over",
     )
     async def delete_training(identity: str) -> Response:
         await trainings.remove(trainings.get(identity))
         return Response(status_code=204)
-
-    return router
 
 
 def _json(content: object) -> Response:
     return Response(json.dumps(content), media_type="application/json")
 
 
-def _size(name: str, text: str | None) -> tuple[int, int] | None:
+def _size(text: str | None) -> tuple[int, int] | None:
     if text is None:
         return None
     sides = [int(side) for side in text.split("x")]
-    if not all(SMALLEST_SIDE <= side <= LONGEST_SIDE for side in sides):
-        raise ProblemError(400, f"{name}: need {SMALLEST_SIDE} to {LONGEST_SIDE} pixels a side")
     return sides[0], sides[-1]

@@ -10,6 +10,7 @@ import logging
 import secrets
 import shutil
 import sys
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -202,7 +203,7 @@ class Trainings:
             try:
                 await self._run(training)
             except Exception:
-                log.exception("training %s", training.id)
+                log.error("training %s\n%s", training.id, traceback.format_exc())
                 training.state, training.error = "failed", "internal error"
             await asyncio.to_thread(self._clear, training)
             await self._save(training)

@@ -1,0 +1,236 @@
+"""Trainings through the service: real digits, in a process of their own."""
+
+import contextlib
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from adacl import AnomalyDetector
+from adacl.runtime import Scorer
+from helpers import LEARNING, TINY, write_images
+from serving import serving, write_model
+
+COUNT = 60
+PNG = {"Content-Type": "image/png"}
+linux = pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, digits):
+    folder = tmp_path_factory.mktemp("training")
+    write_model(folder, digits.of(3)[:COUNT])
+    write_images(folder / "all", digits.images[:50])
+    (folder / "learning.toml").write_text(LEARNING.to_toml())
+    slow = TINY.replace(training__min_epoch_images=4096)
+    (folder / "slow.toml").write_text(slow.to_toml())
+    return folder
+
+
+@pytest.fixture(scope="module")
+def normals(folder):
+    return [(path.name, path.read_bytes()) for path in sorted((folder / "threes").iterdir())]
+
+
+@pytest.fixture(scope="module")
+def service(folder):
+    config = ("--config", folder / "slow.toml", "--max-trainings-waiting", 2)
+    with serving(folder / "three.onnx", *config, "--max-training-images", 100) as service:
+        yield service
+
+
+def begin(service, files, query="name=digit"):
+    return service.send(files, f"/v1/trainings?{query}")
+
+
+def test_trains_serves_and_survives_a_restart(folder, normals, tmp_path):
+    sent = [("../x.png", b"no image"), *normals]
+    arguments = ("--data", tmp_path, "--config", folder / "learning.toml")
+    with serving(folder / "three.onnx", *arguments) as service:
+        answer = begin(service, sent, "name=three&epochs=2")
+        assert answer.status == 202
+        told = answer.json
+        address = answer.headers["location"]
+        assert (told["state"], told["position"], told["images"]) == ("queued", 1, COUNT)
+        assert told["skipped"] == [
+            {"name": "x.png", "detail": "x.png: cannot be read (not an image)"}
+        ]
+        assert service.ask(address).json["id"] == told["id"]
+        done = service.until(address, "finished", "failed")
+        assert done["state"] == "finished", done
+        assert done["progress"] == 1
+        assert done["model"] == "three-2", "the name three was taken"
+        assert [(r["stage"], r["epoch"]) for r in done["history"]] == [
+            (stage, epoch) for stage in ("network", "fold 1", "fold 2") for epoch in (0, 1)
+        ]
+        assert any(note.startswith("threshold ") for note in done["notes"])
+        assert done["error"] is None
+
+        mine = AnomalyDetector(config=LEARNING, epochs=2).fit(folder / "threes")
+        paths = sorted((folder / "all").iterdir())
+        for path, raw in zip(paths[:20], -mine.score_samples(paths[:20]), strict=True):
+            answer = service.score(path.read_bytes(), "model=three-2")
+            assert answer.json["results"][0]["raw_score"] == pytest.approx(raw, abs=1e-4)
+        model = service.ask("/v1/models").json["models"][1]
+        assert model["trained_here"] is True
+        (tmp_path / "got.adacl").write_bytes(
+            service.ask("/v1/models/three-2/file?format=adacl").body
+        )
+        assert (
+            AnomalyDetector.load(tmp_path / "got.adacl").threshold_ == model["threshold"]["value"]
+        )
+        (tmp_path / "got.onnx").write_bytes(service.ask("/v1/models/three-2/file").body)
+        assert Scorer(tmp_path / "got.onnx").header["fingerprint"] == model["fingerprint"]
+        kept = {path.name for path in (tmp_path / "trainings" / told["id"]).iterdir()}
+        assert kept == {"training.json", "model.adacl", "model.onnx", "stderr.txt"}
+
+    with serving("--data", tmp_path) as service:
+        assert service.ask(address).json == done | {"model": "three"}
+        assert service.score(normals[0][1], "model=three").status == 200
+        assert service.ask(address, method="DELETE").status == 204
+        assert service.ask(address).status == 404
+        assert service.ask("/v1/trainings").json == {"trainings": []}
+        assert service.score(normals[0][1], "model=three").status == 200, "its model stays"
+
+
+def test_scoring_goes_on_and_the_training_is_taken_up_again(folder, normals, tmp_path):
+    arguments = ("--data", tmp_path, "--config", folder / "slow.toml")
+    content = (folder / "all" / "0000.png").read_bytes()
+    expected = Scorer(folder / "three.onnx")(folder / "all" / "0000.png").raw
+    with serving(folder / "three.onnx", *arguments) as service:
+        address = begin(service, normals, "name=a&epochs=3").headers["location"]
+        waiting = begin(service, normals, "name=b").headers["location"]
+        while not service.ask(address).json["history"]:
+            answer = service.score(content)
+            assert answer.json["results"][0]["raw_score"] == pytest.approx(expected, abs=1e-6)
+        told = service.ask(address).json
+        assert told["state"] == "running"
+        assert 0 < told["progress"] < 1
+        assert service.ask(waiting).json["position"] == 1
+        assert service.ask(waiting, method="DELETE").status == 204
+        started = time.monotonic()
+        service.stop()
+        assert time.monotonic() - started < 5
+    with serving(*arguments) as service:
+        assert service.ask(waiting).json["state"] == "cancelled"
+        done = service.until(address, "finished", "failed")
+        assert done["state"] == "finished", done
+        begun = len(told["history"])
+        assert done["history"][:begun] == told["history"], "epochs were repeated"
+        assert len(done["history"]) in (8, 9)  # a stop between checkpoint and report loses one
+        assert [model["name"] for model in service.ask("/v1/models").json["models"]] == ["a"]
+
+
+def test_running_training_is_cancelled_and_forgotten(service, normals):
+    address = begin(service, normals, "name=busy&epochs=50").headers["location"]
+    service.until(address, "running")
+    assert service.ask(address, method="DELETE").status == 204
+    assert service.ask(address).json["state"] == "cancelled"
+    assert service.ask(address, method="DELETE").status == 204
+    assert service.ask(address).status == 404
+
+
+def test_queue_is_bounded_and_cancellable(service, normals):
+    running = begin(service, normals, "name=a&epochs=100").headers["location"]
+    service.until(running, "running")
+    waiting = [begin(service, normals, f"name={n}").headers["location"] for n in "bc"]
+    assert [service.ask(a).json["position"] for a in waiting] == [1, 2]
+    refused = begin(service, normals, "name=d")
+    assert refused.status == 503
+    assert "2 trainings are waiting already" in refused.detail
+    assert refused.headers["retry-after"] == "60"
+    assert service.ask(waiting[0], method="DELETE").status == 204
+    assert service.ask(waiting[0]).json["state"] == "cancelled"
+    assert service.ask(waiting[1]).json["position"] == 1
+    for address in (running, waiting[1]):
+        service.ask(address, method="DELETE")
+    told = service.ask("/v1/trainings").json["trainings"]
+    assert [training["state"] for training in told][:3] == ["cancelled"] * 3
+    metrics = service.ask("/metrics").body.decode()
+    assert 'adacl_trainings{state="cancelled"}' in metrics
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "detail"),
+    [
+        ("", 400, "name: Field required"),
+        ("name=../x", 400, "name: "),
+        ("name=a&epochs=0", 400, "epochs: "),
+        ("name=a&epochs=1e9", 400, "epochs: "),
+        ("name=a&image_size=4", 400, "image_size: "),
+        ("name=a&tile=x", 400, "tile: "),
+    ],
+)
+def test_parameters_are_checked(service, normals, query, status, detail):
+    answer = begin(service, normals, query)
+    assert answer.status == status
+    assert detail in answer.detail
+
+
+def test_images_are_checked(service, normals):
+    answer = begin(service, [("a.png", b"no"), *normals[:3]])
+    assert answer.status == 422
+    assert "at least 4 normal images are needed, got 3" in answer.detail
+    assert answer.json["errors"][0]["name"] == "a.png"
+    answer = begin(service, normals * 2)
+    assert answer.status == 413
+    assert "more than 100 files" in answer.detail
+    assert service.ask("/v1/trainings?name=a", b"x", PNG).status == 415
+
+
+def test_failure_is_told(service, normals):
+    """Tiles larger than the images: what the trainer says reaches the client."""
+    address = begin(service, normals, "name=large&tile=64").headers["location"]
+    done = service.until(address, "failed", "finished")
+    assert done["state"] == "failed"
+    assert done["error"].startswith("tile 64x64: larger than the images")
+
+
+def trainer_of(service, normals):
+    """Begin a training, and return the number of its process."""
+    service.until(begin(service, normals, "name=a").headers["location"], "running")
+    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
+    deadline = time.monotonic() + 10
+    while not children.read_text():
+        assert time.monotonic() < deadline
+    return int(children.read_text())
+
+
+@linux
+def test_trainer_that_dies_is_told(service, normals):
+    os.kill(trainer_of(service, normals), signal.SIGKILL)
+    (latest, *_) = service.ask("/v1/trainings").json["trainings"]
+    done = service.until(f"/v1/trainings/{latest['id']}", "failed", "finished")
+    assert "ended unexpectedly (exit code -9)" in done["error"]
+
+
+@linux
+def test_trainer_ends_with_a_service_that_is_killed(folder, normals):
+    with contextlib.suppress(AssertionError), serving() as service:
+        trainer = trainer_of(service, normals)
+        service.process.kill()
+        service.process.wait()
+    deadline = time.monotonic() + 30
+    status = Path(f"/proc/{trainer}/stat")
+    while status.exists() and status.read_text().split()[2] != "Z":
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_without_pytorch(folder, tmp_path):
+    """A package torch that cannot be found: training says so, scoring works."""
+    program = "import importlib.util, sys; find = importlib.util.find_spec\n"
+    program += (
+        "importlib.util.find_spec = lambda name, *a: None if name == 'torch' else find(name, *a)\n"
+    )
+    (tmp_path / "sitecustomize.py").write_text(program)
+    with serving(folder / "three.onnx", PYTHONPATH=str(tmp_path)) as service:
+        told = service.ask("/v1/models").json["training"]
+        assert told["available"] is False
+        assert told["reason"] == "torch is not installed; pip install 'adacl[train]'"
+        answer = service.send([("a.png", b"x")], "/v1/trainings?name=a")
+        assert answer.status == 501
+        assert "adacl[train]" in answer.detail
+        assert service.score((folder / "all" / "0000.png").read_bytes()).status == 200
