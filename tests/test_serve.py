@@ -16,9 +16,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adacl import AnomalyDetector
 from adacl.explain import anomaly_map
 from adacl.export import export_model
 from adacl.heatmap import to_png
+from adacl.model_file import save_model
 from adacl.runtime import Scorer
 from adacl.serve.guard import Guard
 from adacl.serve.limits import Limits
@@ -393,5 +395,8 @@ def test_command_refuses(models, folder, tmp_path):
         port = taken.getsockname()[1]
         message = refused(2, "serve", models["three"], "--port", port)
     assert f"cannot listen at 127.0.0.1 port {port} (Address already in use)" in message
+    model = AnomalyDetector.load(folder / "three.adacl").model_
+    save_model(model, tmp_path / "film.adacl", video={"any": 1})
+    assert "a model for video" in refused(4, "serve", tmp_path / "film.adacl")
     assert "may wait" in refused(2, "serve", models["three"], "--max-waiting", 10)
     assert "need a number above 0" in refused(2, "serve", models["three"], "--max-seconds", 0)
