@@ -23,6 +23,7 @@ from adacl.explain import anomaly_map
 from adacl.export import export_model
 from adacl.heatmap import SCALE, colours, overlay, side_by_side, to_png
 from adacl.localisation import Localisation
+from adacl.occlusion import occlusion_map
 from adacl.pixels import ImageSpec
 from adacl.thresholds import Threshold
 from adacl.tiles import Tiling
@@ -90,12 +91,12 @@ def files(detector, large_threes, planted, tmp_path_factory):
     return root
 
 
-@pytest.mark.parametrize("method", ["occlusion", "gradient"])
-def test_planted_defects_are_found(detector, planted, method):
+@pytest.mark.parametrize(("method", "least"), [("occlusion", 0.9), ("gradient", 0.8)])
+def test_planted_defects_are_found(detector, planted, method, least):
     found = Localisation()
     for image, mask in planted:
         found.add(detector.anomaly_map(image, method), mask)
-    assert found.pixel_auroc > 0.9
+    assert found.pixel_auroc > least
     assert found.peaks_inside > 0.75
 
 
@@ -106,13 +107,15 @@ def test_normal_images_stay_quiet(detector, planted, large_threes):
     assert np.median(loud) > 2 * np.median(quiet)
 
 
-def test_covering_the_defect_is_what_lowers_the_score(detector, planted):
-    """The unit: a map is nowhere higher than all of the score that can be lost."""
+def test_the_highest_place_gets_what_the_score_has_above_the_usual(detector, planted):
     for image, _ in planted[:10]:
         found = detector.anomaly_map(image)
         assert found.shape == image.shape
         assert found.dtype == np.float32
-        assert 0 <= found.min() <= found.max() < -detector.score_samples(image[None])[0]
+        assert found.min() >= 0
+        excess = -detector.score_samples(image[None])[0] - detector.threshold_
+        falls = occlusion_map(detector.model_.raw, image[..., None])
+        assert found.max() == pytest.approx(max(excess, falls.max()), rel=1e-5)
 
 
 @pytest.mark.parametrize("method", ["occlusion", "gradient"])

@@ -48,7 +48,11 @@ class Explainable(Protocol):
 
 
 def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") -> Map:
-    """Return what each pixel contributes to the score of an image.
+    """Return where an image is anomalous: what of its score above the usual is due to a place.
+
+    One place seldom explains all of it: what two causes raise does not fall when one is covered.
+    So the highest place of a map is given all that the score has above the usual, the median
+    of normal images, unless it explains more.
 
     Parameters
     ----------
@@ -74,9 +78,12 @@ def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") 
     """
     if method not in get_args(Method):
         raise ConfigError(f"method {method!r}: need one of {', '.join(get_args(Method))}")
+    look, usual = _looker(model, method), _usual(model.threshold)
     if model.tiling is not None:
-        return _tile_map(model, image, model.tiling, _looker(model, method))
-    return _looker(model, method)(image)
+        return _tile_map(model, image, model.tiling, look, usual)
+    found = look(image)
+    peak, excess = float(found.max()), float(model.raw(image[None])[0]) - usual
+    return found * np.float32(excess / peak) if 0 < peak < excess else found
 
 
 def _looker(model: Explainable, method: Method) -> Callable[[Array], Map]:
@@ -94,7 +101,11 @@ def _looker(model: Explainable, method: Method) -> Callable[[Array], Map]:
 
 
 def _tile_map(
-    model: Explainable, image: Array, tiling: Tiling, look: Callable[[Array], Map]
+    model: Explainable,
+    image: Array,
+    tiling: Tiling,
+    look: Callable[[Array], Map],
+    usual: float,
 ) -> Map:
     """Return how far the tiles over each pixel score above the usual, sharper where they do.
 
@@ -107,7 +118,6 @@ def _tile_map(
         image = np.pad(image, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
     tile = tiling.height, tiling.width
     blend = Blend((height + short[0], width + short[1]), tile, (tile[0] // 4, tile[1] // 4))
-    usual = _usual(model.threshold)
     highest: list[tuple[float, Place]] = []
     for places in blend.batches(max(1, VALUES // (tile[0] * tile[1] * image.shape[2]))):
         above = (model.raw(np.stack([image[place] for place in places])) - usual).tolist()

@@ -15,7 +15,7 @@ from PIL import Image
 
 __all__ = ["SCALE", "colours", "overlay", "resized", "side_by_side", "to_png"]
 
-SCALE = 0.15
+SCALE = 0.3
 """Value of an anomaly map that gets the full colour, in units of the raw score."""
 
 SHOWN = 320
