@@ -32,7 +32,7 @@ export const scored = ({ file, name, model, id }, result, limit) => ({
   model,
   file,
   limit,
-  error: result.error ? result.error.detail ?? result.error.title : null,
+  error: result.error ? (result.error.detail ?? result.error.title) : null,
   raw: result.raw_score ?? NaN,
   score: result.pred_score ?? NaN,
   height: result.height ?? 0,

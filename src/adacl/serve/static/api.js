@@ -36,7 +36,9 @@ const sleep = (milliseconds, signal) =>
   new Promise((resolve, reject) => {
     signal?.throwIfAborted();
     const timer = setTimeout(resolve, milliseconds);
-    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), { once: true });
+    signal?.addEventListener("abort", () => (clearTimeout(timer), reject(signal.reason)), {
+      once: true,
+    });
   });
 
 /** @returns {Record<string, string>} */
@@ -85,13 +87,19 @@ export function onRecovery(then) {
 function serverBack() {
   waiting ??= (async () => {
     for (let lost = false; ; lost = true) {
-      const healthy = await fetch("/healthz").then((response) => response.ok, () => false);
+      const healthy = await fetch("/healthz").then(
+        (response) => response.ok,
+        () => false,
+      );
       if (healthy) {
         say($("banner"), null);
         if (lost) recovered();
         break;
       }
-      say($("banner"), "The server does not answer. Trying again every two seconds; nothing is lost.");
+      say(
+        $("banner"),
+        "The server does not answer. Trying again every two seconds; nothing is lost.",
+      );
       await sleep(PAUSE);
     }
     waiting = null;
@@ -108,14 +116,15 @@ function serverBack() {
  */
 export async function request(path, { patient = false, onBusy = () => {}, ...options } = {}) {
   const signal = options.signal ?? undefined;
-  for (let cuts = 0; ; ) {
+  for (let cuts = 0; ;) {
     const headers = authorization();
     let response;
     try {
       response = await fetch(path, { ...options, headers });
     } catch (error) {
       signal?.throwIfAborted();
-      if (++cuts > 2) throw new Problem(0, { detail: "The server cut the connection off, three times." });
+      if (++cuts > 2)
+        throw new Problem(0, { detail: "The server cut the connection off, three times." });
       await serverBack();
       continue;
     }
@@ -149,10 +158,12 @@ export async function upload(path, body, onProgress) {
     const { status, text } = await new Promise((resolve, reject) => {
       const sender = new XMLHttpRequest();
       sender.open("POST", path);
-      for (const [name, value] of Object.entries(authorization())) sender.setRequestHeader(name, value);
+      for (const [name, value] of Object.entries(authorization()))
+        sender.setRequestHeader(name, value);
       sender.upload.onprogress = (event) => onProgress(event.loaded / event.total);
       sender.onload = () => resolve({ status: sender.status, text: sender.responseText });
-      sender.onerror = () => reject(new Problem(0, { detail: "The server cut the connection off, or is gone." }));
+      sender.onerror = () =>
+        reject(new Problem(0, { detail: "The server cut the connection off, or is gone." }));
       sender.send(body);
     });
     if (status === 401 && (await askForToken())) continue;

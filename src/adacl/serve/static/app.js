@@ -20,6 +20,7 @@ const teaching = () => location.hash === "#teach";
 
 /** @param {import("./files.js").Picked[]} picked */
 function receive(picked) {
+  say($("banner"), null);
   if (camera.isOpen()) camera.end();
   if (teaching()) lesson.gather(picked);
   else if (!state.model) say($("banner"), "There is no model yet. Teach it what is normal first.");
@@ -45,16 +46,8 @@ function furnish() {
   const busy = items.length > 0 || camera.isOpen();
   $("bench").hidden = !busy;
   $("empty").hidden = busy;
-  const without = !state.models.length;
-  $("empty-teach").hidden = !without;
-  for (const element of [$("empty-hint"), ...$("empty").querySelectorAll(".actions:not(#empty-teach)")]) element.hidden = without;
-  if (without) {
-    $("empty-title").textContent = "It has not learned anything yet.";
-    $("empty-text").textContent = "Show it normal pictures. It learns from them, and then finds what is not normal in others.";
-  } else {
-    $("empty-title").textContent = "See what is not normal.";
-    $("empty-text").textContent = "Drop pictures anywhere on this page: each gets a score, a verdict, and a heat map of what looks unusual.";
-  }
+  $("empty-ready").hidden = !state.models.length;
+  $("empty-untaught").hidden = state.models.length > 0;
 }
 
 function drops() {
@@ -100,7 +93,9 @@ function pickers() {
 function theme() {
   const root = document.documentElement;
   $("theme").addEventListener("click", () => {
-    const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
+    const dark = root.dataset.theme
+      ? root.dataset.theme === "dark"
+      : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = dark ? "light" : "dark";
     localStorage.setItem("adacl-theme", root.dataset.theme);
   });
@@ -118,7 +113,8 @@ async function refresh() {
 
 async function start() {
   theme();
-  for (const part of [threshold, stage, gallery, scoring, models, camera, training, lesson]) part.start();
+  for (const part of [threshold, stage, gallery, scoring, models, camera, training, lesson])
+    part.start();
   stage.onAgain((item) => {
     const file = original(item);
     if (file) scoring.score([{ file, name: item.name }]);

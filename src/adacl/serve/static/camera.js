@@ -13,15 +13,22 @@ import { emit, state } from "./state.js";
  * @returns {Promise<() => void>} Closes it.
  */
 export async function open(video) {
-  if (!navigator.mediaDevices) throw new Error("The browser gives the camera only to pages from https or from localhost.");
+  if (!navigator.mediaDevices)
+    throw new Error("The browser gives the camera only to pages from https or from localhost.");
   const wish = { video: { facingMode: "environment", width: { ideal: 1280 } }, audio: false };
   let stream;
   try {
     stream = await navigator.mediaDevices.getUserMedia(wish);
   } catch (error) {
     const why = /** @type {Error} */ (error);
-    const reasons = { NotAllowedError: "The camera was not allowed.", NotFoundError: "There is no camera." };
-    throw new Error(reasons[/** @type {keyof typeof reasons} */ (why.name)] ?? `The camera does not start: ${why.message}`);
+    const reasons = {
+      NotAllowedError: "The camera was not allowed.",
+      NotFoundError: "There is no camera.",
+    };
+    throw new Error(
+      reasons[/** @type {keyof typeof reasons} */ (why.name)] ??
+        `The camera does not start: ${why.message}`,
+    );
   }
   video.srcObject = stream;
   await video.play();
@@ -41,12 +48,15 @@ export async function grab(video, square = false) {
   const side = Math.min(video.videoWidth, video.videoHeight);
   const [width, height] = square ? [side, side] : [video.videoWidth, video.videoHeight];
   const canvas = make("canvas", { width, height });
-  canvas.getContext("2d").drawImage(video, (width - video.videoWidth) / 2, (height - video.videoHeight) / 2);
+  canvas
+    .getContext("2d")
+    .drawImage(video, (width - video.videoWidth) / 2, (height - video.videoHeight) / 2);
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
 }
 
 /** The name of a picture taken now. */
-export const stamped = () => `camera-${new Date().toISOString().slice(0, 23).replace(/[:.]/g, "-")}.jpg`;
+export const stamped = () =>
+  `camera-${new Date().toISOString().slice(0, 23).replace(/[:.]/g, "-")}.jpg`;
 
 const PAUSE = 30;
 
@@ -122,7 +132,12 @@ async function loop() {
   let last = performance.now();
   while (live && close && state.model) {
     const name = "Live picture";
-    const job = { file: await grab($("video"), $("square").checked), name, model: state.model.name, id: 0 };
+    const job = {
+      file: await grab($("video"), $("square").checked),
+      name,
+      model: state.model.name,
+      id: 0,
+    };
     try {
       const answer = await ask([job], true);
       if (!live) return;
@@ -142,7 +157,8 @@ async function loop() {
 }
 
 export function start() {
-  for (const button of document.querySelectorAll("[data-camera]")) button.addEventListener("click", begin);
+  for (const button of document.querySelectorAll("[data-camera]"))
+    button.addEventListener("click", begin);
   $("shoot").addEventListener("click", shoot);
   $("live").addEventListener("click", () => setLive(!live));
   $("square").addEventListener("change", crop);

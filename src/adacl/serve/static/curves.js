@@ -28,11 +28,18 @@ function curve(title, history, key, epochs, [floor, ceiling]) {
       return `${x},${76 - (72 * (epoch[key] - low)) / (high - low)}`;
     });
     if (at.length === 1) at.push(at[0].replace(/^[^,]+/, (x) => String(Number(x) + 4)));
-    svg.append(draw("polyline", { points: at.join(" "), class: stage === stages.at(-1) ? "last" : "" }));
+    svg.append(
+      draw("polyline", { points: at.join(" "), class: stage === stages.at(-1) ? "last" : "" }),
+    );
   }
   const latest = /** @type {number} */ (values.at(-1)).toFixed(3);
   svg.setAttribute("aria-label", `${title} by epoch, now ${latest}`);
-  return make("figure", { class: "curve" }, make("figcaption", {}, title, make("b", {}, latest)), svg);
+  return make(
+    "figure",
+    { class: "curve" },
+    make("figcaption", {}, title, make("b", {}, latest)),
+    svg,
+  );
 }
 
 /** @param {Epoch[]} history @param {number} epochs */

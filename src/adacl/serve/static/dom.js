@@ -54,10 +54,12 @@ export function say(element, text) {
 }
 
 /** @param {number} count @param {string} noun */
-export const counted = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
+export const counted = (count, noun) =>
+  `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 
 /** @param {number} share @param {number} [digits] */
-export const percent = (share, digits = share < 0.1 ? 1 : 0) => `${(100 * share).toFixed(digits)} %`;
+export const percent = (share, digits = share < 0.1 ? 1 : 0) =>
+  `${(100 * share).toFixed(digits)} %`;
 
 /** @param {number} seconds */
 export function duration(seconds) {

@@ -3,12 +3,15 @@
 
 /** @typedef {{file: Blob, name: string}} Picked */
 
-const NOT_IMAGES = /(^|\/)(\.[^/]*|thumbs\.db|desktop\.ini)$|\.(csv|json|jsonl|html?|md|pdf|toml|txt|xml|zip)$/i;
+const NOT_IMAGES =
+  /(^|\/)(\.[^/]*|thumbs\.db|desktop\.ini)$|\.(csv|json|jsonl|html?|md|pdf|toml|txt|xml|zip)$/i;
 
 /** @param {FileSystemEntry} entry @returns {AsyncGenerator<Picked>} */
 async function* walk(entry) {
   if (entry.isFile) {
-    const file = await new Promise((resolve, reject) => /** @type {any} */ (entry).file(resolve, reject));
+    const file = await new Promise((resolve, reject) =>
+      /** @type {any} */ (entry).file(resolve, reject),
+    );
     yield { file, name: entry.fullPath.replace(/^\//, "") };
     return;
   }
@@ -34,13 +37,18 @@ const byName = (a, b) => a.name.localeCompare(b.name, "en", { numeric: true });
  */
 export async function fromTransfer(transfer) {
   // Entries are gone once the event is over: take them before the first wait.
-  const entries = [...transfer.items].filter(({ kind }) => kind === "file").map((item) => item.webkitGetAsEntry?.());
+  const entries = [...transfer.items]
+    .filter(({ kind }) => kind === "file")
+    .map((item) => item.webkitGetAsEntry?.());
   if (!entries.length || entries.some((entry) => !entry)) return fromList(transfer.files);
   const found = [];
-  for (const entry of entries) if (entry) for await (const picked of walk(entry)) found.push(picked);
+  for (const entry of entries)
+    if (entry) for await (const picked of walk(entry)) found.push(picked);
   return cleared(found);
 }
 
 /** @param {FileList} list @returns {Picked[]} */
 export const fromList = (list) =>
-  cleared([...list].map((file) => ({ file, name: file.webkitRelativePath || file.name || "pasted.png" })));
+  cleared(
+    [...list].map((file) => ({ file, name: file.webkitRelativePath || file.name || "pasted.png" })),
+  );

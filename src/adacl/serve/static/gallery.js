@@ -17,7 +17,7 @@ let filter = "all";
 const ORDERS = {
   new: (a, b) => b.id - a.id,
   high: (a, b) => rank(b) - rank(a),
-  low: (a, b) => rank(a) - rank(b) || 0,
+  low: (a, b) => rank(a) - rank(b),
   name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
 };
 /** @param {Item} item */
@@ -27,11 +27,22 @@ const rank = (item) => (item.error ? -1e9 : item.raw);
 function tile(item) {
   let picture;
   if (item.thumb) {
-    picture = make("img", { alt: "", src: URL.createObjectURL(item.thumb), loading: "lazy", decoding: "async", draggable: false });
+    picture = make("img", {
+      alt: "",
+      src: URL.createObjectURL(item.thumb),
+      loading: "lazy",
+      decoding: "async",
+      draggable: false,
+    });
     picture.classList.toggle("coarse", Math.max(item.width, item.height) <= 128);
   } else picture = make("span", { class: "blank" }, icon("images"));
   const label = make("span", { class: "label" });
-  const button = make("button", { type: "button", class: "thumb", title: item.name, onclick: () => look(item) });
+  const button = make("button", {
+    type: "button",
+    class: "thumb",
+    title: item.name,
+    onclick: () => look(item),
+  });
   button.append(picture, label, make("span", { class: "name" }, item.name.split("/").at(-1) ?? ""));
   return make("li", {}, button);
 }
@@ -52,7 +63,11 @@ function label(item) {
   button.className = `thumb is-${kind}`;
   const { word, symbol } = WORDS[kind];
   const text = item.error ? word : rounded(item.score);
-  button.children[1].replaceChildren(icon(symbol), text, make("span", { class: "unseen" }, `, ${word}`));
+  button.children[1].replaceChildren(
+    icon(symbol),
+    text,
+    make("span", { class: "unseen" }, `, ${word}`),
+  );
 }
 
 function render() {
@@ -73,9 +88,13 @@ function render() {
   listed.sort(ORDERS[$("sort").value]);
   const order = listed.map((item) => /** @type {HTMLLIElement} */ (tiles.get(item.id)));
   const held = document.activeElement;
-  if (order.length !== $("gallery").children.length || order.some((li, i) => $("gallery").children[i] !== li)) {
+  if (
+    order.length !== $("gallery").children.length ||
+    order.some((li, i) => $("gallery").children[i] !== li)
+  ) {
     $("gallery").replaceChildren(...order);
-    if (held instanceof HTMLElement && $("gallery").contains(held)) held.focus({ preventScroll: true });
+    if (held instanceof HTMLElement && $("gallery").contains(held))
+      held.focus({ preventScroll: true });
   }
   for (const button of $("filter").children) {
     const name = button.dataset.filter;
@@ -120,7 +139,14 @@ function keys(event) {
   const at = all.indexOf(document.activeElement);
   if (at < 0) return;
   const columns = getComputedStyle($("gallery")).gridTemplateColumns.split(" ").length;
-  const to = { ArrowLeft: at - 1, ArrowRight: at + 1, ArrowUp: at - columns, ArrowDown: at + columns, Home: 0, End: all.length - 1 }[event.key];
+  const to = {
+    ArrowLeft: at - 1,
+    ArrowRight: at + 1,
+    ArrowUp: at - columns,
+    ArrowDown: at + columns,
+    Home: 0,
+    End: all.length - 1,
+  }[event.key];
   if (to === undefined) return;
   event.preventDefault();
   const next = all[to];

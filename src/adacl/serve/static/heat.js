@@ -4,14 +4,24 @@
 const SIDE = 512;
 const VISIBLE = 26;
 const STOPS = [0, 0.1, 0.5, 1];
-const LAYERS = [[255, 225, 60, 0], [255, 215, 50, 40], [255, 120, 0, 140], [215, 0, 35, 190]];
+const LAYERS = [
+  [255, 225, 60, 0],
+  [255, 215, 50, 40],
+  [255, 120, 0, 140],
+  [215, 0, 35, 190],
+];
 
 /** Red, green, blue and opacity of the 256 levels, as adacl.heatmap has them. */
 export const TABLE = Array.from({ length: 256 }, (_, level) => {
   const at = level / 255;
-  const next = Math.max(1, STOPS.findIndex((stop) => stop >= at));
+  const next = Math.max(
+    1,
+    STOPS.findIndex((stop) => stop >= at),
+  );
   const part = (at - STOPS[next - 1]) / (STOPS[next] - STOPS[next - 1]);
-  return LAYERS[0].map((_, c) => Math.round(LAYERS[next - 1][c] + part * (LAYERS[next][c] - LAYERS[next - 1][c])));
+  return LAYERS[0].map((_, c) =>
+    Math.round(LAYERS[next - 1][c] + part * (LAYERS[next][c] - LAYERS[next - 1][c])),
+  );
 });
 
 /** @param {string} base64 A grey PNG. */
@@ -35,7 +45,9 @@ export function paint(canvas, grey, gain) {
   const scale = Math.max(1, SIDE / Math.max(grey.width, grey.height));
   canvas.width = Math.round(grey.width * scale);
   canvas.height = Math.round(grey.height * scale);
-  const context = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d", { willReadFrequently: true }));
+  const context = /** @type {CanvasRenderingContext2D} */ (
+    canvas.getContext("2d", { willReadFrequently: true })
+  );
   context.imageSmoothingQuality = "high";
   context.drawImage(grey, 0, 0, canvas.width, canvas.height);
   const pixels = context.getImageData(0, 0, canvas.width, canvas.height);

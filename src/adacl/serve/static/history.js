@@ -40,12 +40,18 @@ export async function load() {
   try {
     const opening = indexedDB.open("adacl", 1);
     opening.onupgradeneeded = () => {
-      opening.result.createObjectStore("history", { keyPath: ["tab", "id"] }).createIndex("at", "at");
+      opening.result
+        .createObjectStore("history", { keyPath: ["tab", "id"] })
+        .createIndex("at", "at");
     };
     database = await answer(opening);
-    const old = table("readwrite")?.index("at").openCursor(IDBKeyRange.upperBound(Date.now() - DAY));
+    const old = table("readwrite")
+      ?.index("at")
+      .openCursor(IDBKeyRange.upperBound(Date.now() - DAY));
     if (old) old.onsuccess = () => (old.result?.delete(), old.result?.continue());
-    const kept = await answer(/** @type {any} */ (table("readonly")).getAll(IDBKeyRange.bound([tab], [tab, []])));
+    const kept = await answer(
+      /** @type {any} */ (table("readonly")).getAll(IDBKeyRange.bound([tab], [tab, []])),
+    );
     items.push(...kept);
     last = items.at(-1)?.id ?? 0;
     emit("history");
@@ -61,14 +67,17 @@ export function keep(item) {
 }
 
 let announced = false;
-/** Tell of changes once a frame, not once an image. */
+/** Tell of changes now and then, not once an image: the more images, the longer all take. */
 function changed() {
   if (announced) return;
   announced = true;
-  setTimeout(() => {
-    announced = false;
-    emit("history");
-  }, 50);
+  setTimeout(
+    () => {
+      announced = false;
+      emit("history");
+    },
+    50 + items.length / 2,
+  );
 }
 
 /** A place in the order, for an image that is yet to be scored. */
@@ -147,7 +156,16 @@ export function csv() {
       : [item.score, item.raw, limitOf(item), Number(verdictOf(item) === "flagged")];
     return [item.name, ...scores, item.model, new Date(item.at).toISOString(), item.error ?? ""];
   });
-  const header = ["image_path", "pred_score", "raw_score", "threshold", "pred_label", "model", "scored_at", "error"];
+  const header = [
+    "image_path",
+    "pred_score",
+    "raw_score",
+    "threshold",
+    "pred_label",
+    "model",
+    "scored_at",
+    "error",
+  ];
   const lines = [header, ...rows].map((row) => row.map(quoted).join(","));
   return new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" });
 }

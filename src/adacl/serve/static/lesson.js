@@ -22,6 +22,7 @@ let sending = false;
 
 /** @param {Picked[]} picked */
 export function gather(picked) {
+  if (sending) return;
   const known = new Set(gathered.map(({ file, name }) => `${name} ${file.size}`));
   const fresh = picked.filter(({ file, name }) => !known.has(`${name} ${file.size}`));
   gathered.push(...fresh);
@@ -44,8 +45,10 @@ function forget() {
 /** What is in the way of a training. @returns {string | null} */
 function refusal() {
   const { min_images: min, max_images: max } = state.training;
-  if (gathered.length < min) return `At least ${counted(min, "picture")} are needed: ${min - gathered.length} more.`;
-  if (max && gathered.length > max) return `At most ${counted(max, "picture")} at once; these are ${gathered.length.toLocaleString("en")}.`;
+  if (gathered.length < min)
+    return `At least ${counted(min, "picture")} are needed: ${min - gathered.length} more.`;
+  if (max && gathered.length > max)
+    return `At most ${counted(max, "picture")} at once; these are ${gathered.length.toLocaleString("en")}.`;
   return null;
 }
 
@@ -53,18 +56,25 @@ function refusal() {
 function advice() {
   if (gathered.length < KIND)
     return `${KIND} or more make a better model. With ${gathered.length} it will work, but take its threshold as a first guess.`;
-  return gathered.length < 299 ? "A good start. From 299 on, it can assure that no more than 1 % of normal pictures are flagged." : null;
+  return gathered.length < 299
+    ? "A good start. From 299 on, it can assure that no more than 1 % of normal pictures are flagged."
+    : null;
 }
 
 function render() {
   const off = !state.training.available;
-  say($("lesson-off"), off ? `This server cannot train: ${state.training.reason ?? "training is switched off"}` : null);
+  say(
+    $("lesson-off"),
+    off ? `This server cannot train: ${state.training.reason ?? "training is switched off"}` : null,
+  );
   $("lesson-form").hidden = off;
   const count = gathered.length;
-  $("lesson-count").textContent = count ? counted(count, "normal picture") : "Drop normal pictures here";
+  $("lesson-count").textContent = count
+    ? counted(count, "normal picture")
+    : "Drop normal pictures here";
   $("lesson-clear").hidden = !count;
   const no = count ? refusal() : null;
-  say($("lesson-advice"), count ? no ?? advice() : null);
+  say($("lesson-advice"), count ? (no ?? advice()) : null);
   $("lesson-advice").classList.toggle("refused", Boolean(no));
   $("lesson-start").disabled = sending || !count || Boolean(no);
 }
@@ -82,10 +92,15 @@ async function submit(event) {
   render();
   $("upload").hidden = false;
   try {
-    await upload(`/v1/trainings?name=${encodeURIComponent(name)}&epochs=${epochs}${size && `&${size}`}`, body, (share) => {
-      $("upload-bar").value = share;
-      $("upload-text").textContent = share < 1 ? `Sending the pictures, ${percent(share, 0)}` : "The server looks at them";
-    });
+    await upload(
+      `/v1/trainings?name=${encodeURIComponent(name)}&epochs=${epochs}${size && `&${size}`}`,
+      body,
+      (share) => {
+        $("upload-bar").value = share;
+        $("upload-text").textContent =
+          share < 1 ? `Sending the pictures, ${percent(share, 0)}` : "The server looks at them";
+      },
+    );
     forget();
     $("lesson-name").value = "";
     announce(`Training of ${name} begins.`);
@@ -127,7 +142,10 @@ function setRecording(on) {
   $("record").textContent = on ? "Stop recording" : "Record";
   clearInterval(recording);
   if (!on) return;
-  recording = setInterval(async () => gather([{ file: await grab($("lesson-video")), name: stamped() }]), SHUTTER);
+  recording = setInterval(
+    async () => gather([{ file: await grab($("lesson-video")), name: stamped() }]),
+    SHUTTER,
+  );
 }
 
 export function start() {
@@ -142,7 +160,9 @@ export function start() {
   }
   $("film").addEventListener("click", film);
   $("film-close").addEventListener("click", closeFilm);
-  $("record").addEventListener("click", () => setRecording($("record").getAttribute("aria-pressed") !== "true"));
+  $("record").addEventListener("click", () =>
+    setRecording($("record").getAttribute("aria-pressed") !== "true"),
+  );
   document.addEventListener("visibilitychange", () => setRecording(false));
   on("models", render);
 }

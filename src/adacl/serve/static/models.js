@@ -37,11 +37,14 @@ function limit({ threshold }) {
   const value = threshold.value.toFixed(4);
   const source = SOURCES[/** @type {keyof typeof SOURCES} */ (threshold.method)];
   if (source && threshold.fpr !== null) {
-    const bound = threshold.upper_bound === null || threshold.confidence === null ? "" :
-      ` With ${percent(threshold.confidence)} confidence, at most ${percent(threshold.upper_bound)}.`;
+    const bound =
+      threshold.upper_bound === null || threshold.confidence === null
+        ? ""
+        : ` With ${percent(threshold.confidence)} confidence, at most ${percent(threshold.upper_bound)}.`;
     return `${value}, for ${percent(threshold.fpr)} false alarms, from ${counted(threshold.n, "score")} of ${source}.${bound}`;
   }
-  if (threshold.method === "contamination") return `${value}, which flags ${percent(threshold.fpr ?? 0)} of the training pictures.`;
+  if (threshold.method === "contamination")
+    return `${value}, which flags ${percent(threshold.fpr ?? 0)} of the training pictures.`;
   return `${value}, given by hand.`;
 }
 
@@ -56,7 +59,12 @@ export function downloads(model) {
   /** @type {("onnx" | "adacl")[]} */
   const formats = model.trained_here ? ["onnx", "adacl"] : ["onnx"];
   return formats.map((format) =>
-    make("button", { type: "button", class: "small", onclick: () => download(model, format) }, icon("save"), `${model.name}.${format}`),
+    make(
+      "button",
+      { type: "button", class: "small", onclick: () => download(model, format) },
+      icon("save"),
+      `${model.name}.${format}`,
+    ),
   );
 }
 
@@ -72,7 +80,11 @@ function facts() {
   ].filter(([, value]) => value);
   $("facts-title").textContent = model.name;
   $("facts-body").replaceChildren(
-    make("dl", { class: "facts" }, ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)])),
+    make(
+      "dl",
+      { class: "facts" },
+      ...rows.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]),
+    ),
     make("p", { class: "actions" }, ...downloads(model)),
     make("p", { class: "soft" }, `adacl ${/** @type {any} */ (state).version ?? ""}`),
   );

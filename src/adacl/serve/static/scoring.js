@@ -33,7 +33,10 @@ export function score(picked) {
   const model = state.model.name;
   const some = picked.slice(0, LIMIT);
   if (some.length < picked.length)
-    say($("banner"), `Only the first ${LIMIT} of these ${picked.length} pictures are scored here; adacl score takes any number.`);
+    say(
+      $("banner"),
+      `Only the first ${LIMIT} of these ${picked.length} pictures are scored here; adacl score takes any number.`,
+    );
   total += some.length;
   pending.push(...some.map((one) => ({ ...one, model, id: reserve() })));
   progress();
@@ -56,7 +59,7 @@ function take() {
   const most = Math.min(Math.max(1, Math.round(size)), MOST, state.limits.max_files ?? MOST);
   const room = Math.min(BYTES, (state.limits.max_body_bytes ?? BYTES) * 0.9);
   const jobs = [pending[0]];
-  for (let bytes = pending[0].file.size; jobs.length < most && jobs.length < pending.length; ) {
+  for (let bytes = pending[0].file.size; jobs.length < most && jobs.length < pending.length;) {
     const next = pending[jobs.length];
     bytes += next.file.size;
     if (bytes > room || next.model !== jobs[0].model) break;
@@ -87,7 +90,8 @@ async function send(jobs, signal) {
     const answer = await ask(jobs, false, { signal, patient: true, onBusy: busy });
     const fitting = (jobs.length * SECONDS * 1000) / (performance.now() - began);
     size = Math.min(MOST, 2 * jobs.length, Math.max(1, fitting));
-    for (const [i, result] of answer.results.entries()) await record(jobs[i], result, answer.threshold);
+    for (const [i, result] of answer.results.entries())
+      await record(jobs[i], result, answer.threshold);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const halves = jobs.length > 1 && [408, 413, 504, 0].includes(error.status);
@@ -97,7 +101,9 @@ async function send(jobs, signal) {
       const middle = jobs.length >> 1;
       await send(jobs.slice(0, middle), signal);
       await send(jobs.slice(middle), signal);
-    } else for (const [i, job] of jobs.entries()) await record(job, { error: each?.[i] ?? { detail: error.message } }, NaN);
+    } else
+      for (const [i, job] of jobs.entries())
+        await record(job, { error: each?.[i] ?? { detail: error.message } }, NaN);
   }
   progress();
 }
@@ -115,13 +121,15 @@ async function record(job, result, limit) {
 
 /** @param {number} seconds */
 function busy(seconds) {
-  $("work-text").textContent = `The server is busy; trying again in ${counted(seconds, "second")}. ${done} of ${total} scored.`;
+  $("work-text").textContent =
+    `The server is busy; trying again in ${counted(seconds, "second")}. ${done} of ${total} scored.`;
 }
 
 function progress() {
   $("work").hidden = total < 2 || done >= total;
   Object.assign($("work-bar"), { max: total, value: done });
-  $("work-text").textContent = `${done.toLocaleString("en")} of ${total.toLocaleString("en")} scored`;
+  $("work-text").textContent =
+    `${done.toLocaleString("en")} of ${total.toLocaleString("en")} scored`;
 }
 
 function finished() {

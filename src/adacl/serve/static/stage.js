@@ -49,7 +49,9 @@ export async function show(item, aloud = false) {
   URL.revokeObjectURL(picture.src);
   const source = item.preview && (item.file ?? item.preview);
   picture.hidden = !source;
-  const why = item.error ? "There is no picture to show." : "This browser cannot show this kind of file. Score and heat map are those of the file.";
+  const why = item.error
+    ? "There is no picture to show."
+    : "This browser cannot show this kind of file. Score and heat map are those of the file.";
   say($("unshown"), source ? null : why);
   if (source) {
     picture.src = URL.createObjectURL(source);
@@ -57,7 +59,9 @@ export async function show(item, aloud = false) {
     await picture.decode().catch(() => {});
     if (current !== item) return;
   }
-  const [width, height] = source ? [picture.naturalWidth, picture.naturalHeight] : [item.width, item.height];
+  const [width, height] = source
+    ? [picture.naturalWidth, picture.naturalHeight]
+    : [item.width, item.height];
   frame(width || 1, height || 1);
   picture.classList.toggle("coarse", Math.max(width, height) <= COARSE);
   if (aloud) announce(sentence(item));
@@ -110,7 +114,9 @@ function mark() {
 /** @param {Item} item */
 function sentence(item) {
   const { word } = WORDS[verdictOf(item)];
-  return item.error ? `${item.name}: ${word}. ${item.error}` : `${item.name}: ${word}, score ${rounded(item.score)}.`;
+  return item.error
+    ? `${item.name}: ${word}. ${item.error}`
+    : `${item.name}: ${word}, score ${rounded(item.score)}.`;
 }
 
 /** @type {(item: Item) => void} */
@@ -131,11 +137,14 @@ export function verdict(item = judged) {
   card.className = `card verdict is-${kind}`;
   const parts = [make("p", { class: "badge" }, icon(symbol), word)];
   if (item.error) parts.push(make("p", {}, item.error));
-  else parts.push(make("p", { class: "score" }, rounded(item.score), beyond(item.raw)), gauge(item));
+  else
+    parts.push(make("p", { class: "score" }, rounded(item.score), beyond(item.raw)), gauge(item));
   parts.push(facts(item));
   if (state.model && item.model !== state.model.name && original(item)) {
     const label = `Score it with ${state.model.name}`;
-    parts.push(make("button", { type: "button", class: "small", onclick: () => again(item) }, label));
+    parts.push(
+      make("button", { type: "button", class: "small", onclick: () => again(item) }, label),
+    );
   }
   card.replaceChildren(...parts);
 }
@@ -153,7 +162,8 @@ function gauge(item) {
   const marker = make("b");
   const label = make("span", {}, `threshold ${rounded(limit)}`);
   bar.style.setProperty("--at", String(item.score));
-  for (const part of [marker, label]) part.style.setProperty("--at", String(Math.min(1, Math.max(0, limit))));
+  for (const part of [marker, label])
+    part.style.setProperty("--at", String(Math.min(1, Math.max(0, limit))));
   const text = `Score ${rounded(item.score)} of 1, threshold ${rounded(limit)}`;
   return make("div", { class: "gauge", role: "img", "aria-label": text }, bar, marker, label);
 }

@@ -6,7 +6,14 @@ import { items } from "./history.js";
 import { isMoved, on, setThreshold, state, thresholdOf } from "./state.js";
 
 const BINS = 40;
-const STEPS = { ArrowLeft: -0.01, ArrowDown: -0.01, ArrowRight: 0.01, ArrowUp: 0.01, PageDown: -0.1, PageUp: 0.1 };
+const STEPS = {
+  ArrowLeft: -0.01,
+  ArrowDown: -0.01,
+  ArrowRight: 0.01,
+  ArrowUp: 0.01,
+  PageDown: -0.1,
+  PageUp: 0.1,
+};
 
 /**
  * Share of the held-out normals that score higher than a value.
@@ -51,7 +58,8 @@ function show() {
   const value = thresholdOf(name);
   const [low, high] = span();
   Object.assign($("threshold-slider"), { min: low, max: high, value });
-  if (document.activeElement !== $("threshold-number")) $("threshold-number").value = value.toFixed(4);
+  if (document.activeElement !== $("threshold-number"))
+    $("threshold-number").value = value.toFixed(4);
   $("threshold-reset").hidden = !isMoved(name);
   $("threshold-rate").textContent = rate(threshold, value);
   const scored = items.filter((item) => item.model === name && !item.error);
@@ -59,26 +67,45 @@ function show() {
   $("threshold-count").textContent = scored.length
     ? `Flags ${flagged.toLocaleString("en")} of the ${counted(scored.length, "picture")} in the history.`
     : "";
-  $("threshold-slider").setAttribute("aria-valuetext", `${value.toFixed(3)}, flags ${flagged} of ${scored.length}`);
-  spread(scored.map((item) => item.raw), value, low, high);
+  $("threshold-slider").setAttribute(
+    "aria-valuetext",
+    `${value.toFixed(3)}, flags ${flagged} of ${scored.length}`,
+  );
+  spread(
+    scored.map((item) => item.raw),
+    value,
+    low,
+    high,
+  );
 }
 
 /** Draw how the scores of the history lie. @param {number[]} scores @param {number} value @param {number} low @param {number} high */
 function spread(scores, value, low, high) {
   const counts = [new Array(BINS).fill(0), new Array(BINS).fill(0)];
-  const place = (/** @type {number} */ score) => Math.min(1, Math.max(0, (score - low) / (high - low)));
-  for (const score of scores) counts[Number(score > value)][Math.min(BINS - 1, Math.floor(place(score) * BINS))]++;
+  const place = (/** @type {number} */ score) =>
+    Math.min(1, Math.max(0, (score - low) / (high - low)));
+  for (const score of scores)
+    counts[Number(score > value)][Math.min(BINS - 1, Math.floor(place(score) * BINS))]++;
   const most = Math.max(...counts[0].map((count, bin) => count + counts[1][bin]));
   const bars = counts.flatMap((side, over) =>
     side.flatMap((count, bin) => {
       if (!count) return [];
       const [height, under] = [(36 * count) / most, over ? (36 * counts[0][bin]) / most : 0];
-      return draw("rect", { x: bin * 5 + 0.5, width: 4, y: 40 - height - under, height, class: over ? "over" : "" });
+      return draw("rect", {
+        x: bin * 5 + 0.5,
+        width: 4,
+        y: 40 - height - under,
+        height,
+        class: over ? "over" : "",
+      });
     }),
   );
   const x = 200 * place(value);
   $("spread").replaceChildren(...bars, draw("line", { x1: x, x2: x, y1: 0, y2: 40 }));
-  $("spread").setAttribute("aria-label", `Scores of the history, ${counted(scores.length, "picture")}`);
+  $("spread").setAttribute(
+    "aria-label",
+    `Scores of the history, ${counted(scores.length, "picture")}`,
+  );
   $("spread").toggleAttribute("hidden", !scores.length);
 }
 

@@ -26,7 +26,9 @@ export async function poll() {
   if (mine !== turn || !answer) return;
   const before = new Map(trainings.map(({ id, state }) => [id, state]));
   trainings = answer.trainings;
-  const ended = trainings.filter(({ id, state }) => ACTIVE.includes(before.get(id) ?? "") && !ACTIVE.includes(state));
+  const ended = trainings.filter(
+    ({ id, state }) => ACTIVE.includes(before.get(id) ?? "") && !ACTIVE.includes(state),
+  );
   if (ended.some(({ state }) => state === "finished")) await refresh();
   for (const { name, state } of ended) announce(`Training of ${name}: ${state}.`);
   render();
@@ -38,13 +40,25 @@ function render() {
   const order = [...trainings].sort((a, b) => b.created.localeCompare(a.created));
   const old = new Map([...$("trainings").children].map((card) => [card.dataset.id, card]));
   const cards = order.map((training) => {
-    const key = JSON.stringify([training, Boolean(training.model && modelOf(training.model)), state.model?.name]);
+    const key = JSON.stringify([
+      training,
+      Boolean(training.model && modelOf(training.model)),
+      state.model?.name,
+    ]);
     const kept = old.get(training.id);
-    return kept?.dataset.key === key ? kept : card(training, key);
+    if (kept?.dataset.key === key) return kept;
+    const renewed = card(training, key);
+    renewed
+      .querySelector("details")
+      ?.toggleAttribute("open", Boolean(kept?.querySelector("details")?.open));
+    return renewed;
   });
   const label = document.activeElement?.getAttribute("aria-label");
   $("trainings").replaceChildren(...cards);
-  if (label) $("trainings").querySelector(`[aria-label="${CSS.escape(label)}"]`)?.focus();
+  if (label)
+    $("trainings")
+      .querySelector(`[aria-label="${CSS.escape(label)}"]`)
+      ?.focus();
   const running = trainings.find(({ state }) => state === "running");
   $("teach-state").hidden = !running;
   if (running) $("teach-state").textContent = percent(running.progress, 0);
@@ -56,7 +70,10 @@ function progress(training) {
     return training.position ? `Number ${training.position} in the queue` : "Next in the queue";
   if (!training.history.length) return "Starting";
   const spent = training.history.reduce((sum, { seconds }) => sum + seconds, 0);
-  const left = training.progress > 0.02 ? `, about ${duration((spent * (1 - training.progress)) / training.progress)} left` : "";
+  const left =
+    training.progress > 0.02
+      ? `, about ${duration((spent * (1 - training.progress)) / training.progress)} left`
+      : "";
   const { stage } = training.history[training.history.length - 1];
   const epoch = training.history.filter((one) => one.stage === stage).length;
   return `${percent(training.progress, 0)}${left} · ${stage}, epoch ${epoch} of ${training.epochs}`;
@@ -67,42 +84,87 @@ function card(training, key) {
   const active = ACTIVE.includes(training.state);
   const model = training.model ? modelOf(training.model) : undefined;
   const parts = [
-    make("div", { class: "row" }, make("h3", {}, training.name), make("span", { class: `state ${training.state}` }, training.state)),
+    make(
+      "div",
+      { class: "row" },
+      make("h3", {}, training.name),
+      make("span", { class: `state ${training.state}` }, training.state),
+    ),
   ];
   if (active) {
     const text = progress(training);
-    parts.push(make("progress", { max: 1, value: training.progress, "aria-label": `Progress of ${training.name}` }));
+    parts.push(
+      make("progress", {
+        max: 1,
+        value: training.progress,
+        "aria-label": `Progress of ${training.name}`,
+      }),
+    );
     parts.push(make("p", { class: "soft" }, text));
   }
   const chart = curves(training.history, training.epochs);
   if (chart) parts.push(chart);
   if (training.error) parts.push(make("p", { class: "wrong" }, training.error));
-  parts.push(make("p", { class: "soft" }, `${counted(training.images, "picture")}, ${counted(training.epochs, "epoch")}, ${new Date(training.created).toLocaleString()}`));
-  if (training.notes.length) parts.push(make("ul", { class: "notes" }, ...training.notes.map((note) => make("li", {}, note))));
+  parts.push(
+    make(
+      "p",
+      { class: "soft" },
+      `${counted(training.images, "picture")}, ${counted(training.epochs, "epoch")}, ${new Date(training.created).toLocaleString()}`,
+    ),
+  );
+  if (training.notes.length)
+    parts.push(
+      make("ul", { class: "notes" }, ...training.notes.map((note) => make("li", {}, note))),
+    );
   if (training.skipped.length) parts.push(skipped(training.skipped));
   const actions = make("p", { class: "actions" });
   if (model) {
     const used = model.name === state.model?.name;
     const use = () => (selectModel(model.name), (location.hash = "#inspect"));
-    actions.append(make("button", { type: "button", class: "primary", onclick: use, "aria-label": `Use ${model.name}` }, used ? "In use: inspect" : "Use it"));
+    actions.append(
+      make(
+        "button",
+        { type: "button", class: "primary", onclick: use, "aria-label": `Use ${model.name}` },
+        used ? "In use: inspect" : "Use it",
+      ),
+    );
     actions.append(...downloads(model));
   }
   const end = async () => {
-    await json(`/v1/trainings/${encodeURIComponent(training.id)}`, { method: "DELETE" }).catch(() => {});
+    await json(`/v1/trainings/${encodeURIComponent(training.id)}`, { method: "DELETE" }).catch(
+      () => {},
+    );
     poll();
   };
   const word = active ? "Cancel" : "Remove from the list";
-  actions.append(make("button", { type: "button", class: "link", onclick: end, "aria-label": `${word}: ${training.name}` }, word));
+  actions.append(
+    make(
+      "button",
+      { type: "button", class: "link", onclick: end, "aria-label": `${word}: ${training.name}` },
+      word,
+    ),
+  );
   parts.push(actions);
-  const article = make("article", { class: "card training", "aria-label": `Training of ${training.name}` }, ...parts);
+  const article = make(
+    "article",
+    { class: "card training", "aria-label": `Training of ${training.name}` },
+    ...parts,
+  );
   Object.assign(article.dataset, { id: training.id, key });
   return article;
 }
 
 /** @param {Training["skipped"]} files */
 function skipped(files) {
-  const list = files.map(({ name, detail }) => make("li", {}, detail.includes(name) ? detail : `${name}: ${detail}`));
-  return make("details", { class: "more" }, make("summary", {}, `${counted(files.length, "file")} left out`), make("ul", { class: "notes" }, ...list));
+  const list = files.map(({ name, detail }) =>
+    make("li", {}, detail.includes(name) ? detail : `${name}: ${detail}`),
+  );
+  return make(
+    "details",
+    { class: "more" },
+    make("summary", {}, `${counted(files.length, "file")} left out`),
+    make("ul", { class: "notes" }, ...list),
+  );
 }
 
 export function start() {
