@@ -54,7 +54,8 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     try:
         from adacl.report.card import header_of
         from adacl.report.gather import Gathering
-        from adacl.report.page import Subject, write_report
+        from adacl.report.page import write_report
+        from adacl.report.subject import Subject
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 
@@ -102,7 +103,7 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
         command=shlex.join(evaluate),
         again=evaluate,
     )
-    write_report(report, subject, gathering, figures)
+    write_report(report, subject, gathering, figures, quiet)
     seconds = time.perf_counter() - started
     return (
         f"digit {digit} is normal, the others are anomalies: AUROC {figures['auroc']:.4f} on "

@@ -91,7 +91,7 @@ def score(
             scores = with_heatmaps(scores, opened, heatmaps, paths)
         write_records(output, output_format, scores, opened)
         if report and gathering:
-            report_scores(report, opened, model, gathering, title_of(paths))
+            report_scores(report, opened, model, gathering, title_of(paths), quiet)
 
 
 def evaluate(
@@ -141,7 +141,7 @@ def evaluate(
         )
         if report and gathering:
             title = f"{title_of(abnormal)} against {title_of(normal)}"
-            report_scores(report, opened, model, gathering, title, figures)
+            report_scores(report, opened, model, gathering, title, quiet, figures)
     result: dict[str, Any] = {
         **figures,
         "threshold": opened.threshold,

@@ -102,8 +102,9 @@ def fit(
             on_epoch=display,
         )
         detector.fit(normal_dir).save(output)
-        if report is not None:
-            report_fit(report, detector, output, list_images(normal_dir))
+    if report is not None:
+        with messages(quiet):
+            report_fit(report, detector, output, list_images(normal_dir), quiet)
     if json_output:
         typer.echo(json.dumps({"model": str(output), **_summary(detector.model_)}))
     elif not quiet:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -26,6 +27,8 @@ ReportOption = Annotated[
 ]
 
 SAMPLE = 500
+
+log = logging.getLogger("adacl")
 
 
 def check_report(report: Path, others: Iterable[Path]) -> None:
@@ -61,11 +64,13 @@ def report_scores(
     model: Path,
     gathering: Gathering,
     title: str,
+    quiet: bool,
     figures: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the report on scored images; with figures, on labelled ones."""
     from adacl.report.card import header_of
-    from adacl.report.page import Subject, write_report
+    from adacl.report.page import write_report
+    from adacl.report.subject import Subject
 
     arguments = ["adacl", *sys.argv[1:]]
     subject = Subject(
@@ -79,15 +84,19 @@ def report_scores(
         command=shlex.join(arguments),
         again=_without_threshold(arguments),
     )
-    write_report(report, subject, gathering, figures)
+    write_report(report, subject, gathering, figures, quiet)
+    log.info("wrote %s", report)
 
 
-def report_fit(report: Path, detector: AnomalyDetector, model: Path, images: list[Path]) -> None:
+def report_fit(
+    report: Path, detector: AnomalyDetector, model: Path, images: list[Path], quiet: bool
+) -> None:
     """Write the report on a fit: a sample of the training images against made anomalies."""
     from adacl.report import made
     from adacl.report.card import header_of
     from adacl.report.gather import Gathering
-    from adacl.report.page import Subject, write_report
+    from adacl.report.page import write_report
+    from adacl.report.subject import Subject
 
     sample = images[:: -(-len(images) // SAMPLE)]
     threshold = detector.model_.threshold
@@ -110,7 +119,8 @@ def report_fit(report: Path, detector: AnomalyDetector, model: Path, images: lis
         command=shlex.join(["adacl", *sys.argv[1:]]),
         again=["adacl", "score", str(model), "IMAGES"],
     )
-    write_report(report, subject, gathering)
+    write_report(report, subject, gathering, quiet=quiet)
+    log.info("wrote %s", report)
 
 
 def _without_threshold(arguments: list[str]) -> list[str]:

@@ -55,6 +55,7 @@ class Gathering:
     flagged: dict[Group, list[int]] = field(default_factory=dict, init=False)
     skipped: list[tuple[Path, str]] = field(default_factory=list, init=False)
     _rows: list[Row] = field(default_factory=list, init=False)
+    _cut: bool = field(default=False, init=False)
 
     def watch(self, scores: Iterable[FileScore], group: Group) -> Iterator[FileScore]:
         """Pass scores on, and gather them."""
@@ -62,7 +63,7 @@ class Gathering:
             self.add(score.raw, group)
             self._rows.append(Row(score, group))
             if len(self._rows) >= 2 * ROWS:
-                self._rows = self.rows
+                self._rows, self._cut = self.rows, True
             yield score
 
     def add(self, raw: float, group: Group) -> None:
@@ -79,7 +80,7 @@ class Gathering:
     @property
     def rows(self) -> list[Row]:
         """The images kept, in the order they came."""
-        if len(self._rows) <= ROWS:
+        if len(self._rows) <= ROWS and not self._cut:
             return self._rows
         return [self._rows[place] for place in notable(self._rows, self.threshold, ROWS)]
 

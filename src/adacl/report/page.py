@@ -8,97 +8,34 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any
 
-import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adacl._version import __version__
 from adacl.files import atomic_file
-from adacl.pixels import ImageSpec
 from adacl.report import card
-from adacl.report.gather import SKIPPED, STEPS, Gathering, Row, by_reason, notable
-from adacl.report.pictures import preview, thumbnails
+from adacl.report.galleries import galleries
+from adacl.report.gather import SKIPPED, STEPS, Gathering, Row, notable
+from adacl.report.pictures import thumbnails
+from adacl.report.subject import Subject, readable
 from adacl.thresholds import Threshold
 
-if TYPE_CHECKING:
-    from adacl.detector import AnomalyDetector
-    from adacl.runtime import Scorer
-
-__all__ = ["Subject", "readable", "write_report"]
+__all__ = ["write_report"]
 
 THUMBNAILS = 2_000
-SHOWN = 12
 SCRIPTS = ("charts.js", "state.js", "list.js", "report.js")
-
-Story = Literal["score", "evaluate", "fit"]
-GALLERIES: dict[Story, dict[str, tuple[str, str]]] = {
-    "score": {
-        "worst": ("Highest scores", "The images that look least like what was learned."),
-        "borderline": (
-            "Closest to the threshold",
-            "Where a small move of the threshold changes the label; worth a person's look.",
-        ),
-    },
-    "fit": {
-        "worst": (
-            "Training images that score highest",
-            "Does one of them not belong among the normal images? Take it out and fit again.",
-        ),
-    },
-}
-GALLERIES["evaluate"] = {
-    "missed": (
-        "Missed anomalies",
-        "Labelled anomalous, but not above the threshold; the lowest scores first.",
-    ),
-    "alarms": (
-        "False alarms",
-        "Labelled normal, but above the threshold; the highest scores first.",
-    ),
-    **GALLERIES["score"],
-}
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What a report is about.
-
-    Parameters
-    ----------
-    title
-        Heading of the page.
-    story
-        Whether images were scored, labelled images evaluated, or a model fitted.
-    model_path, header
-        The file of the model, and what it says of itself, its fingerprint included.
-    scorer, spec
-        What scored, and the form of the images it takes.
-    threshold
-        The threshold in use.
-    command
-        The command line that made the report, or "".
-    again
-        The command that applies another threshold, when ``--threshold`` is appended.
-    """
-
-    title: str
-    story: Story
-    model_path: Path
-    header: Mapping[str, Any]
-    scorer: AnomalyDetector | Scorer
-    spec: ImageSpec
-    threshold: Threshold
-    command: str
-    again: Sequence[str]
 
 
 def write_report(
-    path: Path, subject: Subject, gathering: Gathering, figures: Mapping[str, Any] | None = None
+    path: Path,
+    subject: Subject,
+    gathering: Gathering,
+    figures: Mapping[str, Any] | None = None,
+    quiet: bool = True,
 ) -> None:
     """Write a report.
 
@@ -112,6 +49,8 @@ def write_report(
         What was scored.
     figures
         What :func:`adacl.metrics.evaluation` returned, where labels are known.
+    quiet
+        Whether to leave out progress.
 
     Raises
     ------
@@ -120,7 +59,7 @@ def write_report(
     """
     rows = gathering.rows
     threshold = subject.threshold
-    galleries = _galleries(subject, rows)
+    shown, unmapped = galleries(subject, rows, quiet)
     promise = _promise(threshold)
     data = {
         "steps": STEPS,
@@ -173,7 +112,8 @@ def write_report(
         threshold=threshold,
         expected=threshold.fpr_at(threshold.value),
         promise=promise,
-        galleries=galleries,
+        galleries=shown,
+        unmapped=unmapped,
         listed=len(rows),
         pictured=len(data["pictures"]),
         skipped=len(gathering.skipped),
@@ -195,11 +135,6 @@ def write_report(
         file.writelines(page)
 
 
-def readable(text: str | Path) -> str:
-    r"""Return text in which bytes that are no UTF-8 are written ``\xff``."""
-    return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
 def _promise(threshold: Threshold) -> str:
     if threshold.upper_bound is None or threshold.confidence is None:
         return ""
@@ -207,31 +142,6 @@ def _promise(threshold: Threshold) -> str:
         f"; of all at most {100 * threshold.upper_bound:.1f} %, with "
         f"{100 * threshold.confidence:.0f} % confidence"
     )
-
-
-def _galleries(subject: Subject, rows: list[Row]) -> list[dict[str, Any]]:
-    limit = subject.threshold.value
-    orders = by_reason(rows, limit)
-    found = []
-    seen: dict[int, Any] = {}
-    for name, (title, words) in GALLERIES[subject.story].items():
-        places = orders.get(name, np.empty(0, int)).tolist()
-        if name in ("missed", "alarms"):
-            places = [p for p in places if (rows[p].score.raw > limit) == (name == "alarms")]
-        for place in places[:SHOWN]:
-            if place not in seen:
-                path = rows[place].score.path
-                picture = preview(path, subject.spec, subject.scorer.anomaly_map)
-                seen[place] = {
-                    "row": place,
-                    "name": readable(path.name),
-                    "score": rows[place].score.score,
-                    "flagged": rows[place].score.raw > limit,
-                    "picture": picture,
-                }
-        images = [seen[place] for place in places[:SHOWN]]
-        found.append({"name": name, "title": title, "words": words, "images": images})
-    return found
 
 
 def _pictures(subject: Subject, rows: list[Row]) -> dict[int, str]:

@@ -32,10 +32,10 @@ Picture = NDArray[np.uint8]
 
 @dataclass(frozen=True)
 class Preview:
-    """A larger copy of an image, and the same under its heat map."""
+    """A larger copy of an image, and the same under its heat map, if there is one."""
 
     plain: str
-    heat: str
+    heat: str | None
 
 
 def thumbnails(paths: Sequence[Path], spec: ImageSpec) -> list[str | None]:
@@ -50,17 +50,20 @@ def _thumbnail(path: Path, spec: ImageSpec) -> str:
 
 
 def preview(
-    path: Path, spec: ImageSpec, anomaly_map: Callable[[Path], NDArray[np.float32]]
+    path: Path, spec: ImageSpec, anomaly_map: Callable[[Path], NDArray[np.float32]] | None
 ) -> Preview | None:
     """Return a larger copy of an image with its heat map; None if it can no longer be read."""
     try:
-        picture, found = _shrunk(path, spec, PREVIEW), anomaly_map(path)
+        picture = _shrunk(path, spec, PREVIEW)
+        found = anomaly_map(path) if anomaly_map else None
     except ImageError:
         return None
     longest = max(picture.shape)
+    plain = url(picture, "PNG" if longest <= SMALL else "JPEG")
+    if found is None:
+        return Preview(plain, None)
     times = -(-2 * SMALL // longest) if longest <= SMALL else 1
     base = picture.repeat(times, axis=0).repeat(times, axis=1)
-    plain = url(picture, "PNG" if longest <= SMALL else "JPEG")
     return Preview(plain, url(overlay(base, found), "JPEG"))
 
 

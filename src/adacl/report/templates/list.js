@@ -102,8 +102,9 @@ const view = (some, row) => {
 const showView = () => {
   const row = viewer.rows[viewer.at], large = previews.get(row), name = fullName(row);
   $("viewer-name").textContent = baseName(row);
-  const pictures = large ? [image(large.plain, baseName(row), ""), image(large.heat, `${baseName(row)}, heat map`, "")]
-    : data.pictures[row] ? [image(data.pictures[row], baseName(row), "")]
+  const plain = large?.plain ?? data.pictures[row];
+  const pictures = large?.heat ? [image(plain, baseName(row), ""), image(large.heat, `${baseName(row)}, heat map`, "")]
+    : plain ? [image(plain, baseName(row), "")]
       : [make("p", { className: "soft" }, row < kept ? "This report holds no picture of it." : reasonOf(row))];
   $("viewer-pictures").replaceChildren(...pictures);
   const words = [name];

@@ -6,7 +6,7 @@ const galleries = [...document.querySelectorAll("[data-gallery]")];
 
 for (const card of document.querySelectorAll(".gallery li")) {
   const plain = card.querySelector(".plain"), heat = card.querySelector(".heat");
-  if (plain) previews.set(Number(card.dataset.row), { plain: plain.src, heat: heat.src });
+  if (plain?.src) previews.set(Number(card.dataset.row), { plain: plain.src, heat: heat.src });
 }
 
 // The rows of a gallery at the threshold; the images of some were chosen at another one.
@@ -33,9 +33,10 @@ const members = {
 const card = row => {
   const large = previews.get(row), small = data.pictures[row], name = baseName(row);
   const button = make("button", { type: "button", className: "pair-of-pictures" });
-  if (large) button.append(image(large.plain, name, "plain"), image(large.heat, `${name}, heat map`, "heat"));
-  else button.append(small ? image(small, name, "plain") : make("span", { className: "none plain" }, "no picture here"),
-    make("span", { className: "none heat" }, "no heat map here"));
+  const plain = large?.plain ?? small, heat = large?.heat;
+  button.append(
+    plain ? image(plain, name, "plain") : make("span", { className: "none plain" }, "no picture here"),
+    heat ? image(heat, `${name}, heat map`, "heat") : make("span", { className: "none heat" }, "no heat map here"));
   const item = make("li", {}, button, make("span", { className: "name" }, name), mark(row));
   item.dataset.row = row;
   return item;

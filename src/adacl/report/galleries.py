@@ -1,0 +1,97 @@
+"""The images that a report shows large: which, in which order, and with heat maps."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from itertools import zip_longest
+from typing import Any
+
+import numpy as np
+
+from adacl.progress import count
+from adacl.report.gather import Row, by_reason
+from adacl.report.pictures import preview
+from adacl.report.subject import Story, Subject, readable
+
+__all__ = ["galleries"]
+
+SHOWN = 12
+MAP_SECONDS = 60.0
+"""Heat maps are made for as long as this; those of large images take long."""
+
+GALLERIES: dict[Story, dict[str, tuple[str, str]]] = {
+    "score": {
+        "worst": ("Highest scores", "The images that look least like what was learned."),
+        "borderline": (
+            "Closest to the threshold",
+            "Where a small move of the threshold changes the label; worth a person's look.",
+        ),
+    },
+    "fit": {
+        "worst": (
+            "Training images that score highest",
+            "Does one of them not belong among the normal images? Take it out and fit again.",
+        ),
+    },
+}
+GALLERIES["evaluate"] = {
+    "missed": (
+        "Missed anomalies",
+        "Labelled anomalous, but not above the threshold; the lowest scores first.",
+    ),
+    "alarms": (
+        "False alarms",
+        "Labelled normal, but above the threshold; the highest scores first.",
+    ),
+    **GALLERIES["score"],
+}
+
+
+def galleries(subject: Subject, rows: list[Row], quiet: bool) -> tuple[list[dict[str, Any]], int]:
+    """Choose images and make their heat maps, those of the first in each gallery first.
+
+    Returns
+    -------
+    galleries, int
+        As the template takes them, and how many images have no heat map for lack of time.
+    """
+    limit = subject.threshold.value
+    orders = by_reason(rows, limit)
+    shown: dict[str, list[int]] = {}
+    for name in GALLERIES[subject.story]:
+        places = orders.get(name, np.empty(0, int)).tolist()
+        if name in ("missed", "alarms"):
+            places = [p for p in places if (rows[p].score.raw > limit) == (name == "alarms")]
+        shown[name] = places[:SHOWN]
+    images = {place: _image(rows[place], place, limit) for place in _in_turn(shown.values())}
+    end = time.monotonic() + MAP_SECONDS
+    for place, image in count(images.items(), "heat maps", len(images), quiet):
+        maps = subject.scorer.anomaly_map if time.monotonic() < end else None
+        image["picture"] = preview(rows[place].score.path, subject.spec, maps)
+    found = [
+        {
+            "name": name,
+            "title": title,
+            "words": words,
+            "images": [images[place] for place in shown[name]],
+        }
+        for name, (title, words) in GALLERIES[subject.story].items()
+    ]
+    pictures = [image["picture"] for image in images.values() if image["picture"]]
+    return found, sum(picture.heat is None for picture in pictures)
+
+
+def _in_turn(lists: Iterable[list[int]]) -> list[int]:
+    """Return what the lists hold, once each: the first of each, then the second of each ..."""
+    turns = zip_longest(*lists)
+    return list(dict.fromkeys(place for turn in turns for place in turn if place is not None))
+
+
+def _image(row: Row, place: int, limit: float) -> dict[str, Any]:
+    return {
+        "row": place,
+        "name": readable(row.score.path.name),
+        "score": row.score.score,
+        "flagged": row.score.raw > limit,
+    }

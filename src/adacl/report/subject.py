@@ -1,0 +1,58 @@
+"""What a report is about."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from adacl.pixels import ImageSpec
+from adacl.thresholds import Threshold
+
+if TYPE_CHECKING:
+    from adacl.detector import AnomalyDetector
+    from adacl.runtime import Scorer
+
+__all__ = ["Story", "Subject", "readable"]
+
+Story = Literal["score", "evaluate", "fit"]
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What a report is about.
+
+    Parameters
+    ----------
+    title
+        Heading of the page.
+    story
+        Whether images were scored, labelled images evaluated, or a model fitted.
+    model_path, header
+        The file of the model, and what it says of itself, its fingerprint included.
+    scorer, spec
+        What scored, and the form of the images it takes.
+    threshold
+        The threshold in use.
+    command
+        The command line that made the report, or "".
+    again
+        The command that applies another threshold, when ``--threshold`` is appended.
+    """
+
+    title: str
+    story: Story
+    model_path: Path
+    header: Mapping[str, Any]
+    scorer: AnomalyDetector | Scorer
+    spec: ImageSpec
+    threshold: Threshold
+    command: str
+    again: Sequence[str]
+
+
+def readable(text: str | Path) -> str:
+    r"""Return text in which bytes that are no UTF-8 are written ``\xff``."""
+    return os.fsencode(text).decode("utf-8", "backslashreplace")
