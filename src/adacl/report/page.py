@@ -61,27 +61,7 @@ def write_report(
     threshold = subject.threshold
     shown, unmapped = galleries(subject, rows, quiet)
     promise = _promise(threshold)
-    data = {
-        "steps": STEPS,
-        "threshold": threshold.value,
-        "own": gathering.own,
-        "curve": threshold.curve or None,
-        "curve_n": threshold.n,
-        "promise": promise,
-        "groups": [
-            {
-                "name": group,
-                "steps": sorted(counts),
-                "counts": [counts[step] for step in sorted(counts)],
-                "flagged": gathering.flagged[group],
-            }
-            for group, counts in gathering.counts.items()
-        ],
-        "rows": _listed(rows, gathering),
-        "pictures": _pictures(subject, rows),
-        "history": subject.header["history"],
-        "again": readable(shlex.join(subject.again)),
-    }
+    data = _data(subject, gathering, rows, promise)
     examples = _examples(subject, rows)
     described = threshold.describe()
     now = datetime.now().astimezone()
@@ -135,6 +115,32 @@ def write_report(
         file.writelines(page)
 
 
+def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str) -> dict[str, Any]:
+    """Return what the page's script works with."""
+    threshold = subject.threshold
+    return {
+        "steps": STEPS,
+        "threshold": threshold.value,
+        "own": gathering.own,
+        "curve": threshold.curve or None,
+        "curve_n": threshold.n,
+        "promise": promise,
+        "groups": [
+            {
+                "name": group,
+                "steps": sorted(counts),
+                "counts": [counts[step] for step in sorted(counts)],
+                "flagged": gathering.flagged[group],
+            }
+            for group, counts in gathering.counts.items()
+        ],
+        "rows": _listed(rows, gathering),
+        "pictures": _pictures(subject, rows),
+        "history": subject.header["history"],
+        "again": readable(shlex.join(subject.again)),
+    }
+
+
 def _promise(threshold: Threshold) -> str:
     if threshold.upper_bound is None or threshold.confidence is None:
         return ""
@@ -158,7 +164,8 @@ def _pictures(subject: Subject, rows: list[Row]) -> dict[int, str]:
 def _listed(rows: list[Row], gathering: Gathering) -> dict[str, Any]:
     """Return the columns of the list: images, then those that could not be read."""
     skipped = gathering.skipped[:SKIPPED]
-    paths = [readable(row.score.path) for row in rows] + [readable(path) for path, _ in skipped]
+    files = [row.score.path for row in rows] + [path for path, _ in skipped]
+    paths = [readable(path.as_posix()) for path in files]
     try:
         folder = os.path.commonpath([os.path.dirname(path) for path in paths])  # noqa: PTH120
     except ValueError:  # absolute and relative paths, or several drives
@@ -175,7 +182,7 @@ def _listed(rows: list[Row], gathering: Gathering) -> dict[str, Any]:
         else None,
         "tiles": {i: row.score.tile for i, row in enumerate(rows) if row.score.tile},
         "seen": [i for i, row in enumerate(rows) if row.score.trained_on and row.group in known],
-        "reasons": [readable(reason.removeprefix(f"{path}: ")) for path, reason in skipped],
+        "reasons": [readable(reason) for _, reason in skipped],
     }
 
 

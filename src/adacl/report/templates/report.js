@@ -59,7 +59,7 @@ const ends = [...groups.values()].flatMap(group => [group.steps[0], group.steps.
 const marks = [data.threshold, data.own];
 const tenth = (value, round) => round(value * 10) / 10;
 const range = [
-  tenth(Math.min(0, ...marks, Math.max(-0.5, ...[Math.min(...ends)])), Math.floor),
+  tenth(Math.min(0, ...marks, Math.max(-0.5, Math.min(...ends))), Math.floor),
   tenth(Math.max(1, ...marks, Math.min(1.5, Math.max(...ends))), Math.ceil),
 ];
 const points = anomalous ? curves() : null;
