@@ -368,3 +368,13 @@ def test_it_fits_every_screen_in_either_colour(visit, service, mixed, tmp_path, 
     assert (lightness() > 384) == (scheme == "dark")
     page.reload()
     assert (lightness() > 384) == (scheme == "dark")
+
+
+def test_normal_pictures_are_recorded_from_the_camera(visit, service):
+    page = ready(visit(f"{service}#teach"))
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Record").click()
+    expect(page.locator("#lesson-count")).to_have_text(re.compile(r"[3-9] normal pictures"))
+    page.get_by_role("link", name="Inspect").click()
+    expect(page.locator("#inspect")).to_be_visible()
+    assert page.evaluate("() => document.getElementById('lesson-video').srcObject") is None

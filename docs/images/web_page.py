@@ -6,6 +6,7 @@ and ``gravel.png``.
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import signal
@@ -41,6 +42,12 @@ def drop(page: Page, *paths: Path) -> None:
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
 
 
+def shoot(page: Page, name: str) -> None:
+    """Write a picture of a page, in few colours so that it is small."""
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB")
+    shot.quantize(256, dither=Image.Dither.NONE).save(HERE / f"{name}.png", optimize=True)
+
+
 def pictures(photographs: Path, folder: Path) -> tuple[Path, list[Path]]:
     """Train on cuts from the way; return the model and pictures to score, some with faults."""
     way, gravel = (
@@ -70,7 +77,7 @@ def pictures(photographs: Path, folder: Path) -> tuple[Path, list[Path]]:
 
     write(folder / "small", np.stack([cut(way)[::4, ::4] for _ in range(240)]), "way")
     train = write(folder / "train", np.stack([cut(way) for _ in range(1500)]), "way")
-    AnomalyDetector(epochs=5).fit(train).save(folder / "paving.adacl")
+    AnomalyDetector(epochs=5, image_size=(48, 48)).fit(train).save(folder / "paving.adacl")
     normal = write(folder / "scored", np.stack([cut(way) for _ in range(28)]), "way")
     faulty = [
         path
@@ -116,10 +123,10 @@ def main(photographs: str) -> None:
             for scheme in ("light", "dark"):
                 page = page_of(1280, 1080, scheme)
                 inspect(page, "crack" if scheme == "light" else "turned")
-                page.screenshot(path=HERE / f"web-{scheme}.png")
+                shoot(page, f"web-{scheme}")
             page = page_of(360, 760, "light", 1.5)
             inspect(page, "gravel")
-            page.screenshot(path=HERE / "web-phone.png")
+            shoot(page, "web-phone")
             page = page_of(1280, 820, "light")
             page.click("#to-teach")
             drop(page, folder / "small")
@@ -127,8 +134,8 @@ def main(photographs: str) -> None:
             page.click("#lesson-start")
             expect(page.locator(".training .state")).to_have_text("running", timeout=60_000)
             drop(page, *sorted((folder / "train").iterdir())[:240])
-            expect(page.locator(".training")).to_contain_text("fold 1, epoch 6", timeout=300_000)
-            page.screenshot(path=HERE / "web-training.png")
+            expect(page.locator(".training")).to_contain_text("fold 1, epoch 4", timeout=300_000)
+            shoot(page, "web-training")
             chromium.close()
             service.send_signal(signal.SIGINT)
 

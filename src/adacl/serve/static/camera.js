@@ -62,6 +62,7 @@ const PAUSE = 30;
 
 /** @type {(() => void) | null} */
 let close = null;
+let opening = false;
 let live = false;
 /** What was in view before the camera. @type {import("./history.js").Item | null} */
 let before = null;
@@ -69,14 +70,18 @@ let before = null;
 export const isOpen = () => close !== null;
 
 async function begin() {
-  if (close) return;
+  if (close || opening) return;
+  opening = true;
   try {
     close = await open($("video"));
     say($("banner"), null);
   } catch (error) {
     say($("banner"), /** @type {Error} */ (error).message);
     return;
+  } finally {
+    opening = false;
   }
+  if ($("inspect").hidden) return end();
   before = shown();
   await show(null);
   look(true);

@@ -18,6 +18,7 @@ const SHUTTER = 250;
 let gathered = [];
 /** @type {(() => void) | null} */
 let closeCamera = null;
+let opening = false;
 let sending = false;
 
 /** @param {Picked[]} picked */
@@ -57,7 +58,7 @@ function advice() {
   if (gathered.length < KIND)
     return `${KIND} or more make a better model. With ${gathered.length} it will work, but take its threshold as a first guess.`;
   return gathered.length < 299
-    ? "A good start. From 299 on, it can assure that no more than 1 % of normal pictures are flagged."
+    ? "A good start. From 299 on, a threshold can assure 1 % of false alarms with 95 % confidence."
     : null;
 }
 
@@ -117,13 +118,17 @@ async function submit(event) {
 }
 
 async function film() {
-  if (closeCamera) return;
+  if (closeCamera || opening) return;
+  opening = true;
   try {
     closeCamera = await open($("lesson-video"));
   } catch (error) {
     say($("lesson-wrong"), /** @type {Error} */ (error).message);
     return;
+  } finally {
+    opening = false;
   }
+  if ($("teach").hidden) return closeFilm();
   $("filming").hidden = false;
   $("record").focus();
 }

@@ -152,7 +152,7 @@ export function verdict(item = judged) {
 /** @param {number} raw */
 function beyond(raw) {
   const saturated = raw < 0 || raw > 1;
-  return make("small", {}, saturated ? `${rounded(raw)} before clipping` : "of 1");
+  return make("small", {}, saturated ? `${rounded(raw)} unclipped` : "of 1");
 }
 
 /** @param {Item} item */
