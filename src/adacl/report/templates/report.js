@@ -9,7 +9,7 @@ for (const card of document.querySelectorAll(".gallery li")) {
   if (plain?.src) previews.set(Number(card.dataset.row), { plain: plain.src, heat: heat.src });
 }
 
-// The rows of a gallery at the threshold; the images of some were chosen at another one.
+// A few rows with the smallest values, in rising order.
 const closest = (some, value) => {
   const best = [];
   for (const row of some) {
@@ -32,7 +32,7 @@ const members = {
 
 const card = row => {
   const large = previews.get(row), small = data.pictures[row], name = baseName(row);
-  const button = make("button", { type: "button", className: "pair-of-pictures" });
+  const button = make("button", { type: "button" });
   const plain = large?.plain ?? small, heat = large?.heat;
   button.append(
     plain ? image(plain, name, "plain") : make("span", { className: "none plain" }, "no picture here"),
