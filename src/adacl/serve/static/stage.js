@@ -71,7 +71,7 @@ export async function show(item, aloud = false) {
 
 /** Ask for a heat map that is not there yet. @param {Item} item @param {AbortSignal} signal */
 async function addMap(item, signal) {
-  say($("map-text"), "Looking for what is unusual …");
+  say($("map-text"), "Looking closer …");
   try {
     const found = await explain(item, signal);
     if (found && items.includes(item)) keep(item);
