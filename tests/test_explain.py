@@ -173,7 +173,7 @@ def test_memory_does_not_grow_with_the_image():
 
     model = fake(raw, Tiling(32, 32))
     beyond = []
-    for side in (600, 1200):
+    for side in (1000, 2000):
         image = np.zeros((side, side, 1), np.uint8)
         tracemalloc.start()
         anomaly_map(model, image)

@@ -2,8 +2,8 @@
 
 ``occlusion`` covers the image piece by piece with what surrounds the piece, and sees how much
 the score falls; any runtime can do that. ``gradient`` estimates the same from the network's
-gradient, and needs PyTorch. Models of tiles score tiles that overlap far more than for the
-image's score, blend them, and look into the highest.
+gradient, and needs PyTorch. Models of tiles score the tiles of the image's score, or tiles that
+overlap by half where those do not, blend them, and look into the highest.
 """
 
 from __future__ import annotations
@@ -117,7 +117,9 @@ def _tile_map(
     if any(short):
         image = np.pad(image, ((0, short[0]), (0, short[1]), (0, 0)), mode="edge")
     tile = tiling.height, tiling.width
-    blend = Blend((height + short[0], width + short[1]), tile, (tile[0] // 4, tile[1] // 4))
+    step = tiling.stride or max(tile)
+    steps = min(step, tile[0] // 2), min(step, tile[1] // 2)
+    blend = Blend((height + short[0], width + short[1]), tile, steps)
     highest: list[tuple[float, Place]] = []
     for places in blend.batches(max(1, VALUES // (tile[0] * tile[1] * image.shape[2]))):
         above = (model.raw(np.stack([image[place] for place in places])) - usual).tolist()

@@ -1,0 +1,68 @@
+"""Make the pictures of docs/explain.md.
+
+    python benchmarks/localisation_pictures.py DATA WORK
+
+DATA as for ``localisation.py``, WORK the folder in which that keeps its models.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from adacl import AnomalyDetector
+from adacl.data import benchmarks
+from adacl.heatmap import side_by_side
+from localisation import one_class, ped1
+from planting import plant
+
+FOLDER = Path(__file__).parents[1] / "docs/images"
+SIDE = 168
+
+
+def pair(detector: AnomalyDetector, image: np.ndarray) -> np.ndarray:
+    shown = side_by_side(np.repeat(image, 3, 2), detector.anomaly_map(image))
+    size = shown.shape[1] * SIDE // shown.shape[0], SIDE
+    return np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.BILINEAR))
+
+
+def sheet(rows: list[list[np.ndarray]], name: str) -> None:
+    lines = [
+        np.concatenate([np.pad(p, ((0, 8), (0, 12), (0, 0)), constant_values=255) for p in row], 1)
+        for row in rows
+    ]
+    Image.fromarray(np.concatenate(lines)).quantize(128).save(FOLDER / name, optimize=True)
+
+
+def things(data: Path, work: Path) -> None:
+    """Show a normal image, one with a planted spot, and one of another class."""
+    rows = []
+    for name, label, other in (("mnist", 2, 3), ("fashion-mnist", 5, 8)):
+        file = f"planted-{name}-{label}.adacl"
+        detector = AnomalyDetector.load(work / file).calibrate(one_class(data, name, label)[1])
+        images, labels = benchmarks.load(name, "test", data)
+        images = images.reshape(-1, 28, 28, 1)
+        normal = images[labels == label]
+        found = plant("blob", normal[32], normal[33], np.random.default_rng(1))
+        assert found
+        shown = [normal[1], found[0], images[labels == other][1]]
+        rows.append([pair(detector, image) for image in shown])
+    sheet(rows, "heat-maps.png")
+
+
+def street(data: Path, work: Path) -> None:
+    """Show the frames with the highest and the lowest score of those with something on wheels."""
+    detector = AnomalyDetector.load(work / "ucsd-ped1-fold-1.adacl")
+    _, others, samples = ped1(data, 1)
+    detector.calibrate(others)
+    frames = np.stack([image for _, image, mask in samples if mask is not None])
+    order = detector.score_samples(frames).argsort()
+    sheet([[pair(detector, frames[place]) for place in order[[0, -1]]]], "heat-maps-street.png")
+
+
+if __name__ == "__main__":
+    things(*map(Path, sys.argv[1:3]))
+    street(*map(Path, sys.argv[1:3]))
