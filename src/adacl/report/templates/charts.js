@@ -68,7 +68,7 @@ const histogram = (place, sides, range, limit, words) => {
   }
   drawing.append(svg("line", { x1: x(limit), x2: x(limit), y1: 18, y2: height - 18, class: "limit" }));
   const right = x(limit) > width - 120;
-  drawing.append(text("flagged →", x(limit) + (right ? -6 : 6), 12, right ? "end" : "start"));
+  drawing.append(text("flagged →", x(limit) + (right ? -6 : 6), 30, right ? "end" : "start"));
 };
 
 // Curves y over x, both in [0, 1], with the point of the threshold.
