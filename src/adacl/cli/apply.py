@@ -113,10 +113,12 @@ def evaluate(
     quiet: QuietOption = False,
 ) -> None:
     """Measure how well normal and anomalous images are told apart."""
+    from adacl.data.masks import find_masks
     from adacl.metrics import evaluation
 
     if report is not None:
         check_report(report, [model, *normal, *abnormal])
+    mask_of = find_masks(list(ImageFiles(abnormal)), abnormal, masks) if masks else {}
     with messages(quiet):
         opened = open_model(model, device, backend, on_error, threshold)
         gathering = _gathering(opened) if report else None
@@ -132,7 +134,7 @@ def evaluate(
             log.warning(
                 "%d of these images were used in fitting; the figures flatter the model", seen
             )
-        places = localisation(opened, good, bad, abnormal, masks, quiet) if masks else {}
+        places = localisation(opened, good, bad, mask_of, quiet) if masks else {}
         figures = evaluation(
             [s.raw for s in good],
             [s.raw for s in bad],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -169,20 +169,18 @@ def localisation(
     opened: Opened,
     normal: Sequence[FileScore],
     abnormal: Sequence[FileScore],
-    roots: Sequence[Path],
-    mask_dir: Path,
+    masks: Mapping[Path, Path],
     quiet: bool,
 ) -> dict[str, Any]:
     """Measure how well the anomaly maps point at what is masked, with bounded memory."""
-    from adacl.data.masks import find_masks, read_mask
+    from adacl.data.masks import read_mask
     from adacl.localisation import Localisation
 
-    masks = find_masks([score.path for score in abnormal], roots, mask_dir)
-    paths = [score.path for score in (*abnormal, *normal)]
+    images = [*((s.path, masks[s.path]) for s in abnormal), *((s.path, None) for s in normal)]
     found = Localisation()
-    for path in count(paths, "anomaly maps", len(paths), quiet):
-        mask = read_mask(masks[path], path) if path in masks else None
-        found.add(opened.model.anomaly_map(path), mask)
+    for path, mask in count(images, "anomaly maps", len(images), quiet):
+        known = None if mask is None else read_mask(mask, path)
+        found.add(opened.model.anomaly_map(path), known)
     return {
         "pixel_auroc": found.pixel_auroc,
         "peaks_inside": found.peaks_inside,
