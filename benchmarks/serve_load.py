@@ -211,11 +211,9 @@ def while_training(
 ) -> dict[str, Any]:
     """Score with eight clients for as long as a training runs."""
     boundary = "serve-load"
+    start = f'--{boundary}\r\nContent-Disposition: form-data; name="files"; filename='
     body = b"".join(
-        f'--{boundary}\r\nContent-Disposition: form-data; name="f"; filename="{name}"\r\n\r\n'.encode()
-        + content
-        + b"\r\n"
-        for name, content in normals
+        f'{start}"{name}"\r\n\r\n'.encode() + content + b"\r\n" for name, content in normals
     )
     request = urllib.request.Request(
         f"http://127.0.0.1:{service.port}/v1/trainings?name=digit&epochs={epochs}",

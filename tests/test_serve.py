@@ -23,7 +23,6 @@ from adacl.heatmap import to_png
 from adacl.model_file import save_model
 from adacl.runtime import Scorer
 from adacl.serve.guard import Guard
-from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
 from helpers import refused, write_images
 from serving import BOUNDARY, multipart, serving, write_model, write_tiled_model
@@ -370,7 +369,7 @@ def test_unexpected_error_tells_nothing(caplog):
     async def broken(scope, receive, send):
         raise RuntimeError("secret")
 
-    guard = Guard(broken, Limits(), Metrics(), None, [])
+    guard = Guard(broken, Metrics(), None, [])
     transport = httpx.ASGITransport(guard)
 
     async def ask():

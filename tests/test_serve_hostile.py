@@ -1,5 +1,6 @@
 """Hostile requests: each gets the answer that docs/serve.md promises, and scoring goes on."""
 
+import contextlib
 import io
 import re
 import socket
@@ -250,6 +251,7 @@ def test_query(service, good, query, status, detail):
 
 FOREIGN = [
     ("`Origin` of another site", {"Origin": "https://evil.example"}, "another site"),
+    ("`Origin` that is none", {"Origin": "http://["}, "another site"),
     ("`Origin: null`", {"Origin": "null"}, "another site"),
     ("`Sec-Fetch-Site: cross-site`", {"Sec-Fetch-Site": "cross-site"}, "another site"),
     ("`Host` of another name (DNS rebinding)", {"Host": "evil.example"}, "does not go by the name"),
@@ -332,6 +334,25 @@ def test_endless_chunks(service):
             connection.sendall(chunk)
         answer = parsed(received(connection))
     assert answer.status == 413
+
+
+def test_endless_trailers(service, good):
+    """Lines behind the last chunk are no way around the limit of the head."""
+    body = b"%x\r\n%b\r\n0\r\n" % (len(good), good)
+    head = HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
+    fields = b"X: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx\r\n" * 1000
+    with socket.create_connection(("127.0.0.1", service.port)) as connection:
+        connection.sendall(head + body)
+        time.sleep(0.1)
+        started = time.monotonic()
+        with contextlib.suppress(OSError):
+            for _ in range(10):
+                connection.sendall(fields)
+                time.sleep(0.05)
+        assert received(connection) == b""
+        assert time.monotonic() - started < 1
+    ending = b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n" + body + b"X: y\r\n\r\n"
+    assert parsed(service.raw(HEAD + ending)).status == 200
 
 
 def test_slow_head(service):

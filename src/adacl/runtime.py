@@ -233,6 +233,11 @@ class Scorer:
         return np.where(-self.score_samples(X) > limit, -1, 1)
 
     @property
+    def at_once(self) -> int:
+        """Image files that a thread may hold decoded, so that memory stays bounded."""
+        return 1 if self.tiling else self._most
+
+    @property
     def threshold_(self) -> float:
         """The threshold on the anomaly score."""
         return self.threshold.value
@@ -263,7 +268,7 @@ class Scorer:
         FileScore
         """
         check_files(self.spec)
-        size = 1 if self.tiling else min(FILES, self._most)
+        size = min(FILES, self.at_once)
         remaining = map(Path, paths)
         parts = iter(lambda: list(islice(remaining, size)), [])
         for _, future in in_order(parts, self._score_files, self.threads, ahead=2):

@@ -7,6 +7,7 @@ import math
 import threading
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple, Protocol
 
@@ -16,7 +17,6 @@ from adacl.errors import ImageError
 from adacl.explain import anomaly_map
 from adacl.heatmap import resized, to_png
 from adacl.pixels import Array
-from adacl.runtime import BATCH
 from adacl.scoring import ImageScore
 from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
@@ -34,6 +34,7 @@ SHARE = 0.1
 """Of the last batch in the average."""
 BATCH_SECONDS = 0.02
 """Work that a thread takes at once, about."""
+LEFT = ProblemError(400, "the client left")
 PATIENCE = 0.01
 """Work that is left to the threads that are busy. One that runs too hinders them for a while, as
 Python's interpreter is shared."""
@@ -188,10 +189,7 @@ class Batcher:
             for item in items:
                 (dropped if item[0].dropped else alive).append(item)
             started = time.perf_counter()
-            try:
-                outcomes: list[Outcome] | Exception = self._outcomes(key, alive)
-            except Exception as error:
-                outcomes = error
+            outcomes = self._outcomes(key, alive)
             if alive:
                 spent = (time.perf_counter() - started) / len(alive)
                 before = self._seconds.get(key, spent)
@@ -199,8 +197,7 @@ class Batcher:
             self._metrics.batch(len(alive), len(dropped))
             self._loop.call_soon_threadsafe(_deliver, alive, outcomes)
             if dropped:
-                left = ProblemError(400, "the client left")
-                self._loop.call_soon_threadsafe(_deliver, dropped, left)
+                self._loop.call_soon_threadsafe(_deliver, dropped, [LEFT] * len(dropped))
 
     def _take(self) -> tuple[Key, list[Item]] | None:
         with self._ready:
@@ -213,7 +210,8 @@ class Batcher:
             key = next(iter(self._queues))
             queue = self._queues.pop(key)
             seconds = self._seconds.get(key, UNKNOWN_SECONDS)
-            count = max(1, min(BATCH, int(BATCH_SECONDS / seconds)))
+            most = 1 if key[1] else key[0].scorer.at_once
+            count = max(1, min(most, int(BATCH_SECONDS / seconds)))
             items = [queue.popleft() for _ in range(min(count, len(queue)))]
             if queue:
                 self._queues[key] = queue  # behind the other models
@@ -233,7 +231,16 @@ class Batcher:
             if self._queues:
                 self._ready.notify()
 
-    def _outcomes(self, key: Key, items: list[Item]) -> list[Outcome]:
+    def _outcomes(self, key: Key, items: list[Item]) -> list[Outcome | Exception]:
+        """Score images; if that fails, one by one, so that each fails for itself alone."""
+        try:
+            return [*self._scored(key, items)]
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+            return [outcome for item in items for outcome in self._outcomes(key, [item])]
+
+    def _scored(self, key: Key, items: list[Item]) -> list[Outcome]:
         served, with_map = key
         found: list[Outcome | None] = []
         images, sizes = [], []
@@ -266,7 +273,7 @@ class _Wanted:
 
     def raw(self, samples: Array) -> Array:
         if self._ticket.dropped:
-            raise ProblemError(400, "the client left")
+            raise LEFT
         return self._ticket.served.scorer.raw(samples)
 
 
@@ -280,13 +287,13 @@ def _heat(ticket: Ticket, pixels: Array) -> Heat:
     return Heat(to_png(found), peak)
 
 
-def _deliver(items: list[Item], outcomes: list[Outcome] | Exception) -> None:
-    for place, (ticket, number) in enumerate(items):
+def _deliver(items: list[Item], outcomes: Sequence[Outcome | Exception]) -> None:
+    for (ticket, number), outcome in zip(items, outcomes, strict=True):
         if ticket.done.done():
             continue
-        if isinstance(outcomes, Exception):
-            ticket.done.set_exception(outcomes)
+        if isinstance(outcome, Exception) and not isinstance(outcome, ImageError):
+            ticket.done.set_exception(outcome)
             continue
-        ticket.outcomes[number] = outcomes[place]
+        ticket.outcomes[number] = outcome
         if len(ticket.outcomes) == len(ticket.files):
             ticket.done.set_result([ticket.outcomes[n] for n in range(len(ticket.files))])

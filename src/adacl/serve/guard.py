@@ -10,11 +10,9 @@ import secrets
 import time
 import traceback
 from collections.abc import Iterable
-from urllib.parse import urlsplit
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
 from adacl.serve.problems import INTERNAL, ProblemError
 from adacl.serve.scoring import PATH
@@ -48,7 +46,7 @@ class Guard:
     ----------
     app
         What answers.
-    limits, metrics
+    metrics
         Those of the service.
     token
         What clients of the interface must send as bearer token, if anything.
@@ -65,14 +63,12 @@ class Guard:
     def __init__(
         self,
         app: ASGIApp,
-        limits: Limits,
         metrics: Metrics,
         token: str | None,
         hosts: Iterable[str],
     ) -> None:
         self.stopping = False
         self._app = app
-        self._limits = limits
         self._metrics = metrics
         self._token = token.encode() if token else None
         self._hosts = {"localhost", *(host.lower() for host in hosts)}
@@ -108,7 +104,7 @@ class Guard:
         if scope["method"] not in SAFE:
             site = headers.get(b"sec-fetch-site", b"none")
             origin = headers.get(b"origin")
-            own = origin is None or urlsplit(origin.decode("latin-1")).netloc.lower() == host
+            own = origin is None or origin.decode("latin-1").lower().partition("://")[2] == host
             if not own or site not in (b"none", b"same-origin"):
                 raise ProblemError(403, "refused: the request comes from a page of another site")
         if self._token and scope["path"].startswith(("/v1/", "/metrics")):
@@ -138,7 +134,6 @@ class _Exchange:
         self.started = time.perf_counter()
         self.status = 0
         self._guard = guard
-        self._path: str = scope["path"]
         self._receive, self._send = receive, send
         self._unread = any(
             name == b"transfer-encoding" or (name == b"content-length" and value != b"0")

@@ -30,10 +30,11 @@ def protocol(limits: Limits) -> type[asyncio.Protocol]:
 class _Bounded(HttpToolsProtocol):
     bounds: Limits
     head_timer: asyncio.TimerHandle | None = None
-    received = 0
-    """Bytes of the message, but for those that came together with the end of another."""
-    crossed = False
-    """Whether what came last held the end of a head or of a body."""
+    abort_timer: asyncio.TimerHandle | None = None
+    framing = 0
+    """Bytes since the last that ended a head, or belonged to a body."""
+    progress = False
+    """Whether there were such bytes in what came last."""
 
     @property
     def gone(self) -> bool:
@@ -51,38 +52,37 @@ class _Bounded(HttpToolsProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_timer()
+        if self.abort_timer is not None:
+            self.abort_timer.cancel()
         super().connection_lost(exc)
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
         self.scope["extensions"] = {"adacl": {"connection": self}}
-        self.received = 0
+        self.framing = 0
         self._start_timer()
 
     def on_headers_complete(self) -> None:
         self._stop_timer()
-        self.crossed = True
+        self.progress = True
         if sum(map(len, chain(*self.headers))) > self.bounds.head_bytes:
             self.app = _head_too_long
         super().on_headers_complete()
 
-    def on_message_complete(self) -> None:
-        self.crossed = True
-        super().on_message_complete()
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self.head_timer is not None:  # else it is behind the body: nobody wants it
+            super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self.progress = True
+        super().on_body(body)
 
     def data_received(self, data: bytes) -> None:
-        self.crossed = False
+        self.progress = False
         super().data_received(data)
-        limits = self.bounds
-        if self.transport.is_closing():
-            return
-        if not self.crossed:
-            self.received += len(data)
-        if self.head_timer is not None:
-            if self.received > limits.head_bytes:
-                self._refuse(431, "the head of the request is too long")
-        elif self.received > 4 * limits.training_bytes + limits.head_bytes:
-            self.transport.abort()  # far more framing than body
+        self.framing = 0 if self.progress else self.framing + len(data)
+        if self.framing > self.bounds.head_bytes and not self.transport.is_closing():
+            self._refuse(431, "the head of the request is too long")
 
     def on_response_complete(self) -> None:
         super().on_response_complete()
@@ -97,7 +97,7 @@ class _Bounded(HttpToolsProtocol):
         self._refuse(400, "not a valid HTTP request")
 
     def _abort_later(self) -> None:
-        self.loop.call_later(SLOW_READER_SECONDS, self.transport.abort)
+        self.abort_timer = self.loop.call_later(SLOW_READER_SECONDS, self.transport.abort)
 
     def _start_timer(self) -> None:
         if self.head_timer is None:

@@ -90,7 +90,7 @@ def run(
             memory=Memory(limits.memory_bytes),
         )
         names = [host, socket.gethostname(), *hosts]
-        guard = Guard(create_app(service), limits, metrics, token, names)
+        guard = Guard(create_app(service), metrics, token, names)
         service.ready = lambda: not guard.stopping
         shown = f"[{host}]" if ":" in host else host
         port = listener.getsockname()[1]
