@@ -7,6 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import sync_playwright
 
 HERE = Path(__file__).parent
@@ -36,6 +37,8 @@ def main() -> None:
         page.wait_for_selector("html[data-ready]")
         page.screenshot(path=HERE / "report-phone.png")
         browser.close()
+    for path in HERE.glob("report-*.png"):
+        Image.open(path).quantize(256).save(path, optimize=True)
 
 
 if __name__ == "__main__":
