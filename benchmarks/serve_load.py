@@ -26,6 +26,7 @@ import urllib.request
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +41,7 @@ DIGIT = 3
 IMAGES = 2000
 TRAINING_IMAGES = 1000
 TOLERANCE = 1e-6
+SERVERS = ("fastapi", "uvicorn", "httptools", "uvloop")
 CLIENTS = {1: 0.1, 8: 0.3, 64: 0.6}
 """Numbers of clients, and the share of the requests that each gets."""
 
@@ -257,7 +259,7 @@ def main() -> None:
             for score in scorer.score_files(files)
         }
         what = (sent, expected)
-        results: dict[str, Any] = {}
+        results: dict[str, Any] = {"versions": {name: version(name) for name in SERVERS}}
 
         service = Service(str(model))
         load(service, 8, 2000, *what)  # warm
