@@ -18,7 +18,6 @@ __all__ = [
     "Reservation",
     "Upload",
     "chunks",
-    "clean_name",
     "media_type",
     "sent_name",
 ]
@@ -115,7 +114,7 @@ def media_type(headers: Headers) -> str:
     return headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def clean_name(name: str) -> str:
+def _clean_name(name: str) -> str:
     """Return the last part of a file name without anything that does not print."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in last if c.isprintable())[:LONGEST_NAME].strip() or "image"
@@ -133,9 +132,9 @@ def _file_name(options: dict[bytes, bytes]) -> str | None:
     if b"filename" not in options:
         return None
     try:
-        return clean_name(options[b"filename"].decode())
+        return _clean_name(options[b"filename"].decode())
     except UnicodeDecodeError:
-        return clean_name(options[b"filename"].decode("latin-1"))
+        return _clean_name(options[b"filename"].decode("latin-1"))
 
 
 class Parts:
