@@ -5,8 +5,8 @@
 ``planted``: a model of the preset is trained on the training images of one class of MNIST or
 Fashion-MNIST, or on MVTec AD bottle (its first 170 good images whole at 64 x 64 pixels, or its
 first 100 cut into tiles); eight kinds of defect are planted into normal images that it did not
-see, at random places and contrasts. The methods were chosen on such images, with other seeds, and
-never on a real mask. The other sets have real masks: frames of UCSD Ped1 cut into tiles (two folds
+see, at random places and contrasts. The methods were chosen on such images, with other seeds, but
+for one choice that docs/explain.md tells of. The other sets have real masks: frames of UCSD Ped1 cut into tiles (two folds
 by clip: learned from normal frames of the clips of the other half, tested on the clips with
 masks), of CUHK Avenue, and KolektorSDD.
 
