@@ -22,6 +22,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,8 @@ from planting import KINDS, plant
 
 METHODS = ("occlusion", "gradient")
 CLASSES = (("mnist", 2), ("mnist", 4), ("fashion-mnist", 5), ("fashion-mnist", 8))
+SEEDS = (0, 1, 2)
+"""Of models of whole images, and of their defects; the others are measured once."""
 IMAGES = 24
 """Held-out normal images, each with every kind of defect."""
 
@@ -67,20 +70,20 @@ def with_defects(normal: np.ndarray, seed: int, part: float = 1.0) -> Iterator[S
                 yield kind, *found
 
 
-def one_class(data: Path, name: str, label: int) -> Loaded:
+def one_class(data: Path, name: str, label: int, seed: int) -> Loaded:
     images, labels = benchmarks.load(name, "train", data)
     test, test_labels = benchmarks.load(name, "test", data)
     normal = test[test_labels == label].reshape(-1, 28, 28, 1)
-    return images[labels == label], normal[IMAGES:], with_defects(normal[:IMAGES], 11)
+    return images[labels == label], normal[IMAGES:], with_defects(normal[:IMAGES], 11 + seed)
 
 
-def bottle(data: Path, tiles: bool) -> Loaded:
+def bottle(data: Path, tiles: bool, seed: int = 0) -> Loaded:
     paths = list_images(data / "mvtec_bottle/train/good")
     size = None if tiles else (64, 64)
     count = 4 if tiles else IMAGES
     held_out = pixels(paths[170:], 3, size)
     train = pixels(paths[: 100 if tiles else 170], 3, size)
-    return train, held_out[count:], with_defects(held_out[:count], 11, 0.4 if tiles else 1.0)
+    return train, held_out[count:], with_defects(held_out[:count], 11 + seed, 0.4 if tiles else 1.0)
 
 
 def ped1(data: Path, fold: int) -> Loaded:
@@ -150,11 +153,15 @@ def kolektor(data: Path) -> Loaded:
 
 def sets(data: Path) -> dict[str, tuple[Callable[[], Any], dict[str, Any]]]:
     """Return what loads each set, and the settings of its model."""
-    found: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {
-        f"planted {name} {label}": (lambda n=name, k=label: one_class(data, n, k), {})
-        for name, label in CLASSES
-    }
-    found["planted bottle"] = lambda: bottle(data, False), {}
+    found: dict[str, tuple[Callable[[], Any], dict[str, Any]]] = {}
+    for seed in SEEDS:
+        settings, ending = {"random_state": seed}, f", seed {seed}" if seed else ""
+        for name, label in CLASSES:
+            found[f"planted {name} {label}{ending}"] = (
+                partial(one_class, data, name, label, seed),
+                settings,
+            )
+        found[f"planted bottle{ending}"] = partial(bottle, data, False, seed), settings
     found["planted bottle, tiles"] = lambda: bottle(data, True), {"tile": (64, 64)}
     found["ucsd ped1, fold 0"] = lambda: ped1(data, 0), {"tile": (32, 32), "stride": 16}
     found["ucsd ped1, fold 1"] = lambda: ped1(data, 1), {"tile": (32, 32), "stride": 16}
