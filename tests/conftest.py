@@ -96,9 +96,12 @@ def cifar_dir(data_dir, tmp_path_factory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser():
-    """Return a headless Chromium, with a made camera, for the tests of pages."""
+    """Return a headless Chromium, with a made camera, for the tests of pages.
+
+    Playwright's event loop runs in this thread until the end, so it is ended with the module.
+    """
     sync_api = pytest.importorskip("playwright.sync_api")
     path = os.environ.get("ADACL_CHROMIUM") or shutil.which("chromium")
     if not path:

@@ -3,8 +3,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adacl import AnomalyDetector
 from adacl.config import ThresholdConfig
 from adacl.fitting import fold_splits, split_normals
+from adacl.notes import notes
+from helpers import TINY
 
 RULE = ThresholdConfig()
 
@@ -43,3 +46,12 @@ def test_every_normal_is_scored_by_one_network_that_did_not_see_it(count, folds,
         assert sorted(parts(split)) == list(range(count))
         assert len(split.train)
         assert len(split.validation)
+
+
+@pytest.mark.parametrize(("flagged", "warned"), [(1, False), (60, True), (None, False)])
+def test_a_network_that_scores_unlike_those_of_the_folds_is_pointed_out(digits, flagged, warned):
+    model = AnomalyDetector(config=TINY).fit(digits.of(3)).model_
+    assert model.threshold.method == "cross-fitting"
+    assert model.training["validation_flagged"] <= model.training["validation"]
+    model.training |= {"validation": 90, "validation_flagged": flagged}
+    assert any("more than the threshold promises" in line for line in notes(model)) == warned

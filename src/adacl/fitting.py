@@ -159,6 +159,7 @@ def fit_model(
     split = split_normals(count, size, rule, contamination is None, seed)
     network, history = run("network", split)
     unset = Threshold(0.5, "manual")
+    flagged = None
     if contamination is not None:
         everything = np.arange(count)
         threshold = thresholds.from_contamination(score(network, unset, everything), contamination)
@@ -173,7 +174,7 @@ def fit_model(
         threshold = thresholds.from_normal_scores(
             np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting"
         )
-    stopping = score(network, unset, split.validation)
+        flagged = int((score(network, unset, split.validation) > threshold.value).sum())
     return Model(
         network,
         spec,
@@ -193,7 +194,7 @@ def fit_model(
             "train": len(split.train),
             "validation": len(split.validation),
             "calibration": len(split.calibration),
-            "validation_flagged": int((stopping > threshold.value).sum()),
+            "validation_flagged": flagged,
             "parameters": count_parameters(network),
         },
         store.digests[:MOST_DIGESTS],

@@ -46,7 +46,7 @@ def notes(trained: Trained) -> list[str]:
             f"only {facts['validation']} normals could be spared for early stopping "
             f"({trained.config.training.validation_size} wanted); its AUROC is rough"
         )
-    flagged = facts.get("validation_flagged", 0)
+    flagged = facts.get("validation_flagged") or 0
     if trained.threshold.method == "cross-fitting" and trained.threshold.refuted_by(
         flagged, facts["validation"]
     ):
