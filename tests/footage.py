@@ -73,6 +73,7 @@ with av.open(f"tcp://127.0.0.1:{port}?listen=1", "w", format="mpegts") as contai
     track.height, track.width, track.pix_fmt = *images.shape[1:], "yuv420p"
     for image in images:
         container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+        time.sleep(0.03)
     container.mux(track.encode())
     time.sleep(60 * int(stalls))
 """
