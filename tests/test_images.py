@@ -1,3 +1,4 @@
+import io
 import struct
 import zlib
 
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from adacl.data.images import ImageHeader, probe, read_image
+from adacl.data.images import ImageHeader, decode, probe, read_image
 from adacl.errors import ImageError
 
 LOSSLESS = ["png", "bmp", "tif", "tiff", "webp"]
@@ -263,3 +264,16 @@ def test_decompression_bombs_are_refused(side, tmp_path):
     for read in (probe, lambda p: read_image(p, 1)):
         with pytest.raises(ImageError, match=r"bomb\.png.*megapixels"):
             read(path)
+
+
+@pytest.mark.parametrize("between", [b"", b"\xff\x01", b"\xff"])
+def test_sent_jpegs_of_many_scans_are_refused(between):
+    buffer = io.BytesIO()
+    Image.new("L", (64, 64)).save(buffer, "JPEG", progressive=True)
+    image = buffer.getvalue()[:-2]
+    scan = between + image[image.rindex(b"\xff\xda") :]
+    assert decode("a", image + scan * 50 + b"\xff\xd9", 1).pixels.shape == (64, 64, 1)
+    with pytest.raises(ImageError, match="a: a JPEG of more than 100 scans"):
+        decode("a", image + scan * 150 + b"\xff\xd9", 1)
+    behind = image + b"\xff\xd9" + scan * 150  # such as the film that phones append
+    assert decode("a", behind, 1).pixels.shape == (64, 64, 1)

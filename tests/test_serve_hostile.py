@@ -77,6 +77,14 @@ def tiff_bomb(good):
     return b"II*\0" + struct.pack("<IH", 8, len(entries)) + table + bytes(4)
 
 
+def many_scans(good):
+    """Return a JPEG of a few kB whose decoder goes through the image a thousand times."""
+    buffer = io.BytesIO()
+    Image.new("L", (800, 800)).save(buffer, "JPEG", progressive=True)
+    content = buffer.getvalue()[:-2]
+    return content + content[content.rindex(b"\xff\xda") :] * 1000 + b"\xff\xd9"
+
+
 def polyglot(good):
     """Return a JPEG that is also a page with a script, and an archive."""
     image = Image.open(io.BytesIO(good))
@@ -90,6 +98,7 @@ def polyglot(good):
 IMAGES = [
     ("PNG of 100 megapixels in 0.4 MB", png_bomb, 422, "more than 1 megapixels"),
     ("TIFF that declares 4,295 megapixels", tiff_bomb, 422, "more than 1 megapixels"),
+    ("JPEG of 1,000 scans in 15 kB", many_scans, 422, "more than 100 scans"),
     ("truncated image", lambda good: good[:-30], 422, "cannot be read"),
     ("half an image header", lambda good: good[:20], 422, "cannot be read"),
     ("HTML named `.png`", lambda good: b"<html></html>", 422, "not an image"),

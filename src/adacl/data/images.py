@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,10 @@ MAX_PIXELS = 89_478_485
 """Larger images are refused: a small file can unpack to any size. Pillow only warns here."""
 
 SMALL_FILE = 1 << 20
+MOST_SCANS = 100
+"""Of a JPEG that was sent: each, of a few bytes, makes the decoder go through the whole image."""
+
+_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
 _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 _DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
@@ -61,6 +66,8 @@ def _opened(
     """Open an image file, turning whatever goes wrong, here or inside, into an ImageError."""
     try:
         file = _content(Path(path)) if content is None else io.BytesIO(content)
+        if content is not None and _scans(content) > MOST_SCANS:
+            raise ImageError(f"{path}: a JPEG of more than {MOST_SCANS} scans; save it anew")
         with file, Image.open(file, formats=FORMATS) as image:
             if image.width * image.height > most:
                 raise _too_large(path, most)
@@ -86,6 +93,17 @@ def _content(path: Path) -> IO[bytes]:
         return file
     with file:
         return io.BytesIO(file.read())
+
+
+def _scans(content: bytes) -> int:
+    """Count the scans of a JPEG up to its end; 0 for all that cannot have too many."""
+    count, place = 0, 2
+    if not content.startswith(b"\xff\xd8") or content.count(b"\xff\xda") <= MOST_SCANS:
+        return 0
+    while (found := _MARKER.search(content, place)) and found[0] != b"\xff\xd9":
+        count += found[0] == b"\xff\xda"
+        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    return count
 
 
 def _too_large(path: Path | str, most: int) -> ImageError:
