@@ -34,7 +34,6 @@ SHARE = 0.1
 """Of the last batch in the average."""
 BATCH_SECONDS = 0.02
 """Work that a thread takes at once, about."""
-LEFT = ProblemError(400, "the client left")
 PATIENCE = 0.01
 """Work that is left to the threads that are busy. One that runs too hinders them for a while, as
 Python's interpreter is shared."""
@@ -197,7 +196,7 @@ class Batcher:
             self._metrics.batch(len(alive), len(dropped))
             self._loop.call_soon_threadsafe(_deliver, alive, outcomes)
             if dropped:
-                self._loop.call_soon_threadsafe(_deliver, dropped, [LEFT] * len(dropped))
+                self._loop.call_soon_threadsafe(_deliver, dropped, [_left() for _ in dropped])
 
     def _take(self) -> tuple[Key, list[Item]] | None:
         with self._ready:
@@ -263,6 +262,11 @@ class Batcher:
         return [outcome for outcome in found if outcome is not None]
 
 
+def _left() -> ProblemError:
+    """Return a new error: one that all share would keep what each was raised in, bodies too."""
+    return ProblemError(400, "the client left")
+
+
 class _Wanted:
     """A scorer that stops when nobody waits for the result any more."""
 
@@ -273,7 +277,7 @@ class _Wanted:
 
     def raw(self, samples: Array) -> Array:
         if self._ticket.dropped:
-            raise LEFT
+            raise _left()
         return self._ticket.served.scorer.raw(samples)
 
 
