@@ -1,15 +1,23 @@
 """Trainings through the service: real digits, in a process of their own."""
 
+import asyncio
 import contextlib
 import os
+import shutil
 import signal
+import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from adacl import AnomalyDetector
 from adacl.runtime import Scorer
+from adacl.serve.limits import Limits
+from adacl.serve.models import Models
+from adacl.serve.training import Training
+from adacl.serve.trainings import Trainings
 from helpers import LEARNING, TINY, write_images
 from serving import serving, write_model
 
@@ -86,13 +94,24 @@ def test_trains_serves_and_survives_a_restart(folder, normals, tmp_path):
         kept = {path.name for path in (tmp_path / "trainings" / told["id"]).iterdir()}
         assert kept == {"training.json", "model.adacl", "model.onnx", "stderr.txt"}
 
+    others, half = (tmp_path / "trainings" / name for name in ("mine", "0" * 16))
+    for path in (others, half):
+        (path / "images").mkdir(parents=True)
     with serving("--data", tmp_path) as service:
         assert service.ask(address).json == done | {"model": "three"}
+        assert others.exists()
+        assert not half.exists(), "was never received whole"
         assert service.score(normals[0][1], "model=three").status == 200
         assert service.ask(address, method="DELETE").status == 204
         assert service.ask(address).status == 404
         assert service.ask("/v1/trainings").json == {"trainings": []}
         assert service.score(normals[0][1], "model=three").status == 200, "its model stays"
+        shutil.rmtree(tmp_path / "trainings")
+        (tmp_path / "trainings").touch()
+        for _ in range(5):  # more than may wait
+            answer = begin(service, normals)
+            assert answer.status == 507
+            assert "the images cannot be kept" in answer.detail
 
 
 def test_scoring_goes_on_and_the_training_is_taken_up_again(folder, normals, tmp_path):
@@ -103,6 +122,7 @@ def test_scoring_goes_on_and_the_training_is_taken_up_again(folder, normals, tmp
         address = begin(service, normals, "name=a&epochs=2").headers["location"]
         waiting = begin(service, normals, "name=b").headers["location"]
         while not service.ask(address).json["history"]:
+            time.sleep(0.1)  # the training, of low priority, needs the processor as well
             answer = service.score(content)
             assert answer.json["results"][0]["raw_score"] == pytest.approx(expected, abs=1e-6)
         told = service.ask(address).json
@@ -130,6 +150,26 @@ def test_running_training_is_cancelled_and_forgotten(service, normals):
     assert service.ask(address).json["state"] == "cancelled"
     assert service.ask(address, method="DELETE").status == 204
     assert service.ask(address).status == 404
+
+
+def test_cancelled_at_the_last_moment(tmp_path):
+    """The process is through, its model being opened: no model is served."""
+
+    async def main():
+        models, opening = Models(), threading.Event()
+        trainings = Trainings(tmp_path, models, Limits(), "onnxruntime", None)
+        training = Training("0" * 16, "a", 1, None, None, None, "now", state="running")
+        trainings._all[training.id] = training
+        trainings._open = lambda training: opening.wait() and SimpleNamespace()
+        concluding = asyncio.create_task(trainings._conclude(training, 0))
+        await asyncio.sleep(0)
+        await trainings.remove(training)
+        opening.set()
+        await concluding
+        assert training.state == "cancelled"
+        assert not list(models)
+
+    asyncio.run(main())
 
 
 def test_queue_is_bounded_and_cancellable(service, normals):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ __all__ = ["STATES", "Training", "read_all", "write"]
 log = logging.getLogger("adacl")
 
 FILE = "training.json"
+ID = re.compile("[0-9a-f]{16}")
 
 State = Literal["queued", "running", "finished", "failed", "cancelled"]
 STATES = get_args(State)
@@ -80,10 +82,12 @@ def write(folder: Path, training: Training) -> None:
 def read_all(root: Path) -> list[Training]:
     """Read the trainings in the folders below ``root``, in the order they came in.
 
-    Folders of trainings that were never received whole are removed.
+    Folders of trainings that were never received whole are removed; what else is there stays.
     """
     found = []
     for folder in root.iterdir():
+        if not ID.fullmatch(folder.name):
+            continue
         if not (folder / FILE).exists():
             shutil.rmtree(folder, ignore_errors=True)
             continue

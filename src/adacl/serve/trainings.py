@@ -155,8 +155,6 @@ class Trainings:
             training.forgotten = True
             if training.model is None:
                 del self._all[training.id]
-                await asyncio.to_thread(shutil.rmtree, self._folder / training.id, True)
-                return
         else:
             running = training.state == "running"
             training.state = "cancelled"
@@ -172,8 +170,13 @@ class Trainings:
         self._queue.put_nowait(training)
 
     async def _save(self, training: Training) -> None:
+        """Write what is known of a training, or remove all of it where it is gone."""
+        folder = self._folder / training.id
+        if training.id not in self._all:
+            await asyncio.to_thread(shutil.rmtree, folder, True)
+            return
         with contextlib.suppress(DataError):  # the disk is full: the state in memory holds
-            await asyncio.to_thread(write, self._folder / training.id, training)
+            await asyncio.to_thread(write, folder, training)
 
     def _serve_again(self, training: Training) -> None:
         try:
@@ -240,15 +243,18 @@ class Trainings:
             await self._conclude(training, process.returncode or 0)
 
     async def _conclude(self, training: Training, code: int) -> None:
+        served = None
         if not code:
             try:
                 served = await asyncio.to_thread(self._open, training)
             except AdaclError as error:
                 training.error = str(error)
-            else:
-                self._serve(training, served)
-                training.state = "finished"
-                return
+        if training.state != "running":  # cancelled meanwhile
+            return
+        if served is not None:
+            self._serve(training, served)
+            training.state = "finished"
+            return
         training.state = "failed"
         training.error = training.error or (
             f"the training ended unexpectedly (exit code {code}); out of memory, perhaps"
@@ -282,8 +288,11 @@ class Reception:
         self._complete = False
 
     async def __aenter__(self) -> Reception:
+        try:
+            (self._folder / "images").mkdir(parents=True)
+        except OSError as error:
+            raise _no_room(error) from error
         self._trainings._receiving += 1
-        await asyncio.to_thread((self._folder / "images").mkdir, parents=True)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -304,7 +313,7 @@ class Reception:
         except ImageError as error:
             self.training.skipped.append({"name": upload.name, "detail": str(error)})
         except OSError as error:
-            raise ProblemError(507, f"the image cannot be kept ({error.strerror})") from error
+            raise _no_room(error) from error
         else:
             self.training.images += 1
 
@@ -335,6 +344,10 @@ class Reception:
         decode(upload.name, upload.content, channels=3, most=self._most_pixels)
         path = self._folder / "images" / f"{self.training.images + 1:06}.png"
         path.write_bytes(upload.content)
+
+
+def _no_room(error: OSError) -> ProblemError:
+    return ProblemError(507, f"the images cannot be kept ({error.strerror})")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
