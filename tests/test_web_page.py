@@ -319,7 +319,7 @@ def test_the_token_is_asked_for_and_a_lost_service_waited_for(visit, model, mixe
     with serving(model, "--token", "open sesame") as service:
         page = visit(address(service))
         dialog = page.get_by_role("dialog", name="This server asks for a token")
-        for given in ("wrong", "open sesame"):
+        for given in ("部品", "wrong", "open sesame"):
             dialog.get_by_label("Token").fill(given)
             dialog.get_by_role("button", name="Continue").click()
         expect(dialog).to_be_hidden()

@@ -102,6 +102,8 @@ async def _http_problem(request: Request, error: Exception) -> Response:
         for route in request.app.routes:
             if route.matches(request.scope)[0] is Match.PARTIAL:
                 allowed |= getattr(route, "methods", set())
+        if "GET" in allowed:
+            allowed.add("HEAD")
         headers = {"Allow": ", ".join(sorted(allowed))}
         return ProblemError(405, "this method is not possible here", headers=headers).response()
     return ProblemError(error.status_code, str(error.detail), headers=error.headers).response()

@@ -30,9 +30,10 @@ DOCUMENTATION = b"""<!doctype html>
 </body>
 </html>
 """
-START = b"""SwaggerUIBundle({url: "/openapi.json", dom_id: "#page", deepLinking: true});
+START = b"""SwaggerUIBundle({url: "/openapi.json", dom_id: "#page", deepLinking: true,
+    validatorUrl: "none"});
 """
-TYPES = {".js": "text/javascript", ".svg": "image/svg+xml", ".webmanifest": "application/json"}
+TYPES = {".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
 class Asset(NamedTuple):

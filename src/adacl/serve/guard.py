@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import ipaddress
 import logging
+import re
 import secrets
 import time
 import traceback
@@ -13,6 +14,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from adacl.errors import ConfigError
 from adacl.serve.metrics import Metrics
 from adacl.serve.problems import INTERNAL, ProblemError
 from adacl.serve.scoring import PATH
@@ -23,7 +25,7 @@ log = logging.getLogger("adacl")
 
 CONTENT_POLICY = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob: data:; "
-    b"media-src 'self' blob:; connect-src 'self'; font-src 'self'; manifest-src 'self'; "
+    b"media-src 'self' blob:; connect-src 'self'; "
     b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 HEADERS = [
@@ -34,6 +36,7 @@ HEADERS = [
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
+TOKEN = re.compile("[!-~]([ -~]*[!-~])?")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 32 << 20
@@ -49,7 +52,7 @@ class Guard:
     metrics
         Those of the service.
     token
-        What clients of the interface must send as bearer token, if anything.
+        What clients of the interface must send as bearer token, if anything: printable ASCII.
     hosts
         Names that the service goes by, beside localhost and IP addresses. Others are refused: a
         foreign page could have its own name point here (DNS rebinding).
@@ -58,6 +61,11 @@ class Guard:
     ----------
     stopping : bool
         Whether connections are to be closed after their next answer.
+
+    Raises
+    ------
+    ConfigError
+        If the token cannot be sent in a header.
     """
 
     def __init__(
@@ -67,10 +75,12 @@ class Guard:
         token: str | None,
         hosts: Iterable[str],
     ) -> None:
+        if token is not None and not TOKEN.fullmatch(token):
+            raise ConfigError("token: need printable ASCII characters, no spaces at the ends")
         self.stopping = False
         self._app = app
         self._metrics = metrics
-        self._token = token.encode() if token else None
+        self._token = None if token is None else token.encode()
         self._hosts = {"localhost", *(host.lower() for host in hosts)}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -78,6 +88,8 @@ class Guard:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
         exchange = _Exchange(self, scope, receive, send)
+        if scope["method"] == "HEAD":  # the protocol sends no body
+            scope = {**scope, "method": "GET"}
         try:
             try:
                 self._check(scope)

@@ -143,7 +143,7 @@ export async function request(path, { patient = false, onBusy = () => {}, ...opt
   }
 }
 
-/** @param {string} path @param {RequestInit} [options] @returns {Promise<any>} */
+/** @param {string} path @param {Parameters<typeof request>[1]} [options] @returns {Promise<any>} */
 export const json = async (path, options) => (await request(path, options)).json();
 
 /**

@@ -22,7 +22,7 @@ let turn = 0;
 export async function poll() {
   clearTimeout(timer);
   const mine = ++turn;
-  const answer = await json("/v1/trainings").catch(() => null);
+  const answer = await json("/v1/trainings", { patient: true }).catch(() => null);
   if (mine !== turn || !answer) return;
   const before = new Map(trainings.map(({ id, state }) => [id, state]));
   trainings = answer.trainings;
