@@ -263,7 +263,11 @@ FOREIGN = [
     ("`Origin` that is none", {"Origin": "http://["}, "another site"),
     ("`Origin: null`", {"Origin": "null"}, "another site"),
     ("`Sec-Fetch-Site: cross-site`", {"Sec-Fetch-Site": "cross-site"}, "another site"),
-    ("`Host` of another name (DNS rebinding)", {"Host": "evil.example"}, "does not go by the name"),
+    (
+        "`Host` of another name (DNS rebinding)",
+        {"Host": "evil.example:80"},
+        "does not go by the name",
+    ),
 ]
 
 
@@ -311,6 +315,13 @@ RAW = [
         HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
         400,
         "not a valid HTTP request",
+    ),
+    (
+        "`Upgrade` with a body",
+        HEAD + b"Upgrade: h2c\r\nConnection: Upgrade\r\nContent-Length: 40\r\n\r\n"
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n",
+        400,
+        "Upgrade is not possible with a body",
     ),
     (
         "length of 1 GB declared, little sent",

@@ -109,9 +109,10 @@ class Guard:
     def _check(self, scope: Scope) -> None:
         headers = dict(scope["headers"])
         host = headers.get(b"host", b"").decode("latin-1").lower()
-        if not self._known(host):
+        name = host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
+        if not self._known(name):
             raise ProblemError(
-                403, f"the service does not go by the name {host!r}; allow it with --allow-host"
+                403, f"the service does not go by the name {name!r}; allow it with --allow-host"
             )
         if scope["method"] not in SAFE:
             site = headers.get(b"sec-fetch-site", b"none")
@@ -128,8 +129,7 @@ class Guard:
                     headers={"WWW-Authenticate": "Bearer"},
                 )
 
-    def _known(self, host: str) -> bool:
-        name = host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
+    def _known(self, name: str) -> bool:
         if name in self._hosts:
             return True
         try:

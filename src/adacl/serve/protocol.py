@@ -6,7 +6,7 @@ import asyncio
 import json
 from itertools import chain
 
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from adacl.serve.limits import Limits
@@ -16,6 +16,20 @@ __all__ = ["protocol"]
 
 SLOW_READER_SECONDS = 60.0
 """For what is still to be sent when the connection is closed."""
+
+
+def _refusing(status: int, detail: str, **headers: str) -> ASGIApp:
+    problem = ProblemError(status, detail, headers={"Connection": "close", **headers})
+
+    async def refuse(scope: Scope, receive: Receive, send: Send) -> None:
+        await problem.response()(scope, receive, send)
+
+    return refuse
+
+
+_FULL = _refusing(503, "too many connections", **{"Retry-After": "1"})
+_HEAD_TOO_LONG = _refusing(431, "the head of the request is too long")
+_NO_UPGRADE = _refusing(400, "Upgrade is not possible with a body; speak plain HTTP/1.1")
 
 
 def protocol(limits: Limits) -> type[asyncio.Protocol]:
@@ -47,7 +61,7 @@ class _Bounded(HttpToolsProtocol):
         if count > 2 * self.bounds.connections:
             transport.abort()
         elif count > self.bounds.connections:
-            self.app = _full
+            self.app = _FULL
         self._start_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -66,7 +80,9 @@ class _Bounded(HttpToolsProtocol):
         self._stop_timer()
         self.progress = True
         if sum(map(len, chain(*self.headers))) > self.bounds.head_bytes:
-            self.app = _head_too_long
+            self.app = _HEAD_TOO_LONG
+        elif self.parser.should_upgrade() and self._has_body():
+            self.app = _NO_UPGRADE  # the parser would take the body for the new protocol
         super().on_headers_complete()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -95,6 +111,9 @@ class _Bounded(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, "not a valid HTTP request")
+
+    def _has_body(self) -> bool:
+        return any(name in (b"content-length", b"transfer-encoding") for name, _ in self.headers)
 
     def _abort_later(self) -> None:
         self.abort_timer = self.loop.call_later(SLOW_READER_SECONDS, self.transport.abort)
@@ -131,19 +150,3 @@ class _Bounded(HttpToolsProtocol):
         self.transport.write(head.encode() + content)
         self.transport.close()
         self._abort_later()
-
-
-async def _head_too_long(scope: Scope, receive: Receive, send: Send) -> None:
-    problem = ProblemError(
-        431, "the head of the request is too long", headers={"Connection": "close"}
-    )
-    await problem.response()(scope, receive, send)
-
-
-async def _full(scope: Scope, receive: Receive, send: Send) -> None:
-    problem = ProblemError(
-        503,
-        "too many connections",
-        headers={"Retry-After": "1", "Connection": "close"},
-    )
-    await problem.response()(scope, receive, send)
