@@ -359,6 +359,11 @@ def test_not_ready_while_stopping(models, folder):
         assert slow.result().status == 200
 
 
+def test_stopped_as_soon_as_it_says_that_it_listens():
+    with serving() as service:
+        assert service.stop().endswith("stopped\n")
+
+
 def test_without_models(folder, files):
     with serving() as service:
         assert service.ask("/v1/models").json["models"] == []

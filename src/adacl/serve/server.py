@@ -94,8 +94,7 @@ def run(
         service.ready = lambda: not guard.stopping
         shown = f"[{host}]" if ":" in host else host
         port = listener.getsockname()[1]
-        log.info("listening at http://%s:%d/ (Ctrl-C ends it)", shown, port)
-        _Server(guard, limits).run([listener])
+        _Server(guard, limits, f"http://{shown}:{port}/").run([listener])
     log.info("stopped")
 
 
@@ -130,7 +129,7 @@ def _folder(data: Path | None) -> Iterator[Path]:
 class _Server(uvicorn.Server):
     """Ends with code 0 on a signal, and loses nothing that was sent before it noticed."""
 
-    def __init__(self, guard: Guard, limits: Limits) -> None:
+    def __init__(self, guard: Guard, limits: Limits, address: str) -> None:
         super().__init__(
             uvicorn.Config(
                 guard,
@@ -146,6 +145,7 @@ class _Server(uvicorn.Server):
             )
         )
         self._guard = guard
+        self._address = address
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -155,6 +155,12 @@ class _Server(uvicorn.Server):
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start, and say where; from then on a signal ends it as it should."""
+        await super().startup(sockets)
+        if self.started:
+            log.info("listening at %s (Ctrl-C ends it)", self._address)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Answer what is under way, on connections that then close; then stop."""
