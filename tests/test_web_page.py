@@ -16,6 +16,7 @@ from serving import serving, write_model
 
 expect = pytest.importorskip("playwright.sync_api").expect
 pytest.importorskip("uvicorn")
+expect.set_options(timeout=20_000)
 
 
 @pytest.fixture(scope="module")
@@ -331,6 +332,24 @@ def test_the_token_is_asked_for_and_a_lost_service_waited_for(visit, model, mixe
     with serving(model, "--port", service.port, "--token", "open sesame"):
         expect(tiles(page)).to_have_count(2)
         expect(page.get_by_role("alert")).to_be_hidden()
+
+
+def test_a_model_that_is_gone_is_noticed(visit, service, mixed):
+    page = ready(visit(service))
+
+    def rename(route):
+        answer = route.fetch()
+        route.fulfill(response=answer, body=answer.text().replace('"three"', '"former"'))
+
+    page.route("**/v1/models", rename, times=1)
+    page.reload()
+    picker = ready(page).get_by_role("combobox", name="Model")
+    expect(picker).to_have_value("former")
+    drop(page, mixed[0])
+    expect(page.locator("#verdict")).to_contain_text("no model is called 'former'")
+    expect(picker).to_have_value("three")
+    page.get_by_role("button", name="Score it with three").click()
+    expect(page.locator("#verdict .score")).to_be_visible()
 
 
 def test_without_a_model_the_page_leads_to_teaching(visit):

@@ -75,12 +75,12 @@ export function askForToken() {
 
 /** @type {Promise<void> | null} */
 let waiting = null;
-/** Called when the server is there again. @type {() => void} */
-let recovered = () => {};
+/** Called when the server is there again, or has become another. @type {() => void} */
+let renew = () => {};
 
 /** @param {() => void} then */
-export function onRecovery(then) {
-  recovered = then;
+export function onRenewal(then) {
+  renew = then;
 }
 
 /** Wait until the server answers again, and say so meanwhile. */
@@ -93,7 +93,7 @@ function serverBack() {
       );
       if (healthy) {
         say($("banner"), null);
-        if (lost) recovered();
+        if (lost) renew();
         break;
       }
       say(
@@ -139,6 +139,7 @@ export async function request(path, { patient = false, onBusy = () => {}, ...opt
       await sleep(1000 * seconds, signal);
       continue;
     }
+    if (response.status === 404) renew(); // started anew, without what the page knew
     throw new Problem(response.status, await response.json().catch(() => null));
   }
 }

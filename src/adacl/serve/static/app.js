@@ -2,7 +2,7 @@
 /** Starts the page, and leads what is dropped, pasted or picked to the view in front. */
 
 import { original } from "./answers.js";
-import { onRecovery, Problem } from "./api.js";
+import { onRenewal, Problem } from "./api.js";
 import * as camera from "./camera.js";
 import { $, say } from "./dom.js";
 import { fromList, fromTransfer } from "./files.js";
@@ -123,7 +123,7 @@ async function start() {
   pickers();
   for (const name of ["history", "models", "camera"]) on(name, furnish);
   addEventListener("hashchange", route);
-  onRecovery(refresh);
+  onRenewal(refresh);
   route();
   await load();
   await refresh();
