@@ -400,6 +400,28 @@ def test_unexpected_error_tells_nothing(caplog):
     assert "RuntimeError: secret" in caplog.text
 
 
+def test_request_that_the_stop_cuts_off_is_told():
+    async def stuck(scope, receive, send):
+        await asyncio.Event().wait()
+
+    async def main():
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [(b"host", b"localhost")]
+        scope = {"type": "http", "method": "POST", "path": "/v1/trainings", "headers": headers}
+        task = asyncio.create_task(Guard(stuck, Metrics(), None, [])(scope, None, send))
+        await asyncio.sleep(0)
+        task.cancel()
+        await task
+        assert sent[0]["status"] == 503
+        assert b"the service is stopping" in sent[1]["body"]
+
+    asyncio.run(main())
+
+
 def test_command_refuses(models, folder, tmp_path):
     assert "two models are called three" in refused(
         2, "serve", models["three"], folder / "three.adacl"

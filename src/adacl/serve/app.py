@@ -25,7 +25,7 @@ from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
 from adacl.serve.models import Models
 from adacl.serve.openapi import complete
-from adacl.serve.problems import INTERNAL, ProblemError
+from adacl.serve.problems import INTERNAL, STOPPING, ProblemError
 from adacl.serve.training import STATES
 from adacl.serve.trainings import Trainings, unavailable
 from adacl.serve.uploads import Memory
@@ -159,7 +159,7 @@ def _add_status(app: FastAPI, service: Service) -> None:
     @app.get("/readyz", tags=["status"], summary="Whether requests are taken")
     async def readyz() -> Response:
         if not service.ready():
-            raise ProblemError(503, "the service is stopping", headers={"Retry-After": "5"})
+            return STOPPING.response()
         return Response('{"status": "ready"}', media_type="application/json")
 
     @app.get(

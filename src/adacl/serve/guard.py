@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adacl.errors import ConfigError
 from adacl.serve.metrics import Metrics
-from adacl.serve.problems import INTERNAL, ProblemError
+from adacl.serve.problems import INTERNAL, STOPPING, ProblemError
 from adacl.serve.scoring import PATH
 
 __all__ = ["Guard"]
@@ -96,6 +96,9 @@ class Guard:
                 await self._app(scope, exchange.receive, exchange.send)
             except ProblemError as problem:
                 await problem.response()(scope, exchange.receive, exchange.send)
+        except asyncio.CancelledError:  # the service does not wait any longer
+            if not exchange.status:
+                await STOPPING.response()(scope, receive, send)
         except Exception:
             log.error("%s %r\n%s", scope["method"], scope["path"], traceback.format_exc())
             if not exchange.status:

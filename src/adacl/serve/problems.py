@@ -9,7 +9,7 @@ from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["INTERNAL", "MEDIA_TYPE", "ProblemError"]
+__all__ = ["INTERNAL", "MEDIA_TYPE", "STOPPING", "ProblemError"]
 
 MEDIA_TYPE = "application/problem+json"
 
@@ -68,3 +68,4 @@ class ProblemError(Exception):
 
 
 INTERNAL = ProblemError(500, "internal error; the service's log shows where")
+STOPPING = ProblemError(503, "the service is stopping", headers={"Retry-After": "5"})
