@@ -6,6 +6,7 @@ import contextlib
 import http.client
 import io
 import json
+import os
 import re
 import signal
 import socket
@@ -236,9 +237,11 @@ def test_health(service):
         assert head.headers["content-length"] == str(len(whole.body))
 
 
-def test_token(models, files):
+def test_token_and_an_odd_name(models, files, tmp_path):
     content = next(iter(files.values()))
-    with serving(models["three"], ADACL_TOKEN="secret") as service:
+    odd = tmp_path / os.fsdecode(b"a b%3F#\xff.onnx")
+    odd.write_bytes(models["three"].read_bytes())
+    with serving(odd, ADACL_TOKEN="secret") as service:
         for path in ("/v1/models", "/metrics", "/v1/score", "/v1/trainings"):
             for given in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic secret"}):
                 answer = service.ask(path, headers=given)
@@ -246,7 +249,10 @@ def test_token(models, files):
                 assert "Authorization: Bearer TOKEN" in answer.detail
                 assert answer.headers["www-authenticate"] == "Bearer"
         headers = {"Authorization": "Bearer secret", "Content-Type": "image/png"}
-        assert service.ask("/v1/score", content, headers).status == 200
+        assert service.ask("/v1/score", content, headers).json["model"] == "a b%3F#?"
+        assert b'model="a b%3F#?"' in service.ask("/metrics", headers=headers).body
+        answer = service.ask("/v1/models/a%20b%253F%23%3F/file", headers=headers)
+        assert answer.body == odd.read_bytes()
         for path in ("/", "/docs", "/openapi.json", "/healthz", "/readyz"):
             assert service.ask(path).status == 200
 

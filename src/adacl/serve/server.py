@@ -78,7 +78,8 @@ def run(
     """
     served = Models()
     for path in models:
-        served.add(Served(path.stem, path, backend))
+        name = path.stem.encode(errors="replace").decode()  # names of files can be no UTF-8
+        served.add(Served(name, path, backend))
     with _listening(host, port) as listener, _folder(data) as folder:
         metrics = Metrics()
         service = Service(
