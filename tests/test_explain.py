@@ -217,6 +217,17 @@ def test_any_kind_of_pixels(dtype):
     assert 20 <= column < 26
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_white_images_stay_white_under_any_cover(dtype):
+    white = np.iinfo(dtype).max
+
+    def raw(samples):
+        assert samples.min() > 0.999 * white
+        return np.zeros(len(samples))
+
+    occlusion_map(raw, np.full((64, 300, 1), white, dtype))
+
+
 def test_unknown_and_impossible_methods(files, detector, planted):
     image, _ = planted[0]
     with pytest.raises(ConfigError, match="need one of occlusion, gradient"):
@@ -324,6 +335,9 @@ def test_explain_refuses(files, tmp_path):
         2, "explain", files / "m.adacl", image, "-o", image
     )
     assert image.read_bytes() == before
+    assert "ends in .png" in refused(
+        2, "explain", files / "m.adacl", image, "-o", tmp_path / "a.npy", "--npy"
+    )
     assert "no such file" in refused(3, "explain", files / "m.adacl", tmp_path / "no.png")
     assert "does not exist" in refused(
         3, "explain", files / "m.adacl", image, "-o", tmp_path / "no" / "a.png"
@@ -348,9 +362,10 @@ def test_score_writes_heat_maps(files, tmp_path):
 
 def test_heat_maps_among_the_images_are_refused(files):
     for folder in (files / "good", files / "good" / "heat"):
-        assert "name a folder outside" in refused(
-            2, "score", files / "m.adacl", files / "good", "--heatmaps", folder
-        )
+        for command, option in (("score", "--heatmaps"), ("explain", "-o")):
+            assert "name a folder outside" in refused(
+                2, command, files / "m.adacl", files / "good", option, folder
+            )
 
 
 def test_evaluate_with_masks(files):
@@ -399,10 +414,11 @@ def test_masks_that_do_not_fit(tmp_path, files):
         find_masks([image], [image], tmp_path / "bad")
 
 
-@pytest.mark.parametrize("values", [(0, 1), (0, 255)])
-def test_masks_of_any_brightness(tmp_path, values):
-    pixels = np.full((8, 8), values[0], np.uint8)
-    pixels[2:4, 3:6] = values[1]
+@pytest.mark.parametrize("kind", ["uint8", "uint16"])
+@pytest.mark.parametrize("value", [1, 255])
+def test_masks_of_any_brightness(tmp_path, value, kind):
+    pixels = np.zeros((8, 8), kind)
+    pixels[2:4, 3:6] = value
     Image.fromarray(pixels).save(tmp_path / "a.png")
     assert (read_mask(tmp_path / "a.png", tmp_path / "a.png") == (pixels > 0)).all()
 

@@ -69,7 +69,10 @@ class Localisation:
         """
         normal, anomalous = self._counts
         if not normal.any() or not anomalous.any():
-            raise InputError("pixel AUROC: needs at least one normal and one anomalous pixel")
+            raise InputError(
+                "pixel AUROC: needs at least one normal and one anomalous pixel; are the masks of "
+                "these images?"
+            )
         below = np.cumsum(normal) - normal / 2
         return float((anomalous / anomalous.sum()) @ (below / normal.sum()))
 

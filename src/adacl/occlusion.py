@@ -73,7 +73,9 @@ class _Cover:
         around = self.everything[place] - _spread(self.down, piece, self.across)
         around /= (self.everywhere[place] - self.inside)[..., None]
         covered = piece + self.weight * (around - piece)
-        return covered if self.dtype.kind == "f" else covered.round().astype(self.dtype)
+        if self.dtype.kind == "f":
+            return covered
+        return covered.round().clip(0, np.iinfo(self.dtype).max).astype(self.dtype)
 
 
 def gaussian(length: int, deviation: float) -> Floats:

@@ -81,12 +81,16 @@ def explain(
         paths = list(ImageFiles(images))
         alone = len(paths) == 1 and not images[0].is_dir()
         if output is not None and alone and not output.is_dir():
+            if output.suffix.lower() != ".png":
+                raise ConfigError(f"{output}: is no folder, and a picture's name ends in .png")
             targets = [output]
             check_writable(output)
             if output.resolve() in {path.resolve() for path in (model, *paths)}:
                 raise ConfigError(f"{output}: is the model or the image; name another output")
         else:
-            targets = list(map(layout(images, output or Path()), paths))
+            folder = output or Path()
+            check_outside(folder, images)
+            targets = list(map(layout(images, folder), paths))
         for path, target in count(zip(paths, targets, strict=True), "maps", len(paths), quiet):
             (found,) = opened.model.score_files([path])
             anomaly_map = opened.model.anomaly_map(path, method.value)

@@ -94,6 +94,6 @@ def read_mask(path: Path, image: Path) -> NDArray[np.bool_]:
             f"{path}: a mask of {header.height}x{header.width} pixels for {image} of "
             f"{expected.height}x{expected.width}; masks need the size of their image"
         )
-    pixels = read_image(path, 1)[..., 0]
+    pixels = read_image(path, 1, header.dtype)[..., 0]
     mask: NDArray[np.bool_] = pixels > pixels.max() / 2
     return mask
