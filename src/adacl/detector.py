@@ -19,7 +19,7 @@ from adacl import thresholds
 from adacl.config import Config, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
-from adacl.data.images import probe, read_image
+from adacl.data.images import decode, read_image
 from adacl.data.store import digest
 from adacl.errors import AdaclError, ConfigError
 from adacl.explain import Method, anomaly_map
@@ -319,10 +319,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             pixels = fitting(self._images(np.asarray(image)[None], False), model.spec, model.tiling)
             return anomaly_map(model, pixels[0], method)
         check_files(model.spec)
-        path, spec = Path(image), model.spec
-        header = probe(path)
-        pixels = read_image(path, spec.channels, spec.dtype, model.resize)
-        return resized(anomaly_map(model, pixels, method), header.height, header.width)
+        spec = model.spec
+        height, width, pixels = decode(image, None, spec.channels, spec.dtype, model.resize)
+        return resized(anomaly_map(model, pixels, method), height, width)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, see :mod:`adacl.model_file`."""

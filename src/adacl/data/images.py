@@ -120,7 +120,9 @@ def _unreadable(path: Path | str, error: Exception) -> ImageError:
 
 
 def probe(path: Path) -> ImageHeader:
-    """Read the header of an image file, without decoding its pixels.
+    """Read what an image file says of itself; of PNG alone the pixels are decoded, too.
+
+    PNG files may say how they are turned behind the pixels.
 
     Raises
     ------
