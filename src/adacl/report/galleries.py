@@ -18,7 +18,7 @@ __all__ = ["galleries"]
 
 SHOWN = 12
 MAP_SECONDS = 60.0
-"""Heat maps are made for as long as this; those of large images take long."""
+"""No heat map is begun after this; those of large images take long."""
 
 GALLERIES: dict[Story, dict[str, tuple[str, str]]] = {
     "score": {
