@@ -27,6 +27,7 @@ ReportOption = Annotated[
 ]
 
 SAMPLE = 500
+AT_ONCE = 50
 
 log = logging.getLogger("adacl")
 
@@ -105,9 +106,10 @@ def report_fit(
         score.path
         for score in gathering.watch(detector.score_files(sample, gathering.skipped), "trained on")
     ]
-    samples = made.samples(detector.model_, paths)
-    for raw in [] if samples is None else made.mixture_scores(detector.model_, samples):
-        gathering.add(raw, "made")
+    for start in range(0, len(paths), AT_ONCE):
+        samples = made.samples(detector.model_, paths[start : start + AT_ONCE])
+        for raw in [] if samples is None else made.mixture_scores(detector.model_, samples, start):
+            gathering.add(raw, "made")
     subject = Subject(
         title=f"What {model.name} learned",
         story="fit",

@@ -66,9 +66,9 @@ def examples(model: Model, normal: Tensor) -> list[tuple[str, list[tuple[str, fl
     return found
 
 
-def mixture_scores(model: Model, normal: Tensor) -> list[float]:
+def mixture_scores(model: Model, normal: Tensor, seed: int) -> list[float]:
     """Return raw scores of one made anomaly of each sample, their kinds drawn as in training."""
-    generator = torch.Generator(normal.device).manual_seed(1)
+    generator = torch.Generator(normal.device).manual_seed(seed)
     made, _ = make_mixture(normal, generator, model.config.anomalies)
     scores: list[float] = raw_scores(model.network, made).tolist()
     return scores
