@@ -19,6 +19,8 @@ from sklearn.datasets import load_digits
 
 from adacl import tensor_file
 from adacl.config import preset
+from adacl.history import EpochRecord
+from adacl.progress import epochs, messages
 from helpers import call, refused
 
 QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
@@ -164,6 +166,31 @@ def test_fit_prints_what_a_program_needs(parts: Path, tmp_path: Path) -> None:
     assert set(summary["kind_auroc"]) == {"cut_paste", "puzzling", "rotation", "mix_up"}
 
 
+def test_fit_tells_beforehand_what_is_trained(parts: Path, tmp_path: Path) -> None:
+    options = ["-o", tmp_path / "m", *QUICK, "--set", "training.min_epoch_images=100"]
+    _, _, err = call("fit", parts / "train", *options)
+    before, after = err.split("network, epoch 1 of 1", 1)
+    assert "120 images: 3 networks are trained for up to 1 epoch each" in before
+    assert "the 96 images to learn from again and again, until it has seen 100" in before
+    assert "--set training.min_epoch_images=N" in before
+    assert after.splitlines()[0].endswith(" left")
+    assert re.findall(r"^fold .*?,", err, re.MULTILINE) == ["fold 1 of 2,", "fold 2 of 2,"]
+
+    _, _, err = call("fit", parts / "train", *options, "--fpr", "0.2", "--tile", "8x8")
+    assert "120 images: one network is trained" in err
+    assert "again and again" not in err
+    assert "fold" not in err
+    assert call("fit", parts / "train", *options, "-q")[2] == ""
+
+
+def test_the_time_left_counts_all_networks(caplog: pytest.LogCaptureFixture) -> None:
+    with messages(), epochs(5, quiet=False, networks=4) as display:
+        for stage, epoch in (("network", 0), ("network", 1), ("fold 2", 3), ("fold 3", 4)):
+            display(stage, EpochRecord(epoch, 0.1, 0.9, {}, 1e-3, seconds=60.0))
+    told = [message.partition(" s, ")[2] for message in caplog.messages]
+    assert told == ["about 19 min left", "about 18 min left", "about 6 min left", ""]
+
+
 def test_equal_seeds_give_equal_files(parts: Path, tmp_path: Path) -> None:
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         call("fit", parts / "train", "-o", tmp_path / name, *QUICK, "--seed", seed)
@@ -218,6 +245,50 @@ def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
     assert target.read_bytes() == (tmp_path / "undisturbed").read_bytes()
 
 
+def interrupt(*_: object, **__: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_interrupted_commands_say_what_was_not_written(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, records = tmp_path / "page.html", tmp_path / "records.txt"
+    score = ["score", parts / "model", parts / "good"]
+    evaluate = [
+        "evaluate",
+        parts / "model",
+        "--normal",
+        parts / "good",
+        "--abnormal",
+        parts / "bad",
+    ]
+    with monkeypatch.context() as patch:
+        patch.setattr("adacl.cli.apply.report_scores", interrupt)
+        for command in (score, evaluate):
+            assert refused(130, *command, "--report", page).endswith(f"not written: {page}")
+        assert records.name not in refused(130, *score, "--report", page, "-o", records)
+        assert records.exists()
+    with monkeypatch.context() as patch:
+        patch.setattr("adacl.cli.apply.write_records", interrupt)
+        assert refused(130, *score) == "adacl: interrupted"
+        message = refused(130, *score, "--report", page, "-o", records)
+        assert message == f"adacl: interrupted; not written: {records}, {page}"
+    monkeypatch.setattr("adacl.cli.about.read_header", interrupt)
+    assert refused(130, "info", parts / "model") == "adacl: interrupted"
+
+
+def test_an_interrupt_while_python_ends_changes_nothing(parts: Path) -> None:
+    code = (
+        "import atexit, os, signal, sys\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "atexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
+        f"sys.argv = ['adacl', 'info', {str(parts / 'model')!r}]\n"
+        "from adacl.cli import main\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [
@@ -248,6 +319,27 @@ def test_wrong_settings_are_refused(
 ) -> None:
     assert words in refused(2, "fit", parts / "train", "-o", tmp_path / "m", *options)
     assert not any(tmp_path.iterdir())
+
+
+def test_an_interrupted_fit_does_not_hide_wrong_arguments(parts: Path, tmp_path: Path) -> None:
+    (tmp_path / "m.resume").mkdir()
+    (tmp_path / "m.resume" / "network.ckpt").touch()
+    command = ["-o", tmp_path / "m"]
+    assert "--resume" in refused(3, "fit", parts / "train", *command)
+    assert "no such file" in refused(3, "fit", tmp_path / "none", *command)
+    for options, words in (
+        (["--fpr", "2"], "threshold.fpr"),
+        (["--tile", "16x16", "--stride", "20"], "stride"),
+        (["--set", "anomalies.weights={blur = 1}"], "blur"),
+    ):
+        assert words in refused(2, "fit", parts / "train", *command, *options)
+
+
+def test_usage_errors_name_the_help_of_the_command(parts: Path) -> None:
+    assert refused(2, "fit").endswith("(see adacl fit --help)")
+    assert refused(2, "fit", parts, "-o", parts / "x", "--tile", "a").endswith("adacl fit --help)")
+    assert refused(2, "video", "score").endswith("(see adacl video score --help)")
+    assert refused(2, "paint").endswith("(see adacl --help)")
 
 
 def test_wrong_places_are_refused(parts: Path, tmp_path: Path) -> None:

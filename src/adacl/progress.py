@@ -55,6 +55,7 @@ def _progress(quiet: bool) -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
+        speed_estimate_period=600,
         disable=quiet or not console.is_terminal,
     )
 
@@ -66,32 +67,62 @@ def count(items: Iterable[T], title: str, total: int, quiet: bool) -> Iterator[T
 
 
 class EpochDisplay:
-    """Shows the epochs of one or more trainings; call it with each record."""
+    """Shows the epochs of one or more trainings; call it with each record.
 
-    def __init__(self, progress: Progress, epochs: int) -> None:
+    Parameters
+    ----------
+    progress
+        Where the bar is drawn.
+    epochs
+        Of each training, at most.
+    networks
+        How many trainings there are; without it the time left is not told.
+    """
+
+    def __init__(self, progress: Progress, epochs: int, networks: int | None) -> None:
         self.progress = progress
         self.epochs = epochs
-        self.tasks: dict[str, int] = {}
+        self.networks = networks
+        self.done = 0
+        self.seconds = 0.0
+        self.task = progress.add_task("training", total=epochs * (networks or 1))
 
     def __call__(self, stage: str, record: EpochRecord) -> None:
-        """Show one more epoch of the training called ``stage``."""
-        if stage not in self.tasks:
-            self.tasks[stage] = self.progress.add_task(stage, total=self.epochs)
-        self.progress.update(self.tasks[stage], completed=record.epoch + 1)  # type: ignore[arg-type]
+        """Show one more epoch of the training called ``stage``: ``network``, ``fold 1``, ..."""
+        self.done += 1
+        self.seconds += record.seconds
+        left = self.epochs - record.epoch - 1
+        number = 0 if stage == "network" else int(stage.removeprefix("fold "))
+        time_left = ""
+        if self.networks and number < self.networks:
+            stage += f" of {self.networks - 1}" if number else ""
+            left += self.epochs * (self.networks - 1 - number)
+            time_left = f", {_about(left * self.seconds / self.done)} left" if left else ""
+        self.progress.update(
+            self.task, description=stage, completed=self.done, total=self.done + left
+        )
         log.info(
-            "%s, epoch %d of %d: loss %.4f, validation AUROC %.4f, rate %.1e, %.1f s",
+            "%s, epoch %d of %d: loss %.4f, validation AUROC %.4f, %.1f s%s",
             stage,
             record.epoch + 1,
             self.epochs,
             record.loss,
             record.validation_auroc,
-            record.rate,
             record.seconds,
+            time_left,
         )
 
 
+def _about(seconds: float) -> str:
+    if seconds < 90:
+        return f"about {max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"about {round(seconds / 60)} min"
+    return f"about {seconds / 3600:.1f} h"
+
+
 @contextmanager
-def epochs(total: int, quiet: bool) -> Iterator[EpochDisplay]:
-    """Show the epochs of a training of ``total`` epochs each."""
+def epochs(total: int, quiet: bool, networks: int | None = None) -> Iterator[EpochDisplay]:
+    """Show the epochs of ``networks`` trainings, of up to ``total`` epochs each."""
     with _progress(quiet) as progress:
-        yield EpochDisplay(progress, total)
+        yield EpochDisplay(progress, total, networks)

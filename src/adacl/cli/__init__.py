@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
+import signal
 import sys
 import warnings
 from typing import Annotated
@@ -26,6 +28,8 @@ from adacl.cli import (
 from adacl.errors import AdaclError, missing_extra
 
 __all__ = ["app", "main"]
+
+INTERRUPTED = 130
 
 app = typer.Typer(
     help="Learn what normal images look like, and find the ones that are not.",
@@ -76,6 +80,8 @@ def main() -> None:
     try:
         code = app(standalone_mode=False, prog_name="adacl")
         sys.stdout.flush()
+        if code == INTERRUPTED:
+            _fail("interrupted", code)
     except AdaclError as error:
         code = _fail(str(error), error.exit_code)
     except ModuleNotFoundError as error:
@@ -86,14 +92,19 @@ def main() -> None:
     except BrokenPipeError:
         _abandon_stdout()
         code = 0
+    except KeyboardInterrupt:
+        code = _fail("interrupted", INTERRUPTED)
     except Exception as error:
         code = _unexpected(error)
+    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the exit code is settled
     sys.exit(code or 0)
 
 
 def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message"):
-        return _fail(f"{error.format_message()} (see adacl --help)", 2)
+        context = getattr(error, "ctx", None)
+        command = context.command_path if context else "adacl"
+        return _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", 2)
     if isinstance(error, OSError):
         _abandon_stdout()
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 3)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adacl.cli.explain import check_outside, localisation, with_heatmaps
+from adacl.cli.interrupts import interruptible
 from adacl.cli.opened import Opened, open_model
 from adacl.cli.options import (
     Backend,
@@ -82,7 +83,8 @@ def score(
         check_outside(heatmaps, paths)
     if report is not None:
         check_report(report, [model, *paths, *([output] if output else [])])
-    with messages(quiet):
+    unwritten = [path for path in (output, report) if path]
+    with interruptible(unwritten), messages(quiet):
         opened = open_model(model, device, backend, on_error, threshold)
         files = ImageFiles(paths)
         gathering = _gathering(opened) if report else None
@@ -90,6 +92,8 @@ def score(
         if heatmaps is not None:
             scores = with_heatmaps(scores, opened, heatmaps, paths)
         write_records(output, output_format, scores, opened)
+        if output:
+            unwritten.remove(output)
         if report and gathering:
             report_scores(report, opened, model, gathering, title_of(paths), quiet)
 
@@ -119,7 +123,7 @@ def evaluate(
     if report is not None:
         check_report(report, [model, *normal, *abnormal])
     mask_of = find_masks(list(ImageFiles(abnormal)), abnormal, masks) if masks else {}
-    with messages(quiet):
+    with interruptible([report] if report else []), messages(quiet):
         opened = open_model(model, device, backend, on_error, threshold)
         gathering = _gathering(opened) if report else None
         scored = partial(_scores, opened.model.score_files, quiet=quiet, gathering=gathering)

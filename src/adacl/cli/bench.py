@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adacl.cli.interrupts import InterruptError
 from adacl.cli.options import Device, DeviceOption, JsonOption, QuietOption
 from adacl.data import benchmarks
 from adacl.errors import ConfigError, DataError, MissingDataError, missing_extra
 from adacl.files import atomic_file
-from adacl.progress import console, count, messages
+from adacl.progress import count, messages
 
 if TYPE_CHECKING:
     from adacl.protocols.one_vs_rest import Variant
@@ -165,10 +166,11 @@ def _run(
             done = grid.run_cells(protocol.run_cell, cells, out, jobs or joblib.cpu_count())
             for cell in count(done, source, len(missing), quiet):
                 log.info("done: %s", cell)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             left = len(grid.missing_cells(cells, out))
-            console.print(f"interrupted with {left} cells to do; the same command goes on")
-            raise
+            raise InterruptError(
+                f"interrupted with {left} cells to do; the same command goes on"
+            ) from error
         except OSError as error:
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
         groups = summary.summarise(grid.read_cells(out))

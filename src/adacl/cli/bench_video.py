@@ -11,9 +11,10 @@ from typing import Annotated
 import typer
 
 from adacl.cli.bench import JobsOption, OutOption, SeedsOption, parse_seeds
+from adacl.cli.interrupts import InterruptError
 from adacl.cli.options import JsonOption, QuietOption
 from adacl.errors import DataError, missing_extra
-from adacl.progress import console, count, messages
+from adacl.progress import count, messages
 
 __all__ = ["avenue", "ucsd"]
 
@@ -112,10 +113,11 @@ def _run(
             done = grid.run_cells(video_runs.run_cell, cells, out, jobs or joblib.cpu_count())
             for cell in count(done, name, len(missing), quiet):
                 log.info("done: %s", cell)
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             left = len(grid.missing_cells(cells, out))
-            console.print(f"interrupted with {left} cells to do; the same command goes on")
-            raise
+            raise InterruptError(
+                f"interrupted with {left} cells to do; the same command goes on"
+            ) from error
         except OSError as error:
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
         groups = video_tables.write(out)

@@ -52,7 +52,7 @@ def export(
         output,
         dynamic_batch=dynamic_batch,
         int8=int8,
-        input_size=parse_size(input_size),
+        input_size=parse_size("--input-size", input_size),
         licence=licence or UNSTATED,
     )
     if not quiet:

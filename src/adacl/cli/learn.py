@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from adacl.cli.interrupts import interruptible
 from adacl.cli.options import (
     Device,
     DeviceOption,
@@ -18,13 +19,15 @@ from adacl.cli.options import (
     parse_setting,
     parse_size,
 )
+from adacl.cli.plan import announce
 from adacl.cli.reporting import ReportOption, check_report, report_fit
 from adacl.cli.resuming import ResumeOption, resumable
 from adacl.config import Config, preset
-from adacl.data.folders import list_images
+from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 from adacl.progress import epochs, messages, say
+from adacl.tiles import Tiling
 
 __all__ = ["demo", "fit"]
 
@@ -80,31 +83,36 @@ def fit(
     config = preset(preset_name) if config_file is None else Config.from_toml(config_file)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
     config = _without(config, drop or [])
+    given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
+    config = config.replace(**{name: value for name, value in given.items() if value is not None})
+    size, tile_size = parse_size("--image-size", image_size), parse_size("--tile", tile)
+    tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
+    files = ImageFiles(normal_dir)
     from adacl import AnomalyDetector
+    from adacl.anomalies import check_anomaly_config
+    from adacl.training import resolve_device
 
-    with (
-        resumable(output, resume) as checkpoints,
-        messages(quiet),
-        epochs(epoch_count or config.training.epochs, quiet) as display,
-    ):
-        detector = AnomalyDetector(
-            config=config,
-            epochs=epoch_count,
-            fpr=fpr,
-            image_size=parse_size(image_size),
-            tile=parse_size(tile),
-            stride=stride,
-            top_k=top_k,
-            device=device.value,
-            random_state=seed,
-            on_error=on_error.value,
-            checkpoints=checkpoints,
-            on_epoch=display,
-        )
-        detector.fit(normal_dir).save(output)
+    check_anomaly_config(config.anomalies)
+    resolve_device(device.value)
+    with resumable(output, resume) as checkpoints, messages(quiet):
+        networks = announce(files, config, tiling, size)
+        with epochs(config.training.epochs, quiet, networks) as display:
+            detector = AnomalyDetector(
+                config=config,
+                image_size=size,
+                tile=tile_size,
+                stride=stride,
+                top_k=top_k,
+                device=device.value,
+                random_state=seed,
+                on_error=on_error.value,
+                checkpoints=checkpoints,
+                on_epoch=display,
+            )
+            detector.fit(normal_dir).save(output)
     if report is not None:
-        with messages(quiet):
-            report_fit(report, detector, output, list_images(normal_dir), quiet)
+        with messages(quiet), interruptible([report]):
+            report_fit(report, detector, output, list(files), quiet)
     if json_output:
         typer.echo(json.dumps({"model": str(output), **_summary(detector.model_)}))
     elif not quiet:

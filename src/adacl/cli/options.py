@@ -58,8 +58,8 @@ ThresholdOption = Annotated[
 ]
 
 
-def parse_size(text: str | None) -> tuple[int, int] | None:
-    """Read HEIGHTxWIDTH, or one number for both.
+def parse_size(option: str, text: str | None) -> tuple[int, int] | None:
+    """Read HEIGHTxWIDTH, or one number for both, from the text given for an option.
 
     Raises
     ------
@@ -70,7 +70,8 @@ def parse_size(text: str | None) -> tuple[int, int] | None:
         return None
     parts = text.lower().split("x")
     if len(parts) > 2 or not all(part.isdecimal() and int(part) >= 8 for part in parts):
-        raise typer.BadParameter(f"{text!r}: need HEIGHTxWIDTH in pixels, at least 8x8")
+        words = f"{text!r}: need HEIGHTxWIDTH in pixels, at least 8x8"
+        raise typer.BadParameter(words, param_hint=option)
     return int(parts[0]), int(parts[-1])
 
 

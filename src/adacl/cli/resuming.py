@@ -10,8 +10,8 @@ from typing import Annotated
 
 import typer
 
+from adacl.cli.interrupts import InterruptError
 from adacl.errors import DataError
-from adacl.progress import console
 
 __all__ = ["ResumeOption", "resumable"]
 
@@ -26,6 +26,8 @@ def resumable(output: Path, resume: bool) -> Iterator[Path]:
     ------
     DataError
         If an interrupted fit is there and is not to be continued.
+    InterruptError
+        If Ctrl-C was pressed.
     """
     checkpoints = output.with_name(output.name + ".resume")
     if any(checkpoints.glob("*")) and not resume:
@@ -34,9 +36,9 @@ def resumable(output: Path, resume: bool) -> Iterator[Path]:
         )
     try:
         yield checkpoints
-    except KeyboardInterrupt:
-        console.print("interrupted; repeat the command with --resume to go on from here")
-        raise
+    except KeyboardInterrupt as error:
+        remedy = "; repeat the command with --resume to go on from here"
+        raise InterruptError("interrupted" + remedy * any(checkpoints.glob("*"))) from error
     else:
         shutil.rmtree(checkpoints)
     finally:

@@ -105,7 +105,7 @@ def fit(
     with (
         resumable(output, resume) as checkpoints,
         messages(quiet),
-        epochs(config.training.epochs, quiet) as display,
+        epochs(config.training.epochs, quiet, networks=1) as display,
     ):
         detector = VideoAnomalyDetector(
             video,
