@@ -111,6 +111,22 @@ def test_evaluate_warns_of_images_seen_in_fit(parts: Path) -> None:
     assert "120 of these images were used in fitting" in err
 
 
+def test_evaluate_says_what_may_help_where_few_anomalies_are_found(
+    parts: Path, tmp_path: Path
+) -> None:
+    folders = ["--normal", parts / "good", "--abnormal", parts / "bad"]
+    command = ["evaluate", parts / "model", *folders, "--json"]
+    _, out, err = call(*command, "--threshold", "9", "--report", tmp_path / "page.html")
+    assert json.loads(out)["tpr"] == 0
+    assert "note: anomalies do score higher" in err
+    assert "--epochs" in err
+    assert "--tile" in err
+    assert "adacl calibrate --fpr" in err
+    assert "At the threshold 9.0000, anomalies do" in (tmp_path / "page.html").read_text()
+    assert call(*command, "--threshold", "9", "-q")[2] == ""
+    assert "note:" not in call(*command, "--threshold", "-9")[2]
+
+
 def test_score_formats_agree_and_keep_the_order(parts: Path, tmp_path: Path) -> None:
     paths = [parts / "bad", parts / "good" / "005.png", parts / "good" / "001.png"]
     _, out, _ = call("score", parts / "model", *paths, "--format", "jsonl")

@@ -16,7 +16,7 @@ import pytest
 from adacl import AnomalyDetector
 from adacl.export import export_model
 from adacl.model_file import load_model, read_header
-from adacl.notes import notes
+from adacl.notes import advice, notes
 from adacl.pixels import ImageSpec
 from adacl.report import card, gather
 from adacl.report.gather import STEPS, Gathering
@@ -216,6 +216,17 @@ def test_an_exported_model_is_reported_on_without_pytorch(shop, tmp_path):
 def test_notes_are_the_same_from_a_header(shop):
     header, _ = read_header(shop / "threes.adacl")
     assert card.remarks(header) == notes(load_model(shop / "threes.adacl"))
+
+
+@pytest.mark.parametrize(
+    ("auroc", "tpr", "given"),
+    [(0.75, 0.49, True), (0.74, 0.49, False), (0.99, 0.5, False), (0.99, 0.0, True)],
+)
+def test_advice_is_for_models_that_rank_well_and_find_few(auroc, tpr, given):
+    found = [advice({"auroc": auroc, "tpr": tpr}, tiled) for tiled in (False, True)]
+    assert [words is not None for words in found] == [given, given]
+    if given:
+        assert ["--tile" in words for words in found] == [True, False]
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(shop, tmp_path, monkeypatch):

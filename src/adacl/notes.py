@@ -1,4 +1,4 @@
-"""What a user should know about how a model was trained, with or without PyTorch."""
+"""What a user should know of a training or an evaluation, with or without PyTorch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,10 @@ from adacl.config import Config
 from adacl.history import History
 from adacl.thresholds import Threshold
 
-__all__ = ["Trained", "notes"]
+__all__ = ["Trained", "advice", "notes"]
+
+FAIR_AUROC = 0.75
+FEW_FOUND = 0.5
 
 
 class Trained(Protocol):
@@ -61,3 +64,28 @@ def notes(trained: Trained) -> list[str]:
             f"images; consider leaving it out (--drop {kind})"
         )
     return lines + trained.threshold.describe()
+
+
+def advice(figures: Mapping[str, Any], tiled: bool) -> str | None:
+    """Say what may help where anomalies score higher, but few of them above the threshold.
+
+    Parameters
+    ----------
+    figures
+        What :func:`adacl.metrics.evaluation` returned.
+    tiled
+        Whether the model cuts images into tiles.
+
+    Returns
+    -------
+    str or None
+        A sentence without its full stop; None where nothing of the kind is to be said.
+    """
+    if figures["auroc"] < FAIR_AUROC or figures["tpr"] >= FEW_FOUND:
+        return None
+    tiles = "" if tiled else "cut the images into tiles if the defects are small (--tile), "
+    return (
+        f"anomalies do score higher than normal images (AUROC {figures['auroc']:.2f}), but only "
+        f"{figures['tpr']:.0%} of them score above the threshold; to find more, train longer "
+        f"(adacl fit --epochs), {tiles}or accept more false alarms (adacl calibrate --fpr)"
+    )

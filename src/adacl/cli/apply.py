@@ -32,7 +32,8 @@ from adacl.data.folders import ImageFiles, Skipped
 from adacl.errors import ConfigError, DataError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.files import check_writable
-from adacl.progress import count, messages
+from adacl.notes import advice
+from adacl.progress import count, messages, say
 
 if TYPE_CHECKING:
     from adacl.report.gather import Gathering, Group
@@ -156,14 +157,21 @@ def evaluate(
     }
     if json_output:
         typer.echo(json.dumps(result))
-        return
+    else:
+        _print(result)
+    remark = advice(figures, opened.tiled)
+    if remark and not quiet:
+        say(f"note: {remark}")
+
+
+def _print(result: dict[str, Any]) -> None:
     typer.echo(f"AUROC              {result['auroc']:.4f}")
     typer.echo(f"EER                {result['eer']:.4f}")
     typer.echo(f"average precision  {result['average_precision']:.4f}")
     typer.echo(f"at threshold       {result['threshold']:.4f}")
     typer.echo(f"  false positives  {result['fpr']:.2%} of {result['n_normal']} normal images")
     typer.echo(f"  true positives   {result['tpr']:.2%} of {result['n_abnormal']} anomalous images")
-    if masks:
+    if "pixel_auroc" in result:
         inside, n = result["peaks_inside"], result["n_masked"]
         typer.echo(f"pixel AUROC        {result['pixel_auroc']:.4f}")
         typer.echo(f"peaks in the mask  {inside:.2%} of {n} images with a masked pixel")

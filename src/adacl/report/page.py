@@ -17,6 +17,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adacl._version import __version__
 from adacl.files import atomic_file
+from adacl.notes import advice
 from adacl.report import card
 from adacl.report.galleries import galleries
 from adacl.report.gather import SKIPPED, STEPS, Gathering, Row, notable
@@ -89,6 +90,7 @@ def write_report(
         groups={group: gathering.total(group) for group in gathering.counts},
         flagged={group: flagged[0] for group, flagged in gathering.flagged.items()},
         figures=figures,
+        advice=figures and advice(figures, subject.header["tiling"] is not None),
         threshold=threshold,
         expected=threshold.fpr_at(threshold.value),
         promise=promise,
