@@ -325,6 +325,31 @@ def test_explain_several_images(files, tmp_path):
     assert len(names) == 12
 
 
+@pytest.mark.parametrize("model", ["m.adacl", "m.onnx"])
+def test_explain_passes_over_broken_images_as_score_does(files, tmp_path, model):
+    folder, maps = tmp_path / "mixed", tmp_path / "maps"
+    good = sorted((files / "good").iterdir())[0]
+    folder.mkdir()
+    for name in ("0.png", "2.png"):
+        (folder / name).write_bytes(good.read_bytes())
+    (folder / "1.png").write_text("no image")
+    code, out, err = call("explain", files / model, folder, "-o", maps, "--npy")
+    assert code == 0, err
+    assert [line.split(":")[0] for line in out.splitlines()] == [
+        str(folder / name) for name in ("0.png", "2.png")
+    ]
+    assert "skipped" in err
+    assert "1.png: cannot be read (not an image)" in err
+    assert "1 of 3 images were skipped" in err
+    assert sorted(path.name for path in maps.iterdir()) == [
+        f"{name}.png.heatmap.{kind}" for name in (0, 2) for kind in ("npy", "png")
+    ]
+    command = ["explain", files / model]
+    assert "1.png" in refused(3, *command, folder, "-o", maps, "--on-error", "fail")
+    assert "none of 1" in refused(3, *command, folder / "1.png", "-o", tmp_path / "x.png")
+    assert not (tmp_path / "x.png").exists()
+
+
 def test_explain_refuses(files, tmp_path):
     image = sorted((files / "good").iterdir())[0]
     before = image.read_bytes()
@@ -338,6 +363,11 @@ def test_explain_refuses(files, tmp_path):
     assert "ends in .png" in refused(
         2, "explain", files / "m.adacl", image, "-o", tmp_path / "a.npy", "--npy"
     )
+    for name in ("maps.png", "maps.jpg"):
+        assert "name a folder" in refused(
+            2, "explain", files / "m.adacl", files / "good", "-o", tmp_path / name
+        )
+        assert not (tmp_path / name).exists()
     assert "no such file" in refused(3, "explain", files / "m.adacl", tmp_path / "no.png")
     assert "does not exist" in refused(
         3, "explain", files / "m.adacl", image, "-o", tmp_path / "no" / "a.png"
@@ -361,11 +391,13 @@ def test_score_writes_heat_maps(files, tmp_path):
 
 
 def test_heat_maps_among_the_images_are_refused(files):
-    for folder in (files / "good", files / "good" / "heat"):
+    good = files / "good"
+    places = {good: "is the folder of the images", good / "heat": f"lies in {good}"}
+    for folder, place in places.items():
         for command, option in (("score", "--heatmaps"), ("explain", "-o")):
-            assert "name a folder outside" in refused(
-                2, command, files / "m.adacl", files / "good", option, folder
-            )
+            message = refused(2, command, files / "m.adacl", good, option, folder)
+            assert f"{folder}: {place}" in message
+            assert "name a folder outside" in message
 
 
 def test_evaluate_with_masks(files):

@@ -28,8 +28,9 @@ from adacl.cli.options import (
 )
 from adacl.cli.records import Format, write_records
 from adacl.cli.reporting import ReportOption, check_report, report_scores, title_of
+from adacl.cli.skipping import check_skipped
 from adacl.data.folders import ImageFiles, Skipped
-from adacl.errors import ConfigError, DataError, ModelFileError
+from adacl.errors import ConfigError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.files import check_writable
 from adacl.notes import advice
@@ -249,7 +250,4 @@ def _scores(
     yield from gathering.watch(scores, group) if gathering else scores
     if gathering:
         gathering.skipped += skipped
-    if len(skipped) == len(files):
-        raise DataError(f"none of {len(files)} image files can be read")
-    if skipped:
-        log.warning("%d of %d images were skipped", len(skipped), len(files))
+    check_skipped(skipped, len(files))

@@ -20,10 +20,13 @@ from adacl.cli.options import (
     DeviceOption,
     ModelArgument,
     OnError,
+    OnErrorOption,
     QuietOption,
     ThresholdOption,
 )
-from adacl.data.folders import ImageFiles
+from adacl.cli.skipping import check_skipped
+from adacl.data.folders import ImageFiles, Skipped
+from adacl.data.images import EXTENSIONS
 from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, check_writable
 from adacl.progress import count, messages
@@ -68,6 +71,7 @@ def explain(
     threshold: ThresholdOption = None,
     device: DeviceOption = Device.auto,
     backend: BackendOption = Backend.onnxruntime,
+    on_error: OnErrorOption = OnError.skip,
     quiet: QuietOption = False,
 ) -> None:
     """Show why an image was flagged: the image beside a heat map of what is anomalous in it.
@@ -77,28 +81,41 @@ def explain(
     from adacl.heatmap import side_by_side
 
     with messages(quiet):
-        opened = open_model(model, device, backend, OnError.fail, threshold)
+        opened = open_model(model, device, backend, on_error, threshold)
         paths = list(ImageFiles(images))
-        alone = len(paths) == 1 and not images[0].is_dir()
-        if output is not None and alone and not output.is_dir():
-            if output.suffix.lower() != ".png":
-                raise ConfigError(f"{output}: is no folder, and a picture's name ends in .png")
-            targets = [output]
-            check_writable(output)
-            if output.resolve() in {path.resolve() for path in (model, *paths)}:
-                raise ConfigError(f"{output}: is the model or the image; name another output")
-        else:
-            folder = output or Path()
-            check_outside(folder, images)
-            targets = list(map(layout(images, folder), paths))
+        targets = _targets(model, images, paths, output)
+        skipped: list[Skipped] = []
         for path, target in count(zip(paths, targets, strict=True), "maps", len(paths), quiet):
-            (found,) = opened.model.score_files([path])
+            scores = list(opened.model.score_files([path], skipped))
+            if not scores:
+                continue
             anomaly_map = opened.model.anomaly_map(path, method.value)
             _write_png(target, side_by_side(_shown(path, opened.spec), anomaly_map))
             if npy:
                 with atomic_file(target.with_suffix(".npy")) as file:
                     np.save(file, anomaly_map)
-            typer.echo(f"{_verdict(found, opened.threshold, anomaly_map)}; wrote {target}")
+            typer.echo(f"{_verdict(scores[0], opened.threshold, anomaly_map)}; wrote {target}")
+        check_skipped(skipped, len(paths))
+
+
+def _targets(model: Path, roots: list[Path], paths: list[Path], output: Path | None) -> list[Path]:
+    """Return where the heat map of each image is to be written."""
+    alone = len(paths) == 1 and not roots[0].is_dir()
+    if output is None or output.is_dir() or not alone:
+        if output is not None and not output.is_dir() and output.suffix.lower() in EXTENSIONS:
+            raise ConfigError(
+                f"{output}: is named as one picture, but a folder of them is to be written; name "
+                "a folder"
+            )
+        folder = output or Path()
+        check_outside(folder, roots)
+        return list(map(layout(roots, folder), paths))
+    if output.suffix.lower() != ".png":
+        raise ConfigError(f"{output}: is no folder, and a picture's name ends in .png")
+    check_writable(output)
+    if output.resolve() in {path.resolve() for path in (model, *paths)}:
+        raise ConfigError(f"{output}: is the model or the image; name another output")
+    return [output]
 
 
 def _verdict(score: FileScore, threshold: float, anomaly_map: NDArray[np.float32]) -> str:
@@ -131,9 +148,11 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
     """Refuse a folder among the images, where heat maps would be scored as images."""
     for root in roots:
         if root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
+            same = folder.resolve() == root.resolve()
+            place = "is the folder of the images" if same else f"lies in {root}"
             raise ConfigError(
-                f"{folder}: lies in {root}, where heat maps would be scored as images; name a "
-                "folder outside"
+                f"{folder}: {place}, where heat maps would be scored as images; name a folder "
+                "outside"
             )
 
 
