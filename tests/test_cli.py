@@ -168,6 +168,11 @@ def test_calibrate_changes_the_threshold_and_nothing_else(parts: Path, tmp_path:
     assert all((before[0][name] == after[0][name]).all() for name in before[0])
 
 
+def test_calibrate_checks_the_rate_before_the_work(parts: Path) -> None:
+    code, _, err = call("calibrate", parts / "model", parts / "train", "--fpr", "2")
+    assert (code, err) == (2, "adacl: --fpr: need a rate between 0 and 1, got 2.0\n")
+
+
 def test_calibrate_warns_of_images_seen_in_fit(parts: Path, tmp_path: Path) -> None:
     _, _, err = call("calibrate", parts / "model", parts / "train", "-o", tmp_path / "x")
     assert "120 of these images were used in fitting" in err
@@ -375,6 +380,21 @@ def test_wrong_places_are_refused(parts: Path, tmp_path: Path) -> None:
         3, "evaluate", model, "--normal", tmp_path / "empty", "--abnormal", parts / "bad"
     )
     assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+
+
+def test_normal_and_anomalous_images_must_differ(parts: Path) -> None:
+    model, good = parts / "model", parts / "good"
+    for bad in (good, parts, good / "000.png", parts / "bad" / ".." / "good"):
+        message = refused(
+            2, "evaluate", model, "--normal", parts / "train", "--normal", good, "--abnormal", bad
+        )
+        assert f"--normal {good if bad != parts else parts / 'train'} " in message
+        assert f"--abnormal {bad}: images would count as both" in message
+
+
+def test_an_exported_file_is_named_as_one(parts: Path, tmp_path: Path) -> None:
+    message = refused(2, "export", parts / "model", tmp_path / "model.txt")
+    assert "model.txt: is an ONNX file; give it a name that ends in .onnx" in message
 
 
 def test_too_few_images(parts: Path, tmp_path: Path) -> None:

@@ -368,6 +368,8 @@ def test_explain_refuses(files, tmp_path):
             2, "explain", files / "m.adacl", files / "good", "-o", tmp_path / name
         )
         assert not (tmp_path / name).exists()
+    message = refused(2, "explain", files / "m.adacl", files / "good", "-o", files / "m.onnx")
+    assert "is a file, but a folder" in message
     assert "no such file" in refused(3, "explain", files / "m.adacl", tmp_path / "no.png")
     assert "does not exist" in refused(
         3, "explain", files / "m.adacl", image, "-o", tmp_path / "no" / "a.png"

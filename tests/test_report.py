@@ -237,9 +237,13 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(shop, tmp_pa
         ["evaluate", model, "--normal", images, "--abnormal", images],
         ["fit", images, "-o", model],
     ):
-        assert ".html" in refused(2, *command, "--report", images / "0000.png")
+        for name in ("0000.png", "page.htm", "page"):
+            assert "ends in .html" in refused(2, *command, "--report", images / name)
         assert "page.html" in refused(3, *command, "--report", tmp_path / "no" / "page.html")
         assert "is a folder" in refused(3, *command, "--report", _folder(tmp_path / "x.html"))
+    assert "ends in .html" in refused(
+        2, "video", "score", model, images, "--report", tmp_path / "page.htm"
+    )
     assert "another file" in refused(2, "fit", images, "-o", page, "--report", page)
     assert "another file" in refused(2, "score", model, images, "-o", page, "--report", page)
     monkeypatch.setitem(sys.modules, "jinja2", None)

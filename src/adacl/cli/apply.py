@@ -6,6 +6,7 @@ import json
 import logging
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -124,6 +125,7 @@ def evaluate(
 
     if report is not None:
         check_report(report, [model, *normal, *abnormal])
+    _check_apart(normal, abnormal)
     mask_of = find_masks(list(ImageFiles(abnormal)), abnormal, masks) if masks else {}
     with interruptible([report] if report else []), messages(quiet):
         opened = open_model(model, device, backend, on_error, threshold)
@@ -163,6 +165,16 @@ def evaluate(
     remark = advice(figures, opened.tiled)
     if remark and not quiet:
         say(f"note: {remark}")
+
+
+def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
+    for good, bad in product(normal, abnormal):
+        first, second = good.resolve(), bad.resolve()
+        if first.is_relative_to(second) or second.is_relative_to(first):
+            raise ConfigError(
+                f"--normal {good} and --abnormal {bad}: images would count as both; name folders "
+                "of which neither lies in the other"
+            )
 
 
 def _print(result: dict[str, Any]) -> None:
@@ -210,11 +222,13 @@ def calibrate(
     with messages(quiet):
         detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
         rule = detector.model_.config.threshold
+        rate = rule.fpr if fpr is None else fpr
+        if not 0 < rate < 1:
+            raise ConfigError(f"--fpr: need a rate between 0 and 1, got {fpr}")
         scores = list(_scores(detector.score_files, ImageFiles(normal_dir), "normal images", quiet))
         seen = _seen(scores)
         if seen:
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
-        rate = rule.fpr if fpr is None else fpr
         threshold = from_normal_scores(
             [score.raw for score in scores], rate, rule.confidence, "calibration"
         )

@@ -45,6 +45,8 @@ def export(
     check_writable(output)
     if output.resolve() == model.resolve():
         raise ConfigError(f"{output}: is the model itself; name another output")
+    if output.suffix.lower() not in {"", ".onnx"}:
+        raise ConfigError(f"{output}: is an ONNX file; give it a name that ends in .onnx")
     from adacl.export import UNSTATED, export_model
 
     header = export_model(

@@ -102,10 +102,11 @@ def _targets(model: Path, roots: list[Path], paths: list[Path], output: Path | N
     """Return where the heat map of each image is to be written."""
     alone = len(paths) == 1 and not roots[0].is_dir()
     if output is None or output.is_dir() or not alone:
-        if output is not None and not output.is_dir() and output.suffix.lower() in EXTENSIONS:
+        picture = output is not None and output.suffix.lower() in EXTENSIONS
+        if output is not None and not output.is_dir() and (picture or output.exists()):
+            kind = "named as one picture" if picture else "a file"
             raise ConfigError(
-                f"{output}: is named as one picture, but a folder of them is to be written; name "
-                "a folder"
+                f"{output}: is {kind}, but a folder of maps is to be written; name a folder"
             )
         folder = output or Path()
         check_outside(folder, roots)

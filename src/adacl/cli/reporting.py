@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector
     from adacl.report.gather import Gathering
 
-__all__ = ["ReportOption", "check_report", "report_fit", "report_scores", "title_of"]
+__all__ = [
+    "ReportOption",
+    "check_page_name",
+    "check_report",
+    "report_fit",
+    "report_scores",
+    "title_of",
+]
 
 ReportOption = Annotated[
     Path | None,
@@ -46,11 +53,22 @@ def check_report(report: Path, others: Iterable[Path]) -> None:
     """
     import adacl.report.page  # noqa: F401
 
-    if report.suffix.lower() not in {".html", ".htm"}:
-        raise ConfigError(f"--report {report}: is a page; give it a name that ends in .html")
+    check_page_name(report)
     check_writable(report)
     if report.resolve() in {path.resolve() for path in others}:
         raise ConfigError(f"--report {report}: is read or written otherwise; name another file")
+
+
+def check_page_name(report: Path) -> None:
+    """Check that a report is named as a page.
+
+    Raises
+    ------
+    ConfigError
+        If it is not.
+    """
+    if report.suffix.lower() != ".html":
+        raise ConfigError(f"--report {report}: is a page; give it a name that ends in .html")
 
 
 def title_of(paths: Sequence[Path]) -> str:

@@ -24,6 +24,7 @@ from adacl.cli.options import (
     ThresholdOption,
     parse_setting,
 )
+from adacl.cli.reporting import check_page_name
 from adacl.cli.resuming import ResumeOption, resumable
 from adacl.config import preset
 from adacl.errors import ConfigError
@@ -178,6 +179,8 @@ def score(
     for path in wanted:
         if used.count(path.resolve()) > 1:
             raise ConfigError(f"{path}: cannot be two things at once; name another output")
+    if report is not None:
+        check_page_name(report)
     from adacl.video.alarms import events as find_events
     from adacl.video.detector import VideoAnomalyDetector
 
