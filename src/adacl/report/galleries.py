@@ -25,7 +25,8 @@ GALLERIES: dict[Story, dict[str, tuple[str, str]]] = {
         "worst": ("Highest scores", "The images that look least like what was learned."),
         "borderline": (
             "Closest to the threshold",
-            "Where a small move of the threshold changes the label; worth a person's look.",
+            "Where a small move of the threshold changes the label; worth a person's look. Those "
+            "with the highest scores are not repeated here.",
         ),
     },
     "fit": {
@@ -51,6 +52,9 @@ GALLERIES["evaluate"] = {
 def galleries(subject: Subject, rows: list[Row], quiet: bool) -> tuple[list[dict[str, Any]], int]:
     """Choose images and make their heat maps, those of the first in each gallery first.
 
+    What is among the highest scores is not shown as close to the threshold, too; where that is
+    everything, this gallery is left out. Images in several folders are named with the folder.
+
     Returns
     -------
     galleries, int
@@ -58,13 +62,19 @@ def galleries(subject: Subject, rows: list[Row], quiet: bool) -> tuple[list[dict
     """
     limit = subject.threshold.value
     orders = by_reason(rows, limit)
+    close = orders["borderline"]
+    orders["borderline"] = close[~np.isin(close, orders["worst"][:SHOWN])]
+    chosen = dict(GALLERIES[subject.story])
+    if len(rows) <= SHOWN:
+        chosen.pop("borderline", None)
     shown: dict[str, list[int]] = {}
-    for name in GALLERIES[subject.story]:
+    for name in chosen:
         places = orders.get(name, np.empty(0, int)).tolist()
         if name in ("missed", "alarms"):
             places = [p for p in places if (rows[p].score.raw > limit) == (name == "alarms")]
         shown[name] = places[:SHOWN]
-    images = {place: _image(rows[place], place, limit) for place in _in_turn(shown.values())}
+    parts = 1 + (len({row.score.path.parent for row in rows}) > 1)
+    images = {place: _image(rows[place], place, limit, parts) for place in _in_turn(shown.values())}
     end = time.monotonic() + MAP_SECONDS
     for place, image in count(images.items(), "heat maps", len(images), quiet):
         maps = subject.scorer.anomaly_map if time.monotonic() < end else None
@@ -76,7 +86,7 @@ def galleries(subject: Subject, rows: list[Row], quiet: bool) -> tuple[list[dict
             "words": words,
             "images": [images[place] for place in shown[name]],
         }
-        for name, (title, words) in GALLERIES[subject.story].items()
+        for name, (title, words) in chosen.items()
     ]
     pictures = [image["picture"] for image in images.values() if image["picture"]]
     return found, sum(picture.heat is None for picture in pictures)
@@ -88,10 +98,10 @@ def _in_turn(lists: Iterable[list[int]]) -> list[int]:
     return list(dict.fromkeys(place for turn in turns for place in turn if place is not None))
 
 
-def _image(row: Row, place: int, limit: float) -> dict[str, Any]:
+def _image(row: Row, place: int, limit: float, parts: int) -> dict[str, Any]:
     return {
         "row": place,
-        "name": readable(row.score.path.name),
+        "name": readable("/".join(row.score.path.parts[-parts:])),
         "score": row.score.score,
         "flagged": row.score.raw > limit,
     }

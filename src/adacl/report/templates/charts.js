@@ -26,6 +26,19 @@ const ticks = (low, high, count) => {
   return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 };
 
+// Names of what is drawn, each beside a sample of it.
+const legend = samples => {
+  const list = document.createElement("div");
+  list.className = "legend";
+  for (const [name, ...shapes] of samples) {
+    const item = document.createElement("span");
+    item.append(svg("svg", { viewBox: "0 0 30 8" }, ...shapes), name);
+    list.append(item);
+  }
+  return list;
+};
+const bar = kind => svg("rect", { x: 8, width: 22, height: 8, class: kind });
+
 // One histogram above the axis, and a second one, mirrored, below it. What is on the wrong side of
 // the threshold is drawn stronger; with a single group of unknown label, what is flagged.
 const histogram = (place, sides, range, limit, words) => {
@@ -36,19 +49,20 @@ const histogram = (place, sides, range, limit, words) => {
   const bins = Math.min(100, Math.max(30, Math.floor(inner / 9)));
   const base = 16 + tall;
   sides.forEach((side, below) => {
-    const shares = new Float64Array(bins);
+    const passed = new Float64Array(bins), flagged = new Float64Array(bins);
     for (let i = 0; i < side.steps.length; i++) {
       const middle = (side.steps[i] + 0.5) / side.unit;
       const bin = Math.floor((middle - low) / (high - low) * bins);
-      shares[Math.min(bins - 1, Math.max(0, bin))] += side.counts[i] / side.total;
+      (middle > limit ? flagged : passed)[Math.min(bins - 1, Math.max(0, bin))] += side.counts[i] / side.total;
     }
-    const most = Math.max(...shares) || 1, sign = below ? 1 : -1;
-    shares.forEach((share, bin) => {
-      if (!share) return;
+    const most = Math.max(...passed.map((share, bin) => share + flagged[bin])) || 1, sign = below ? 1 : -1;
+    for (let bin = 0; bin < bins; bin++) {
       const left = low + (high - low) * bin / bins, right = low + (high - low) * (bin + 1) / bins;
-      const long = Math.max(2, (tall - 24) * share / most);
-      for (const [from, to, over] of [[left, Math.min(right, limit), false], [Math.max(left, limit), right, true]]) {
-        if (to <= from) continue;
+      for (const [from, to, share, over] of [
+        [left, Math.min(right, limit), passed[bin], false], [Math.max(left, limit), right, flagged[bin], true],
+      ]) {
+        if (!share || to <= from) continue;
+        const long = Math.max(2, (tall - 24) * share / most);
         const kind = sides.length > 1 ? side.kind : over ? "anomalous" : "normal";
         const strong = sides.length === 1 || over === (side.kind === "normal");
         drawing.append(svg("rect", {
@@ -56,7 +70,7 @@ const histogram = (place, sides, range, limit, words) => {
           y: sign < 0 ? base - long : base, class: kind + (strong ? "" : " light"),
         }));
       }
-    });
+    }
     drawing.append(text(`${side.title} (${side.total.toLocaleString("en")})`, x(low), below ? base + tall - 10 : 12, "start", "strong"));
   });
   drawing.append(svg("line", { x1: x(low), x2: x(high), y1: base, y2: base, class: "grid" }));
@@ -69,6 +83,10 @@ const histogram = (place, sides, range, limit, words) => {
   drawing.append(svg("line", { x1: x(limit), x2: x(limit), y1: 18, y2: height - 18, class: "limit" }));
   const right = x(limit) > width - 120;
   drawing.append(text("flagged →", x(limit) + (right ? -6 : 6), 30, right ? "end" : "start"));
+  place.prepend(legend(sides.length === 1 ? [["not flagged", bar("normal")], ["flagged", bar("anomalous")]] : [
+    ["normal, not flagged", bar("normal light")], ["normal, flagged: false alarm", bar("normal")],
+    ["anomalous, flagged", bar("anomalous light")], ["anomalous, not flagged: missed", bar("anomalous")],
+  ]));
 };
 
 // Curves y over x, both in [0, 1], with the point of the threshold.
@@ -120,12 +138,5 @@ const lines = (place, series, kept, words) => {
     if (count < 3) for (const p of points) drawing.append(svg("circle", { cx: x(p[0]), cy: y(p[1]), r: 3, class: "normal" }));
   });
   if (series.length < 2) return;
-  const legend = document.createElement("div");
-  legend.className = "legend";
-  series.forEach((s, i) => {
-    const item = document.createElement("span");
-    item.append(svg("svg", { viewBox: "0 0 30 8" }, svg("line", { x1: 0, x2: 30, y1: 4, y2: 4, ...style(i) })), s.name);
-    legend.append(item);
-  });
-  place.append(legend);
+  place.append(legend(series.map((s, i) => [s.name, svg("line", { x1: 0, x2: 30, y1: 4, y2: 4, ...style(i) })])));
 };

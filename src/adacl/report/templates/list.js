@@ -101,10 +101,10 @@ const view = (some, row) => {
 };
 const showView = () => {
   const row = viewer.rows[viewer.at], large = previews.get(row), name = fullName(row);
-  $("viewer-name").textContent = baseName(row);
+  $("viewer-name").textContent = caption(row);
   const plain = large?.plain ?? data.pictures[row];
-  const pictures = large?.heat ? [image(plain, baseName(row), ""), image(large.heat, `${baseName(row)}, heat map`, "")]
-    : plain ? [image(plain, baseName(row), "")]
+  const pictures = large?.heat ? [image(plain, caption(row), ""), image(large.heat, `${caption(row)}, heat map`, "")]
+    : plain ? [image(plain, caption(row), "")]
       : [make("p", { className: "soft" }, row < kept ? "This report holds no picture of it." : reasonOf(row))];
   $("viewer-pictures").replaceChildren(...pictures);
   const words = [name];

@@ -23,15 +23,17 @@ const closest = (some, value) => {
   return best.map(pair => pair[1]);
 };
 const scored = Array.from(rows.raw.keys());
+const worst = closest(scored, row => -rows.raw[row]);
+const others = scored.filter(row => !worst.includes(row));
 const members = {
-  worst: () => closest(scored, row => -rows.raw[row]),
-  borderline: () => closest(scored, row => Math.abs(rows.raw[row] - limit)),
+  worst: () => worst,
+  borderline: () => closest(others, row => Math.abs(rows.raw[row] - limit)),
   missed: () => closest(scored.filter(wanted.missed), row => rows.raw[row]),
   alarms: () => closest(scored.filter(wanted.alarms), row => -rows.raw[row]),
 };
 
 const card = row => {
-  const large = previews.get(row), small = data.pictures[row], name = baseName(row);
+  const large = previews.get(row), small = data.pictures[row], name = caption(row);
   const button = make("button", { type: "button" });
   const plain = large?.plain ?? small, heat = large?.heat;
   button.append(

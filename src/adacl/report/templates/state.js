@@ -81,7 +81,8 @@ const rows = data.rows, kept = rows.raw.length, seen = new Set(rows.seen);
 const isFlagged = row => rows.raw[row] > limit;
 const labelOf = row => rows.labels ? ["normal", "anomalous"][rows.labels[row]] : null;
 const fullName = row => rows.folder ? rows.folder + "/" + rows.names[row] : rows.names[row];
-const baseName = row => rows.names[row].split("/").pop();
+const folders = new Set(rows.names.slice(0, kept).map(name => name.slice(0, Math.max(0, name.lastIndexOf("/")))));
+const caption = row => fullName(row).split("/").slice(folders.size > 1 ? -2 : -1).join("/");
 const reasonOf = row => rows.reasons[row - kept];
 
 // The mark of a row is text and shape, not colour alone.
