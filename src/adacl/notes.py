@@ -60,8 +60,9 @@ def notes(trained: Trained) -> list[str]:
         )
     for kind in trained.history.weak_kinds():
         lines.append(
-            f"{kind} stays near 0.5 (AUROC {best.kind_auroc[kind]:.2f}): it hardly changes these "
-            f"images; consider leaving it out (--drop {kind})"
+            f"{kind} is hardly told from normal (AUROC {best.kind_auroc[kind]:.2f}): if longer "
+            "training does not help, it hardly changes these images; consider leaving it out "
+            f"(--drop {kind})"
         )
     return lines + trained.threshold.describe()
 

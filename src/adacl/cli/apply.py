@@ -219,7 +219,7 @@ def calibrate(
         )
     from adacl.detector import AnomalyDetector
 
-    with messages(quiet):
+    with interruptible([target]), messages(quiet):
         detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
         rule = detector.model_.config.threshold
         rate = rule.fpr if fpr is None else fpr

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from adacl.cli.interrupts import interruptible
 from adacl.cli.options import ModelArgument, QuietOption, parse_size
 from adacl.errors import ConfigError
 from adacl.files import check_writable
@@ -49,14 +50,15 @@ def export(
         raise ConfigError(f"{output}: is an ONNX file; give it a name that ends in .onnx")
     from adacl.export import UNSTATED, export_model
 
-    header = export_model(
-        model,
-        output,
-        dynamic_batch=dynamic_batch,
-        int8=int8,
-        input_size=parse_size("--input-size", input_size),
-        licence=licence or UNSTATED,
-    )
+    with interruptible([output]):
+        header = export_model(
+            model,
+            output,
+            dynamic_batch=dynamic_batch,
+            int8=int8,
+            input_size=parse_size("--input-size", input_size),
+            licence=licence or UNSTATED,
+        )
     if not quiet:
         batch = "any number of images" if header["batch"] is None else "one image"
         say(

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adacl.cli.interrupts import interruptible
 from adacl.cli.options import (
     Backend,
     BackendOption,
@@ -184,13 +185,16 @@ def score(
     from adacl.video.alarms import events as find_events
     from adacl.video.detector import VideoAnomalyDetector
 
-    with messages(quiet):
+    unwritten = list(wanted)
+    with interruptible(unwritten), messages(quiet):
         detector = VideoAnomalyDetector.load(
             model, frame_rate=frame_rate, device=device.value, backend=backend.value
         )
         if threshold is not None:
             detector.set_threshold(threshold)
         clip = detector.clip(source)
+        if clip.live:
+            unwritten.clear()
         with _opened(output, clip.live) as file, _table(events, clip.live) as table:
             scores, timeline = _shown(detector, clip, annotate, report, quiet)
             records = _records(scores, file, output_format, detector)
@@ -204,6 +208,7 @@ def score(
                 if table:
                     table.writerow(_row(event))
         if report:
+            unwritten[:] = [report]
             timeline.write(report, found)
         if output_format is Format.none and not count and not quiet:
             say("no event")
