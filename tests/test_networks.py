@@ -59,14 +59,14 @@ def test_one_number_per_image_of_any_form(count, channels, height, width, head, 
     config = NetworkConfig(channels=(4, 8), hidden=6, head=head, pool=pool, batch_norm=batch_norm)
     network = Regressor(config, channels, height, width).eval()
     images = torch.rand(count, channels, height, width)
-    assert network(images).shape == (count,)
+    assert network(images).shape == (count, 1)
     assert network.embed(images).shape == (count, 6)
     assert network.raw_score(images).shape == (count,)
 
 
 def test_large_images():
     network = Regressor(NetworkConfig(), 3, 200, 331).eval()
-    assert network(torch.rand(2, 3, 200, 331)).shape == (2,)
+    assert network(torch.rand(2, 3, 200, 331)).shape == (2, 1)
 
 
 def test_clip_head_scores_by_the_raw_output():
@@ -74,7 +74,7 @@ def test_clip_head_scores_by_the_raw_output():
     images = torch.rand(3, 1, 12, 12)
     network.output.bias.data.fill_(7.0)
     scores = network.raw_score(images)
-    assert torch.equal(scores, network(images).double())
+    assert torch.equal(scores, network(images)[:, 0].double())
     assert scores.min() > 1
 
 
@@ -82,7 +82,7 @@ def test_sigmoid_head_scores_within_the_unit_interval():
     network = Regressor(NetworkConfig(head="sigmoid"), 1, 12, 12).eval()
     images = torch.rand(3, 1, 12, 12)
     network.output.bias.data.fill_(7.0)
-    expected = [1 / (1 + math.exp(-x)) for x in network(images).tolist()]
+    expected = [1 / (1 + math.exp(-x)) for x in network(images)[:, 0].tolist()]
     assert network.raw_score(images).tolist() == pytest.approx(expected)
 
 
@@ -99,6 +99,6 @@ def test_every_pixel_counts():
     torch.manual_seed(0)
     network = Regressor(NetworkConfig(), 1, 29, 37).eval()
     images = torch.rand(1, 1, 29, 37, requires_grad=True)
-    network(images).backward()
+    network(images).sum().backward()
     assert images.grad[0, 0, -2:, -2:].abs().sum() > 0
     assert images.grad[0, 0, :2, :2].abs().sum() > 0

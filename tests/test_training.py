@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacl import tensor_file, training
+from adacl import samples, tensor_file, training
 from adacl.config import AnomalyConfig, TrainingConfig
 from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
 from adacl.history import History
@@ -97,14 +97,14 @@ def test_equal_seeds_give_equal_networks(images):
 
 @pytest.mark.parametrize("function", ["draw_labels", "make_mixture"])
 def test_labels_and_anomalies_are_fresh_in_every_step(function, images, monkeypatch):
-    original, drawn = getattr(training, function), []
+    original, drawn = getattr(samples, function), []
 
     def record(*args):
         result = original(*args)
         drawn.append(result[0] if isinstance(result, tuple) else result)
         return result
 
-    monkeypatch.setattr(training, function, record)
+    monkeypatch.setattr(samples, function, record)
     config = TINY.replace(training__epochs=3, training__batch_size=32)
     train(np.repeat(images[:1], 100, axis=0), config)
     assert len(drawn) == 3 * 3
@@ -119,8 +119,8 @@ def test_half_of_the_normals_are_mirrored_before_anomalies_are_made(images, monk
         seen.append(normal.clone())
         return make_mixture(normal, *arguments)
 
-    make_mixture = training.make_mixture
-    monkeypatch.setattr(training, "make_mixture", watched)
+    make_mixture = samples.make_mixture
+    monkeypatch.setattr(samples, "make_mixture", watched)
     known = SPEC.to_tensor(images, CPU)
     shares = []
     for mirror in (True, False):
@@ -180,7 +180,7 @@ def test_a_resumed_training_equals_an_undisturbed_one(changes, images, tmp_path)
 def test_an_epoch_interrupted_halfway_is_repeated(images, tmp_path, monkeypatch):
     config = TINY.replace(training__epochs=3, training__batch_size=16)
     undisturbed, _ = train(images, config)
-    step, steps = training.make_mixture, []
+    step, steps = samples.make_mixture, []
 
     def interrupted(*args):
         steps.append(args)
@@ -188,7 +188,7 @@ def test_an_epoch_interrupted_halfway_is_repeated(images, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return step(*args)
 
-    monkeypatch.setattr(training, "make_mixture", interrupted)
+    monkeypatch.setattr(samples, "make_mixture", interrupted)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
         train(images, config, checkpoint=checkpoint)

@@ -80,16 +80,17 @@ def _restore(
         group, _, rest = name.partition(".")
         groups[group][rest] = torch.from_numpy(array.copy()).to(device)
     network.load_state_dict(groups["network"])
-    parameters = list(network.parameters())
+    groups_of = [group["params"] for group in optimizer.param_groups]
+    parameters = [parameter for group in groups_of for parameter in group]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in groups["optimizer"].items():
         number, _, key = name.partition(".")
         if tensor.ndim:  # the memory layout decides how sums are rounded
             tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
         state.setdefault(int(number), {})[key] = tensor
-    if groups["best"].keys() != network.state_dict().keys() or any(
-        state[number].keys() != state[0].keys() for number in range(len(parameters))
-    ):
+    kept = iter(state[number].keys() for number in range(len(parameters)))
+    kinds = [{tuple(sorted(next(kept))) for _ in group} for group in groups_of]
+    if groups["best"].keys() != network.state_dict().keys() or any(len(kind) > 1 for kind in kinds):
         raise ValueError("tensors are missing")
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}

@@ -47,6 +47,8 @@ class AnomalyConfig(Section, name="anomalies"):
         shares need not add up to 1.
     options
         Kind of anomaly to keyword arguments of its function in :mod:`adacl.anomalies`.
+    per_image
+        Anomalies that are made from each normal image of a step.
     """
 
     weights: Mapping[str, float] = field(
@@ -60,6 +62,7 @@ class AnomalyConfig(Section, name="anomalies"):
     options: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: {"cut_paste": {"area": [0.1, 0.5]}}
     )
+    per_image: int = 1
 
     def _check(self) -> None:
         require(
@@ -68,6 +71,9 @@ class AnomalyConfig(Section, name="anomalies"):
             and sum(self.weights.values()) > 0,
             "anomalies.weights: at least one kind with a positive weight is needed, "
             f"got {dict(self.weights)}",
+        )
+        require(
+            self.per_image >= 1, f"anomalies.per_image: need at least 1, got {self.per_image}"
         )
 
     @property
@@ -128,6 +134,16 @@ class NetworkConfig(Section, name="network"):
         ``flatten`` keeps the place of each feature, ``average`` pools it away.
     head
         ``clip``: a linear output, clipped to [0, 1] as the score; ``sigmoid``.
+    blocks
+        Residual 3 x 3 convolutions that follow each of the stages in ``channels``; 0 where the
+        list ends.
+    turns
+        Quarter turns of the image, 0 first, that have an output each: one for which the image
+        turned so far is the normal one, and all others are anomalies. The score is the mean
+        over the image's turned copies, each by its own output.
+    mirrored
+        ``normal``: mirrored images are as normal, and the score is the mean over them, too.
+        ``own``: they are anomalies, and further views with outputs of their own.
     """
 
     channels: tuple[int, ...] = (16, 32, 64)
@@ -138,6 +154,9 @@ class NetworkConfig(Section, name="network"):
     batch_norm: bool = False
     pool: Literal["flatten", "average"] = "flatten"
     head: Literal["clip", "sigmoid"] = "clip"
+    blocks: tuple[int, ...] = ()
+    turns: tuple[int, ...] = (0,)
+    mirrored: Literal["no", "normal", "own"] = "no"
 
     def _check(self) -> None:
         require(
@@ -149,6 +168,14 @@ class NetworkConfig(Section, name="network"):
             f"network.kernel: need an odd positive size, got {self.kernel}",
         )
         require(self.hidden > 0, f"network.hidden: need at least 1, got {self.hidden}")
+        require(
+            len(self.blocks) <= len(self.channels) and min(self.blocks, default=0) >= 0,
+            f"network.blocks: need a number for each of the stages at most, got {list(self.blocks)}",
+        )
+        require(
+            self.turns[:1] == (0,) and len(set(self.turns) & {0, 1, 2, 3}) == len(self.turns),
+            f"network.turns: need 0 first, then some of 1, 2, 3, got {list(self.turns)}",
+        )
         for name in ("conv_dropout", "dropout"):
             require(
                 0 <= getattr(self, name) < 1,
@@ -178,7 +205,7 @@ class TrainingConfig(Section, name="training"):
     loss
         ``mse`` goes with the clip head, ``bce`` with the sigmoid head.
     optimizer
-        A variation of Adam.
+        A variation of Adam, or ``muon``, see :class:`adacl.optimizers.Muon`.
     schedule
         ``triangular``: the rate rises and falls linearly between ``rate_min`` and
         ``rate_max``, ``cycles`` times; ``one_cycle``: a linear rise over the first third,
@@ -196,7 +223,7 @@ class TrainingConfig(Section, name="training"):
     batch_size: int = 128
     precision: Literal["float32", "bfloat16"] = "float32"
     loss: Literal["mse", "bce"] = "mse"
-    optimizer: Literal["adam", "adamw", "nadam", "radam"] = "adam"
+    optimizer: Literal["adam", "adamw", "nadam", "radam", "muon"] = "adam"
     schedule: Literal["triangular", "one_cycle"] = "one_cycle"
     rate_min: float = 1e-5
     rate_max: float = 2e-3

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
+from adacl.views import View, views_of
 
-__all__ = ["Regressor", "count_parameters", "stage_widths"]
+__all__ = ["Regressor", "count_parameters", "seen", "stage_widths"]
 
 FINAL_SIDE = 4
 FULL_STAGES = 6
@@ -39,8 +40,23 @@ def stage_widths(config: NetworkConfig, height: int, width: int) -> tuple[int, .
     return (widths + widths[-1:] * (stages - len(widths)))[:stages]
 
 
+class Residual(nn.Module):
+    """A 3 x 3 convolution whose output is added to its input."""
+
+    def __init__(self, channels: int, batch_norm: bool) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=not batch_norm)
+        self.norm = nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
+        self.relu = nn.ReLU(inplace=True)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Return features N x C x H x W of the same form."""
+        change: Tensor = self.relu(self.norm(self.conv(features)))
+        return features + change
+
+
 class Regressor(nn.Module):
-    """A convolutional regressor of one number per image.
+    """A convolutional regressor of one number per image, or one for each of some views of it.
 
     Parameters
     ----------
@@ -62,6 +78,7 @@ class Regressor(nn.Module):
         super().__init__()
         self.config = config
         self.input_shape = (channels, height, width)
+        self.views = views_of(config)
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("std", torch.ones(1, channels, 1, 1))
         with torch.device("meta"):  # count before any memory is taken
@@ -95,6 +112,8 @@ class Regressor(nn.Module):
             if config.batch_norm:
                 layers.append(nn.BatchNorm2d(after))
             layers += [nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(inplace=True)]
+            blocks = config.blocks[number] if number < len(config.blocks) else 0
+            layers += [Residual(after, config.batch_norm) for _ in range(blocks)]
             if config.conv_dropout:
                 layers.append(nn.Dropout2d(config.conv_dropout))
             height, width = math.ceil(height / 2), math.ceil(width / 2)
@@ -107,7 +126,7 @@ class Regressor(nn.Module):
             nn.Linear(widths[-1] * height * width, config.hidden),
             nn.ReLU(inplace=True),
         )
-        self.output = nn.Linear(config.hidden, 1)
+        self.output = nn.Linear(config.hidden, 1 + max(view.output for view in self.views))
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the hidden units (N, ``config.hidden``) of images (N, C, H, W) in [0, 1].
@@ -119,17 +138,33 @@ class Regressor(nn.Module):
         return embedding
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the linear output (N,) that the loss sees, for images (N, C, H, W) in [0, 1]."""
-        output: Tensor = self.output(self.embed(images))
-        return output.squeeze(1)
+        """Return the linear outputs (N, K) that the loss sees, for images (N, C, H, W) in [0, 1].
+
+        There is one for each view that is normal by itself: one, or see ``NetworkConfig.turns``.
+        """
+        outputs: Tensor = self.output(self.embed(images))
+        return outputs
 
     def raw_score(self, images: Tensor) -> Tensor:
-        """Return the raw regression (N,), the score before clipping.
+        """Return the raw regression (N,), the score before clipping: the mean over the views.
 
         With the sigmoid head this is already in [0, 1]; with the clip head it need not be.
         """
-        output: Tensor = self(images).double()
+        scores = [self._own_output(images, view) for view in self.views]
+        return scores[0] if len(scores) == 1 else torch.stack(scores).mean(0)
+
+    def _own_output(self, images: Tensor, view: View) -> Tensor:
+        output: Tensor = self(seen(images, view))[:, view.output].double()
         return output.sigmoid() if self.config.head == "sigmoid" else output
+
+
+def seen(images: Tensor, view: View) -> Tensor:
+    """Return a view of images (N, C, H, W), in the same form."""
+    if not (view.turns or view.mirrored):
+        return images
+    places = torch.from_numpy(view.places(*images.shape[-2:])).to(images.device)
+    moved = images.flatten(2).index_select(2, places).view(images.shape)
+    return moved.contiguous(memory_format=torch.channels_last)
 
 
 def count_parameters(network: nn.Module) -> int:

@@ -20,14 +20,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from adacl import checkpoints
-from adacl.anomalies import check_anomaly_config, draw_kinds, make, make_mixture
+from adacl.anomalies import check_anomaly_config, draw_kinds, make
 from adacl.config import Config, TrainingConfig
 from adacl.errors import ConfigError, InputError, TrainingError
 from adacl.history import EpochRecord, History
-from adacl.labels import draw_labels
 from adacl.metrics import auroc
 from adacl.networks import Regressor
+from adacl.optimizers import make_optimizer
 from adacl.pixels import Array, ImageSpec
+from adacl.samples import draw_samples
 
 __all__ = [
     "learning_rate",
@@ -37,12 +38,6 @@ __all__ = [
     "validation_count",
 ]
 
-OPTIMIZERS = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "nadam": torch.optim.NAdam,
-    "radam": torch.optim.RAdam,
-}
 SCORING_BATCH = 256
 
 
@@ -172,9 +167,7 @@ def train(
         network = Regressor(config.network, spec.channels, spec.height, spec.width)
     _set_normalisation(network, images, train_on, spec)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimizer = OPTIMIZERS[config.training.optimizer](
-        network.parameters(), lr=config.training.rate_max, weight_decay=config.training.weight_decay
-    )
+    optimizer = make_optimizer(network, config.training)
     identity = {
         "config": config.to_dict(),
         "seed": seed,
@@ -257,16 +250,10 @@ def _train_epoch(
             group["lr"] = rate
         chosen = order[start : start + training.batch_size]
         normal = spec.to_tensor(images[np.sort(chosen)], device)
-        if training.mirror:
-            turned = torch.rand(len(normal), generator=generator, device=device) < 0.5
-            normal[turned] = normal[turned].flip(-1)
-        made, _ = make_mixture(normal, generator, config.anomalies)
-        anomalous = torch.arange(2 * len(normal), device=device) >= len(normal)
-        labels = draw_labels(anomalous, generator, config.labels)
-        both = torch.cat([normal, made]).contiguous(memory_format=torch.channels_last)
+        samples, labels = draw_samples(normal, network.views, generator, config)
         half = training.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            output = network(both)
+            output = network(samples)
         output = output.float()
         if training.loss == "mse":
             loss = functional.mse_loss(output, labels)

@@ -1,0 +1,64 @@
+"""What one step of a training sees: normal images, anomalies made from them, and their labels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from adacl.anomalies import make_mixture
+from adacl.config import Config
+from adacl.labels import draw_labels
+from adacl.networks import seen
+from adacl.views import View
+
+__all__ = ["draw_samples"]
+
+
+def draw_samples(
+    normal: Tensor, views: tuple[View, ...], generator: torch.Generator, config: Config
+) -> tuple[Tensor, Tensor]:
+    """Return the images of a step and the labels that the outputs should have for them.
+
+    Parameters
+    ----------
+    normal
+        Normal images (N, C, H, W) in [0, 1].
+    views
+        The network's views. Each normal image is shown in all that have an output of their own:
+        it is normal to that output and an anomaly to the others.
+    generator
+        Source of randomness, on the device of ``normal``.
+    config
+        The method. ``anomalies.per_image`` anomalies are made from each image; each is shown in
+        one view and is an anomaly to all outputs.
+
+    Returns
+    -------
+    tuple of Tensor
+        Images (M, C, H, W) in [0, 1], channels last, and labels (M, K) in [0, 1].
+    """
+    if config.training.mirror or config.network.mirrored == "normal":
+        turned = torch.rand(len(normal), generator=generator, device=normal.device) < 0.5
+        normal[turned] = normal[turned].flip(-1)
+    own = list({view.output: view for view in reversed(views)}.values())[::-1]
+    images = [seen(normal, view) for view in own]
+    for _ in range(config.anomalies.per_image):
+        made, _ = make_mixture(normal, generator, config.anomalies)
+        images.append(_in_any_view(made, own, generator))
+    anomalous = torch.ones(
+        (len(images) * len(normal), len(own)), dtype=torch.bool, device=normal.device
+    )
+    for place, view in enumerate(own):
+        anomalous[place * len(normal) : (place + 1) * len(normal), view.output] = False
+    labels = draw_labels(anomalous, generator, config.labels)
+    return torch.cat(images).contiguous(memory_format=torch.channels_last), labels
+
+
+def _in_any_view(images: Tensor, views: list[View], generator: torch.Generator) -> Tensor:
+    if len(views) == 1:
+        return images
+    drawn = torch.randint(len(views), (len(images),), generator=generator, device=images.device)
+    for place, view in enumerate(views):
+        chosen = drawn == place
+        images[chosen] = seen(images[chosen], view)
+    return images

@@ -1,0 +1,60 @@
+"""The views of an image that a network scores: the image itself, and turned and mirrored copies.
+
+A view only moves pixels, so it is a map from places to source places.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.config import NetworkConfig
+
+__all__ = ["View", "views_of"]
+
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class View:
+    """A copy of an image: first mirrored left to right, if at all, then turned.
+
+    Parameters
+    ----------
+    turns
+        Counter-clockwise quarter turns.
+    mirrored
+        Whether it is mirrored.
+    output
+        The output of the network for which this view is the normal one.
+    """
+
+    turns: int
+    mirrored: bool
+    output: int
+
+    def places(self, height: int, width: int) -> Places:
+        """Return the source place of every pixel, (height * width,), as row * width + column.
+
+        Of an image that is not square the square in the middle is turned.
+        """
+        places = np.arange(height * width).reshape(height, width)
+        if self.mirrored:
+            places = places[:, ::-1].copy()
+        side = min(height, width)
+        top, left = (height - side) // 2, (width - side) // 2
+        square = np.s_[top : top + side, left : left + side]
+        places[square] = np.rot90(places[square], self.turns).copy()
+        return places.ravel()
+
+
+def views_of(config: NetworkConfig) -> tuple[View, ...]:
+    """Return the views of a network, those that have an output of their own first."""
+    turns = tuple(enumerate(config.turns))
+    straight = [View(turn, False, output) for output, turn in turns]
+    if config.mirrored == "no":
+        return tuple(straight)
+    shift = len(turns) if config.mirrored == "own" else 0
+    return (*straight, *(View(turn, True, output + shift) for output, turn in turns))
