@@ -72,9 +72,7 @@ class AnomalyConfig(Section, name="anomalies"):
             "anomalies.weights: at least one kind with a positive weight is needed, "
             f"got {dict(self.weights)}",
         )
-        require(
-            self.per_image >= 1, f"anomalies.per_image: need at least 1, got {self.per_image}"
-        )
+        require(self.per_image >= 1, f"anomalies.per_image: need at least 1, got {self.per_image}")
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -144,6 +142,9 @@ class NetworkConfig(Section, name="network"):
     mirrored
         ``normal``: mirrored images are as normal, and the score is the mean over them, too.
         ``own``: they are anomalies, and further views with outputs of their own.
+    distance
+        Weight, beside the regression, of the distance of an image's hidden units from those of
+        normal images, see :class:`adacl.distance.Distance`. 0 leaves it out.
     """
 
     channels: tuple[int, ...] = (16, 32, 64)
@@ -157,6 +158,7 @@ class NetworkConfig(Section, name="network"):
     blocks: tuple[int, ...] = ()
     turns: tuple[int, ...] = (0,)
     mirrored: Literal["no", "normal", "own"] = "no"
+    distance: float = 0.0
 
     def _check(self) -> None:
         require(
@@ -170,12 +172,14 @@ class NetworkConfig(Section, name="network"):
         require(self.hidden > 0, f"network.hidden: need at least 1, got {self.hidden}")
         require(
             len(self.blocks) <= len(self.channels) and min(self.blocks, default=0) >= 0,
-            f"network.blocks: need a number for each of the stages at most, got {list(self.blocks)}",
+            "network.blocks: need a number of at least 0 for each of the stages, at most, got "
+            f"{list(self.blocks)}",
         )
         require(
             self.turns[:1] == (0,) and len(set(self.turns) & {0, 1, 2, 3}) == len(self.turns),
             f"network.turns: need 0 first, then some of 1, 2, 3, got {list(self.turns)}",
         )
+        require(self.distance >= 0, f"network.distance: need at least 0, got {self.distance}")
         for name in ("conv_dropout", "dropout"):
             require(
                 0 <= getattr(self, name) < 1,
@@ -215,6 +219,9 @@ class TrainingConfig(Section, name="training"):
         :func:`adacl.training.validation_count`.
     patience
         Epochs without a better validation AUROC after which training ends.
+    keep
+        Which network is kept: that of the epoch with the ``best`` validation AUROC, or the
+        ``last``, whatever the patience.
     """
 
     epochs: int = 10
@@ -231,6 +238,7 @@ class TrainingConfig(Section, name="training"):
     weight_decay: float = 0.0
     validation_size: int = 150
     patience: int = 10
+    keep: Literal["best", "last"] = "best"
 
     def _check(self) -> None:
         for name in (

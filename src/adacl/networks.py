@@ -11,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
+from adacl.distance import Distance
 from adacl.errors import ConfigError
 from adacl.views import View, views_of
 
-__all__ = ["Regressor", "count_parameters", "seen", "stage_widths"]
+__all__ = ["Regressor", "Residual", "count_parameters", "seen", "stage_widths"]
 
 FINAL_SIDE = 4
 FULL_STAGES = 6
@@ -126,7 +127,10 @@ class Regressor(nn.Module):
             nn.Linear(widths[-1] * height * width, config.hidden),
             nn.ReLU(inplace=True),
         )
-        self.output = nn.Linear(config.hidden, 1 + max(view.output for view in self.views))
+        outputs = 1 + max(view.output for view in self.views)
+        self.output = nn.Linear(config.hidden, outputs)
+        if config.distance:
+            self.distance = Distance(outputs, config.hidden)
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the hidden units (N, ``config.hidden``) of images (N, C, H, W) in [0, 1].
@@ -150,12 +154,17 @@ class Regressor(nn.Module):
 
         With the sigmoid head this is already in [0, 1]; with the clip head it need not be.
         """
-        scores = [self._own_output(images, view) for view in self.views]
+        scores = [self._score_of_view(images, view) for view in self.views]
         return scores[0] if len(scores) == 1 else torch.stack(scores).mean(0)
 
-    def _own_output(self, images: Tensor, view: View) -> Tensor:
-        output: Tensor = self(seen(images, view))[:, view.output].double()
-        return output.sigmoid() if self.config.head == "sigmoid" else output
+    def _score_of_view(self, images: Tensor, view: View) -> Tensor:
+        embedding = self.embed(seen(images, view))
+        score: Tensor = self.output(embedding)[:, view.output].double()
+        if self.config.head == "sigmoid":
+            score = score.sigmoid()
+        if self.config.distance:
+            score = score + self.distance(embedding, view.output)
+        return score
 
 
 def seen(images: Tensor, view: View) -> Tensor:
@@ -168,5 +177,9 @@ def seen(images: Tensor, view: View) -> Tensor:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable parameters."""
-    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+    """Return the number of trainable parameters, and of what a distance keeps beside them."""
+    kept: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
+    for module in network.modules():
+        if isinstance(module, Distance):
+            kept.extend(module.buffers())
+    return sum(tensor.numel() for tensor in kept)

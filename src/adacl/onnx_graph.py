@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
@@ -20,6 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from adacl.config import NetworkConfig
 from adacl.pixels import ImageSpec
 from adacl.resampling import rows_first, weights
+from adacl.views import View, views_of
 
 __all__ = ["OPSET", "build_graph"]
 
@@ -37,6 +38,7 @@ WEIGHT_STEPS = 63
 """Levels of an 8-bit weight on either side of 0: seven bits. With eight, processors without VNNI
 instructions overflow where they add up pairs of products."""
 BATCH_NORM_EPSILON = 1e-5
+NORM_EPSILON = 1e-12
 
 
 def build_graph(
@@ -74,42 +76,41 @@ def build_graph(
     """
     graph = _Graph()
     mean = spec.low + tensors["mean"].reshape(spec.channels) * (spec.high - spec.low)
-    value = _pixels(graph, spec, mean, input_size)
+    views = views_of(network)
+    value = _seen(graph, _pixels(graph, spec, mean, input_size), views, spec)
     steps: _Steps | None = None
     if maxima is not None and spec.dtype == "uint8":  # of deeper pixels, 8 bits would be too few
         low, high = float((spec.low - mean).min()), float((spec.high - mean).max())
         steps = _Steps((high - low) / 255, round(-low / (high - low) * 255))
         value = steps.apply(graph, value)
-    channels = spec.channels
-    for number, (weight, bias) in enumerate(_convolutions(tensors, spec)):
-        if channels % weight.shape[1]:
-            raise ValueError(
-                f"stage {number + 1}: {weight.shape} does not go with {channels} channels"
-            )
-        value = graph.add(
+    stages = iter(maxima or ())
+    for stage in _stages(tensors, spec):
+        if stage.channels % stage.weight.shape[1]:
+            raise ValueError(f"{stage.weight.shape} does not go with {stage.channels} channels")
+        parameters = _parameters(graph, stage.weight, stage.bias, steps)
+        found = graph.add(
             "Conv",
             value,
-            *_parameters(graph, weight, bias, steps),
-            group=channels // weight.shape[1],
-            pads=4 * [weight.shape[2] // 2],
+            *parameters,
+            group=stage.channels // stage.weight.shape[1],
+            pads=4 * [stage.weight.shape[2] // 2],
         )
-        channels = len(weight)
-        value = graph.add("Relu", value)
-        if maxima is not None:
-            steps = _Steps(maxima[number] / 255, 0)
-            value = steps.apply(graph, value)
-        value = graph.add("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+        found, steps = _activated(graph, graph.add("Relu", found), stages)
+        if stage.residual:
+            value, steps = _activated(graph, graph.add("Add", value, found), stages)
+            continue
+        value = graph.add("MaxPool", found, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
         if steps:
             value = steps.apply(graph, value)
     if network.pool == "average":
         value, steps = graph.add("GlobalAveragePool", value), None
     value = graph.add("Flatten", value)
     hidden = _parameters(graph, tensors["hidden.1.weight"], tensors["hidden.1.bias"], steps)
-    value = graph.add("Relu", graph.add("Gemm", value, *hidden, transB=1))
+    embedding = graph.add("Relu", graph.add("Gemm", value, *hidden, transB=1))
     output = _parameters(graph, tensors["output.weight"], tensors["output.bias"], None)
-    value = graph.add("Gemm", value, *output, transB=1)
-    value = graph.add("Squeeze", value, graph.constant(np.array([1])))
-    return graph.model(value, spec, network.head, batch, input_size)
+    outputs = graph.add("Gemm", embedding, *output, transB=1)
+    score = _score(graph, outputs, embedding, views, tensors, network)
+    return graph.model(score, spec, network.head, batch, input_size)
 
 
 @dataclass
@@ -141,7 +142,7 @@ class _Graph:
         raw_type = TensorProto.FLOAT
         if head == "sigmoid":
             raw_type = TensorProto.DOUBLE
-            self.add("Sigmoid", self.cast(value, raw_type), output="raw_score")
+            self.add("Identity", value, output="raw_score")
             self.add("Cast", "raw_score", to=TensorProto.FLOAT, output="pred_score")
         else:
             bounds = (self.constant(np.float32(limit)) for limit in (0, 1))
@@ -218,25 +219,103 @@ def _resized(graph: _Graph, value: str, spec: ImageSpec, size: tuple[int, int]) 
     return value if whole else graph.add("Round", value)
 
 
-def _convolutions(tensors: Tensors, spec: ImageSpec) -> Iterator[tuple[Array, Array]]:
-    """Yield weights and biases of the stages, batch normalisation and pixel scale folded in."""
+class _Stage(NamedTuple):
+    """A convolution: weight and bias, the channels that it takes, and whether it is residual."""
+
+    weight: Array
+    bias: Array
+    channels: int
+    residual: bool
+
+
+def _stages(tensors: Tensors, spec: ImageSpec) -> Iterator[_Stage]:
+    """Yield the convolutions, batch normalisation and pixel scale folded in."""
     scale = (spec.high - spec.low) * tensors["std"].reshape(1, spec.channels, 1, 1)
     last = max(int(name.split(".")[1]) for name in tensors if name.startswith("features."))
+    channels = spec.channels
     for place in range(last + 1):
-        weight = tensors.get(f"features.{place}.weight")
+        residual = f"features.{place}.conv.weight" in tensors
+        conv = f"features.{place}.conv" if residual else f"features.{place}"
+        norm = f"features.{place}.norm" if residual else f"features.{place + 1}"
+        weight = tensors.get(f"{conv}.weight")
         if weight is None or weight.ndim != 4:
             continue
         weight = weight / scale if place == 0 else weight
-        bias = tensors.get(f"features.{place}.bias")
+        bias = tensors.get(f"{conv}.bias")
         if bias is None:
-            norm = {
-                part: tensors[f"features.{place + 1}.{part}"].astype(float)
+            parts = {
+                part: tensors[f"{norm}.{part}"].astype(float)
                 for part in ("weight", "bias", "running_mean", "running_var")
             }
-            gain = norm["weight"] / np.sqrt(norm["running_var"] + BATCH_NORM_EPSILON)
+            gain = parts["weight"] / np.sqrt(parts["running_var"] + BATCH_NORM_EPSILON)
             weight = weight * gain.reshape(-1, 1, 1, 1)
-            bias = norm["bias"] - norm["running_mean"] * gain
-        yield weight.astype(np.float32), bias.astype(np.float32)
+            bias = parts["bias"] - parts["running_mean"] * gain
+        yield _Stage(weight.astype(np.float32), bias.astype(np.float32), channels, residual)
+        channels = len(weight)
+
+
+def _activated(graph: _Graph, value: str, maxima: Iterator[float]) -> tuple[str, _Steps | None]:
+    """Bring an activation to 8 bits, if its maximum is given."""
+    largest = next(maxima, None)
+    if largest is None:
+        return value, None
+    steps = _Steps(largest / 255, 0)
+    return steps.apply(graph, value), steps
+
+
+def _seen(graph: _Graph, value: str, views: Sequence[View], spec: ImageSpec) -> str:
+    """Put the views of images N x C x H x W below each other, V N x C x H x W."""
+    if len(views) == 1:
+        return value
+    size, count = [spec.height, spec.width], len(views)
+    places = np.concatenate([view.places(*size) for view in views]).astype(np.int32)
+    value = graph.add("Reshape", value, graph.constant(np.array([0, spec.channels, -1])))
+    value = graph.add("Gather", value, graph.constant(places), axis=2)
+    shape = [0, spec.channels, count, *size]
+    value = graph.add("Reshape", value, graph.constant(np.array(shape)))
+    value = graph.add("Transpose", value, perm=[2, 0, 1, 3, 4])
+    return graph.add("Reshape", value, graph.constant(np.array([-1, spec.channels, *size])))
+
+
+def _score(
+    graph: _Graph,
+    outputs: str,
+    embedding: str,
+    views: Sequence[View],
+    tensors: Tensors,
+    network: NetworkConfig,
+) -> str:
+    """Return the mean over the views (N,) of their own output and the distance in them."""
+    own = [view.output for view in views]
+    wanted = np.eye(len(tensors["output.weight"]), dtype=np.float32)[own]
+    axis = graph.constant(np.array([2]))
+    value = _by_view(graph, outputs, len(views), wanted.shape[1])
+    value = graph.add("Mul", value, graph.constant(wanted[:, None]))
+    value = graph.add("ReduceSum", value, axis, keepdims=0)
+    if network.head == "sigmoid":
+        value = graph.add("Sigmoid", graph.cast(value, TensorProto.DOUBLE))
+    if network.distance:
+        parts = {
+            part: tensors[f"distance.{part}"]
+            for part in ("centres", "whitening", "offset", "scale")
+        }
+        length = graph.add("ReduceL2", embedding, axes=[1], keepdims=1)
+        length = graph.add("Max", length, graph.constant(np.float32(NORM_EPSILON)))
+        unit = graph.add("Div", embedding, length)
+        unit = _by_view(graph, unit, len(views), parts["centres"].shape[1])
+        apart = graph.add("Sub", unit, graph.constant(parts["centres"][own][:, None]))
+        apart = graph.add("MatMul", apart, graph.constant(parts["whitening"]))
+        distance = graph.add("ReduceL2", apart, axes=[2], keepdims=0)
+        distance = graph.add("Sub", distance, graph.constant(parts["offset"]))
+        distance = graph.add("Mul", distance, graph.constant(parts["scale"]))
+        if network.head == "sigmoid":
+            distance = graph.cast(distance, TensorProto.DOUBLE)
+        value = graph.add("Add", value, distance)
+    return graph.add("ReduceMean", value, axes=[0], keepdims=0)
+
+
+def _by_view(graph: _Graph, value: str, views: int, width: int) -> str:
+    return graph.add("Reshape", value, graph.constant(np.array([views, -1, width])))
 
 
 def _parameters(graph: _Graph, weight: Array, bias: Array, steps: _Steps | None) -> list[str]:

@@ -65,13 +65,14 @@ class Muon(Optimizer):
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
 
     @torch.no_grad()
-    def step(self, closure: Any = None) -> None:
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
         """Move every weight by its gradient."""
         for group in self.param_groups:
             move = _orthogonal_step if group["matrices"] else _adam_step
+            rate, decay = group["lr"], group["weight_decay"]
             for weight in group["params"]:
                 if weight.grad is not None:
-                    move(weight, weight.grad, self.state[weight], group["lr"], group["weight_decay"])
+                    move(weight, weight.grad, self.state[weight], rate, decay)
 
 
 def _orthogonal_step(
@@ -106,7 +107,7 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """
     a, b, c = COEFFICIENTS
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    found = wide / (wide.norm() + 1e-7)
+    found: Tensor = wide / (wide.norm() + 1e-7)
     for _ in range(ITERATIONS):
         square = found @ found.T
         found = a * found + (b * square + c * square @ square) @ found

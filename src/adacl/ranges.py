@@ -8,7 +8,7 @@ from torch import nn
 
 from adacl.anomalies import make_mixture
 from adacl.config import AnomalyConfig
-from adacl.networks import Regressor
+from adacl.networks import Regressor, Residual, seen
 from adacl.pixels import Array, ImageSpec
 
 __all__ = ["activation_maxima"]
@@ -26,7 +26,7 @@ def activation_maxima(
     config: AnomalyConfig,
     seed: int,
 ) -> tuple[float, ...]:
-    """Return the largest output of each stage, on normal images and on anomalies made of them.
+    """Return the largest activations, on normal images and on anomalies made of them.
 
     Parameters
     ----------
@@ -46,12 +46,12 @@ def activation_maxima(
     Returns
     -------
     tuple of float
-        One for each stage, above 0.
+        One for each convolution, and one for each sum that a residual one leads to; above 0.
     """
     network.eval()
     device = network.mean.device
     generator = torch.Generator(device).manual_seed(seed)
-    layers = [m for m in network.features if isinstance(m, nn.ReLU)]
+    layers = _activations(network)
     maxima = np.full(len(layers), 1e-6)
 
     def watch(place: int) -> torch.utils.hooks.RemovableHandle:
@@ -66,8 +66,20 @@ def activation_maxima(
         for start in range(0, len(some), BATCH):
             normal = spec.to_tensor(images[some[start : start + BATCH]], device)
             made, _ = make_mixture(normal, generator, config)
-            network(torch.cat([normal, made]))
+            both = torch.cat([normal, made])
+            for view in network.views:
+                network(seen(both, view))
     finally:
         for handle in handles:
             handle.remove()
     return tuple(maxima.tolist())
+
+
+def _activations(network: Regressor) -> list[nn.Module]:
+    found: list[nn.Module] = []
+    for layer in network.features:
+        if isinstance(layer, nn.ReLU):
+            found.append(layer)
+        elif isinstance(layer, Residual):
+            found += [layer.relu, layer]
+    return found

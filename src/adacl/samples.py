@@ -9,7 +9,7 @@ from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.labels import draw_labels
 from adacl.networks import seen
-from adacl.views import View
+from adacl.views import View, own_views
 
 __all__ = ["draw_samples"]
 
@@ -40,7 +40,7 @@ def draw_samples(
     if config.training.mirror or config.network.mirrored == "normal":
         turned = torch.rand(len(normal), generator=generator, device=normal.device) < 0.5
         normal[turned] = normal[turned].flip(-1)
-    own = list({view.output: view for view in reversed(views)}.values())[::-1]
+    own = own_views(views)
     images = [seen(normal, view) for view in own]
     for _ in range(config.anomalies.per_image):
         made, _ = make_mixture(normal, generator, config.anomalies)
@@ -54,7 +54,7 @@ def draw_samples(
     return torch.cat(images).contiguous(memory_format=torch.channels_last), labels
 
 
-def _in_any_view(images: Tensor, views: list[View], generator: torch.Generator) -> Tensor:
+def _in_any_view(images: Tensor, views: tuple[View, ...], generator: torch.Generator) -> Tensor:
     if len(views) == 1:
         return images
     drawn = torch.randint(len(views), (len(images),), generator=generator, device=images.device)

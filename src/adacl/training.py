@@ -25,10 +25,11 @@ from adacl.config import Config, TrainingConfig
 from adacl.errors import ConfigError, InputError, TrainingError
 from adacl.history import EpochRecord, History
 from adacl.metrics import auroc
-from adacl.networks import Regressor
+from adacl.networks import Regressor, seen
 from adacl.optimizers import make_optimizer
 from adacl.pixels import Array, ImageSpec
 from adacl.samples import draw_samples
+from adacl.views import own_views
 
 __all__ = [
     "learning_rate",
@@ -194,7 +195,8 @@ def train(
         overall, per_kind = _validate(network, images, validate_on, spec, config, seed)
         seconds = time.perf_counter() - started
         history.epochs.append(EpochRecord(epoch, loss, overall, per_kind, rate, seconds))
-        if history.best_epoch < 0 or overall >= history.best.validation_auroc:
+        last = config.training.keep == "last"
+        if last or history.best_epoch < 0 or overall >= history.best.validation_auroc:
             history.best_epoch = epoch
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         if checkpoint is not None:
@@ -202,6 +204,8 @@ def train(
         if on_epoch is not None:
             on_epoch(history.epochs[-1], network)
     network.load_state_dict(best)
+    if config.network.distance:
+        _fit_distance(network, images, train_on, validate_on, spec)
     return network.eval(), history
 
 
@@ -220,8 +224,7 @@ def _crc(images: Array, places: Array) -> list[int]:
 
 def _set_normalisation(network: Regressor, images: Array, train_on: Array, spec: ImageSpec) -> None:
     """Store the channels' mean and standard deviation over (some 2,000 of) the images."""
-    some = np.sort(train_on)[:: max(1, len(train_on) // 2048)]
-    pixels = spec.to_tensor(images[some][..., : spec.channels], torch.device("cpu"))
+    pixels = spec.to_tensor(images[_some(train_on)][..., : spec.channels], torch.device("cpu"))
     network.mean.copy_(pixels.mean((0, 2, 3)).view_as(network.mean))
     network.std.copy_(pixels.std((0, 2, 3)).clamp(min=1e-3).view_as(network.std))
 
@@ -265,6 +268,36 @@ def _train_epoch(
         total += loss.detach() * len(normal)
     mean = float(total) / len(order)
     return mean, rate
+
+
+def _fit_distance(
+    network: Regressor, images: Array, train_on: Array, validate_on: Array, spec: ImageSpec
+) -> None:
+    """Learn the distance from (some 2,000 of) the images and its unit from the held-out ones."""
+    learnt, _ = _embeddings(network, images, _some(train_on), spec)
+    held_out, scores = _embeddings(network, images, _some(validate_on), spec)
+    network.distance.fit(learnt, held_out, scores, network.config.distance)
+
+
+@torch.inference_mode()
+def _embeddings(
+    network: Regressor, images: Array, places: Array, spec: ImageSpec
+) -> tuple[Tensor, Tensor]:
+    """Return the embeddings (K, N, D) in the view of every output, and the regression (N,)."""
+    network.eval()
+    found, scores = [], []
+    for start in range(0, len(places), SCORING_BATCH):
+        batch = spec.to_tensor(images[places[start : start + SCORING_BATCH]], network.mean.device)
+        views = [network.embed(seen(batch, view)) for view in own_views(network.views)]
+        outputs = [network.output(view)[:, k] for k, view in enumerate(views)]
+        found.append(torch.stack(views))
+        scores.append(torch.stack(outputs).mean(0))
+    return torch.cat(found, dim=1), torch.cat(scores)
+
+
+def _some(places: Array) -> Array:
+    """Return some 2,000 of the places, in order."""
+    return np.sort(places)[:: max(1, len(places) // 2048)]
 
 
 def _order(images: int, at_least: int, seed: int, epoch: int) -> Array:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
 
-__all__ = ["View", "views_of"]
+__all__ = ["View", "own_views", "views_of"]
 
 Places = NDArray[np.int64]
 
@@ -58,3 +58,9 @@ def views_of(config: NetworkConfig) -> tuple[View, ...]:
         return tuple(straight)
     shift = len(turns) if config.mirrored == "own" else 0
     return (*straight, *(View(turn, True, output + shift) for output, turn in turns))
+
+
+def own_views(views: tuple[View, ...]) -> tuple[View, ...]:
+    """Return the first view of every output, in the order of the outputs."""
+    first = {view.output: view for view in reversed(views)}
+    return tuple(first[output] for output in sorted(first))

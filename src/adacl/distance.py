@@ -1,0 +1,82 @@
+"""How far an image lies from the normal ones among the features that a network has learnt."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+__all__ = ["Distance"]
+
+SHRINKAGE = 0.01
+"""Part of the mean variance that is added to all, lest a direction that hardly varies decides."""
+
+
+class Distance(nn.Module):
+    """Mahalanobis distance of unit-length embeddings, in the unit of the regression.
+
+    It is 0 at the mean of held-out normal images, and varies as much among them as the regression
+    does, times a weight. Until :meth:`fit` it is 0 everywhere.
+
+    Parameters
+    ----------
+    outputs
+        Outputs of the network; the normal images seen in the view of each have a centre of
+        their own. The covariance is shared.
+    width
+        Length of an embedding.
+
+    References
+    ----------
+    Lee, Lee, Lee, Shin: A simple unified framework for detecting out-of-distribution samples, 2018.
+    """
+
+    centres: Tensor
+    whitening: Tensor
+    offset: Tensor
+    scale: Tensor
+
+    def __init__(self, outputs: int, width: int) -> None:
+        super().__init__()
+        self.register_buffer("centres", torch.zeros(outputs, width))
+        self.register_buffer("whitening", torch.zeros(width, width))
+        self.register_buffer("offset", torch.zeros(()))
+        self.register_buffer("scale", torch.zeros(()))
+
+    def forward(self, embeddings: Tensor, output: int) -> Tensor:
+        """Return the distances (N,) of embeddings (N, D) in the view of an output."""
+        apart = functional.normalize(embeddings, dim=1) - self.centres[output]
+        distances: Tensor = (apart @ self.whitening).norm(dim=1)
+        return (distances - self.offset) * self.scale
+
+    @torch.no_grad()
+    def fit(self, learnt: Tensor, held_out: Tensor, scores: Tensor, weight: float) -> None:
+        """Learn the distance.
+
+        Parameters
+        ----------
+        learnt
+            Embeddings (K, N, D) of normal images in the view of each output: they give centres and
+            covariance.
+        held_out
+            The same (K, M, D) of other normal images: they give offset and scale.
+        scores
+            The regression (M,) of these, averaged over the views.
+        weight
+            The distance's standard deviation, in those of the regression.
+        """
+        unit = functional.normalize(learnt.double(), dim=2)
+        self.centres.copy_(unit.mean(1))
+        apart = (unit - unit.mean(1, keepdim=True)).flatten(0, 1)
+        covariance = apart.T @ apart / max(1, len(apart) - len(unit))
+        ridge = SHRINKAGE * covariance.diagonal().mean() + torch.finfo(torch.float32).tiny
+        covariance += ridge * torch.eye(len(covariance), device=covariance.device)
+        factor = torch.linalg.cholesky(covariance)
+        eye = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
+        self.whitening.copy_(torch.linalg.solve_triangular(factor, eye, upper=False).T)
+        self.offset.zero_()
+        self.scale.fill_(1)
+        distances = torch.stack([self(view, k) for k, view in enumerate(held_out)]).mean(0)
+        spread = float(distances.std(correction=0))
+        self.offset.copy_(distances.mean())
+        self.scale.fill_(weight * float(scores.std(correction=0)) / spread if spread > 0 else 0.0)
