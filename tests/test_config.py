@@ -6,16 +6,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacl.config import (
-    PRESETS,
     AnomalyConfig,
     Config,
     LabelConfig,
     NetworkConfig,
     ThresholdConfig,
     TrainingConfig,
-    preset,
 )
 from adacl.errors import AdaclError, ConfigError, MissingDataError
+from adacl.presets import PRESETS, preset
 
 INVALID = [
     ("anomalies", "weights", {}),

@@ -64,13 +64,13 @@ def test_a_training_step_is_one_pass_forward_and_back():
 
 def test_an_epoch_sees_each_image_once_with_its_anomaly(digits, monkeypatch):
     seen = collections.Counter()
-    forward = Regressor.forward
+    embed = Regressor.embed
 
     def counting(network, images):
         seen["learned from" if network.training else "validated"] += len(images)
-        return forward(network, images)
+        return embed(network, images)
 
-    monkeypatch.setattr(Regressor, "forward", counting)
+    monkeypatch.setattr(Regressor, "embed", counting)
     images = np.concatenate([digits.images, digits.images])[:2400]
     epochs = 3
     detector = AnomalyDetector(config=TINY, epochs=epochs).fit(images)

@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from adacl._version import __version__
-from adacl.config import Config, preset
+from adacl.config import Config
+from adacl.presets import preset
 
 if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector

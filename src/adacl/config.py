@@ -1,7 +1,7 @@
 """Every knob of the method as a tree of frozen dataclasses, readable and writable as TOML.
 
-The tree is checked when it is made, so a ``Config`` that exists is valid. ``preset("paper")``
-is the method as published; whatever goes beyond the paper is another preset.
+The tree is checked when it is made, so a ``Config`` that exists is valid. What is set to what is
+decided in :mod:`adacl.presets`.
 """
 
 from __future__ import annotations
@@ -20,14 +20,12 @@ from adacl.settings import Section, build, plain, require
 
 __all__ = [
     "PARAMETER_LIMIT",
-    "PRESETS",
     "AnomalyConfig",
     "Config",
     "LabelConfig",
     "NetworkConfig",
     "ThresholdConfig",
     "TrainingConfig",
-    "preset",
 ]
 
 PARAMETER_LIMIT = 300_000
@@ -208,6 +206,9 @@ class TrainingConfig(Section, name="training"):
         all scoring stay in ``float32``.
     loss
         ``mse`` goes with the clip head, ``bce`` with the sigmoid head.
+    balance
+        Whether what is normal to an output counts as much as all anomalies to it together, of
+        which a step has more if there are several views or several anomalies an image.
     optimizer
         A variation of Adam, or ``muon``, see :class:`adacl.optimizers.Muon`.
     schedule
@@ -230,6 +231,7 @@ class TrainingConfig(Section, name="training"):
     batch_size: int = 128
     precision: Literal["float32", "bfloat16"] = "float32"
     loss: Literal["mse", "bce"] = "mse"
+    balance: bool = False
     optimizer: Literal["adam", "adamw", "nadam", "radam", "muon"] = "adam"
     schedule: Literal["triangular", "one_cycle"] = "one_cycle"
     rate_min: float = 1e-5
@@ -367,27 +369,3 @@ class Config(Section, name=""):
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise ConfigError(f"{path}: not a readable TOML file ({error})") from error
         return cls.from_dict(tree)
-
-
-PRESETS: dict[str, Config] = {
-    "paper": Config(),
-    "video": Config(
-        "video",
-        AnomalyConfig(weights={"skip": 1.0}, options={}),
-        training=TrainingConfig(epochs=12, mirror=True),
-    ),
-}
-"""Named configurations; ``paper`` is the published method, ``video`` is for stacked frames."""
-
-
-def preset(name: str) -> Config:
-    """Return a copy of the named configuration.
-
-    Raises
-    ------
-    ConfigError
-        If there is no preset of that name.
-    """
-    if name not in PRESETS:
-        raise ConfigError(f"preset {name!r} is not known; known are {', '.join(sorted(PRESETS))}")
-    return PRESETS[name].replace()

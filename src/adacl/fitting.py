@@ -23,6 +23,7 @@ from adacl.data.arrays import SMALLEST_SET
 from adacl.data.store import Store
 from adacl.errors import DataError
 from adacl.history import EpochRecord, History
+from adacl.layout import settled
 from adacl.model import Model
 from adacl.networks import Regressor, count_parameters
 from adacl.pixels import ImageSpec
@@ -100,7 +101,7 @@ def fit_model(
     spec
         Their form.
     config
-        The method.
+        The method; the preset ``accurate`` is first settled, see :mod:`adacl.layout`.
     tiling
         How the samples were cut from images, if they were.
     resize
@@ -130,6 +131,8 @@ def fit_model(
             f"at least {SMALLEST_SET} normal images are needed, got n_samples = {count}; "
             "a hundred or more are advisable"
         )
+
+    config = settled(config, store.samples, np.arange(len(store.samples)), spec, seed)
 
     def run(stage: str, split: Split) -> tuple[Regressor, History]:
         file = checkpoints / f"{stage.replace(' ', '-')}.ckpt" if checkpoints else None

@@ -16,8 +16,8 @@ __all__ = ["draw_samples"]
 
 def draw_samples(
     normal: Tensor, views: tuple[View, ...], generator: torch.Generator, config: Config
-) -> tuple[Tensor, Tensor]:
-    """Return the images of a step and the labels that the outputs should have for them.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the images of a step, and the labels that the outputs should have for them.
 
     Parameters
     ----------
@@ -35,7 +35,8 @@ def draw_samples(
     Returns
     -------
     tuple of Tensor
-        Images (M, C, H, W) in [0, 1], channels last, and labels (M, K) in [0, 1].
+        Images (M, C, H, W) in [0, 1], channels last; labels (M, K) in [0, 1]; and whether each
+        image is an anomaly to each output (M, K).
     """
     if config.training.mirror or config.network.mirrored == "normal":
         turned = torch.rand(len(normal), generator=generator, device=normal.device) < 0.5
@@ -51,7 +52,7 @@ def draw_samples(
     for place, view in enumerate(own):
         anomalous[place * len(normal) : (place + 1) * len(normal), view.output] = False
     labels = draw_labels(anomalous, generator, config.labels)
-    return torch.cat(images).contiguous(memory_format=torch.channels_last), labels
+    return torch.cat(images).contiguous(memory_format=torch.channels_last), labels, anomalous
 
 
 def _in_any_view(images: Tensor, views: tuple[View, ...], generator: torch.Generator) -> Tensor:

@@ -253,21 +253,28 @@ def _train_epoch(
             group["lr"] = rate
         chosen = order[start : start + training.batch_size]
         normal = spec.to_tensor(images[np.sort(chosen)], device)
-        samples, labels = draw_samples(normal, network.views, generator, config)
+        samples, labels, anomalous = draw_samples(normal, network.views, generator, config)
         half = training.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             output = network(samples)
-        output = output.float()
-        if training.loss == "mse":
-            loss = functional.mse_loss(output, labels)
-        else:
-            loss = functional.binary_cross_entropy_with_logits(output, labels)
+        loss = _loss(output.float(), labels, anomalous, training)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         total += loss.detach() * len(normal)
     mean = float(total) / len(order)
     return mean, rate
+
+
+def _loss(output: Tensor, labels: Tensor, anomalous: Tensor, config: TrainingConfig) -> Tensor:
+    error = (
+        functional.mse_loss if config.loss == "mse" else functional.binary_cross_entropy_with_logits
+    )
+    if not config.balance:
+        return error(output, labels)
+    share = anomalous.float().mean()
+    weights = torch.where(anomalous, 0.5 / share, 0.5 / (1 - share))
+    return (weights * error(output, labels, reduction="none")).mean()
 
 
 def _fit_distance(

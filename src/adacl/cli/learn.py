@@ -22,10 +22,11 @@ from adacl.cli.options import (
 from adacl.cli.plan import announce
 from adacl.cli.reporting import ReportOption, check_report, report_fit
 from adacl.cli.resuming import ResumeOption, resumable
-from adacl.config import Config, preset
+from adacl.config import Config
 from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError
 from adacl.files import check_writable
+from adacl.presets import preset
 from adacl.progress import epochs, messages, say
 from adacl.tiles import Tiling
 

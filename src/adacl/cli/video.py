@@ -27,9 +27,9 @@ from adacl.cli.options import (
 )
 from adacl.cli.reporting import check_page_name
 from adacl.cli.resuming import ResumeOption, resumable
-from adacl.config import preset
 from adacl.errors import ConfigError
 from adacl.files import atomic_file, check_writable
+from adacl.presets import preset
 from adacl.progress import epochs, messages, say
 
 if TYPE_CHECKING:

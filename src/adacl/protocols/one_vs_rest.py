@@ -22,16 +22,19 @@ from numpy.typing import NDArray
 from torch.utils.flop_counter import FlopCounterMode
 
 from adacl._version import __version__
-from adacl.config import Config, preset
+from adacl.config import Config
 from adacl.fitting import split_normals
 from adacl.history import EpochRecord
+from adacl.layout import settled
 from adacl.metrics import auroc
 from adacl.networks import Regressor, count_parameters
 from adacl.pixels import ImageSpec, value_range
+from adacl.presets import preset
 from adacl.protocols import rivals
 from adacl.protocols.datasets import load_one_vs_rest, short_name
 from adacl.protocols.grid import Cell
 from adacl.training import raw_scores, resolve_device, train
+from adacl.views import own_views
 
 __all__ = ["EPOCHS", "Variant", "cells", "paper_config", "rival_variant", "run_cell"]
 
@@ -62,8 +65,10 @@ class Variant:
 
 
 def paper_config(source: str, preset_name: str = "paper") -> Config:
-    """Return the configuration of a preset, with the epochs of table 2 where it gives some."""
+    """Return the configuration of a preset; ``paper`` with the epochs of table 2, if any."""
     config = preset(preset_name)
+    if preset_name != "paper":
+        return config
     return config.replace(training__epochs=EPOCHS.get(source, config.training.epochs))
 
 
@@ -169,6 +174,7 @@ def _run_adacl(
     split = split_normals(
         len(images), config.training.validation_size, config.threshold, False, seed
     )
+    config = settled(config, images, split.train, spec, seed)
     curve: list[float] = []
 
     def score(network: Regressor) -> NDArray[np.float64]:
@@ -197,7 +203,8 @@ def _run_adacl(
     scoring_seconds = time.perf_counter() - started
     clipped = scores.clip(0, 1)
     per_image = _forward_flops(network, spec)
-    images_seen = 2 * len(history.epochs) * max(len(split.train), config.training.min_epoch_images)
+    images_seen = len(history.epochs) * max(len(split.train), config.training.min_epoch_images)
+    shown = len(own_views(network.views)) + config.anomalies.per_image
     return {
         "auroc": auroc(scores[is_normal], scores[~is_normal]),
         "auroc_clipped": auroc(clipped[is_normal], clipped[~is_normal]),
@@ -207,8 +214,8 @@ def _run_adacl(
         "parameters": count_parameters(network),
         "training_seconds": round(sum(record.seconds for record in history.epochs), 2),
         "scoring_seconds": round(scoring_seconds, 2),
-        "training_gflop": 3 * per_image * images_seen / 1e9,
-        "mflop_per_image": per_image / 1e6,
+        "training_gflop": 3 * per_image * shown * images_seen / 1e9,
+        "mflop_per_image": len(network.views) * per_image / 1e6,
         "device": where.type,
         "history": history.to_dict(),
         "config": config.to_dict(),

@@ -15,10 +15,11 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from adacl.config import Config, preset
+from adacl.config import Config
 from adacl.errors import AdaclError
 from adacl.export import export_model
 from adacl.history import EpochRecord
+from adacl.presets import preset
 
 __all__ = ["main"]
 

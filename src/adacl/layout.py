@@ -1,0 +1,83 @@
+"""Whether images have a common layout: the same thing at the same place in all of them.
+
+Nothing but normal images, and puzzles made of them, is looked at.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from adacl.anomalies import puzzling
+from adacl.config import Config
+from adacl.metrics import auroc
+from adacl.pixels import Array, ImageSpec
+from adacl.presets import suited
+
+__all__ = ["COMMON", "layout_auroc", "settled"]
+
+COMMON = 0.9
+"""From this AUROC on the layout counts as common. Of thirty classes of digits, garments and
+photographs, the former have 0.96 to 1, the latter 0.67 to 0.81."""
+IMAGES = 2048
+SIDE = 16
+COMPONENTS = 32
+
+
+def settled(config: Config, images: Array, places: Array, spec: ImageSpec, seed: int) -> Config:
+    """Return the configuration that the preset ``accurate`` becomes for some normal images.
+
+    Other configurations are returned as they are. For the arguments see :func:`layout_auroc`.
+    """
+    if config.preset != "accurate":
+        return config
+    return suited(config, layout_auroc(images, places, spec, seed) >= COMMON)
+
+
+@torch.inference_mode()
+def layout_auroc(images: Array, places: Array, spec: ImageSpec, seed: int) -> float:
+    """Return how well the simplest model tells images from their puzzles, as an AUROC.
+
+    The model is linear: the distance from the first principal components of other images. It
+    knows what usually is where, and nothing of what belongs together.
+
+    Parameters
+    ----------
+    images
+        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped.
+    places
+        Those that may be used.
+    spec
+        Form of the images.
+    seed
+        Decides which are used, and how they are puzzled.
+
+    Returns
+    -------
+    float
+        Near 1 if all images show the same in the same pose, near 0.5 if each looks different.
+    """
+    rng = np.random.default_rng([seed, 3])
+    chosen = rng.permutation(places)[:IMAGES]
+    learnt, held_out = np.split(chosen, [len(chosen) * 3 // 4])
+    generator = torch.Generator().manual_seed(seed)
+    cpu = torch.device("cpu")
+    normal = spec.to_tensor(images[np.sort(held_out)], cpu)
+    model = _small(spec.to_tensor(images[np.sort(learnt)], cpu))
+    mean = model.mean(0)
+    components = torch.linalg.svd(model - mean, full_matrices=False).Vh[:COMPONENTS]
+
+    def error(batch: torch.Tensor) -> Array:
+        apart = _small(batch) - mean
+        found: Array = (apart - apart @ components.T @ components).norm(dim=1).numpy()
+        return found
+
+    return auroc(error(normal), error(puzzling(normal, generator)))
+
+
+def _small(images: torch.Tensor) -> torch.Tensor:
+    """Return images (N, C, H, W) as rows of about 16 x 16 pixels."""
+    height, width = images.shape[-2:]
+    size = min(SIDE, height), min(SIDE, width)
+    return functional.adaptive_avg_pool2d(images, size).flatten(1)

@@ -1,0 +1,83 @@
+"""Named configurations, and the one that suits some images.
+
+``paper`` is the published method. Whatever goes beyond it is another preset.
+"""
+
+from __future__ import annotations
+
+from adacl.config import AnomalyConfig, Config, NetworkConfig, TrainingConfig
+from adacl.errors import ConfigError
+
+__all__ = ["PRESETS", "preset", "suited"]
+
+PUZZLES = AnomalyConfig(weights={"cut_paste": 1.0, "puzzling": 1.0, "mix_up": 1.0})
+SCHEDULE = TrainingConfig(
+    epochs=10, batch_size=32, optimizer="muon", balance=True, keep="last", weight_decay=1e-4
+)
+TURNS = (0, 1, 2, 3)
+PRESETS: dict[str, Config] = {
+    "paper": Config(),
+    "aligned": Config(
+        "aligned",
+        PUZZLES,
+        network=NetworkConfig(turns=TURNS, distance=0.5),
+        training=SCHEDULE,
+    ),
+    "varied": Config(
+        "varied",
+        PUZZLES,
+        network=NetworkConfig(
+            channels=(24, 64, 128),
+            kernel=3,
+            conv_dropout=0.0,
+            dropout=0.0,
+            batch_norm=True,
+            pool="average",
+            blocks=(0, 1, 1),
+            turns=TURNS,
+            mirrored="normal",
+            distance=0.5,
+        ),
+        training=SCHEDULE,
+    ),
+    "video": Config(
+        "video",
+        AnomalyConfig(weights={"skip": 1.0}, options={}),
+        training=TrainingConfig(epochs=12, mirror=True),
+    ),
+}
+PRESETS["accurate"] = PRESETS["varied"].replace(preset="accurate")
+"""``aligned`` is for images that show the same thing at the same place, ``varied`` for all others;
+``accurate`` is whichever of the two suits. ``video`` is for stacked frames."""
+
+
+def preset(name: str) -> Config:
+    """Return a copy of the named configuration.
+
+    Raises
+    ------
+    ConfigError
+        If there is no preset of that name.
+    """
+    if name not in PRESETS:
+        raise ConfigError(f"preset {name!r} is not known; known are {', '.join(sorted(PRESETS))}")
+    return PRESETS[name].replace()
+
+
+def suited(config: Config, aligned: bool) -> Config:
+    """Return what the preset ``accurate`` becomes for some images.
+
+    Parameters
+    ----------
+    config
+        A configuration that started from ``accurate``. Settings that were changed stay changed.
+    aligned
+        Whether the images have a common layout, see :func:`adacl.layout.layout_auroc`.
+    """
+    start, tree = PRESETS["accurate"].to_dict(), config.to_dict()
+    chosen = PRESETS["aligned" if aligned else "varied"].to_dict()
+    for section, settings in tree.items():
+        if isinstance(settings, dict):
+            changed = {name: x for name, x in settings.items() if x != start[section][name]}
+            chosen[section] |= changed
+    return Config.from_dict(chosen)
