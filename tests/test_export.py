@@ -88,6 +88,20 @@ NETWORKS = {
     "default": {},
     "sigmoid": {"network__head": "sigmoid", "training__loss": "bce"},
     "normalised, averaged": {"network__batch_norm": True, "network__pool": "average"},
+    "residual, in views": {
+        "network__batch_norm": True,
+        "network__blocks": [1, 2],
+        "network__turns": [0, 1, 3],
+        "network__mirrored": "normal",
+    },
+    "with a distance": {"network__distance": 0.5},
+    "sigmoid in views with a distance": {
+        "network__head": "sigmoid",
+        "training__loss": "bce",
+        "network__turns": [0, 2],
+        "network__mirrored": "own",
+        "network__distance": 1.0,
+    },
 }
 
 
@@ -174,6 +188,25 @@ def test_a_file_that_resizes_names_images_of_another_size(tmp_path):
     scorer = exported(detector, tmp_path, input_size=(40, 50))
     with pytest.raises(ImageError, match=r"0000.png: 40x51 pixels.*--input-size 40x50"):
         scorer.score_samples(odd)
+
+
+def test_int8_still_ranks_with_residual_stages_and_views(digits, tmp_path):
+    config = LEARNING.replace(
+        anomalies__weights={"cut_paste": 1, "puzzling": 1, "mix_up": 1},
+        network__batch_norm=True,
+        network__blocks=[1, 1],
+        network__turns=[0, 1, 2, 3],
+        network__distance=0.5,
+    )
+    detector = AnomalyDetector(config=config).fit(digits.of(3))
+    assert len(detector.model_.activation_maxima) == 2 + 2 * 2
+    found = exported(detector, tmp_path, int8=True)
+    good, bad = digits.of(3), digits.other_than(3)
+    wanted = auroc(-detector.score_samples(good), -detector.score_samples(bad))
+    assert wanted > 0.8
+    assert abs(wanted - auroc(-found.score_samples(good), -found.score_samples(bad))) < 0.02
+    kinds = [i.data_type for i in onnx.load(tmp_path / "model.onnx").graph.initializer]
+    assert kinds.count(onnx.TensorProto.INT8) >= 5
 
 
 @pytest.mark.parametrize("backend", ["onnxruntime", "openvino"])

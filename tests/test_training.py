@@ -19,7 +19,19 @@ from helpers import LEARNING, TINY
 
 CPU = torch.device("cpu")
 SPEC = ImageSpec(8, 8, 1)
-OPTIMIZERS = ["adam", "adamw", "nadam", "radam"]
+OPTIMIZERS = ["adam", "adamw", "nadam", "radam", "muon"]
+BEYOND = {
+    "anomalies__weights": {"cut_paste": 1, "puzzling": 1, "mix_up": 1},
+    "anomalies__per_image": 2,
+    "network__blocks": [0, 1],
+    "network__turns": [0, 1, 2, 3],
+    "network__mirrored": "own",
+    "network__distance": 0.5,
+    "training__optimizer": "muon",
+    "training__balance": True,
+    "training__keep": "last",
+}
+"""What the paper does not have, all at once."""
 
 
 @pytest.fixture(scope="module")
@@ -65,8 +77,10 @@ def untrained(monkeypatch):
         {"labels__scheme": "discrete"},
         {"training__schedule": "triangular", "training__optimizer": "adamw"},
         {"training__precision": "bfloat16"},
+        BEYOND,
+        BEYOND | {"network__head": "sigmoid", "training__loss": "bce"},
     ],
-    ids=["paper", "sigmoid", "discrete", "triangular", "bfloat16"],
+    ids=["paper", "sigmoid", "discrete", "triangular", "bfloat16", "beyond", "beyond, sigmoid"],
 )
 def test_it_learns(changes, digits, images, untrained):
     network, history = train(images, LEARNING.replace(**changes))
@@ -162,8 +176,9 @@ def stop_after(epoch):
 @pytest.mark.parametrize(
     "changes",
     [{"training__optimizer": name} for name in OPTIMIZERS]
-    + [{"network__batch_norm": True}, {"training__schedule": "triangular", "training__cycles": 2}],
-    ids=[*OPTIMIZERS, "batch norm", "triangular"],
+    + [{"network__batch_norm": True}, {"training__schedule": "triangular", "training__cycles": 2}]
+    + [BEYOND],
+    ids=[*OPTIMIZERS, "batch norm", "triangular", "beyond"],
 )
 def test_a_resumed_training_equals_an_undisturbed_one(changes, images, tmp_path):
     config = TINY.replace(training__epochs=4, training__rate_max=0.01, **changes)
@@ -232,15 +247,24 @@ def test_a_damaged_checkpoint_is_refused(images, tmp_path):
             train(images, checkpoint=checkpoint)
 
 
-def test_a_checkpoint_with_tensors_missing_is_refused(images, tmp_path):
-    checkpoint = tmp_path / "checkpoint"
-    train(images, checkpoint=checkpoint)
+@pytest.mark.parametrize(
+    ("optimizer", "of_optimizer"),
+    [
+        ("adam", "optimizer.0.exp_avg"),
+        ("muon", "optimizer.1.momentum"),
+        ("muon", "optimizer.5.step"),
+    ],
+)
+def test_a_checkpoint_with_tensors_missing_is_refused(optimizer, of_optimizer, images, tmp_path):
+    checkpoint, config = tmp_path / "checkpoint", TINY.replace(training__optimizer=optimizer)
+    train(images, config, checkpoint=checkpoint)
     tensors, header = tensor_file.read(checkpoint)
-    for missing in ("network.output.bias", "best.output.bias", "optimizer.0.exp_avg"):
+    assert of_optimizer in tensors
+    for missing in ("network.output.bias", "best.output.bias", of_optimizer):
         rest = {name: tensor for name, tensor in tensors.items() if name != missing}
         tensor_file.write(checkpoint, rest, header)
         with pytest.raises(ModelFileError, match="checkpoint"):
-            train(images, checkpoint=checkpoint)
+            train(images, config, checkpoint=checkpoint)
 
 
 @pytest.fixture
@@ -274,6 +298,23 @@ def test_the_latest_of_equally_good_epochs_is_kept(images, scripted):
     network, history = train(images, TINY.replace(training__epochs=4))
     assert history.best_epoch == 2
     assert state_of(network) == states[2]
+
+
+def test_the_last_epoch_is_kept_where_that_is_asked_for(images, scripted):
+    states = scripted([0.9, 0.5, 0.4, 0.3])
+    config = TINY.replace(training__epochs=4, training__patience=1, training__keep="last")
+    network, history = train(images, config)
+    assert history.best_epoch == len(history.epochs) - 1 == 3
+    assert state_of(network) == states[3]
+
+
+def test_balance_gives_what_is_normal_half_of_the_weight():
+    anomalous = torch.tensor([[False, True], [True, False], [True, True], [True, True]])
+    labels, output = anomalous.float(), torch.zeros(4, 2)
+    plain = training._loss(output, labels, anomalous, TrainingConfig())
+    balanced = training._loss(output, labels, anomalous, TrainingConfig(balance=True))
+    assert float(plain) == 6 / 8
+    assert float(balanced) == 1 / 2
 
 
 def test_history(images):

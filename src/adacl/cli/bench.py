@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adacl.cli.interrupts import InterruptError
-from adacl.cli.options import Device, DeviceOption, JsonOption, QuietOption
+from adacl.cli.options import Device, DeviceOption, JsonOption, QuietOption, parse_setting
 from adacl.data import benchmarks
 from adacl.errors import ConfigError, DataError, MissingDataError, missing_extra
 from adacl.files import atomic_file
@@ -50,6 +50,10 @@ def one_vs_rest(
     classes: ClassesOption = None,
     seeds: SeedsOption = "0",
     preset_name: Annotated[str, typer.Option("--preset", help="Named configuration.")] = "paper",
+    settings: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change a setting (repeatable)."),
+    ] = None,
     method: Annotated[
         str, typer.Option(metavar="A,B,...", help="adacl, or rivals by name; see docs/paper.md.")
     ] = "adacl",
@@ -67,8 +71,10 @@ def one_vs_rest(
     """
     from adacl.protocols.one_vs_rest import Variant, paper_config, rival_variant
 
+    changes = settings or []
+    config = paper_config(source, preset_name).replace(**dict(map(parse_setting, changes)))
     variants = [
-        Variant(preset_name, paper_config(source, preset_name))
+        Variant("+".join([preset_name, *changes]), config)
         if name == "adacl"
         else rival_variant(name)
         for name in method.split(",")

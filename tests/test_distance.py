@@ -1,0 +1,58 @@
+"""The distance among the learnt features."""
+
+import pytest
+import torch
+
+from adacl.distance import Distance
+
+
+def embeddings(count, seed, spread=1.0):
+    """Return two views of embeddings around two places, as ReLU leaves them."""
+    generator = torch.Generator().manual_seed(seed)
+    centres = torch.tensor([[4.0, 1, 0, 2], [0, 3, 5, 1]])
+    noise = torch.randn((2, count, 4), generator=generator) * torch.tensor([1.0, 0.2, 0.5, 0.1])
+    return (centres[:, None] + spread * noise).clamp(min=0)
+
+
+def fitted(weight=0.5):
+    distance = Distance(2, 4)
+    scores = torch.randn(200, generator=torch.Generator().manual_seed(9)) * 0.04
+    distance.fit(embeddings(500, 0), embeddings(200, 1), scores, weight)
+    return distance, scores
+
+
+def of(distance, views):
+    return torch.stack([distance(view, k) for k, view in enumerate(views)]).mean(0)
+
+
+def test_it_is_nothing_before_it_is_fitted():
+    assert not of(Distance(2, 4), embeddings(20, 0)).any()
+
+
+@pytest.mark.parametrize("weight", [0.5, 1.0])
+def test_its_unit_is_the_regressions(weight):
+    distance, scores = fitted(weight)
+    held_out = of(distance, embeddings(200, 1))
+    assert abs(float(held_out.mean())) < 1e-5
+    assert float(held_out.std(correction=0)) == pytest.approx(
+        weight * float(scores.std(correction=0)), rel=1e-4
+    )
+
+
+def test_what_is_apart_is_far_in_every_direction_by_its_own_spread():
+    distance, _ = fitted()
+    normal = of(distance, embeddings(300, 2))
+    apart = of(distance, embeddings(300, 3, spread=3.0))
+    assert (apart > normal.quantile(0.95)).float().mean() > 0.5
+    swapped = of(distance, embeddings(300, 2).flip(0))
+    assert swapped.min() > normal.max()
+    same_direction = of(distance, 7 * embeddings(300, 2))
+    torch.testing.assert_close(same_direction, normal, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("views", [torch.zeros(2, 30, 4), torch.ones(2, 30, 4)])
+def test_embeddings_that_do_not_vary_leave_it_finite(views):
+    distance = Distance(2, 4)
+    distance.fit(views, views[:, :5], torch.zeros(5), 0.5)
+    assert torch.isfinite(of(distance, embeddings(20, 0))).all()
+    assert torch.isfinite(of(distance, torch.zeros(2, 3, 4))).all()

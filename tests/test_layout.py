@@ -1,0 +1,74 @@
+"""Whether images have a common layout, and what the preset accurate becomes."""
+
+import numpy as np
+import pytest
+
+from adacl import AnomalyDetector
+from adacl.errors import ConfigError
+from adacl.layout import COMMON, layout_auroc, settled
+from adacl.pixels import ImageSpec
+from adacl.presets import PRESETS, preset, suited
+
+
+def photographs(count=120):
+    """Smooth random pictures: nothing is where it was in another."""
+    noise = np.random.default_rng(0).normal(size=(count, 4, 4))
+    large = np.kron(noise, np.ones((1, 3, 3)))
+    return (128 + 40 * large).clip(0, 255).astype(np.uint8)[..., None]
+
+
+def area(images, seed=0):
+    spec = ImageSpec(*images.shape[1:])
+    return layout_auroc(images, np.arange(len(images)), spec, seed)
+
+
+def test_digits_have_a_common_layout_and_random_pictures_none(digits):
+    for digit in (2, 3, 7):
+        assert area(digits.of(digit)[..., None]) > COMMON
+    assert abs(area(photographs()) - 0.5) < 0.2
+    assert area(photographs(), 1) != area(photographs(), 2)
+
+
+@pytest.mark.parametrize("count", [4, 5, 20])
+def test_few_images_are_no_obstacle(digits, count):
+    assert 0 <= area(digits.of(3)[:count, ..., None]) <= 1
+
+
+def test_accurate_is_settled_and_others_are_left_alone(digits):
+    images = digits.of(3)[..., None]
+    places, spec = np.arange(len(images)), ImageSpec(8, 8, 1)
+    assert settled(preset("accurate"), images, places, spec, 0) == preset("aligned")
+    varied = photographs()
+    spec = ImageSpec(*varied.shape[1:])
+    assert settled(preset("accurate"), varied, np.arange(len(varied)), spec, 0) == preset("varied")
+    for name in set(PRESETS) - {"accurate"}:
+        assert settled(preset(name), images, places, ImageSpec(8, 8, 1), 0) == preset(name)
+
+
+def test_what_was_changed_stays_changed():
+    changed = preset("accurate").replace(training__epochs=2, network__hidden=32, threshold__fpr=0.1)
+    for aligned, name in ((True, "aligned"), (False, "varied")):
+        wanted = preset(name).replace(training__epochs=2, network__hidden=32, threshold__fpr=0.1)
+        assert suited(changed, aligned) == wanted
+
+
+def test_a_detector_keeps_what_it_became(digits, tmp_path):
+    small = preset("accurate").replace(
+        training__epochs=1,
+        training__min_epoch_images=64,
+        network__channels=[4, 8],
+        network__blocks=[1],
+    )
+    detector = AnomalyDetector(config=small).fit(digits.of(3))
+    assert detector.model_.config.preset == "aligned"
+    assert detector.model_.config.network.channels == (4, 8)
+    detector.save(tmp_path / "m.adacl")
+    again = AnomalyDetector.load(tmp_path / "m.adacl")
+    assert again.model_.config == detector.model_.config
+    scores = detector.score_samples(digits.images)
+    assert np.array_equal(again.score_samples(digits.images), scores)
+
+
+def test_an_unknown_preset():
+    with pytest.raises(ConfigError, match="accurate, aligned, paper, varied, video"):
+        preset("best")
