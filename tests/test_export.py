@@ -95,6 +95,12 @@ NETWORKS = {
         "network__mirrored": "normal",
     },
     "with a distance": {"network__distance": 0.5},
+    "one view of four": {"network__turns": [0, 1, 2, 3], "network__scored_views": 1},
+    "two views of four with a distance": {
+        "network__turns": [0, 1, 2, 3],
+        "network__scored_views": 2,
+        "network__distance": 0.5,
+    },
     "sigmoid in views with a distance": {
         "network__head": "sigmoid",
         "training__loss": "bce",

@@ -50,16 +50,29 @@ def test_turns_that_cannot_be(turns):
         NetworkConfig(turns=turns)
 
 
+@pytest.mark.parametrize("count", [-1, 7])
+def test_more_views_than_there_are_cannot_be_scored(count):
+    with pytest.raises(ConfigError, match="need 0 to 6"):
+        NetworkConfig(turns=(0, 1, 3), mirrored="own", scored_views=count)
+
+
+@pytest.mark.parametrize("scored", [0, 1, 2])
 @pytest.mark.parametrize("head", ["clip", "sigmoid"])
 @pytest.mark.parametrize("mirrored", ["no", "normal", "own"])
-def test_the_score_is_the_mean_over_the_views_of_their_own_output(mirrored, head):
+def test_the_score_is_the_mean_over_the_views_of_their_own_output(mirrored, head, scored):
     torch.manual_seed(0)
-    config = NetworkConfig(channels=(4, 8), hidden=8, turns=(0, 1, 3), mirrored=mirrored, head=head)
+    config = NetworkConfig(
+        channels=(4, 8),
+        hidden=8,
+        turns=(0, 1, 3),
+        mirrored=mirrored,
+        head=head,
+        scored_views=scored,
+    )
     network = Regressor(config, 2, 10, 12).eval()
     images = torch.rand(6, 2, 10, 12)
-    outputs = torch.stack(
-        [network(seen(images, view))[:, view.output] for view in network.views]
-    ).double()
+    views = network.views[: scored or None]
+    outputs = torch.stack([network(seen(images, view))[:, view.output] for view in views]).double()
     wanted = (outputs.sigmoid() if head == "sigmoid" else outputs).mean(0)
-    assert outputs.std(0).min() > 0
+    assert scored == 1 or outputs.std(0).min() > 0
     torch.testing.assert_close(network.raw_score(images), wanted)

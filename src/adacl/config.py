@@ -140,6 +140,8 @@ class NetworkConfig(Section, name="network"):
     mirrored
         ``normal``: mirrored images are as normal, and the score is the mean over them, too.
         ``own``: they are anomalies, and further views with outputs of their own.
+    scored_views
+        How many of the views are scored: fewer are faster, and less accurate. 0 stands for all.
     distance
         Weight, beside the regression, of the distance of an image's hidden units from those of
         normal images, see :class:`adacl.distance.Distance`. 0 leaves it out.
@@ -156,6 +158,7 @@ class NetworkConfig(Section, name="network"):
     blocks: tuple[int, ...] = ()
     turns: tuple[int, ...] = (0,)
     mirrored: Literal["no", "normal", "own"] = "no"
+    scored_views: int = 0
     distance: float = 0.0
 
     def _check(self) -> None:
@@ -176,6 +179,11 @@ class NetworkConfig(Section, name="network"):
         require(
             self.turns[:1] == (0,) and len(set(self.turns) & {0, 1, 2, 3}) == len(self.turns),
             f"network.turns: need 0 first, then some of 1, 2, 3, got {list(self.turns)}",
+        )
+        views = len(self.turns) * (1 if self.mirrored == "no" else 2)
+        require(
+            0 <= self.scored_views <= views,
+            f"network.scored_views: need 0 to {views}, got {self.scored_views}",
         )
         require(self.distance >= 0, f"network.distance: need at least 0, got {self.distance}")
         for name in ("conv_dropout", "dropout"):

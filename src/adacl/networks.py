@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.distance import Distance
 from adacl.errors import ConfigError
-from adacl.views import View, views_of
+from adacl.views import View, scored_views, views_of
 
 __all__ = ["Regressor", "Residual", "count_parameters", "seen", "stage_widths"]
 
@@ -154,7 +154,7 @@ class Regressor(nn.Module):
 
         With the sigmoid head this is already in [0, 1]; with the clip head it need not be.
         """
-        scores = [self._score_of_view(images, view) for view in self.views]
+        scores = [self._score_of_view(images, view) for view in scored_views(self.config)]
         return scores[0] if len(scores) == 1 else torch.stack(scores).mean(0)
 
     def _score_of_view(self, images: Tensor, view: View) -> Tensor:

@@ -20,7 +20,7 @@ from onnx import TensorProto, helper, numpy_helper
 from adacl.config import NetworkConfig
 from adacl.pixels import ImageSpec
 from adacl.resampling import rows_first, weights
-from adacl.views import View, views_of
+from adacl.views import View, scored_views
 
 __all__ = ["OPSET", "build_graph"]
 
@@ -76,7 +76,7 @@ def build_graph(
     """
     graph = _Graph()
     mean = spec.low + tensors["mean"].reshape(spec.channels) * (spec.high - spec.low)
-    views = views_of(network)
+    views = scored_views(network)
     value = _seen(graph, _pixels(graph, spec, mean, input_size), views, spec)
     steps: _Steps | None = None
     if maxima is not None and spec.dtype == "uint8":  # of deeper pixels, 8 bits would be too few
@@ -263,9 +263,9 @@ def _activated(graph: _Graph, value: str, maxima: Iterator[float]) -> tuple[str,
     return steps.apply(graph, value), steps
 
 
-def _seen(graph: _Graph, value: str, views: Sequence[View], spec: ImageSpec) -> str:
+def _seen(graph: _Graph, value: str, views: tuple[View, ...], spec: ImageSpec) -> str:
     """Put the views of images N x C x H x W below each other, V N x C x H x W."""
-    if len(views) == 1:
+    if views == (View(0, False, 0),):
         return value
     size, count = [spec.height, spec.width], len(views)
     places = np.concatenate([view.places(*size) for view in views]).astype(np.int32)
@@ -281,12 +281,12 @@ def _score(
     graph: _Graph,
     outputs: str,
     embedding: str,
-    views: Sequence[View],
+    views: tuple[View, ...],
     tensors: Tensors,
     network: NetworkConfig,
 ) -> str:
     """Return the mean over the views (N,) of their own output and the distance in them."""
-    if len(views) == 1 and not network.distance:
+    if len(tensors["output.weight"]) == 1 and len(views) == 1 and not network.distance:
         value = graph.add("Squeeze", outputs, graph.constant(np.array([1])))
         if network.head == "sigmoid":
             value = graph.add("Sigmoid", graph.cast(value, TensorProto.DOUBLE))

@@ -10,7 +10,7 @@ from adacl.errors import ConfigError
 
 __all__ = ["PRESETS", "preset", "suited"]
 
-PUZZLES = AnomalyConfig(weights={"cut_paste": 1.0, "puzzling": 1.0, "mix_up": 1.0})
+KINDS = {"cut_paste": 1.0, "puzzling": 1.0, "mix_up": 1.0}
 SCHEDULE = TrainingConfig(
     epochs=10, batch_size=32, optimizer="muon", balance=True, keep="last", weight_decay=1e-4
 )
@@ -19,13 +19,13 @@ PRESETS: dict[str, Config] = {
     "paper": Config(),
     "aligned": Config(
         "aligned",
-        PUZZLES,
+        AnomalyConfig(weights=KINDS, per_image=2),
         network=NetworkConfig(turns=TURNS, distance=0.5),
         training=SCHEDULE,
     ),
     "varied": Config(
         "varied",
-        PUZZLES,
+        AnomalyConfig(weights=KINDS),
         network=NetworkConfig(
             channels=(24, 64, 128),
             kernel=3,

@@ -282,24 +282,25 @@ def _fit_distance(
 ) -> None:
     """Learn the distance from (some 2,000 of) the images and its unit from the held-out ones."""
     learnt, _ = _embeddings(network, images, _some(train_on), spec)
-    held_out, scores = _embeddings(network, images, _some(validate_on), spec)
-    network.distance.fit(learnt, held_out, scores, network.config.distance)
+    held_out, outputs = _embeddings(network, images, _some(validate_on), spec)
+    scored = slice(network.config.scored_views or None)
+    scores = outputs[scored].mean(0)
+    network.distance.fit(learnt, held_out[scored], scores, network.config.distance)
 
 
 @torch.inference_mode()
 def _embeddings(
     network: Regressor, images: Array, places: Array, spec: ImageSpec
 ) -> tuple[Tensor, Tensor]:
-    """Return the embeddings (K, N, D) in the view of every output, and the regression (N,)."""
+    """Return the embeddings (K, N, D) in the view of every output, and that output (K, N)."""
     network.eval()
-    found, scores = [], []
+    found, outputs = [], []
     for start in range(0, len(places), SCORING_BATCH):
         batch = spec.to_tensor(images[places[start : start + SCORING_BATCH]], network.mean.device)
         views = [network.embed(seen(batch, view)) for view in own_views(network.views)]
-        outputs = [network.output(view)[:, k] for k, view in enumerate(views)]
         found.append(torch.stack(views))
-        scores.append(torch.stack(outputs).mean(0))
-    return torch.cat(found, dim=1), torch.cat(scores)
+        outputs.append(torch.stack([network.output(v)[:, k] for k, v in enumerate(views)]))
+    return torch.cat(found, dim=1), torch.cat(outputs, dim=1)
 
 
 def _some(places: Array) -> Array:

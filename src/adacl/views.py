@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
 
-__all__ = ["View", "own_views", "views_of"]
+__all__ = ["View", "own_views", "scored_views", "views_of"]
 
 Places = NDArray[np.int64]
 
@@ -58,6 +58,11 @@ def views_of(config: NetworkConfig) -> tuple[View, ...]:
         return tuple(straight)
     shift = len(turns) if config.mirrored == "own" else 0
     return (*straight, *(View(turn, True, output + shift) for output, turn in turns))
+
+
+def scored_views(config: NetworkConfig) -> tuple[View, ...]:
+    """Return the views whose scores are averaged: all, or the first of them."""
+    return views_of(config)[: config.scored_views or None]
 
 
 def own_views(views: tuple[View, ...]) -> tuple[View, ...]:

@@ -85,7 +85,8 @@ def one_vs_rest(
 @app.command()
 def ablation(
     name: Annotated[
-        str, typer.Argument(metavar="NAME", help="loss, labels, intervals or augmentations.")
+        str,
+        typer.Argument(metavar="NAME", help="loss, labels, intervals, augmentations or accurate."),
     ],
     out: OutOption,
     data: Annotated[
@@ -102,8 +103,9 @@ def ablation(
     """Change one thing at a time: figures 7 to 10 and table 4 of the paper.
 
     loss: MSE against BCE with the sigmoid head, tested after every epoch. labels: continuous
-    against discrete. intervals: three pairs. augmentations: each alone, and all. Cells as for
-    one-vs-rest; use the same DIR, and the unchanged configuration is not run twice.
+    against discrete. intervals: three pairs. augmentations: each alone, and all. accurate: that
+    preset without each of its parts. Cells as for one-vs-rest; use the same DIR, and the
+    unchanged configuration is not run twice.
     """
     from adacl.protocols import ablations
 

@@ -34,7 +34,7 @@ from adacl.protocols import rivals
 from adacl.protocols.datasets import load_one_vs_rest, short_name
 from adacl.protocols.grid import Cell
 from adacl.training import raw_scores, resolve_device, train
-from adacl.views import own_views
+from adacl.views import own_views, scored_views
 
 __all__ = ["EPOCHS", "Variant", "cells", "paper_config", "rival_variant", "run_cell"]
 
@@ -215,7 +215,7 @@ def _run_adacl(
         "training_seconds": round(sum(record.seconds for record in history.epochs), 2),
         "scoring_seconds": round(scoring_seconds, 2),
         "training_gflop": 3 * per_image * shown * images_seen / 1e9,
-        "mflop_per_image": len(network.views) * per_image / 1e6,
+        "mflop_per_image": len(scored_views(network.config)) * per_image / 1e6,
         "device": where.type,
         "history": history.to_dict(),
         "config": config.to_dict(),
