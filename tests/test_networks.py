@@ -8,16 +8,18 @@ from hypothesis import strategies as st
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.networks import Regressor, count_parameters, stage_widths
+from adacl.presets import PRESETS
 
 SIZES = [8, 9, 15, 16, 28, 32, 33, 64, 100, 224, 256, 500, 1000, 1024]
 sides = st.integers(8, 48)
 
 
+@pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("channels", [1, 3, 5])
-def test_default_stays_within_the_paper_limit_at_every_size(channels):
+def test_presets_stay_within_the_paper_limit_at_every_size(channels, name):
     for height in SIZES:
         for width in SIZES:
-            network = Regressor(NetworkConfig(), channels, height, width)
+            network = Regressor(PRESETS[name].network, channels, height, width)
             assert count_parameters(network) < PARAMETER_LIMIT
 
 
@@ -25,6 +27,20 @@ def test_parameters_are_counted():
     network = Regressor(NetworkConfig(channels=(2,), kernel=3, hidden=5), 1, 8, 8)
     convolutions = (9 * 1 * 2 + 2) + (9 * 2 * 2 + 2)
     assert count_parameters(network) == convolutions + (2 * 2 * 2 * 5 + 5) + (5 + 1)
+
+
+def test_a_distance_is_counted():
+    plain = NetworkConfig(channels=(2,), hidden=5, turns=(0, 1))
+    with_distance = NetworkConfig(channels=(2,), hidden=5, turns=(0, 1), distance=0.5)
+    counts = [count_parameters(Regressor(config, 1, 8, 8)) for config in (plain, with_distance)]
+    assert counts[1] - counts[0] == 2 * 5 + 5 * 5 + 2
+
+
+def test_residual_blocks_follow_the_stages_they_are_listed_for():
+    config = NetworkConfig(channels=(2, 4), kernel=3, blocks=(0, 2), pool="average")
+    plain = NetworkConfig(channels=(2, 4), kernel=3, pool="average")
+    counts = [count_parameters(Regressor(c, 1, 32, 32)) for c in (plain, config)]
+    assert counts[1] - counts[0] == 2 * (4 * 4 * 9 + 4)
 
 
 def test_too_large_a_network_is_refused():

@@ -225,7 +225,7 @@ def test_a_setting_that_a_cell_is_too_old_to_have_makes_no_difference(tmp_path: 
 def test_variants_of_an_ablation_differ_in_one_thing(name: str) -> None:
     ablation = ablations.get(name)
     first, *others = ablations.variants(ablation, ablation.source)
-    assert first.config == one_vs_rest.paper_config(ablation.source)
+    assert first.config == one_vs_rest.paper_config(ablation.source, ablation.preset)
     assert len({v.name for v in (first, *others)}) == len({str(v.config) for v in (first, *others)})
 
 

@@ -317,6 +317,20 @@ def test_balance_gives_what_is_normal_half_of_the_weight():
     assert float(balanced) == 1 / 2
 
 
+@pytest.mark.parametrize("head", [{}, {"network__head": "sigmoid", "training__loss": "bce"}])
+@pytest.mark.parametrize("scored", [0, 1])
+def test_the_distance_varies_as_the_regression_does_on_held_out_normals(images, head, scored):
+    config = TINY.replace(network__turns=[0, 2], network__distance=1.0, **head)
+    network, _ = train(images, config.replace(network__scored_views=scored))
+    held_out = SPEC.to_tensor(images[80:100], CPU)
+    with_distance = raw_scores(network, held_out)
+    network.distance.scale.zero_()
+    alone = raw_scores(network, held_out)
+    distance = with_distance - alone
+    assert abs(distance.mean()) < 1e-4
+    assert distance.std() == pytest.approx(alone.std(), rel=1e-3)
+
+
 def test_history(images):
     config = TINY.replace(training__epochs=2)
     records = []

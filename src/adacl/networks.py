@@ -18,8 +18,9 @@ from adacl.views import View, scored_views, views_of
 __all__ = ["Regressor", "Residual", "count_parameters", "seen", "stage_widths"]
 
 FINAL_SIDE = 4
-FULL_STAGES = 6
-"""Further stages (images beyond 256 pixels) filter each channel by itself."""
+FULL_STAGES, FULL_WIDTH = 6, 64
+"""Stages beyond those listed filter each channel by itself from the seventh on (images beyond 256
+pixels), and wherever they have more channels than this."""
 
 
 def stage_widths(config: NetworkConfig, height: int, width: int) -> tuple[int, ...]:
@@ -99,7 +100,8 @@ class Regressor(nn.Module):
         for number, (before, after) in enumerate(zip((channels, *widths), widths, strict=False)):
             listed = number < len(config.channels)
             kernel = config.kernel if listed else 3
-            groups = 1 if listed or number < FULL_STAGES else after
+            full = listed or (number < FULL_STAGES and after <= FULL_WIDTH)
+            groups = 1 if full else after
             layers.append(
                 nn.Conv2d(
                     before,
@@ -159,12 +161,13 @@ class Regressor(nn.Module):
 
     def _score_of_view(self, images: Tensor, view: View) -> Tensor:
         embedding = self.embed(seen(images, view))
-        score: Tensor = self.output(embedding)[:, view.output].double()
-        if self.config.head == "sigmoid":
-            score = score.sigmoid()
-        if self.config.distance:
-            score = score + self.distance(embedding, view.output)
-        return score
+        score = self.own_score(embedding, view.output)
+        return score + self.distance(embedding, view.output) if self.config.distance else score
+
+    def own_score(self, embedding: Tensor, output: int) -> Tensor:
+        """Return the regression (N,) of one output, without distance, for hidden units (N, D)."""
+        score: Tensor = self.output(embedding)[:, output].double()
+        return score.sigmoid() if self.config.head == "sigmoid" else score
 
 
 def seen(images: Tensor, view: View) -> Tensor:

@@ -299,7 +299,7 @@ def _embeddings(
         batch = spec.to_tensor(images[places[start : start + SCORING_BATCH]], network.mean.device)
         views = [network.embed(seen(batch, view)) for view in own_views(network.views)]
         found.append(torch.stack(views))
-        outputs.append(torch.stack([network.output(v)[:, k] for k, v in enumerate(views)]))
+        outputs.append(torch.stack([network.own_score(v, k) for k, v in enumerate(views)]))
     return torch.cat(found, dim=1), torch.cat(outputs, dim=1)
 
 
