@@ -1,4 +1,5 @@
 import math
+from unittest import mock
 
 import pytest
 import torch
@@ -12,7 +13,8 @@ from adacl.config import AnomalyConfig
 from adacl.errors import ConfigError, InputError
 
 PAPER = ("cut_paste", "puzzling", "rotation", "mix_up")
-kinds = st.sampled_from(PAPER)
+FURTHER = ("blur", "flip", "foreign_paste", "noise", "scar", "shift", "tone")
+kinds = st.sampled_from(PAPER + FURTHER)
 seeds = st.integers(0, 2**32)
 sides = st.integers(8, 40)
 
@@ -52,13 +54,13 @@ def test_form_range_and_determinism(kind, images, seed):
     assert torch.equal(torch.get_rng_state(), global_state)
 
 
-@pytest.mark.parametrize("kind", PAPER)
+@pytest.mark.parametrize("kind", PAPER + FURTHER)
 def test_another_seed_makes_other_anomalies(kind):
     images = torch.rand(16, 1, 12, 12, generator=generator())
     assert not torch.equal(make(kind, images, generator(1)), make(kind, images, generator(2)))
 
 
-@pytest.mark.parametrize("kind", PAPER)
+@pytest.mark.parametrize("kind", PAPER + FURTHER)
 def test_channels_last_makes_no_difference(kind):
     images = torch.rand(5, 3, 9, 14, generator=generator())
     made = make(kind, images.contiguous(memory_format=torch.channels_last), generator())
@@ -256,8 +258,10 @@ def test_weights_may_be_whole_numbers():
 
 
 @pytest.fixture
-def own_kinds(monkeypatch):
-    monkeypatch.setattr(anomalies, "KINDS", dict(KINDS))
+def own_kinds():
+    """Forget afterwards what a test registers."""
+    with mock.patch.dict(KINDS):
+        yield
 
 
 def test_a_further_kind_takes_one_function_and_one_registration(own_kinds):
@@ -307,3 +311,98 @@ def test_impossible_values_of_options_are_refused(kind, option, value):
 def test_small_or_shapeless_images_are_refused(shape):
     with pytest.raises(InputError, match="8"):
         make("rotation", torch.zeros(shape), generator())
+
+
+def changed(kind, images, **options):
+    return (make(kind, images, generator(), **options) != images).any(1)
+
+
+@pytest.mark.parametrize("kind", ["blur", "foreign_paste", "noise", "tone"])
+def test_a_defect_of_a_place_leaves_the_rest_alone(kind):
+    images = torch.rand(40, 3, 20, 30, generator=generator())
+    where = changed(kind, images, area=[0.1, 0.2])
+    assert (where.flatten(1).any(1)).all()
+    assert where.float().mean((1, 2)).max() <= 0.25
+    for one in where:
+        rows, columns = one.any(1).nonzero(), one.any(0).nonzero()
+        inside = one[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1]
+        assert inside.float().mean() > 0.9
+
+
+def test_foreign_paste_takes_from_another_image():
+    images = (torch.arange(12) / 12).view(-1, 1, 1, 1).expand(12, 1, 10, 10).contiguous()
+    made = make("foreign_paste", images, generator())
+    for image, source in zip(made, images, strict=True):
+        assert len(image.unique()) == 2
+        assert source[0, 0, 0] in image
+    alone = make("foreign_paste", images[:1], generator())
+    assert torch.equal(alone, images[:1])
+
+
+@pytest.mark.parametrize(
+    ("ways", "axes"),
+    [(["left-right"], [-1]), (["up-down"], [-2]), (["left-right", "up-down"], [-1, -2])],
+)
+def test_flip(ways, axes):
+    images = torch.rand(60, 2, 9, 12, generator=generator())
+    made = make("flip", images, generator(), ways=ways)
+    seen = torch.stack([(made == images.flip(axis)).flatten(1).all(1) for axis in axes])
+    assert seen.any(0).all()
+    assert (seen.sum(1) > 15).all()
+
+
+def test_a_shift_moves_the_image_and_repeats_its_rim():
+    images = numbered(50, 24, 24)
+    made = make("shift", images, generator(), by=[0.25, 0.25])
+    for image in made:
+        rows = (image[0] * 576).round().long() // 24
+        columns = (image[0] * 576).round().long() % 24
+        down = torch.arange(24)[:, None] - rows
+        right = torch.arange(24)[None] - columns
+        moved = math.hypot(
+            float(down.flatten().mode().values), float(right.flatten().mode().values)
+        )
+        assert 5 <= moved <= 7
+    assert torch.isin(made, images).all()
+
+
+def test_a_scar_is_a_thin_line_of_one_colour():
+    images = torch.full((80, 1, 40, 40), 0.5)
+    made = make("scar", images, generator(), length=[0.5, 0.5], width=[0.05, 0.05])
+    for image in made:
+        where = (image[0] != 0.5).nonzero().float()
+        if len(where):
+            assert len(image.unique()) == 2
+            assert len(where) <= 20 * 4
+            apart = where - where.mean(0)
+            spread = torch.linalg.svdvals(apart)
+            assert spread[1] < 0.45 * spread[0] or len(where) < 15
+
+
+def test_blur_smooths_and_noise_roughens():
+    images = torch.rand(30, 1, 24, 24, generator=generator()) * 0.5 + 0.25
+    rough = {
+        kind: float((make(kind, images, generator(), area=[0.8, 0.9])).diff(dim=-1).abs().mean())
+        for kind in ("blur", "noise")
+    }
+    before = float(images.diff(dim=-1).abs().mean())
+    assert rough["blur"] < 0.6 * before
+    assert rough["noise"] > 1.2 * before
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        ("flip", {"ways": []}),
+        ("flip", {"ways": ["diagonal"]}),
+        ("shift", {"by": [0.5, 1.5]}),
+        ("blur", {"radius": 0}),
+        ("blur", {"area": [0.5, 1.0]}),
+        ("noise", {"deviation": [0.3, 0.1]}),
+        ("scar", {"length": [-1, 1]}),
+        ("tone", {"amount": [0, 1]}),
+    ],
+)
+def test_options_of_further_kinds_that_cannot_be(kind, options):
+    with pytest.raises(ConfigError, match=kind):
+        check_anomaly_config(AnomalyConfig(weights={kind: 1}, options={kind: options}))

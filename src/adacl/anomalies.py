@@ -1,6 +1,7 @@
 """Anomalies made from normal images: cut-paste, puzzling, rotation, mix-up (paper, 3.2.3).
 
-For stacks of video frames there is one more, skip: the same place at a higher speed.
+For stacks of video frames there is one more, skip: the same place at a higher speed. Kinds that
+the paper does not have are in :mod:`adacl.further_kinds`.
 
 Each kind is a function of a batch of images, N x C x H x W in [0, 1], and a
 ``torch.Generator`` on the same device; it returns a new batch of the same form. Cut-paste,
@@ -22,14 +23,25 @@ from __future__ import annotations
 
 import inspect
 import itertools
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
+from adacl import further_kinds  # noqa: F401  (registers them)
 from adacl.config import AnomalyConfig, Interval
 from adacl.errors import ConfigError, InputError
+from adacl.kinds import (
+    KINDS,
+    below,
+    check_range,
+    choose,
+    patch_sizes,
+    places,
+    register,
+    take,
+    uniform,
+)
 
 __all__ = [
     "KINDS",
@@ -45,62 +57,8 @@ __all__ = [
     "skip",
 ]
 
-Kind = Callable[..., Tensor]
-
-KINDS: dict[str, Kind] = {}
-"""Registered kinds of anomaly, by name."""
-
 SMALLEST_SIDE = 8
 MAX_REDRAWS = 4
-
-
-def register(name: str) -> Callable[[Kind], Kind]:
-    """Register a function as the kind of anomaly called ``name``."""
-
-    def add(function: Kind) -> Kind:
-        KINDS[name] = function
-        return function
-
-    return add
-
-
-def _uniform(interval: Interval, count: int, generator: torch.Generator) -> Tensor:
-    low, high = interval
-    draws = torch.rand(count, generator=generator, device=generator.device)
-    return low + (high - low) * draws
-
-
-def _check_range(name: str, interval: Interval, below: float = math.inf) -> None:
-    low, high = interval
-    if not 0 <= low <= high < below:
-        limit = f" < {below}" if math.isfinite(below) else ""
-        raise ConfigError(f"{name}: need 0 <= low <= high{limit}, got {interval}")
-
-
-def _below(limits: Tensor, generator: torch.Generator) -> Tensor:
-    """Draw integers uniformly from 0 up to, but not including, each limit."""
-    draws = torch.rand(limits.shape, generator=generator, device=generator.device)
-    return (draws * limits).long().clamp(max=limits.long() - 1)
-
-
-def _choose(options: Sequence[int], count: int, generator: torch.Generator) -> Tensor:
-    index = torch.randint(len(options), (count,), generator=generator, device=generator.device)
-    return torch.tensor(list(options), device=generator.device)[index]
-
-
-def _places(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column numbers, shaped (1, H, 1) and (1, 1, W)."""
-    height, width = images.shape[-2:]
-    rows = torch.arange(height, device=images.device).view(1, -1, 1)
-    return rows, torch.arange(width, device=images.device).view(1, 1, -1)
-
-
-def _take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Take each output pixel from the place (N, H, W) given for it."""
-    count, channels, height, width = images.shape
-    index = (rows * width + columns).expand(count, height, width).reshape(count, 1, -1)
-    flat = images.reshape(count, channels, -1)
-    return flat.gather(2, index.expand(-1, channels, -1)).view(images.shape)
 
 
 @register("cut_paste")
@@ -128,33 +86,27 @@ def cut_paste(
     Tensor
         Batch (N, C, H, W) in [0, 1].
     """
-    _check_range("area", area, 1)
-    _check_range("aspect", aspect)
-    count, _, height, width = images.shape
-    pixels = _uniform(area, count, generator) * height * width
-    log_aspect = (math.log(aspect[0]), math.log(aspect[1]))
-    ratio = _uniform(log_aspect, count, generator).exp()
-    patch_h = torch.maximum((pixels / ratio).sqrt(), pixels / width).round().clamp(1, height)
-    patch_w = (pixels / patch_h).round().clamp(1, width)
+    height, width = images.shape[-2:]
+    patch_h, patch_w = patch_sizes(images, generator, area, aspect)
     whole = (patch_h >= height) & (patch_w >= width)
     patch_w = torch.where(whole, patch_w - 1, patch_w)
     free_h, free_w = height - patch_h + 1, width - patch_w + 1
-    source = _below(free_h * free_w, generator)
-    other = _below(free_h * free_w - 1, generator)
+    source = below(free_h * free_w, generator)
+    other = below(free_h * free_w - 1, generator)
     target = other + (other >= source)
 
     free_w = free_w.long()
     top, left = (target // free_w).view(-1, 1, 1), (target % free_w).view(-1, 1, 1)
     down = (target // free_w - source // free_w).view(-1, 1, 1)
     right = (target % free_w - source % free_w).view(-1, 1, 1)
-    rows, columns = _places(images)
+    rows, columns = places(images)
     inside = (
         (rows >= top)
         & (rows < top + patch_h.long().view(-1, 1, 1))
         & (columns >= left)
         & (columns < left + patch_w.long().view(-1, 1, 1))
     )
-    return _take(images, rows - down * inside, columns - right * inside)
+    return take(images, rows - down * inside, columns - right * inside)
 
 
 @register("puzzling")
@@ -182,14 +134,14 @@ def puzzling(images: Tensor, generator: torch.Generator) -> Tensor:
     draws = torch.randint(len(orders), (count,), generator=generator, device=images.device)
     order = orders[draws]
 
-    rows, columns = _places(images)
+    rows, columns = places(images)
     lower, right = rows >= shift_h, columns >= shift_w
     middle = ((rows >= half_h) & ~lower) | ((columns >= half_w) & ~right)
     quarter = (2 * lower + 1 * right).view(1, -1).expand(count, -1)
     source = order.gather(1, quarter).view(count, height, width)
     source_rows = rows - shift_h * lower + shift_h * (source // 2)
     source_columns = columns - shift_w * right + shift_w * (source % 2)
-    return _take(
+    return take(
         images,
         torch.where(middle, rows, source_rows),
         torch.where(middle, columns, source_columns),
@@ -217,19 +169,19 @@ def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = 
     """
     count, _, height, width = images.shape
     side = min(height, width)
-    turn = _choose(turns, count, generator).view(-1, 1, 1) % 4
+    turn = choose(turns, count, generator).view(-1, 1, 1) % 4
     room = torch.full((count,), abs(height - width) + 1, device=images.device)
-    offset = _below(room, generator).view(-1, 1, 1)
+    offset = below(room, generator).view(-1, 1, 1)
     top, left = (offset, 0 * offset) if height > width else (0 * offset, offset)
 
-    rows, columns = _places(images)
+    rows, columns = places(images)
     i, j = rows - top, columns - left
     inside = (i >= 0) & (i < side) & (j >= 0) & (j < side)
     last = side - 1
     source_i = torch.where(turn == 1, j, torch.where(turn == 2, last - i, last - j))
     source_j = torch.where(turn == 1, last - i, torch.where(turn == 2, last - j, i))
     moved = inside & (turn != 0)
-    return _take(
+    return take(
         images,
         torch.where(moved, source_i + top, rows),
         torch.where(moved, source_j + left, columns),
@@ -264,14 +216,14 @@ def mix_up(
     Tensor
         Batch (N, C, H, W), clipped to [0, 1].
     """
-    _check_range("rotated", rotated)
+    check_range("rotated", rotated)
     count = len(images)
-    of_rotated = _uniform(rotated, count, generator).view(-1, 1, 1, 1)
+    of_rotated = uniform(rotated, count, generator).view(-1, 1, 1, 1)
     if original is None:
         of_original = 1 - of_rotated
     else:
-        _check_range("original", original)
-        of_original = _uniform(original, count, generator).view(-1, 1, 1, 1)
+        check_range("original", original)
+        of_original = uniform(original, count, generator).view(-1, 1, 1, 1)
     turned = rotation(images, generator, turns)
     return (of_original * images + of_rotated * turned).clamp_(0, 1)
 

@@ -1,0 +1,183 @@
+"""Kinds of anomaly beyond the paper's: flips, shifts, and defects of a place.
+
+None is made unless it is given a weight: ``--set anomalies.weights.scar=1``. They have the form of
+those in :mod:`adacl.anomalies`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adacl.config import Interval
+from adacl.errors import ConfigError
+from adacl.kinds import below, check_range, choose, patch_sizes, places, register, take, uniform
+
+__all__ = ["blur", "flip", "foreign_paste", "noise", "scar", "shift", "tone"]
+
+AREA: Interval = (0.05, 0.3)
+ASPECT: Interval = (0.3, 3.3)
+
+
+@register("flip")
+def flip(
+    images: Tensor, generator: torch.Generator, ways: Sequence[str] = ("left-right", "up-down")
+) -> Tensor:
+    """Mirror each image (N, C, H, W) in one of some ways, drawn at random."""
+    axes = {"left-right": -1, "up-down": -2}
+    if not ways or not set(ways) <= set(axes):
+        raise ConfigError(f"ways: need some of {', '.join(axes)}, got {list(ways)}")
+    drawn = choose([axes[way] for way in ways], len(images), generator).view(-1, 1, 1, 1)
+    return torch.where(drawn == -1, images.flip(-1), images.flip(-2))
+
+
+@register("shift")
+def shift(images: Tensor, generator: torch.Generator, by: Interval = (0.15, 0.4)) -> Tensor:
+    """Move each image (N, C, H, W) in any direction, repeating its rim.
+
+    ``by`` is the range of the distance, in parts of the shorter side, drawn uniformly.
+    """
+    check_range("by", by, 1)
+    count, _, height, width = images.shape
+    distance = uniform(by, count, generator) * min(height, width)
+    angle = uniform((0, 2 * math.pi), count, generator)
+    rows, columns = places(images)
+    down, right = (
+        (distance * part).round().long().view(-1, 1, 1) for part in (angle.sin(), angle.cos())
+    )
+    return take(images, (rows - down).clamp(0, height - 1), (columns - right).clamp(0, width - 1))
+
+
+@register("foreign_paste")
+def foreign_paste(
+    images: Tensor, generator: torch.Generator, area: Interval = AREA, aspect: Interval = ASPECT
+) -> Tensor:
+    """Put a rectangle of another image of the batch in its place in each (N, C, H, W).
+
+    ``area`` and ``aspect`` are those of :func:`adacl.anomalies.cut_paste`.
+    """
+    inside = _rectangles(images, generator, area, aspect)
+    offset = below(torch.full((1,), max(1, len(images) - 1), device=images.device), generator)
+    return torch.where(inside, images.roll(1 + int(offset), 0), images)
+
+
+@register("blur")
+def blur(
+    images: Tensor,
+    generator: torch.Generator,
+    area: Interval = AREA,
+    aspect: Interval = ASPECT,
+    radius: float = 0.06,
+) -> Tensor:
+    """Blur a rectangle of each image (N, C, H, W).
+
+    ``radius`` is the standard deviation of the Gaussian, in parts of the shorter side.
+    """
+    if not 0 < radius < 1:
+        raise ConfigError(f"radius: need 0 < radius < 1, got {radius}")
+    deviation = radius * min(images.shape[-2:])
+    reach = min(math.ceil(3 * deviation), min(images.shape[-2:]) - 1)
+    steps = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
+    weights = (-(steps**2) / (2 * deviation**2)).exp()
+    weights = (weights / weights.sum()).expand(images.shape[1], 1, 1, -1)
+    groups, smooth = images.shape[1], functional.pad(images, 4 * [reach], mode="reflect")
+    smooth = functional.conv2d(smooth, weights, groups=groups)
+    smooth = functional.conv2d(smooth, weights.transpose(-1, -2), groups=groups)
+    inside = _rectangles(images, generator, area, aspect)
+    return torch.where(inside, smooth.clamp(0, 1), images)
+
+
+@register("noise")
+def noise(
+    images: Tensor,
+    generator: torch.Generator,
+    area: Interval = AREA,
+    aspect: Interval = ASPECT,
+    deviation: Interval = (0.1, 0.3),
+) -> Tensor:
+    """Add Gaussian noise to a rectangle of each image (N, C, H, W)."""
+    check_range("deviation", deviation)
+    inside = _rectangles(images, generator, area, aspect)
+    size = uniform(deviation, len(images), generator).view(-1, 1, 1, 1)
+    grain = torch.randn(images.shape, generator=generator, device=images.device)
+    return torch.where(inside, (images + size * grain).clamp(0, 1), images)
+
+
+@register("tone")
+def tone(
+    images: Tensor,
+    generator: torch.Generator,
+    area: Interval = AREA,
+    aspect: Interval = ASPECT,
+    by: Interval = (0.15, 0.4),
+) -> Tensor:
+    """Make a rectangle of each image (N, C, H, W) brighter or darker, each channel by itself.
+
+    ``by`` is the range of the change, drawn uniformly.
+    """
+    check_range("by", by)
+    inside = _rectangles(images, generator, area, aspect)
+    count = len(images) * images.shape[1]
+    change = uniform(by, count, generator) * choose((-1, 1), count, generator)
+    return torch.where(inside, (images + change.view(*images.shape[:2], 1, 1)).clamp(0, 1), images)
+
+
+@register("scar")
+def scar(
+    images: Tensor,
+    generator: torch.Generator,
+    length: Interval = (0.2, 0.7),
+    width: Interval = (0.02, 0.06),
+) -> Tensor:
+    """Draw a line of one colour across each image (N, C, H, W), at any place and angle.
+
+    Parameters
+    ----------
+    images
+        Batch (N, C, H, W) in [0, 1].
+    generator
+        Source of randomness, on the device of ``images``.
+    length, width
+        Ranges, in parts of the shorter side, drawn uniformly; at least one pixel wide.
+
+    Returns
+    -------
+    Tensor
+        Batch (N, C, H, W) in [0, 1].
+    """
+    check_range("length", length)
+    check_range("width", width)
+    count, channels, rows_in, columns_in = images.shape
+    side = min(rows_in, columns_in)
+    angle = uniform((0, math.pi), count, generator).view(-1, 1, 1)
+    row, column = (
+        uniform((0, size), count, generator).view(-1, 1, 1) for size in (rows_in, columns_in)
+    )
+    half_length, half_width = (
+        (uniform(interval, count, generator) * side / 2).clamp(min=0.5).view(-1, 1, 1)
+        for interval in (length, width)
+    )
+    rows, columns = places(images)
+    down, right = rows + 0.5 - row, columns + 0.5 - column
+    along = (down * angle.sin() + right * angle.cos()).abs()
+    across = (down * angle.cos() - right * angle.sin()).abs()
+    line = ((along <= half_length) & (across <= half_width)).unsqueeze(1)
+    colour = torch.rand((count, channels, 1, 1), generator=generator, device=images.device)
+    return torch.where(line, colour, images)
+
+
+def _rectangles(
+    images: Tensor, generator: torch.Generator, area: Interval, aspect: Interval
+) -> Tensor:
+    """Draw a rectangle in each image: where it is, (N, 1, H, W)."""
+    height, width = images.shape[-2:]
+    patch_h, patch_w = patch_sizes(images, generator, area, aspect)
+    top, left = below(height - patch_h + 1, generator), below(width - patch_w + 1, generator)
+    rows, columns = places(images)
+    inside = (rows >= top.view(-1, 1, 1)) & (rows < (top + patch_h).view(-1, 1, 1))
+    inside = inside & (columns >= left.view(-1, 1, 1))
+    return (inside & (columns < (left + patch_w).view(-1, 1, 1))).unsqueeze(1)

@@ -1,0 +1,99 @@
+"""The registry of kinds of anomaly, and what they are made with."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from adacl.config import Interval
+from adacl.errors import ConfigError
+
+__all__ = [
+    "KINDS",
+    "below",
+    "check_range",
+    "choose",
+    "patch_sizes",
+    "places",
+    "register",
+    "take",
+    "uniform",
+]
+
+Kind = Callable[..., Tensor]
+
+KINDS: dict[str, Kind] = {}
+"""Registered kinds of anomaly, by name."""
+
+
+def register(name: str) -> Callable[[Kind], Kind]:
+    """Register a function as the kind of anomaly called ``name``."""
+
+    def add(function: Kind) -> Kind:
+        KINDS[name] = function
+        return function
+
+    return add
+
+
+def uniform(interval: Interval, count: int, generator: torch.Generator) -> Tensor:
+    """Draw numbers (count,) uniformly from an interval."""
+    low, high = interval
+    draws = torch.rand(count, generator=generator, device=generator.device)
+    return low + (high - low) * draws
+
+
+def check_range(name: str, interval: Interval, below: float = math.inf) -> None:
+    """Raise ``ConfigError`` unless an option is an interval of numbers from 0 up to a limit."""
+    low, high = interval
+    if not 0 <= low <= high < below:
+        limit = f" < {below}" if math.isfinite(below) else ""
+        raise ConfigError(f"{name}: need 0 <= low <= high{limit}, got {interval}")
+
+
+def below(limits: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw integers uniformly from 0 up to, but not including, each limit."""
+    draws = torch.rand(limits.shape, generator=generator, device=generator.device)
+    return (draws * limits).long().clamp(max=limits.long() - 1)
+
+
+def choose(options: Sequence[int], count: int, generator: torch.Generator) -> Tensor:
+    """Draw ``count`` of some whole numbers, each as likely as the other."""
+    index = torch.randint(len(options), (count,), generator=generator, device=generator.device)
+    return torch.tensor(list(options), device=generator.device)[index]
+
+
+def places(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Row and column numbers, shaped (1, H, 1) and (1, 1, W)."""
+    height, width = images.shape[-2:]
+    rows = torch.arange(height, device=images.device).view(1, -1, 1)
+    return rows, torch.arange(width, device=images.device).view(1, 1, -1)
+
+
+def take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
+    """Take each output pixel from the place (N, H, W) given for it."""
+    count, channels, height, width = images.shape
+    index = (rows * width + columns).expand(count, height, width).reshape(count, 1, -1)
+    flat = images.reshape(count, channels, -1)
+    return flat.gather(2, index.expand(-1, channels, -1)).view(images.shape)
+
+
+def patch_sizes(
+    images: Tensor, generator: torch.Generator, area: Interval, aspect: Interval
+) -> tuple[Tensor, Tensor]:
+    """Draw the height and width (N,), in whole pixels, of a rectangle in each image.
+
+    ``area`` is its share of the image, drawn uniformly, ``aspect`` its width over its height,
+    drawn log-uniformly.
+    """
+    check_range("area", area, 1)
+    check_range("aspect", aspect)
+    count, _, height, width = images.shape
+    pixels = uniform(area, count, generator) * height * width
+    log_aspect = (math.log(aspect[0]), math.log(aspect[1]))
+    ratio = uniform(log_aspect, count, generator).exp()
+    patch_h = torch.maximum((pixels / ratio).sqrt(), pixels / width).round().clamp(1, height)
+    return patch_h, (pixels / patch_h).round().clamp(1, width)
