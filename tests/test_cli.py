@@ -225,6 +225,24 @@ def test_dropped_kind_is_not_made(parts: Path, tmp_path: Path) -> None:
     assert "rotation" not in history["epochs"][0]["kind_auroc"]
 
 
+def test_added_kind_is_made(parts: Path, tmp_path: Path) -> None:
+    call("fit", parts / "train", "-o", tmp_path / "m", *QUICK, "--add", "scar", "--add", "mix_up")
+    header = tensor_file.read(tmp_path / "m")[1]
+    wanted = preset("paper").anomalies.weights | {"scar": 1.0}
+    assert header["config"]["anomalies"]["weights"] == wanted
+    assert "scar" in header["history"]["epochs"][0]["kind_auroc"]
+
+
+def test_the_preset_accurate_says_what_it_becomes(parts: Path, tmp_path: Path) -> None:
+    small = ["--set", "network.channels=[4, 8]", "--set", "network.blocks=[0, 1]"]
+    out = ["--preset", "accurate", *QUICK, *small, "--report", tmp_path / "r.html"]
+    code, _, err = call("fit", parts / "train", "-o", tmp_path / "m.adacl", *out)
+    assert code == 0, err
+    assert "preset aligned: a linear model tells the images from their puzzles" in err
+    assert "aligned" in call("info", tmp_path / "m.adacl")[1]
+    assert "aligned" in (tmp_path / "r.html").read_text()
+
+
 def test_config_file(parts: Path, tmp_path: Path) -> None:
     config = preset("paper").replace(training__epochs=1, training__optimizer="radam")
     (tmp_path / "my.toml").write_text(config.to_toml())
@@ -318,7 +336,7 @@ def test_an_interrupt_while_python_ends_changes_nothing(parts: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--preset", "best"], "known are paper"),
+        (["--preset", "best"], "known are accurate, aligned, paper"),
         (["--image-size", "4x4"], "HEIGHTxWIDTH"),
         (["--image-size", "a"], "HEIGHTxWIDTH"),
         (["--tile", "64x"], "HEIGHTxWIDTH"),
@@ -335,7 +353,8 @@ def test_an_interrupt_while_python_ends_changes_nothing(parts: Path) -> None:
         (["--set", "training.epochs=three"], "training.epochs"),
         (["--set", "network.head=sigmoid"], "sigmoid with bce"),
         (["--set", "network.channels=[300, 300]"], "300,000"),
-        (["--set", "anomalies.weights={blur = 1}"], "blur"),
+        (["--set", "anomalies.weights={dust = 1}"], "dust"),
+        (["--add", "dust"], "known are blur"),
         (["--set", "labels.normal=[0.0, 0.8]"], "labels"),
         (["--no-such-option"], "--no-such-option"),
     ],
@@ -356,7 +375,8 @@ def test_an_interrupted_fit_does_not_hide_wrong_arguments(parts: Path, tmp_path:
     for options, words in (
         (["--fpr", "2"], "threshold.fpr"),
         (["--tile", "16x16", "--stride", "20"], "stride"),
-        (["--set", "anomalies.weights={blur = 1}"], "blur"),
+        (["--set", "anomalies.weights={dust = 1}"], "dust"),
+        (["--add", "dust"], "known are blur"),
     ):
         assert words in refused(2, "fit", parts / "train", *command, *options)
 

@@ -38,7 +38,12 @@ def fit(
         list[Path], typer.Argument(metavar="NORMAL_DIR...", help="Folders of normal images.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File to write.")],
-    preset_name: Annotated[str, typer.Option("--preset", help="Named configuration.")] = "paper",
+    preset_name: Annotated[
+        str,
+        typer.Option(
+            "--preset", help="Named configuration: paper, or accurate, which takes much longer."
+        ),
+    ] = "paper",
     config_file: Annotated[
         Path | None, typer.Option("--config", help="TOML file, instead of a preset.")
     ] = None,
@@ -50,6 +55,10 @@ def fit(
     ] = None,
     epoch_count: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the images.")
+    ] = None,
+    add: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND", help="Make a further kind of anomaly, as scar (repeatable)."),
     ] = None,
     drop: Annotated[
         list[str] | None,
@@ -83,7 +92,7 @@ def fit(
         check_report(report, [output, *normal_dir])
     config = preset(preset_name) if config_file is None else Config.from_toml(config_file)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
-    config = _without(config, drop or [])
+    config = _with_kinds(config, add or [], drop or [])
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
     config = config.replace(**{name: value for name, value in given.items() if value is not None})
     size, tile_size = parse_size("--image-size", image_size), parse_size("--tile", tile)
@@ -120,9 +129,11 @@ def fit(
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
 
 
-def _without(config: Config, kinds: list[str]) -> Config:
+def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:
     weights = dict(config.anomalies.weights)
-    for kind in kinds:
+    for kind in added:
+        weights[kind] = weights.get(kind, 0) or 1.0
+    for kind in dropped:
         if kind not in weights:
             raise ConfigError(f"--drop {kind}: not in use; in use are {', '.join(sorted(weights))}")
         del weights[kind]
