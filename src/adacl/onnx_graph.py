@@ -9,15 +9,15 @@ and ReLU comes before the maximum instead of after it, where it costs nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
 import onnx
-from numpy.typing import ArrayLike, NDArray
-from onnx import TensorProto, helper, numpy_helper
+from numpy.typing import NDArray
+from onnx import TensorProto
 
 from adacl.config import NetworkConfig
+from adacl.onnx_nodes import OPSET, Graph, Steps
 from adacl.pixels import ImageSpec
 from adacl.resampling import rows_first, weights
 from adacl.views import View, scored_views
@@ -27,13 +27,6 @@ __all__ = ["OPSET", "build_graph"]
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 
-OPSET = 13
-IR_VERSION = 8
-TYPES = {
-    "uint8": TensorProto.UINT8,
-    "uint16": TensorProto.UINT16,
-    "float32": TensorProto.FLOAT,
-}
 WEIGHT_STEPS = 63
 """Levels of an 8-bit weight on either side of 0: seven bits. With eight, processors without VNNI
 instructions overflow where they add up pairs of products."""
@@ -74,14 +67,14 @@ def build_graph(
         (batch,), float32; with the sigmoid head ``raw_score`` is float64, so that what is close
         to 1 can still be ranked.
     """
-    graph = _Graph()
+    graph = Graph()
     mean = spec.low + tensors["mean"].reshape(spec.channels) * (spec.high - spec.low)
     views = scored_views(network)
     value = _seen(graph, _pixels(graph, spec, mean, input_size), views, spec)
-    steps: _Steps | None = None
+    steps: Steps | None = None
     if maxima is not None and spec.dtype == "uint8":  # of deeper pixels, 8 bits would be too few
         low, high = float((spec.low - mean).min()), float((spec.high - mean).max())
-        steps = _Steps((high - low) / 255, round(-low / (high - low) * 255))
+        steps = Steps((high - low) / 255, round(-low / (high - low) * 255))
         value = steps.apply(graph, value)
     stages = iter(maxima or ())
     for stage in _stages(tensors, spec):
@@ -113,77 +106,7 @@ def build_graph(
     return graph.model(score, spec, network.head, batch, input_size)
 
 
-@dataclass
-class _Graph:
-    nodes: list[onnx.NodeProto] = field(default_factory=list)
-    constants: list[onnx.TensorProto] = field(default_factory=list)
-
-    def constant(self, array: ArrayLike) -> str:
-        name = f"constant_{len(self.constants)}"
-        self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
-        return name
-
-    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
-        name = output or f"{operator.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
-        return name
-
-    def cast(self, value: str, to: int) -> str:
-        return self.add("Cast", value, to=to)
-
-    def model(
-        self,
-        value: str,
-        spec: ImageSpec,
-        head: str,
-        batch: int | None,
-        input_size: tuple[int, int],
-    ) -> onnx.ModelProto:
-        raw_type = TensorProto.FLOAT
-        if head == "sigmoid":
-            raw_type = TensorProto.DOUBLE
-            self.add("Identity", value, output="raw_score")
-            self.add("Cast", "raw_score", to=TensorProto.FLOAT, output="pred_score")
-        else:
-            bounds = (self.constant(np.float32(limit)) for limit in (0, 1))
-            self.add("Identity", value, output="raw_score")
-            self.add("Clip", "raw_score", *bounds, output="pred_score")
-        shape = [batch or "batch", *input_size, spec.channels]
-        graph = helper.make_graph(
-            self.nodes,
-            "adacl",
-            [helper.make_tensor_value_info("images", TYPES[spec.dtype], shape)],
-            [
-                helper.make_tensor_value_info("raw_score", raw_type, shape[:1]),
-                helper.make_tensor_value_info("pred_score", TensorProto.FLOAT, shape[:1]),
-            ],
-            self.constants,
-        )
-        model = helper.make_model(
-            graph,
-            producer_name="adacl",
-            ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
-        )
-        onnx.checker.check_model(model, full_check=True)
-        return model
-
-
-@dataclass(frozen=True)
-class _Steps:
-    """The 8-bit scale of activations: what one step means, and which step is 0."""
-
-    scale: float
-    zero: int
-
-    def apply(self, graph: _Graph, value: str) -> str:
-        scale, zero = graph.constant(np.float32(self.scale)), graph.constant(np.uint8(self.zero))
-        return graph.add(
-            "DequantizeLinear", graph.add("QuantizeLinear", value, scale, zero), scale, zero
-        )
-
-
-def _pixels(graph: _Graph, spec: ImageSpec, mean: Array, input_size: tuple[int, int]) -> str:
+def _pixels(graph: Graph, spec: ImageSpec, mean: Array, input_size: tuple[int, int]) -> str:
     """Bring stored pixels to N x C x H x W, less the mean of each channel."""
     value = graph.add("Transpose", "images", perm=[0, 3, 1, 2])
     if input_size == (spec.height, spec.width):
@@ -196,7 +119,7 @@ def _pixels(graph: _Graph, spec: ImageSpec, mean: Array, input_size: tuple[int, 
     return graph.add("Sub", value, graph.constant(mean.astype(np.float32).reshape(1, -1, 1, 1)))
 
 
-def _resized(graph: _Graph, value: str, spec: ImageSpec, size: tuple[int, int]) -> str:
+def _resized(graph: Graph, value: str, spec: ImageSpec, size: tuple[int, int]) -> str:
     """Resize as Pillow does: in the same order, and rounded to what it keeps in between."""
     whole = spec.dtype == "uint8"
     value = graph.cast(value, TensorProto.DOUBLE)
@@ -254,16 +177,16 @@ def _stages(tensors: Tensors, spec: ImageSpec) -> Iterator[_Stage]:
         channels = len(weight)
 
 
-def _activated(graph: _Graph, value: str, maxima: Iterator[float]) -> tuple[str, _Steps | None]:
+def _activated(graph: Graph, value: str, maxima: Iterator[float]) -> tuple[str, Steps | None]:
     """Bring an activation to 8 bits, if its maximum is given."""
     largest = next(maxima, None)
     if largest is None:
         return value, None
-    steps = _Steps(largest / 255, 0)
+    steps = Steps(largest / 255, 0)
     return steps.apply(graph, value), steps
 
 
-def _seen(graph: _Graph, value: str, views: tuple[View, ...], spec: ImageSpec) -> str:
+def _seen(graph: Graph, value: str, views: tuple[View, ...], spec: ImageSpec) -> str:
     """Put the views of images N x C x H x W below each other, V N x C x H x W."""
     if views == (View(0, False, 0),):
         return value
@@ -278,7 +201,7 @@ def _seen(graph: _Graph, value: str, views: tuple[View, ...], spec: ImageSpec) -
 
 
 def _score(
-    graph: _Graph,
+    graph: Graph,
     outputs: str,
     embedding: str,
     views: tuple[View, ...],
@@ -319,11 +242,11 @@ def _score(
     return graph.add("ReduceMean", value, axes=[0], keepdims=0)
 
 
-def _by_view(graph: _Graph, value: str, views: int, width: int) -> str:
+def _by_view(graph: Graph, value: str, views: int, width: int) -> str:
     return graph.add("Reshape", value, graph.constant(np.array([views, -1, width])))
 
 
-def _parameters(graph: _Graph, weight: Array, bias: Array, steps: _Steps | None) -> list[str]:
+def _parameters(graph: Graph, weight: Array, bias: Array, steps: Steps | None) -> list[str]:
     """Store a weight (O, ...) and a bias (O,), in 8 and 32 bits if the input has ``steps``."""
     if steps is None:
         return [graph.constant(weight), graph.constant(bias)]

@@ -22,14 +22,14 @@ from torch.nn import functional
 from adacl import checkpoints
 from adacl.anomalies import check_anomaly_config, draw_kinds, make
 from adacl.config import Config, TrainingConfig
+from adacl.embeddings import fit_distance, some
 from adacl.errors import ConfigError, InputError, TrainingError
 from adacl.history import EpochRecord, History
 from adacl.metrics import auroc
-from adacl.networks import Regressor, seen
+from adacl.networks import Regressor
 from adacl.optimizers import make_optimizer
 from adacl.pixels import Array, ImageSpec
 from adacl.samples import draw_samples
-from adacl.views import own_views
 
 __all__ = [
     "learning_rate",
@@ -205,7 +205,7 @@ def train(
             on_epoch(history.epochs[-1], network)
     network.load_state_dict(best)
     if config.network.distance:
-        _fit_distance(network, images, train_on, validate_on, spec)
+        fit_distance(network, images, train_on, validate_on, spec)
     return network.eval(), history
 
 
@@ -224,7 +224,7 @@ def _crc(images: Array, places: Array) -> list[int]:
 
 def _set_normalisation(network: Regressor, images: Array, train_on: Array, spec: ImageSpec) -> None:
     """Store the channels' mean and standard deviation over (some 2,000 of) the images."""
-    pixels = spec.to_tensor(images[_some(train_on)][..., : spec.channels], torch.device("cpu"))
+    pixels = spec.to_tensor(images[some(train_on)][..., : spec.channels], torch.device("cpu"))
     network.mean.copy_(pixels.mean((0, 2, 3)).view_as(network.mean))
     network.std.copy_(pixels.std((0, 2, 3)).clamp(min=1e-3).view_as(network.std))
 
@@ -275,37 +275,6 @@ def _loss(output: Tensor, labels: Tensor, anomalous: Tensor, config: TrainingCon
     share = anomalous.float().mean()
     weights = torch.where(anomalous, 0.5 / share, 0.5 / (1 - share))
     return (weights * error(output, labels, reduction="none")).mean()
-
-
-def _fit_distance(
-    network: Regressor, images: Array, train_on: Array, validate_on: Array, spec: ImageSpec
-) -> None:
-    """Learn the distance from (some 2,000 of) the images and its unit from the held-out ones."""
-    learnt, _ = _embeddings(network, images, _some(train_on), spec)
-    held_out, outputs = _embeddings(network, images, _some(validate_on), spec)
-    scored = slice(network.config.scored_views or None)
-    scores = outputs[scored].mean(0)
-    network.distance.fit(learnt, held_out[scored], scores, network.config.distance)
-
-
-@torch.inference_mode()
-def _embeddings(
-    network: Regressor, images: Array, places: Array, spec: ImageSpec
-) -> tuple[Tensor, Tensor]:
-    """Return the embeddings (K, N, D) in the view of every output, and that output (K, N)."""
-    network.eval()
-    found, outputs = [], []
-    for start in range(0, len(places), SCORING_BATCH):
-        batch = spec.to_tensor(images[places[start : start + SCORING_BATCH]], network.mean.device)
-        views = [network.embed(seen(batch, view)) for view in own_views(network.views)]
-        found.append(torch.stack(views))
-        outputs.append(torch.stack([network.own_score(v, k) for k, v in enumerate(views)]))
-    return torch.cat(found, dim=1), torch.cat(outputs, dim=1)
-
-
-def _some(places: Array) -> Array:
-    """Return some 2,000 of the places, in order."""
-    return np.sort(places)[:: max(1, len(places) // 2048)]
 
 
 def _order(images: int, at_least: int, seed: int, epoch: int) -> Array:

@@ -1,0 +1,46 @@
+"""The hidden units of normal images: what the distance of a trained network is fitted to."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adacl.networks import Regressor, seen
+from adacl.pixels import Array, ImageSpec
+from adacl.views import own_views
+
+__all__ = ["fit_distance", "some"]
+
+BATCH = 256
+
+
+def fit_distance(
+    network: Regressor, images: Array, train_on: Array, validate_on: Array, spec: ImageSpec
+) -> None:
+    """Learn the distance from (some 2,000 of) the images and its unit from the held-out ones."""
+    learnt, _ = _embeddings(network, images, some(train_on), spec)
+    held_out, outputs = _embeddings(network, images, some(validate_on), spec)
+    scored = slice(network.config.scored_views or None)
+    scores = outputs[scored].mean(0)
+    network.distance.fit(learnt, held_out[scored], scores, network.config.distance)
+
+
+@torch.inference_mode()
+def _embeddings(
+    network: Regressor, images: Array, places: Array, spec: ImageSpec
+) -> tuple[Tensor, Tensor]:
+    """Return the embeddings (K, N, D) in the view of every output, and that output (K, N)."""
+    network.eval()
+    found, outputs = [], []
+    for start in range(0, len(places), BATCH):
+        batch = spec.to_tensor(images[places[start : start + BATCH]], network.mean.device)
+        views = [network.embed(seen(batch, view)) for view in own_views(network.views)]
+        found.append(torch.stack(views))
+        outputs.append(torch.stack([network.own_score(v, k) for k, v in enumerate(views)]))
+    return torch.cat(found, dim=1), torch.cat(outputs, dim=1)
+
+
+def some(places: Array) -> Array:
+    """Return some 2,000 of the places, in order."""
+    return np.sort(places)[:: max(1, len(places) // 2048)]

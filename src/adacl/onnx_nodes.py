@@ -1,0 +1,100 @@
+"""The nodes of an ONNX graph, as they are put together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import ArrayLike
+from onnx import TensorProto, helper, numpy_helper
+
+from adacl.pixels import ImageSpec
+
+__all__ = ["OPSET", "Graph", "Steps"]
+
+OPSET = 13
+IR_VERSION = 8
+TYPES = {
+    "uint8": TensorProto.UINT8,
+    "uint16": TensorProto.UINT16,
+    "float32": TensorProto.FLOAT,
+}
+
+
+@dataclass
+class Graph:
+    """Nodes and constants as they are added; each has one output, known by its name."""
+
+    nodes: list[onnx.NodeProto] = field(default_factory=list)
+    constants: list[onnx.TensorProto] = field(default_factory=list)
+
+    def constant(self, array: ArrayLike) -> str:
+        """Store an array."""
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
+        return name
+
+    def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Add a node."""
+        name = output or f"{operator.lower()}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
+        return name
+
+    def cast(self, value: str, to: int) -> str:
+        """Convert to another type."""
+        return self.add("Cast", value, to=to)
+
+    def model(
+        self,
+        value: str,
+        spec: ImageSpec,
+        head: str,
+        batch: int | None,
+        input_size: tuple[int, int],
+    ) -> onnx.ModelProto:
+        """Close the graph: outputs, input, version."""
+        raw_type = TensorProto.FLOAT
+        if head == "sigmoid":
+            raw_type = TensorProto.DOUBLE
+            self.add("Identity", value, output="raw_score")
+            self.add("Cast", "raw_score", to=TensorProto.FLOAT, output="pred_score")
+        else:
+            bounds = (self.constant(np.float32(limit)) for limit in (0, 1))
+            self.add("Identity", value, output="raw_score")
+            self.add("Clip", "raw_score", *bounds, output="pred_score")
+        shape = [batch or "batch", *input_size, spec.channels]
+        graph = helper.make_graph(
+            self.nodes,
+            "adacl",
+            [helper.make_tensor_value_info("images", TYPES[spec.dtype], shape)],
+            [
+                helper.make_tensor_value_info("raw_score", raw_type, shape[:1]),
+                helper.make_tensor_value_info("pred_score", TensorProto.FLOAT, shape[:1]),
+            ],
+            self.constants,
+        )
+        model = helper.make_model(
+            graph,
+            producer_name="adacl",
+            ir_version=IR_VERSION,
+            opset_imports=[helper.make_opsetid("", OPSET)],
+        )
+        onnx.checker.check_model(model, full_check=True)
+        return model
+
+
+@dataclass(frozen=True)
+class Steps:
+    """The 8-bit scale of activations: what one step means, and which step is 0."""
+
+    scale: float
+    zero: int
+
+    def apply(self, graph: Graph, value: str) -> str:
+        """Round a value to the steps."""
+        scale, zero = graph.constant(np.float32(self.scale)), graph.constant(np.uint8(self.zero))
+        return graph.add(
+            "DequantizeLinear", graph.add("QuantizeLinear", value, scale, zero), scale, zero
+        )
