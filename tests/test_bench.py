@@ -27,6 +27,11 @@ def bench(*arguments: object) -> tuple[int, str, str]:
     return call("bench", *arguments, "--jobs", 1)
 
 
+def test_settings_of_rivals_are_refused(tmp_path):
+    out = ["--out", tmp_path, "--method", "knn", "--set", "training.epochs=1"]
+    assert "--set" in refused(2, "bench", "one-vs-rest", "mnist", *out)
+
+
 def test_one_vs_rest_is_run_once_and_summed_up(tree: Path, tmp_path: Path) -> None:
     command = ["one-vs-rest", tree, "--out", tmp_path / "out", "--classes", "0,1"]
     method = ["--method", "ocsvm,isolation_forest", "--seeds", "0..1"]
@@ -55,7 +60,7 @@ def test_bad_arguments_are_refused(tree: Path, tmp_path: Path) -> None:
     assert "known are adacl, anogan" in refused(
         2, "bench", "one-vs-rest", tree, *out, "--method", "magic"
     )
-    assert "known are paper" in refused(2, "bench", "one-vs-rest", tree, *out, "--preset", "x")
+    assert "known are accurate" in refused(2, "bench", "one-vs-rest", tree, *out, "--preset", "x")
     assert "neither a folder nor a data set" in refused(2, "bench", "one-vs-rest", "imagenet", *out)
     assert "known are loss" in refused(2, "bench", "ablation", "colours", *out)
     assert "has no cells" in refused(3, "bench", "report", tmp_path / "nowhere")

@@ -14,7 +14,7 @@ from adacl.config import (
     TrainingConfig,
 )
 from adacl.errors import AdaclError, ConfigError, MissingDataError
-from adacl.presets import PRESETS, preset
+from adacl.presets import PRESETS, from_toml, preset
 
 INVALID = [
     ("anomalies", "weights", {}),
@@ -47,6 +47,15 @@ INVALID = [
     ("network", "batch_norm", 1),
     ("network", "pool", "max"),
     ("network", "head", "relu"),
+    ("network", "blocks", [0, 0, 0, 1]),
+    ("network", "blocks", [-1]),
+    ("network", "mirrored", "yes"),
+    ("network", "scored_views", 2),
+    ("network", "distance", -0.5),
+    ("network", "distance", math.nan),
+    ("anomalies", "per_image", 0),
+    ("training", "keep", "first"),
+    ("training", "balance", 1),
     ("training", "epochs", 0),
     ("training", "epochs", 1.5),
     ("training", "epochs", "10"),
@@ -76,6 +85,33 @@ SECTIONS = {
     "training": TrainingConfig,
     "threshold": ThresholdConfig,
 }
+
+
+CONTRADICTIONS = [
+    ({"training__mirror": True, "network__mirrored": "own"}, "both"),
+    ({"anomalies__weights": {"flip": 1}, "training__mirror": True}, "--drop flip"),
+    ({"anomalies__weights": {"flip": 1}, "network__mirrored": "own"}, "--drop flip"),
+    ({"network__turns": [0, 1, 2, 3]}, "--drop rotation"),
+    ({"network__turns": [0, 3]}, "--drop rotation"),
+]
+
+
+@pytest.mark.parametrize(("changes", "words"), CONTRADICTIONS)
+def test_what_would_be_normal_and_an_anomaly_at_once_is_refused(changes, words):
+    with pytest.raises(ConfigError, match=words):
+        Config().replace(**changes)
+
+
+def test_turns_that_rotation_does_not_make_are_allowed():
+    assert Config().replace(network__turns=[0, 2]).network.turns == (0, 2)
+    options = {"rotation": {"turns": [2]}}
+    assert Config().replace(network__turns=[0, 1], anomalies__options=options)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_file_may_name_a_preset_and_change_some_of_it(name, tmp_path):
+    (tmp_path / "my.toml").write_text(f'preset = "{name}"\n[training]\nepochs = 3\n')
+    assert from_toml(tmp_path / "my.toml") == preset(name).replace(training__epochs=3)
 
 
 @pytest.mark.parametrize(("section", "name", "value"), INVALID)
@@ -154,24 +190,24 @@ def test_toml_round_trip(tmp_path_factory, labels, channels, rate, weights, name
     )
     path = tmp_path_factory.mktemp("toml") / "config.toml"
     path.write_text(config.to_toml(), encoding="utf-8", newline="")
-    assert Config.from_toml(path) == config
+    assert from_toml(path) == config
 
 
 def test_settings_left_out_keep_their_default(tmp_path):
     path = tmp_path / "config.toml"
     path.write_text("[training]\nepochs = 3\nrate_max = 1\n")
-    assert Config.from_toml(path) == Config().replace(training__epochs=3, training__rate_max=1.0)
+    assert from_toml(path) == Config().replace(training__epochs=3, training__rate_max=1.0)
 
 
 def test_unreadable_files_are_refused_by_name(tmp_path):
     with pytest.raises(MissingDataError, match=r"missing\.toml"):
-        Config.from_toml(tmp_path / "missing.toml")
+        from_toml(tmp_path / "missing.toml")
     for name, content in (("text.toml", b"epochs: 3"), ("latin.toml", b"preset = '\xe9'")):
         (tmp_path / name).write_bytes(content)
         with pytest.raises(ConfigError, match=name):
-            Config.from_toml(tmp_path / name)
+            from_toml(tmp_path / name)
     with pytest.raises(AdaclError, match=str(tmp_path)):
-        Config.from_toml(tmp_path)
+        from_toml(tmp_path)
 
 
 def test_replace_leaves_the_original():

@@ -500,9 +500,10 @@ from pathlib import Path
 seen = []
 sys.addaudithook(lambda event, args: seen.append(str(args[0]))
                  if event in ("open", "os.scandir", "os.listdir") else None)
-from adacl import AnomalyDetector, Config
+from adacl import AnomalyDetector
+from adacl.presets import from_toml
 
-AnomalyDetector(config=Config.from_toml(sys.argv[1]), device="cpu").fit(sys.argv[2])
+AnomalyDetector(config=from_toml(sys.argv[1]), device="cpu").fit(sys.argv[2])
 print(json.dumps(seen))
 """
 

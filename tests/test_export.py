@@ -84,19 +84,23 @@ ARRAYS = {
     "floats of any range": lambda: photographs(60, 16, 16)[..., 0] * 8.0 - 1000,
     "further stages": lambda: photographs(20, 300, 20)[..., 0],
 }
+WITHOUT_TURNS = {"anomalies__weights": {"cut_paste": 1, "puzzling": 1, "mix_up": 1}}
 NETWORKS = {
     "default": {},
     "sigmoid": {"network__head": "sigmoid", "training__loss": "bce"},
     "normalised, averaged": {"network__batch_norm": True, "network__pool": "average"},
-    "residual, in views": {
+    "residual, in views": WITHOUT_TURNS
+    | {
         "network__batch_norm": True,
         "network__blocks": [1, 2],
         "network__turns": [0, 1, 3],
         "network__mirrored": "normal",
     },
     "with a distance": {"network__distance": 0.5},
-    "one view of four": {"network__turns": [0, 1, 2, 3], "network__scored_views": 1},
-    "two views of four with a distance": {
+    "one view of four": WITHOUT_TURNS
+    | {"network__turns": [0, 1, 2, 3], "network__scored_views": 1},
+    "two views of four with a distance": WITHOUT_TURNS
+    | {
         "network__turns": [0, 1, 2, 3],
         "network__scored_views": 2,
         "network__distance": 0.5,
@@ -122,6 +126,9 @@ def test_scores_equal_pytorchs(form, network, tmp_path):
         found = exported(detector, tmp_path, **options).score_samples(images)
         np.testing.assert_allclose(found, wanted, atol=TOLERANCE, rtol=0)
         assert np.ptp(wanted) > 100 * np.abs(found - wanted).max()
+    score = run(tmp_path / "model.onnx", detector._images(images, reset=False))[1]
+    assert (score == np.clip(-found, 0, 1).astype(np.float32)).all()
+    assert score.dtype == np.float32
 
 
 @pytest.mark.parametrize("count", [1, 7, 256])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from adacl import AnomalyDetector
+from adacl import AnomalyDetector, layout
 from adacl.errors import ConfigError
 from adacl.layout import COMMON, layout_auroc, settled
 from adacl.pixels import ImageSpec
@@ -29,9 +29,22 @@ def test_digits_have_a_common_layout_and_random_pictures_none(digits):
     assert area(photographs(), 1) != area(photographs(), 2)
 
 
-@pytest.mark.parametrize("count", [4, 5, 20])
-def test_few_images_are_no_obstacle(digits, count):
-    assert 0 <= area(digits.of(3)[:count, ..., None]) <= 1
+@pytest.mark.parametrize("count", [1, 4, 19])
+def test_few_images_count_as_aligned(count):
+    images, spec = photographs(count), ImageSpec(12, 12, 1)
+    assert settled(preset("accurate"), images, np.arange(count), spec, 0) == preset("aligned")
+
+
+def test_the_images_for_the_threshold_are_not_looked_at(digits, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(layout, "layout_auroc", lambda i, places, *_: looked_at.append(places) or 1)
+    config = preset("accurate").replace(
+        training__epochs=1, training__min_epoch_images=64, network__channels=[4], network__blocks=[]
+    )
+    images = np.tile(digits.images, (1, 1, 1))
+    detector = AnomalyDetector(config=config.replace(threshold__fpr=0.05)).fit(images)
+    assert detector.model_.training["calibration"] > 0
+    assert len(looked_at[0]) == detector.model_.training["train"]
 
 
 def test_accurate_is_settled_and_others_are_left_alone(digits):

@@ -331,6 +331,19 @@ def test_the_distance_varies_as_the_regression_does_on_held_out_normals(images, 
     assert distance.std() == pytest.approx(alone.std(), rel=1e-3)
 
 
+def test_with_few_held_out_normals_all_give_the_distance_its_unit(images):
+    config = TINY.replace(network__distance=1.0)
+    places = np.arange(len(images))
+    network, _ = training.train(
+        images, places[:80], places[80:81], SPEC, config, seed=0, device=CPU
+    )
+    some = SPEC.to_tensor(images[:81], CPU)
+    with_distance = raw_scores(network, some)
+    network.distance.scale.zero_()
+    alone = raw_scores(network, some)
+    assert (with_distance - alone).std() == pytest.approx(alone.std(), rel=1e-3)
+
+
 def test_history(images):
     config = TINY.replace(training__epochs=2)
     records = []

@@ -1,4 +1,4 @@
-"""Does a kind of made anomaly that looks like a crack find those of KolektorSDD.
+"""Try on KolektorSDD whether a kind of made anomaly that looks like a crack finds cracks.
 
 The paper's kinds do not.
 

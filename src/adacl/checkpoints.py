@@ -48,7 +48,7 @@ def resume(
     Returns
     -------
     history, best
-        The epochs so far, and the weights of the best of them.
+        The epochs so far, and the weights of the one to keep.
 
     Raises
     ------

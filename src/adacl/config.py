@@ -7,15 +7,13 @@ decided in :mod:`adacl.presets`.
 from __future__ import annotations
 
 import math
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import tomli_w
 
-from adacl.errors import ConfigError, MissingDataError
+from adacl.errors import ConfigError
 from adacl.settings import Section, build, plain, require
 
 __all__ = [
@@ -319,6 +317,26 @@ class Config(Section, name=""):
             f"network.head = {pair[0]!r} with training.loss = {pair[1]!r}: use clip with mse "
             "or sigmoid with bce",
         )
+        mirrored = self.network.mirrored
+        require(
+            not (self.training.mirror and mirrored == "own"),
+            "training.mirror = true with network.mirrored = 'own': a mirrored image cannot be both "
+            "normal and an anomaly; leave one of them out",
+        )
+        kinds, options = self.anomalies.kinds, self.anomalies.options
+        require(
+            "flip" not in kinds or not (self.training.mirror or mirrored != "no"),
+            "the kind flip with mirrored normal images: leave it out (--drop flip), or set "
+            "network.mirrored = 'no' and training.mirror = false",
+        )
+        turns = set(self.network.turns)
+        made = options.get("rotation", {}).get("turns", (1, 3)) if "rotation" in kinds else ()
+        require(
+            len(turns) == 1
+            or not any((view + turn) % 4 in turns for view in turns for turn in made),
+            "the kind rotation makes what network.turns takes for normal in another view: leave it "
+            "out (--drop rotation)",
+        )
 
     def replace(self, **changes: Any) -> Config:
         """Return a copy with settings changed, addressed as ``section__name=value``.
@@ -358,22 +376,3 @@ class Config(Section, name=""):
     def to_toml(self) -> str:
         """Return the tree as TOML."""
         return tomli_w.dumps(self.to_dict())
-
-    @classmethod
-    def from_toml(cls, path: str | Path) -> Config:
-        """Read a configuration from a TOML file.
-
-        Raises
-        ------
-        MissingDataError
-            If the file is not there.
-        ConfigError
-            If it is not TOML or a setting is not valid.
-        """
-        try:
-            tree = tomllib.loads(Path(path).read_text(encoding="utf-8"))
-        except FileNotFoundError as error:
-            raise MissingDataError(f"{path}: no such configuration file") from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise ConfigError(f"{path}: not a readable TOML file ({error})") from error
-        return cls.from_dict(tree)

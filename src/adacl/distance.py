@@ -15,8 +15,8 @@ SHRINKAGE = 0.01
 class Distance(nn.Module):
     """Mahalanobis distance of unit-length embeddings, in the unit of the regression.
 
-    It is 0 at the mean of held-out normal images, and varies as much among them as the regression
-    does, times a weight. Until :meth:`fit` it is 0 everywhere.
+    It is about 0 at the mean of held-out normal images, and varies as much among them as the
+    regression does, times a weight. Until :meth:`fit` it is 0 everywhere.
 
     Parameters
     ----------

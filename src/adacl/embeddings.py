@@ -13,14 +13,21 @@ from adacl.views import own_views
 __all__ = ["fit_distance", "some"]
 
 BATCH = 256
+FEWEST = 20
 
 
 def fit_distance(
     network: Regressor, images: Array, train_on: Array, validate_on: Array, spec: ImageSpec
 ) -> None:
-    """Learn the distance from (some 2,000 of) the images and its unit from the held-out ones."""
+    """Learn the distance from (some 2,000 of) the images and its unit from the held-out ones.
+
+    Where fewer than 20 are held out, their spread says little, and all images give the unit.
+    """
     learnt, _ = _embeddings(network, images, some(train_on), spec)
-    held_out, outputs = _embeddings(network, images, some(validate_on), spec)
+    for_unit = some(validate_on)
+    if len(for_unit) < FEWEST:
+        for_unit = np.concatenate([for_unit, some(train_on)])
+    held_out, outputs = _embeddings(network, images, for_unit, spec)
     scored = slice(network.config.scored_views or None)
     scores = outputs[scored].mean(0)
     network.distance.fit(learnt, held_out[scored], scores, network.config.distance)

@@ -132,8 +132,6 @@ def fit_model(
             "a hundred or more are advisable"
         )
 
-    config = settled(config, store.samples, np.arange(len(store.samples)), spec, seed)
-
     def run(stage: str, split: Split) -> tuple[Regressor, History]:
         file = checkpoints / f"{stage.replace(' ', '-')}.ckpt" if checkpoints else None
         return train(
@@ -160,6 +158,7 @@ def fit_model(
 
     size, rule = config.training.validation_size, config.threshold
     split = split_normals(count, size, rule, contamination is None, seed)
+    config = settled(config, store.samples, store.samples_of(split.train), spec, seed)
     network, history = run("network", split)
     unset = Threshold(0.5, "manual")
     flagged = None

@@ -58,11 +58,17 @@ def foreign_paste(
 ) -> Tensor:
     """Put a rectangle of another image of the batch in its place in each (N, C, H, W).
 
-    ``area`` and ``aspect`` are those of :func:`adacl.anomalies.cut_paste`.
+    A single image has none but itself, moved by half its height and width. ``area`` and ``aspect``
+    are those of :func:`adacl.anomalies.cut_paste`.
     """
     inside = _rectangles(images, generator, area, aspect)
-    offset = below(torch.full((1,), max(1, len(images) - 1), device=images.device), generator)
-    return torch.where(inside, images.roll(1 + int(offset), 0), images)
+    count, _, height, width = images.shape
+    if count == 1:
+        others = images.roll((height // 2, width // 2), (2, 3))
+    else:
+        offset = below(torch.full((1,), count - 1, device=images.device), generator)
+        others = images.roll(1 + int(offset), 0)
+    return torch.where(inside, others, images)
 
 
 @register("blur")

@@ -18,7 +18,7 @@ def draw_labels(
     Parameters
     ----------
     anomalous
-        Boolean tensor (N,): whether each sample is a made anomaly.
+        Boolean tensor of any shape: whether each sample is an anomaly.
     generator
         Source of randomness, on the device of ``anomalous``.
     config
@@ -27,7 +27,7 @@ def draw_labels(
     Returns
     -------
     Tensor
-        Float tensor (N,) in [0, 1]: uniform draws from the two intervals with the
+        Float tensor of that shape in [0, 1]: uniform draws from the two intervals with the
         ``continuous`` scheme, 0 and 1 with the ``discrete`` one.
     """
     config = config or LabelConfig()

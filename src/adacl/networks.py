@@ -154,7 +154,7 @@ class Regressor(nn.Module):
     def raw_score(self, images: Tensor) -> Tensor:
         """Return the raw regression (N,), the score before clipping: the mean over the views.
 
-        With the sigmoid head this is already in [0, 1]; with the clip head it need not be.
+        With the sigmoid head and no distance this is already in [0, 1]; else it need not be.
         """
         scores = [self._score_of_view(images, view) for view in scored_views(self.config)]
         return scores[0] if len(scores) == 1 else torch.stack(scores).mean(0)

@@ -58,12 +58,10 @@ class Graph:
         raw_type = TensorProto.FLOAT
         if head == "sigmoid":
             raw_type = TensorProto.DOUBLE
-            self.add("Identity", value, output="raw_score")
-            self.add("Cast", "raw_score", to=TensorProto.FLOAT, output="pred_score")
-        else:
-            bounds = (self.constant(np.float32(limit)) for limit in (0, 1))
-            self.add("Identity", value, output="raw_score")
-            self.add("Clip", "raw_score", *bounds, output="pred_score")
+        self.add("Identity", value, output="raw_score")
+        score = self.cast("raw_score", TensorProto.FLOAT) if head == "sigmoid" else "raw_score"
+        bounds = (self.constant(np.float32(limit)) for limit in (0, 1))
+        self.add("Clip", score, *bounds, output="pred_score")
         shape = [batch or "batch", *input_size, spec.channels]
         graph = helper.make_graph(
             self.nodes,

@@ -60,7 +60,7 @@ class Muon(Optimizer):
     def __init__(self, network: Regressor, lr: float, weight_decay: float) -> None:
         weights = list(network.parameters())
         matrices = [w for w in weights if w.ndim > 1 and w is not network.output.weight]
-        others = [w for w in weights if all(w is not m for m in matrices)]
+        others = [w for w in weights if w.ndim <= 1 or w is network.output.weight]
         groups = [{"params": matrices, "matrices": True}, {"params": others, "matrices": False}]
         super().__init__(groups, {"lr": lr, "weight_decay": weight_decay})
 

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
-from adacl.config import AnomalyConfig, Config, NetworkConfig, TrainingConfig
-from adacl.errors import ConfigError
+import tomllib
+from pathlib import Path
 
-__all__ = ["PRESETS", "preset", "suited"]
+from adacl.config import AnomalyConfig, Config, NetworkConfig, TrainingConfig
+from adacl.errors import ConfigError, MissingDataError
+
+__all__ = ["PRESETS", "from_toml", "preset", "suited"]
 
 KINDS = {"cut_paste": 1.0, "puzzling": 1.0, "mix_up": 1.0}
 SCHEDULE = TrainingConfig(
@@ -64,13 +67,37 @@ def preset(name: str) -> Config:
     return PRESETS[name].replace()
 
 
+def from_toml(path: str | Path) -> Config:
+    """Read a configuration from a TOML file; what it leaves out is as in the preset that it names.
+
+    Raises
+    ------
+    MissingDataError
+        If the file is not there.
+    ConfigError
+        If it is not TOML or a setting is not valid.
+    """
+    try:
+        given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MissingDataError(f"{path}: no such configuration file") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: not a readable TOML file ({error})") from error
+    tree = PRESETS.get(str(given.get("preset")), PRESETS["paper"]).to_dict()
+    for name, value in given.items():
+        both = isinstance(value, dict) and isinstance(tree.get(name), dict)
+        tree[name] = tree[name] | value if both else value
+    return Config.from_dict(tree)
+
+
 def suited(config: Config, aligned: bool) -> Config:
     """Return what the preset ``accurate`` becomes for some images.
 
     Parameters
     ----------
     config
-        A configuration that started from ``accurate``. Settings that were changed stay changed.
+        A configuration that started from ``accurate``. Settings that differ from those of
+        ``varied``, which ``accurate`` starts from, stay as they are.
     aligned
         Whether the images have a common layout, see :func:`adacl.layout.layout_auroc`.
     """

@@ -10,6 +10,7 @@ from adacl.anomalies import make_mixture
 from adacl.config import AnomalyConfig
 from adacl.networks import Regressor, Residual, seen
 from adacl.pixels import Array, ImageSpec
+from adacl.views import scored_views
 
 __all__ = ["activation_maxima"]
 
@@ -67,7 +68,7 @@ def activation_maxima(
             normal = spec.to_tensor(images[some[start : start + BATCH]], device)
             made, _ = make_mixture(normal, generator, config)
             both = torch.cat([normal, made])
-            for view in network.views:
+            for view in scored_views(network.config):
                 network(seen(both, view))
     finally:
         for handle in handles:

@@ -147,7 +147,8 @@ def train(
     Returns
     -------
     network, history
-        The network of the epoch with the best validation AUROC (the latest of equals).
+        The network of the epoch with the best validation AUROC (the latest of equals), or of the
+        last, as ``training.keep`` says.
 
     Raises
     ------

@@ -67,5 +67,4 @@ def scored_views(config: NetworkConfig) -> tuple[View, ...]:
 
 def own_views(views: tuple[View, ...]) -> tuple[View, ...]:
     """Return the first view of every output, in the order of the outputs."""
-    first = {view.output: view for view in reversed(views)}
-    return tuple(first[output] for output in sorted(first))
+    return views[: 1 + max(view.output for view in views)]

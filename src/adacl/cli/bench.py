@@ -72,6 +72,8 @@ def one_vs_rest(
     from adacl.protocols.one_vs_rest import Variant, paper_config, rival_variant
 
     changes = settings or []
+    if changes and method != "adacl":
+        raise ConfigError("--set: changes adacl alone; leave --method out")
     config = paper_config(source, preset_name).replace(**dict(map(parse_setting, changes)))
     variants = [
         Variant("+".join([preset_name, *changes]), config)

@@ -26,7 +26,7 @@ from adacl.config import Config
 from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError
 from adacl.files import check_writable
-from adacl.presets import preset
+from adacl.presets import from_toml, preset
 from adacl.progress import epochs, messages, say
 from adacl.tiles import Tiling
 
@@ -90,7 +90,7 @@ def fit(
     check_writable(output)
     if report is not None:
         check_report(report, [output, *normal_dir])
-    config = preset(preset_name) if config_file is None else Config.from_toml(config_file)
+    config = preset(preset_name) if config_file is None else from_toml(config_file)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
     config = _with_kinds(config, add or [], drop or [])
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}

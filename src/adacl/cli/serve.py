@@ -66,7 +66,7 @@ def serve(
 
     Without a MODEL, the page can train one. See docs/serve.md.
     """
-    from adacl.config import Config
+    from adacl.presets import from_toml
 
     try:
         from adacl.serve.limits import Limits
@@ -100,7 +100,7 @@ def serve(
             backend=backend.value,
             workers=workers,
             data=data,
-            config=None if config_file is None else Config.from_toml(config_file),
+            config=None if config_file is None else from_toml(config_file),
         )
 
 
