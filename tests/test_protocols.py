@@ -17,6 +17,7 @@ from adacl.config import Config
 from adacl.data import benchmarks
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.metrics import auroc
+from adacl.presets import preset
 from adacl.protocols import ablations, datasets, grid, one_vs_rest, rivals, summary
 from helpers import slow_square, write_images
 
@@ -219,6 +220,17 @@ def test_a_setting_that_a_cell_is_too_old_to_have_makes_no_difference(tmp_path: 
     write_cells(tmp_path, {("3", 1): 0.9}, config=old)
     (group,) = summary.summarise(grid.read_cells(tmp_path))
     assert group["seeds"] == [0, 1]
+
+
+def test_classes_may_settle_on_different_presets(tmp_path: Path) -> None:
+    for name, became in (("3", "aligned"), ("5", "varied")):
+        write_cells(tmp_path, {(name, 0): 0.9}, config=preset(became).to_dict())
+    (group,) = summary.summarise(grid.read_cells(tmp_path))
+    assert group["presets"] == ["aligned", "varied"]
+    changed = preset("varied").replace(training__epochs=3)
+    write_cells(tmp_path, {("7", 0): 0.9}, config=changed.to_dict())
+    with pytest.raises(DataError, match="different configurations"):
+        summary.summarise(grid.read_cells(tmp_path))
 
 
 @pytest.mark.parametrize("name", list(ablations.ABLATIONS))

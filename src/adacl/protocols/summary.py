@@ -73,7 +73,8 @@ def missing(groups: Sequence[Group]) -> list[str]:
 
 def _summarise(data: str, variant: str, cells: list[dict[str, Any]]) -> Group:
     configs = [Config.from_dict(cell["config"]) for cell in cells if cell.get("config")]
-    if len(configs) not in (0, len(cells)) or any(config != configs[0] for config in configs):
+    by_preset = {config.preset: config for config in configs}  # accurate becomes one or the other
+    if len(configs) not in (0, len(cells)) or any(c != by_preset[c.preset] for c in configs):
         raise DataError(
             f"{data} {variant}: cells of different configurations are mixed; delete the old ones"
         )
@@ -102,6 +103,7 @@ def _summarise(data: str, variant: str, cells: list[dict[str, Any]]) -> Group:
         "training_gflop": round(sum(flops), 1) if flops else None,
         "threads": sorted({cell["threads"] for cell in cells}),
         "devices": sorted({cell["device"] for cell in cells}),
+        "presets": sorted(by_preset),
         "versions": cells[0]["versions"],
         "config": cells[0].get("config"),
         "data_sha256": {cell["class"]: cell["data_sha256"] for cell in cells},
