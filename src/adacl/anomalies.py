@@ -38,6 +38,7 @@ from adacl.kinds import (
     choose,
     patch_sizes,
     places,
+    rectangles,
     register,
     take,
     uniform,
@@ -96,16 +97,10 @@ def cut_paste(
     target = other + (other >= source)
 
     free_w = free_w.long()
-    top, left = (target // free_w).view(-1, 1, 1), (target % free_w).view(-1, 1, 1)
+    inside = rectangles(images, target // free_w, target % free_w, patch_h, patch_w)
     down = (target // free_w - source // free_w).view(-1, 1, 1)
     right = (target % free_w - source % free_w).view(-1, 1, 1)
     rows, columns = places(images)
-    inside = (
-        (rows >= top)
-        & (rows < top + patch_h.long().view(-1, 1, 1))
-        & (columns >= left)
-        & (columns < left + patch_w.long().view(-1, 1, 1))
-    )
     return take(images, rows - down * inside, columns - right * inside)
 
 

@@ -1,6 +1,6 @@
 """Kinds of anomaly beyond the paper's: flips, shifts, and defects of a place.
 
-None is made unless it is given a weight: ``--set anomalies.weights.scar=1``. They have the form of
+None is made unless it is given a weight (``adacl fit --add scar``). They have the form of
 those in :mod:`adacl.anomalies`.
 """
 
@@ -11,11 +11,21 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from adacl.config import Interval
 from adacl.errors import ConfigError
-from adacl.kinds import below, check_range, choose, patch_sizes, places, register, take, uniform
+from adacl.gaussian import smoothed
+from adacl.kinds import (
+    below,
+    check_range,
+    choose,
+    patch_sizes,
+    places,
+    rectangles,
+    register,
+    take,
+    uniform,
+)
 
 __all__ = ["blur", "flip", "foreign_paste", "noise", "scar", "shift", "tone"]
 
@@ -85,14 +95,7 @@ def blur(
     """
     if not 0 < radius < 1:
         raise ConfigError(f"radius: need 0 < radius < 1, got {radius}")
-    deviation = radius * min(images.shape[-2:])
-    reach = min(math.ceil(3 * deviation), min(images.shape[-2:]) - 1)
-    steps = torch.arange(-reach, reach + 1, device=images.device, dtype=images.dtype)
-    weights = (-(steps**2) / (2 * deviation**2)).exp()
-    weights = (weights / weights.sum()).expand(images.shape[1], 1, 1, -1)
-    groups, smooth = images.shape[1], functional.pad(images, 4 * [reach], mode="reflect")
-    smooth = functional.conv2d(smooth, weights, groups=groups)
-    smooth = functional.conv2d(smooth, weights.transpose(-1, -2), groups=groups)
+    smooth = smoothed(images, radius * min(images.shape[-2:]))
     inside = _rectangles(images, generator, area, aspect)
     return torch.where(inside, smooth.clamp(0, 1), images)
 
@@ -183,7 +186,4 @@ def _rectangles(
     height, width = images.shape[-2:]
     patch_h, patch_w = patch_sizes(images, generator, area, aspect)
     top, left = below(height - patch_h + 1, generator), below(width - patch_w + 1, generator)
-    rows, columns = places(images)
-    inside = (rows >= top.view(-1, 1, 1)) & (rows < (top + patch_h).view(-1, 1, 1))
-    inside = inside & (columns >= left.view(-1, 1, 1))
-    return (inside & (columns < (left + patch_w).view(-1, 1, 1))).unsqueeze(1)
+    return rectangles(images, top, left, patch_h, patch_w).unsqueeze(1)

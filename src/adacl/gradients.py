@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from adacl.gaussian import smoothed
 from adacl.networks import Regressor
-from adacl.occlusion import PART, gaussian
+from adacl.occlusion import PART
 from adacl.pixels import Array, ImageSpec
 
 __all__ = ["gradient_map"]
@@ -39,7 +40,8 @@ def gradient_map(network: Regressor, spec: ImageSpec, image: Array) -> NDArray[n
     """
     network.eval()
     sharp = spec.to_tensor(image[None], network.mean.device)
-    blurred = _smoothed(sharp, BLUR)
+    shorter = min(image.shape[:2])
+    blurred = smoothed(sharp, BLUR * shorter)
     shares = (torch.arange(STEPS, device=sharp.device) + 0.5) / STEPS
     between = torch.lerp(blurred, sharp, shares[:, None, None, None]).requires_grad_()
     (gradients,) = torch.autograd.grad(network.raw_score(between).sum(), between)
@@ -47,15 +49,5 @@ def gradient_map(network: Regressor, spec: ImageSpec, image: Array) -> NDArray[n
         (gradients.mean(0, keepdim=True) * (sharp - blurred)).sum(1, keepdim=True).clamp_(min=0)
     )
     piece = math.prod(image.shape[:2]) * (2 / math.pi / PART) ** 2
-    found: NDArray[np.float32] = (_smoothed(raised, SPREAD) * piece)[0, 0].cpu().numpy()
+    found: NDArray[np.float32] = (smoothed(raised, SPREAD * shorter) * piece)[0, 0].cpu().numpy()
     return found
-
-
-def _smoothed(images: torch.Tensor, part: float) -> torch.Tensor:
-    """Return images N x C x H x W after a Gaussian; at the rim, of what is there."""
-    height, width = images.shape[2:]
-    down, across = (
-        torch.from_numpy(gaussian(side, part * min(height, width))).to(images)
-        for side in (height, width)
-    )
-    return (down / down.sum(1, keepdim=True)) @ images @ (across / across.sum(0))

@@ -18,6 +18,7 @@ __all__ = [
     "choose",
     "patch_sizes",
     "places",
+    "rectangles",
     "register",
     "take",
     "uniform",
@@ -97,3 +98,15 @@ def patch_sizes(
     ratio = uniform(log_aspect, count, generator).exp()
     patch_h = torch.maximum((pixels / ratio).sqrt(), pixels / width).round().clamp(1, height)
     return patch_h, (pixels / patch_h).round().clamp(1, width)
+
+
+def rectangles(
+    images: Tensor, top: Tensor, left: Tensor, patch_h: Tensor, patch_w: Tensor
+) -> Tensor:
+    """Return which pixels (N, H, W) lie in the rectangle of each image; all are (N,), in pixels."""
+    rows, columns = places(images)
+    top, left, patch_h, patch_w = (
+        part.long().view(-1, 1, 1) for part in (top, left, patch_h, patch_w)
+    )
+    in_rows = (rows >= top) & (rows < top + patch_h)
+    return in_rows & (columns >= left) & (columns < left + patch_w)

@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.blending import Blend, Place
+from adacl.gaussian import gaussian
 from adacl.pixels import Array
 
-__all__ = ["gaussian", "occlusion_map"]
+__all__ = ["occlusion_map"]
 
 PART = 6
 """A piece has this part of the image's height and width."""
@@ -76,14 +77,6 @@ class _Cover:
         if self.dtype.kind == "f":
             return covered
         return covered.round().clip(0, np.iinfo(self.dtype).max).astype(self.dtype)
-
-
-def gaussian(length: int, deviation: float) -> Floats:
-    """Return the weights (length, length) that pixels along a side have for each other."""
-    place = np.arange(length)
-    distance = (place[:, None] - place) / deviation
-    weights: Floats = np.exp(-(distance**2) / 2).astype(np.float32)
-    return weights
 
 
 def _spread(down: Floats, pixels: Floats, across: Floats) -> Floats:

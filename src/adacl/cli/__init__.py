@@ -25,11 +25,12 @@ from adacl.cli import (
     serve,
     video,
 )
+from adacl.cli.interrupts import InterruptError
 from adacl.errors import AdaclError, missing_extra
 
 __all__ = ["app", "main"]
 
-INTERRUPTED = 130
+INTERRUPTED = InterruptError.exit_code
 
 app = typer.Typer(
     help="Learn what normal images look like, and find the ones that are not.",
