@@ -1,0 +1,39 @@
+"""How well a linear model tells the images of each class from their puzzles: what accurate goes by.
+
+    python benchmarks/beyond/layouts.py --data-dir DATA --out benchmarks/beyond/layouts.json
+
+Training splits, no label but that of the normal class.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+import numpy as np
+
+from adacl.data import benchmarks
+from adacl.layout import layout_auroc
+from adacl.pixels import ImageSpec
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    arguments = parser.parse_args()
+    found = {}
+    for data in ("mnist", "fashion-mnist", "cifar10"):
+        images, labels = benchmarks.load(data, "train", arguments.data_dir)
+        spec = ImageSpec(*images.shape[1:])
+        found[data] = {
+            name: round(layout_auroc(images, np.flatnonzero(labels == number), spec, 0), 3)
+            for number, name in enumerate(benchmarks.get(data).classes)
+        }
+        print(data, found[data])
+    arguments.out.write_text(json.dumps(found, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
