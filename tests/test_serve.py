@@ -28,7 +28,7 @@ from adacl.runtime import Scorer
 from adacl.serve.guard import Guard
 from adacl.serve.metrics import Metrics
 from helpers import refused, write_images
-from serving import BOUNDARY, multipart, serving, write_model, write_tiled_model
+from serving import BOUNDARY, WAIT_SECONDS, multipart, serving, write_model, write_tiled_model
 
 KIND = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 
@@ -363,6 +363,7 @@ def test_not_ready_while_stopping(models, folder):
             status = answer.status
         assert (status, answer.headers["connection"]) == (503, "close")
         assert slow.result().status == 200
+        assert service.process.wait(WAIT_SECONDS) == 0
 
 
 def test_stopped_as_soon_as_it_says_that_it_listens():
