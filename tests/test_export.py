@@ -112,6 +112,18 @@ NETWORKS = {
         "network__mirrored": "own",
         "network__distance": 1.0,
     },
+    "with a distance among pooled features": WITHOUT_TURNS
+    | {
+        "network__batch_norm": True,
+        "network__pool": "average",
+        "network__turns": [0, 1],
+        "network__distance": 0.75,
+        "network__distance_among": "features",
+    },
+    "with a distance among features at their places": {
+        "network__distance": 0.75,
+        "network__distance_among": "features",
+    },
 }
 
 

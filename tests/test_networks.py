@@ -36,6 +36,14 @@ def test_a_distance_is_counted():
     assert counts[1] - counts[0] == 2 * 5 + 5 * 5 + 2
 
 
+@pytest.mark.parametrize(("pool", "width"), [("average", 2), ("flatten", 2 * 2 * 2)])
+def test_a_distance_among_features_is_as_wide_as_they_are(pool, width):
+    config = NetworkConfig(channels=(2,), pool=pool, distance=1, distance_among="features")
+    network = Regressor(config, 1, 8, 8)
+    assert network.distance.whitening.shape == (width, width)
+    assert network.extract(torch.rand(3, 1, 8, 8)).shape == (3, width)
+
+
 def test_residual_blocks_follow_the_stages_they_are_listed_for():
     config = NetworkConfig(channels=(2, 4), kernel=3, blocks=(0, 2), pool="average")
     plain = NetworkConfig(channels=(2, 4), kernel=3, pool="average")

@@ -236,8 +236,9 @@ def test_classes_may_settle_on_different_presets(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", list(ablations.ABLATIONS))
 def test_variants_of_an_ablation_differ_in_one_thing(name: str) -> None:
     ablation = ablations.get(name)
-    first, *others = ablations.variants(ablation, ablation.source)
-    assert first.config == one_vs_rest.paper_config(ablation.source, ablation.preset)
+    config = one_vs_rest.paper_config(ablation.source, ablation.preset)
+    first, *others = ablations.variants(ablation, config)
+    assert first.config == config
     assert len({v.name for v in (first, *others)}) == len({str(v.config) for v in (first, *others)})
 
 

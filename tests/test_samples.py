@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from adacl.config import Config
 from adacl.networks import seen
@@ -62,3 +63,34 @@ def test_where_mirrored_is_normal_half_of_the_images_are():
     turned = [torch.equal(a.flip(-1), b) for a, b in zip(images[:12], normal, strict=True)]
     assert all(a != b for a, b in zip(straight, turned, strict=True))
     assert 1 < sum(turned) < 11
+
+
+def test_shifted_normals_are_cut_from_mirrored_surroundings():
+    normal, _, images, _, _ = drawn(training__shift=2)
+    padded = functional.pad(normal, (2, 2, 2, 2), mode="reflect")
+    seen_places = set()
+    for source, shifted in zip(padded, images[:12], strict=True):
+        found = [
+            (top, left)
+            for top in range(5)
+            for left in range(5)
+            if torch.equal(source[:, top : top + 10, left : left + 10], shifted)
+        ]
+        assert len(found) == 1
+        seen_places.update(found)
+    assert len(seen_places) > 5
+
+
+def test_tinted_normals_keep_their_order_within_a_channel():
+    normal, _, images, _, _ = drawn(training__tint=0.3)
+    changes = []
+    for source, tinted in zip(normal, images[:12], strict=True):
+        inside = (tinted > 0) & (tinted < 1)
+        gain = torch.linalg.lstsq(
+            torch.stack([source[inside], torch.ones(int(inside.sum()))], 1), tinted[inside]
+        ).solution
+        assert torch.allclose(gain[0] * source[inside] + gain[1], tinted[inside], atol=1e-5)
+        assert 0.7 <= gain[0] <= 1.3
+        assert abs(gain[1] - 0.5 * (1 - gain[0])) <= 0.15 + 1e-5
+        changes.append(float(gain[0]))
+    assert max(changes) - min(changes) > 0.2

@@ -18,7 +18,7 @@ from adacl.serve.models import Models
 from adacl.serve.training import Training
 from adacl.serve.trainings import Trainings
 from helpers import LEARNING, TINY, write_images
-from serving import serving, write_model
+from serving import WAIT_SECONDS, serving, write_model
 
 COUNT = 60
 PNG = {"Content-Type": "image/png"}
@@ -157,7 +157,7 @@ def test_cancelled_at_the_last_moment(tmp_path):
     async def main():
         models, opening = Models(), threading.Event()
         trainings = Trainings(tmp_path, models, Limits(), "onnxruntime", None)
-        training = Training("0" * 16, "a", 1, None, None, None, "now", state="running")
+        training = Training("0" * 16, "a", 1, None, None, {}, "now", state="running")
         trainings._all[training.id] = training
         trainings._open = lambda training: opening.wait() and SimpleNamespace()
         concluding = asyncio.create_task(trainings._conclude(training, 0))
@@ -200,12 +200,25 @@ def test_queue_is_bounded_and_cancellable(service, normals):
         ("name=a&epochs=1e9", 400, "epochs: "),
         ("name=a&image_size=4", 400, "image_size: "),
         ("name=a&tile=x", 400, "tile: "),
+        ("name=a&preset=video", 400, "preset: "),
     ],
 )
 def test_parameters_are_checked(service, normals, query, status, detail):
     answer = begin(service, normals, query)
     assert answer.status == status
     assert detail in answer.detail
+
+
+def test_a_preset_takes_the_place_of_the_service_s_configuration(service, normals):
+    answer = begin(service, normals, "name=a&preset=accurate")
+    assert answer.json["epochs"] == 15
+    address = answer.headers["location"]
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not (notes := service.ask(address).json["notes"]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert notes[0].startswith("preset aligned: a linear model tells the images from their puzzles")
+    assert service.ask(address, method="DELETE").status == 204
 
 
 def test_images_are_checked(service, normals):

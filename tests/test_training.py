@@ -319,8 +319,13 @@ def test_balance_gives_what_is_normal_half_of_the_weight():
 
 @pytest.mark.parametrize("head", [{}, {"network__head": "sigmoid", "training__loss": "bce"}])
 @pytest.mark.parametrize("scored", [0, 1])
-def test_the_distance_varies_as_the_regression_does_on_held_out_normals(images, head, scored):
-    config = TINY.replace(network__turns=[0, 2], network__distance=1.0, **head)
+@pytest.mark.parametrize("among", ["hidden", "features"])
+def test_the_distance_varies_as_the_regression_does_on_held_out_normals(
+    images, head, scored, among
+):
+    config = TINY.replace(
+        network__turns=[0, 2], network__distance=1.0, network__distance_among=among, **head
+    )
     network, _ = train(images, config.replace(network__scored_views=scored))
     held_out = SPEC.to_tensor(images[80:100], CPU)
     with_distance = raw_scores(network, held_out)
@@ -329,6 +334,11 @@ def test_the_distance_varies_as_the_regression_does_on_held_out_normals(images, 
     distance = with_distance - alone
     assert abs(distance.mean()) < 1e-4
     assert distance.std() == pytest.approx(alone.std(), rel=1e-3)
+
+
+def test_a_shift_wider_than_the_images_is_refused(images):
+    with pytest.raises(ConfigError, match=r"training\.shift = 8 .* 8 x 8"):
+        train(images, TINY.replace(training__shift=8))
 
 
 def test_with_few_held_out_normals_all_give_the_distance_its_unit(images):

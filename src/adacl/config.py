@@ -141,8 +141,10 @@ class NetworkConfig(Section, name="network"):
     scored_views
         How many of the views are scored: fewer are faster, and less accurate. 0 stands for all.
     distance
-        Weight, beside the regression, of the distance of an image's hidden units from those of
+        Weight, beside the regression, of the distance of an image's embedding from those of
         normal images, see :class:`adacl.distance.Distance`. 0 leaves it out.
+    distance_among
+        What that embedding is: the ``hidden`` units, or the ``features`` they are computed from.
     """
 
     channels: tuple[int, ...] = (16, 32, 64)
@@ -158,6 +160,7 @@ class NetworkConfig(Section, name="network"):
     mirrored: Literal["no", "normal", "own"] = "no"
     scored_views: int = 0
     distance: float = 0.0
+    distance_among: Literal["hidden", "features"] = "hidden"
 
     def _check(self) -> None:
         require(
@@ -202,6 +205,12 @@ class TrainingConfig(Section, name="training"):
     mirror
         Whether half of the normal images, drawn anew in every batch, are mirrored left to right
         before anomalies are made of them; for images whose mirror image is as normal.
+    shift
+        Pixels by which normal images are moved at most, in any direction, drawn anew in every
+        batch before anomalies are made of them; what is missing is mirrored from inside.
+    tint
+        How far contrast and, half as much, the brightness of each channel of normal images is
+        varied at most, as a part of 1, drawn anew in every batch before anomalies are made of them.
     min_epoch_images
         Smaller sets are gone through again and again until an epoch has this many images.
     batch_size
@@ -233,6 +242,8 @@ class TrainingConfig(Section, name="training"):
 
     epochs: int = 10
     mirror: bool = False
+    shift: int = 0
+    tint: float = 0.0
     min_epoch_images: int = 4096
     batch_size: int = 128
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -266,6 +277,8 @@ class TrainingConfig(Section, name="training"):
             "training: need 0 <= rate_min <= rate_max and rate_max > 0, got "
             f"{self.rate_min} and {self.rate_max}",
         )
+        require(self.shift >= 0, f"training.shift: need at least 0, got {self.shift}")
+        require(0 <= self.tint < 1, f"training.tint: need 0 <= tint < 1, got {self.tint}")
         require(
             self.weight_decay >= 0,
             f"training.weight_decay: need at least 0, got {self.weight_decay}",

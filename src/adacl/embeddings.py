@@ -1,4 +1,4 @@
-"""The hidden units of normal images: what the distance of a trained network is fitted to."""
+"""The embeddings of normal images: what the distance of a trained network is fitted to."""
 
 from __future__ import annotations
 
@@ -42,9 +42,11 @@ def _embeddings(
     found, outputs = [], []
     for start in range(0, len(places), BATCH):
         batch = spec.to_tensor(images[places[start : start + BATCH]], network.mean.device)
-        views = [network.embed(seen(batch, view)) for view in own_views(network.views)]
-        found.append(torch.stack(views))
-        outputs.append(torch.stack([network.own_score(v, k) for k, v in enumerate(views)]))
+        features = [network.extract(seen(batch, view)) for view in own_views(network.views)]
+        hidden = [network.hidden(view) for view in features]
+        among = hidden if network.config.distance_among == "hidden" else features
+        found.append(torch.stack(among))
+        outputs.append(torch.stack([network.own_score(v, k) for k, v in enumerate(hidden)]))
     return torch.cat(found, dim=1), torch.cat(outputs, dim=1)
 
 

@@ -132,15 +132,21 @@ class Regressor(nn.Module):
         outputs = 1 + max(view.output for view in self.views)
         self.output = nn.Linear(config.hidden, outputs)
         if config.distance:
-            self.distance = Distance(outputs, config.hidden)
+            pooled = widths[-1] * height * width
+            among = config.hidden if config.distance_among == "hidden" else pooled
+            self.distance = Distance(outputs, among)
 
-    def embed(self, images: Tensor) -> Tensor:
-        """Return the hidden units (N, ``config.hidden``) of images (N, C, H, W) in [0, 1].
+    def extract(self, images: Tensor) -> Tensor:
+        """Return the features (N, F) of images (N, C, H, W) in [0, 1], after the convolutions.
 
         Channels beyond the network's own, which only serve to make anomalies, are passed over.
         """
-        normalised = (images[:, : self.input_shape[0]] - self.mean) / self.std
-        embedding: Tensor = self.hidden(self.features(normalised))
+        features: Tensor = self.features((images[:, : self.input_shape[0]] - self.mean) / self.std)
+        return features
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the hidden units (N, ``config.hidden``) of images (N, C, H, W) in [0, 1]."""
+        embedding: Tensor = self.hidden(self.extract(images))
         return embedding
 
     def forward(self, images: Tensor) -> Tensor:
@@ -160,9 +166,14 @@ class Regressor(nn.Module):
         return scores[0] if len(scores) == 1 else torch.stack(scores).mean(0)
 
     def _score_of_view(self, images: Tensor, view: View) -> Tensor:
-        embedding = self.embed(seen(images, view))
+        features = self.extract(seen(images, view))
+        embedding = self.hidden(features)
         score = self.own_score(embedding, view.output)
-        return score + self.distance(embedding, view.output) if self.config.distance else score
+        if not self.config.distance:
+            return score
+        among = embedding if self.config.distance_among == "hidden" else features
+        distance: Tensor = self.distance(among, view.output)
+        return score + distance
 
     def own_score(self, embedding: Tensor, output: int) -> Tensor:
         """Return the regression (N,) of one output, without distance, for hidden units (N, D)."""

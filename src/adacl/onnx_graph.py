@@ -102,7 +102,8 @@ def build_graph(
     embedding = graph.add("Relu", graph.add("Gemm", value, *hidden, transB=1))
     output = _parameters(graph, tensors["output.weight"], tensors["output.bias"], None)
     outputs = graph.add("Gemm", embedding, *output, transB=1)
-    score = _score(graph, outputs, embedding, views, tensors, network)
+    among = embedding if network.distance_among == "hidden" else value
+    score = _score(graph, outputs, among, views, tensors, network)
     return graph.model(score, spec, network.head, batch, input_size)
 
 
@@ -203,7 +204,7 @@ def _seen(graph: Graph, value: str, views: tuple[View, ...], spec: ImageSpec) ->
 def _score(
     graph: Graph,
     outputs: str,
-    embedding: str,
+    among: str,
     views: tuple[View, ...],
     tensors: Tensors,
     network: NetworkConfig,
@@ -227,9 +228,9 @@ def _score(
             part: tensors[f"distance.{part}"]
             for part in ("centres", "whitening", "offset", "scale")
         }
-        length = graph.add("ReduceL2", embedding, axes=[1], keepdims=1)
+        length = graph.add("ReduceL2", among, axes=[1], keepdims=1)
         length = graph.add("Max", length, graph.constant(np.float32(NORM_EPSILON)))
-        unit = graph.add("Div", embedding, length)
+        unit = graph.add("Div", among, length)
         unit = _by_view(graph, unit, len(views), parts["centres"].shape[1])
         apart = graph.add("Sub", unit, graph.constant(parts["centres"][own][:, None]))
         apart = graph.add("MatMul", apart, graph.constant(parts["whitening"]))

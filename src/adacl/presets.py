@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 from adacl.config import AnomalyConfig, Config, NetworkConfig, TrainingConfig
@@ -15,7 +16,7 @@ __all__ = ["PRESETS", "from_toml", "preset", "suited"]
 
 KINDS = {"cut_paste": 1.0, "puzzling": 1.0, "mix_up": 1.0}
 SCHEDULE = TrainingConfig(
-    epochs=10, batch_size=32, optimizer="muon", balance=True, keep="last", weight_decay=1e-4
+    epochs=15, batch_size=32, optimizer="muon", balance=True, keep="last", weight_decay=1e-4
 )
 TURNS = (0, 1, 2, 3)
 PRESETS: dict[str, Config] = {
@@ -23,14 +24,14 @@ PRESETS: dict[str, Config] = {
     "aligned": Config(
         "aligned",
         AnomalyConfig(weights=KINDS, per_image=2),
-        network=NetworkConfig(turns=TURNS, distance=0.5),
+        network=NetworkConfig(turns=TURNS, distance=1.0),
         training=SCHEDULE,
     ),
     "varied": Config(
         "varied",
         AnomalyConfig(weights=KINDS),
         network=NetworkConfig(
-            channels=(24, 64, 128),
+            channels=(24, 64, 124),
             kernel=3,
             conv_dropout=0.0,
             dropout=0.0,
@@ -39,9 +40,10 @@ PRESETS: dict[str, Config] = {
             blocks=(0, 1, 1),
             turns=TURNS,
             mirrored="normal",
-            distance=0.5,
+            distance=0.75,
+            distance_among="features",
         ),
-        training=SCHEDULE,
+        training=replace(SCHEDULE, shift=2, tint=0.2),
     ),
     "video": Config(
         "video",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from adacl.anomalies import make_mixture
 from adacl.config import Config
@@ -41,6 +42,10 @@ def draw_samples(
     if config.training.mirror or config.network.mirrored == "normal":
         turned = torch.rand(len(normal), generator=generator, device=normal.device) < 0.5
         normal[turned] = normal[turned].flip(-1)
+    if config.training.shift:
+        normal = _shifted(normal, config.training.shift, generator)
+    if config.training.tint:
+        normal = _tinted(normal, config.training.tint, generator)
     own = own_views(views)
     images = [seen(normal, view) for view in own]
     for _ in range(config.anomalies.per_image):
@@ -53,6 +58,28 @@ def draw_samples(
         anomalous[place * len(normal) : (place + 1) * len(normal), view.output] = False
     labels = draw_labels(anomalous, generator, config.labels)
     return torch.cat(images).contiguous(memory_format=torch.channels_last), labels, anomalous
+
+
+def _shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
+    height, width = images.shape[-2:]
+    padded = functional.pad(images, 4 * [most], mode="reflect")
+    places = torch.randint(
+        2 * most + 1, (len(images), 2), generator=generator, device=images.device
+    )
+    cut = [
+        image[:, top : top + height, left : left + width]
+        for image, (top, left) in zip(padded, places.tolist(), strict=True)
+    ]
+    return torch.stack(cut)
+
+
+def _tinted(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    def within(*shape: int) -> Tensor:
+        drawn = torch.rand(*shape, 1, 1, generator=generator, device=images.device)
+        return most * (2 * drawn - 1)
+
+    contrast, brightness = within(len(images), 1), within(*images.shape[:2])
+    return ((images - 0.5) * (1 + contrast) + 0.5 + brightness / 2).clamp_(0, 1)
 
 
 def _in_any_view(images: Tensor, views: tuple[View, ...], generator: torch.Generator) -> Tensor:

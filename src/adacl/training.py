@@ -153,7 +153,7 @@ def train(
     Raises
     ------
     ConfigError
-        If the anomalies' kinds are unknown or the network too large.
+        If the anomalies' kinds are unknown, the network too large or the images too small.
     ModelFileError
         If the checkpoint is damaged or belongs to other data or settings.
     TrainingError
@@ -163,6 +163,11 @@ def train(
     half = config.training.precision == "bfloat16"
     if half and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise ConfigError("training.precision: this GPU has no bfloat16; use float32")
+    if config.training.shift >= min(spec.height, spec.width):
+        raise ConfigError(
+            f"training.shift = {config.training.shift} with images of {spec.width} x {spec.height} "
+            "pixels: it must be smaller than both"
+        )
     if not len(train_on) or not len(validate_on):
         raise InputError("training needs at least one image, and one more for validation")
     with _isolated(device, seed):

@@ -35,6 +35,10 @@ JobsOption = Annotated[
     int | None, typer.Option(min=1, help="Processes at a time; by default one a core.")
 ]
 DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Data folder, see adacl data.")]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change a setting (repeatable)."),
+]
 
 
 @app.command("one-vs-rest")
@@ -50,10 +54,7 @@ def one_vs_rest(
     classes: ClassesOption = None,
     seeds: SeedsOption = "0",
     preset_name: Annotated[str, typer.Option("--preset", help="Named configuration.")] = "paper",
-    settings: Annotated[
-        list[str] | None,
-        typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change a setting (repeatable)."),
-    ] = None,
+    settings: SetOption = None,
     method: Annotated[
         str, typer.Option(metavar="A,B,...", help="adacl, or rivals by name; see docs/paper.md.")
     ] = "adacl",
@@ -96,6 +97,7 @@ def ablation(
     ] = None,
     classes: ClassesOption = None,
     seeds: SeedsOption = "0..9",
+    settings: SetOption = None,
     jobs: JobsOption = None,
     data_dir: DataOption = None,
     device: DeviceOption = Device.auto,
@@ -106,14 +108,16 @@ def ablation(
 
     loss: MSE against BCE with the sigmoid head, tested after every epoch. labels: continuous
     against discrete. intervals: three pairs. augmentations: each alone, and all. accurate: that
-    preset without each of its parts. Cells as for one-vs-rest; use the same DIR, and the
-    unchanged configuration is not run twice.
+    preset without each of its parts. Cells as for one-vs-rest; use the same DIR and the same
+    --set, and the unchanged configuration is not run twice.
     """
     from adacl.protocols import ablations
+    from adacl.protocols.one_vs_rest import paper_config
 
-    chosen = ablations.get(name)
+    chosen, changes = ablations.get(name), settings or []
     source = data or chosen.source
-    variants = ablations.variants(chosen, source)
+    config = paper_config(source, chosen.preset).replace(**dict(map(parse_setting, changes)))
+    variants = ablations.variants(chosen, config, changes)
     _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
 
 

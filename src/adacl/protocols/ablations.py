@@ -6,12 +6,13 @@ The unchanged variant is the same as that of ``one-vs-rest``, so its cells are s
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adacl.config import AnomalyConfig
+from adacl.config import AnomalyConfig, Config
 from adacl.errors import ConfigError
-from adacl.protocols.one_vs_rest import Variant, paper_config
+from adacl.protocols.one_vs_rest import Variant
 
 __all__ = ["ABLATIONS", "Ablation", "get", "variants"]
 
@@ -68,6 +69,9 @@ ABLATIONS = {
             },
             "one-view-scored": {"network__scored_views": 1},
             "no-distance": {"network__distance": 0.0},
+            "distance-among-hidden": {"network__distance_among": "hidden"},
+            "no-shift": {"training__shift": 0},
+            "no-tint": {"training__tint": 0.0},
             "adam": {"training__optimizer": "adam"},
             "unbalanced": {"training__balance": False},
             "no-blocks": {"network__blocks": []},
@@ -96,10 +100,9 @@ def get(name: str) -> Ablation:
     return ABLATIONS[name]
 
 
-def variants(ablation: Ablation, source: str) -> list[Variant]:
-    """Return the variants of an ablation on a data set."""
-    config = paper_config(source, ablation.preset)
+def variants(ablation: Ablation, config: Config, settings: Sequence[str] = ()) -> list[Variant]:
+    """Return the variants of a configuration; their names end with the settings it was given."""
     return [
-        Variant(name, config.replace(**changes), ablation.every_epoch)
+        Variant("+".join([name, *settings]), config.replace(**changes), ablation.every_epoch)
         for name, changes in ablation.changes.items()
     ]

@@ -19,7 +19,6 @@ from adacl.config import Config
 from adacl.errors import AdaclError
 from adacl.export import export_model
 from adacl.history import EpochRecord
-from adacl.presets import preset
 
 __all__ = ["main"]
 
@@ -46,7 +45,7 @@ def _train(folder: Path, settings: dict[str, Any]) -> None:
     from adacl import AnomalyDetector
     from adacl.fitting import fold_splits, split_normals
 
-    config = preset("paper") if settings["config"] is None else Config.from_dict(settings["config"])
+    config = Config.from_dict(settings["config"])
     images = sorted((folder / "images").iterdir())
     size, rule = config.training.validation_size, config.threshold
     held_out = len(split_normals(len(images), size, rule, True, 0).calibration)

@@ -32,7 +32,7 @@ class Training:
     epochs: int
     image_size: tuple[int, int] | None
     tile: tuple[int, int] | None
-    config: dict[str, Any] | None
+    config: dict[str, Any]
     created: str
     state: State = "queued"
     images: int = 0

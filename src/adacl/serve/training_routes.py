@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from enum import Enum
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
@@ -20,6 +20,7 @@ __all__ = ["add"]
 PATH = "/v1/trainings"
 TAGS: list[str | Enum] = ["trainings"]
 
+Preset = Literal["paper", "accurate", "aligned", "varied"]
 MOST_EPOCHS = 1000
 NAME = r"^\w[\w .-]{0,63}$"
 SIZE = r"^([89]|[1-9]\d{1,2})(x([89]|[1-9]\d{1,2}))?$"
@@ -33,7 +34,8 @@ def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> N
     async def train(
         request: Request,
         name: Annotated[str, Query(pattern=NAME)],
-        epochs: Annotated[int, Query(ge=1, le=MOST_EPOCHS)] = 10,
+        epochs: Annotated[int | None, Query(ge=1, le=MOST_EPOCHS)] = None,
+        preset: Annotated[Preset | None, Query()] = None,
         image_size: Annotated[str | None, Query(pattern=SIZE)] = None,
         tile: Annotated[str | None, Query(pattern=SIZE)] = None,
     ) -> Response:
@@ -42,7 +44,7 @@ def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> N
             raise ProblemError(501, f"models cannot be trained here: {reason}")
         if media_type(request.headers) != "multipart/form-data":
             raise ProblemError(415, "send the normal images as multipart/form-data")
-        reception = trainings.begin(name, epochs, _size(image_size), _size(tile))
+        reception = trainings.begin(name, preset, epochs, _size(image_size), _size(tile))
         try:
             async with asyncio.timeout(limits.training_seconds), reception:
                 await receive(request, reception)

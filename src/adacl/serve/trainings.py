@@ -19,6 +19,7 @@ from adacl.config import Config
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.images import decode
 from adacl.errors import AdaclError, DataError, ImageError
+from adacl.presets import preset
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
@@ -65,7 +66,7 @@ class Trainings:
         self._models = models
         self._limits = limits
         self._backend = backend
-        self._config = config
+        self._config = config or preset("paper")
         self._all: dict[str, Training] = {}
         self._receiving = 0
         self._queue: asyncio.Queue[Training] = asyncio.Queue()
@@ -120,11 +121,15 @@ class Trainings:
     def begin(
         self,
         name: str,
-        epochs: int,
+        preset_name: str | None,
+        epochs: int | None,
         image_size: tuple[int, int] | None,
         tile: tuple[int, int] | None,
     ) -> Reception:
         """Prepare to receive the images of a training.
+
+        A preset takes the place of the service's own configuration; without a number of epochs
+        it is that of the configuration.
 
         Raises
         ------
@@ -144,9 +149,17 @@ class Trainings:
                 f"{len(self._all)} trainings are kept, which is the most; delete some that left "
                 "no model",
             )
-        config = self._config.to_dict() if self._config else None
+        config = preset(preset_name) if preset_name else self._config
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
-        training = Training(secrets.token_hex(8), name, epochs, image_size, tile, config, created)
+        training = Training(
+            secrets.token_hex(8),
+            name,
+            epochs or config.training.epochs,
+            image_size,
+            tile,
+            config.to_dict(),
+            created,
+        )
         return Reception(self, training, self._folder / training.id, self._limits.pixels)
 
     async def remove(self, training: Training) -> None:

@@ -85,7 +85,7 @@ async function submit(event) {
   event.preventDefault();
   say($("lesson-wrong"), null);
   const name = $("lesson-name").value.trim();
-  const epochs = /** @type {any} */ (document.querySelector("[name=epochs]:checked")).value;
+  const course = /** @type {any} */ (document.querySelector("[name=course]:checked")).value;
   const size = $("lesson-size").value;
   const body = new FormData();
   for (const { file, name } of gathered) body.append("files", file, name);
@@ -94,7 +94,7 @@ async function submit(event) {
   $("upload").hidden = false;
   try {
     await upload(
-      `/v1/trainings?name=${encodeURIComponent(name)}&epochs=${epochs}${size && `&${size}`}`,
+      `/v1/trainings?name=${encodeURIComponent(name)}&${course}${size && `&${size}`}`,
       body,
       (share) => {
         $("upload-bar").value = share;
