@@ -54,6 +54,7 @@ INVALID = [
     ("network", "distance", -0.5),
     ("network", "distance", math.nan),
     ("network", "distance_among", "outputs"),
+    ("network", "distance_components", -1),
     ("training", "shift", -1),
     ("training", "shift", 0.5),
     ("training", "tint", 1.0),

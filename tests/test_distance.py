@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch.nn import functional
 
 from adacl.distance import Distance
 
@@ -14,8 +15,8 @@ def embeddings(count, seed, spread=1.0):
     return (centres[:, None] + spread * noise).clamp(min=0)
 
 
-def fitted(weight=0.5):
-    distance = Distance(2, 4)
+def fitted(weight=0.5, components=0):
+    distance = Distance(2, 4, components)
     scores = torch.randn(200, generator=torch.Generator().manual_seed(9)) * 0.04
     distance.fit(embeddings(500, 0), embeddings(200, 1), scores, weight)
     return distance, scores
@@ -26,12 +27,13 @@ def of(distance, views):
 
 
 def test_it_is_nothing_before_it_is_fitted():
-    assert not of(Distance(2, 4), embeddings(20, 0)).any()
+    assert not of(Distance(2, 4, 0), embeddings(20, 0)).any()
 
 
 @pytest.mark.parametrize("weight", [0.5, 1.0])
-def test_its_unit_is_the_regressions(weight):
-    distance, scores = fitted(weight)
+@pytest.mark.parametrize("components", [0, 2])
+def test_its_unit_is_the_regressions(weight, components):
+    distance, scores = fitted(weight, components)
     held_out = of(distance, embeddings(200, 1))
     assert abs(float(held_out.mean())) < 1e-5
     assert float(held_out.std(correction=0)) == pytest.approx(
@@ -39,8 +41,9 @@ def test_its_unit_is_the_regressions(weight):
     )
 
 
-def test_what_is_apart_is_far_in_every_direction_by_its_own_spread():
-    distance, _ = fitted()
+@pytest.mark.parametrize("components", [0, 2, 9])
+def test_what_is_apart_is_far_in_every_direction_by_its_own_spread(components):
+    distance, _ = fitted(components=components)
     normal = of(distance, embeddings(300, 2))
     apart = of(distance, embeddings(300, 3, spread=3.0))
     assert (apart > normal.quantile(0.95)).float().mean() > 0.5
@@ -50,9 +53,26 @@ def test_what_is_apart_is_far_in_every_direction_by_its_own_spread():
     torch.testing.assert_close(same_direction, normal, atol=1e-4, rtol=1e-3)
 
 
+def test_it_is_mahalanobis_of_a_covariance_that_is_one_number_beyond_the_components():
+    distance, _ = fitted(components=2)
+    learnt = functional.normalize(embeddings(500, 0).double(), dim=2)
+    apart = (learnt - learnt.mean(1, keepdim=True)).flatten(0, 1)
+    covariance = apart.T @ apart / (len(apart) - 2)
+    covariance += 0.01 * covariance.trace() / 4 * torch.eye(4)
+    variances, axes = torch.linalg.eigh(covariance)
+    variances[:2] = variances[:2].mean()
+    inverse = axes @ torch.diag(1 / variances) @ axes.T
+    tested = embeddings(50, 5)[1]
+    offcentre = functional.normalize(tested.double(), dim=1) - learnt[1].mean(0)
+    wanted = ((offcentre @ inverse) * offcentre).sum(1).sqrt()
+    found = distance(tested, 1) / distance.scale + distance.offset
+    torch.testing.assert_close(found.double(), wanted, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("components", [0, 1])
 @pytest.mark.parametrize("views", [torch.zeros(2, 30, 4), torch.ones(2, 30, 4)])
-def test_embeddings_that_do_not_vary_leave_it_finite(views):
-    distance = Distance(2, 4)
+def test_embeddings_that_do_not_vary_leave_it_finite(views, components):
+    distance = Distance(2, 4, components)
     distance.fit(views, views[:, :5], torch.zeros(5), 0.5)
     assert torch.isfinite(of(distance, embeddings(20, 0))).all()
     assert torch.isfinite(of(distance, torch.zeros(2, 3, 4))).all()

@@ -120,10 +120,13 @@ NETWORKS = {
         "network__distance": 0.75,
         "network__distance_among": "features",
     },
-    "with a distance among features at their places": {
+    "with a distance of few components": {
+        "network__turns": [0, 1],
         "network__distance": 0.75,
-        "network__distance_among": "features",
-    },
+        "network__distance_among": "both",
+        "network__distance_components": 5,
+    }
+    | WITHOUT_TURNS,
 }
 
 

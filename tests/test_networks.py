@@ -33,15 +33,25 @@ def test_a_distance_is_counted():
     plain = NetworkConfig(channels=(2,), hidden=5, turns=(0, 1))
     with_distance = NetworkConfig(channels=(2,), hidden=5, turns=(0, 1), distance=0.5)
     counts = [count_parameters(Regressor(config, 1, 8, 8)) for config in (plain, with_distance)]
-    assert counts[1] - counts[0] == 2 * 5 + 5 * 5 + 2
+    assert counts[1] - counts[0] == 2 * 5 + 5 * 5 + 5 + 3
 
 
 @pytest.mark.parametrize(("pool", "width"), [("average", 2), ("flatten", 2 * 2 * 2)])
-def test_a_distance_among_features_is_as_wide_as_they_are(pool, width):
-    config = NetworkConfig(channels=(2,), pool=pool, distance=1, distance_among="features")
-    network = Regressor(config, 1, 8, 8)
-    assert network.distance.whitening.shape == (width, width)
-    assert network.extract(torch.rand(3, 1, 8, 8)).shape == (3, width)
+@pytest.mark.parametrize("components", [0, 1, 99])
+def test_a_distance_is_as_wide_as_what_it_is_among(pool, width, components):
+    for among, wanted in {"hidden": 5, "features": width, "both": 5 + width}.items():
+        config = NetworkConfig(
+            channels=(2,),
+            hidden=5,
+            pool=pool,
+            distance=1,
+            distance_among=among,
+            distance_components=components,
+        )
+        network = Regressor(config, 1, 8, 8)
+        assert network.distance.axes.shape == (wanted, min(components or wanted, wanted))
+        features = network.extract(torch.rand(3, 1, 8, 8))
+        assert network.located(features, network.hidden(features)).shape == (3, wanted)
 
 
 def test_residual_blocks_follow_the_stages_they_are_listed_for():

@@ -319,7 +319,7 @@ def test_balance_gives_what_is_normal_half_of_the_weight():
 
 @pytest.mark.parametrize("head", [{}, {"network__head": "sigmoid", "training__loss": "bce"}])
 @pytest.mark.parametrize("scored", [0, 1])
-@pytest.mark.parametrize("among", ["hidden", "features"])
+@pytest.mark.parametrize("among", ["hidden", "features", "both"])
 def test_the_distance_varies_as_the_regression_does_on_held_out_normals(
     images, head, scored, among
 ):

@@ -144,7 +144,11 @@ class NetworkConfig(Section, name="network"):
         Weight, beside the regression, of the distance of an image's embedding from those of
         normal images, see :class:`adacl.distance.Distance`. 0 leaves it out.
     distance_among
-        What that embedding is: the ``hidden`` units, or the ``features`` they are computed from.
+        What that embedding is: the ``hidden`` units, the ``features`` they are computed from, or
+        ``both``.
+    distance_components
+        Principal components of normal images along which the distance has a scale of its own;
+        along all other directions it has one scale. 0 stands for all.
     """
 
     channels: tuple[int, ...] = (16, 32, 64)
@@ -160,7 +164,8 @@ class NetworkConfig(Section, name="network"):
     mirrored: Literal["no", "normal", "own"] = "no"
     scored_views: int = 0
     distance: float = 0.0
-    distance_among: Literal["hidden", "features"] = "hidden"
+    distance_among: Literal["hidden", "features", "both"] = "hidden"
+    distance_components: int = 0
 
     def _check(self) -> None:
         require(
@@ -187,6 +192,10 @@ class NetworkConfig(Section, name="network"):
             f"network.scored_views: need 0 to {views}, got {self.scored_views}",
         )
         require(self.distance >= 0, f"network.distance: need at least 0, got {self.distance}")
+        require(
+            self.distance_components >= 0,
+            f"network.distance_components: need at least 0, got {self.distance_components}",
+        )
         for name in ("conv_dropout", "dropout"):
             require(
                 0 <= getattr(self, name) < 1,

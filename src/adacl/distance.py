@@ -10,6 +10,7 @@ __all__ = ["Distance"]
 
 SHRINKAGE = 0.01
 """Part of the mean variance that is added to all, lest a direction that hardly varies decides."""
+LEAST_VARIANCE = 1e-12
 
 
 class Distance(nn.Module):
@@ -24,7 +25,10 @@ class Distance(nn.Module):
         Outputs of the network; the normal images seen in the view of each have a centre of
         their own. The covariance is shared.
     width
-        Length of an embedding.
+        Length D of an embedding.
+    components
+        Principal components that have a variance of their own; in all other directions it is the
+        same. 0 stands for all.
 
     References
     ----------
@@ -32,22 +36,29 @@ class Distance(nn.Module):
     """
 
     centres: Tensor
-    whitening: Tensor
+    axes: Tensor
+    precisions: Tensor
+    rest: Tensor
     offset: Tensor
     scale: Tensor
 
-    def __init__(self, outputs: int, width: int) -> None:
+    def __init__(self, outputs: int, width: int, components: int) -> None:
         super().__init__()
+        components = min(components or width, width)
         self.register_buffer("centres", torch.zeros(outputs, width))
-        self.register_buffer("whitening", torch.zeros(width, width))
+        self.register_buffer("axes", torch.zeros(width, components))
+        self.register_buffer("precisions", torch.zeros(components))
+        self.register_buffer("rest", torch.zeros(()))
         self.register_buffer("offset", torch.zeros(()))
         self.register_buffer("scale", torch.zeros(()))
 
     def forward(self, embeddings: Tensor, output: int) -> Tensor:
         """Return the distances (N,) of embeddings (N, D) in the view of an output."""
         apart = functional.normalize(embeddings, dim=1) - self.centres[output]
-        distances: Tensor = (apart @ self.whitening).norm(dim=1)
-        return (distances - self.offset) * self.scale
+        along = apart @ self.axes
+        across = apart - along @ self.axes.T
+        squares = (along.square() @ self.precisions) + self.rest * across.square().sum(1)
+        return (squares.sqrt() - self.offset) * self.scale
 
     @torch.no_grad()
     def fit(self, learnt: Tensor, held_out: Tensor, scores: Tensor, weight: float) -> None:
@@ -69,11 +80,13 @@ class Distance(nn.Module):
         self.centres.copy_(unit.mean(1))
         apart = (unit - unit.mean(1, keepdim=True)).flatten(0, 1)
         covariance = apart.T @ apart / max(1, len(apart) - len(unit))
-        ridge = SHRINKAGE * covariance.diagonal().mean() + torch.finfo(torch.float32).tiny
-        covariance += ridge * torch.eye(len(covariance), device=covariance.device)
-        factor = torch.linalg.cholesky(covariance)
-        eye = torch.eye(len(factor), dtype=factor.dtype, device=factor.device)
-        self.whitening.copy_(torch.linalg.solve_triangular(factor, eye, upper=False).T)
+        ridge = SHRINKAGE * covariance.diagonal().mean() + LEAST_VARIANCE
+        variances, axes = torch.linalg.eigh(covariance)
+        variances = variances.clamp(min=0) + ridge
+        others = len(variances) - len(self.precisions)
+        self.axes.copy_(axes[:, others:])
+        self.precisions.copy_(1 / variances[others:])
+        self.rest.copy_(1 / variances[:others].mean() if others else torch.zeros(()))
         self.offset.zero_()
         self.scale.fill_(1)
         distances = torch.stack([self(view, k) for k, view in enumerate(held_out)]).mean(0)

@@ -44,8 +44,7 @@ def _embeddings(
         batch = spec.to_tensor(images[places[start : start + BATCH]], network.mean.device)
         features = [network.extract(seen(batch, view)) for view in own_views(network.views)]
         hidden = [network.hidden(view) for view in features]
-        among = hidden if network.config.distance_among == "hidden" else features
-        found.append(torch.stack(among))
+        found.append(torch.stack(list(map(network.located, features, hidden))))
         outputs.append(torch.stack([network.own_score(v, k) for k, v in enumerate(hidden)]))
     return torch.cat(found, dim=1), torch.cat(outputs, dim=1)
 

@@ -9,6 +9,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.distance import Distance
@@ -132,9 +133,13 @@ class Regressor(nn.Module):
         outputs = 1 + max(view.output for view in self.views)
         self.output = nn.Linear(config.hidden, outputs)
         if config.distance:
-            pooled = widths[-1] * height * width
-            among = config.hidden if config.distance_among == "hidden" else pooled
-            self.distance = Distance(outputs, among)
+            features = widths[-1] * height * width
+            among = {
+                "hidden": config.hidden,
+                "features": features,
+                "both": config.hidden + features,
+            }[config.distance_among]
+            self.distance = Distance(outputs, among, config.distance_components)
 
     def extract(self, images: Tensor) -> Tensor:
         """Return the features (N, F) of images (N, C, H, W) in [0, 1], after the convolutions.
@@ -171,9 +176,15 @@ class Regressor(nn.Module):
         score = self.own_score(embedding, view.output)
         if not self.config.distance:
             return score
-        among = embedding if self.config.distance_among == "hidden" else features
-        distance: Tensor = self.distance(among, view.output)
+        distance: Tensor = self.distance(self.located(features, embedding), view.output)
         return score + distance
+
+    def located(self, features: Tensor, embedding: Tensor) -> Tensor:
+        """Return where the distance sees images, of features (N, F) and hidden units (N, D)."""
+        if self.config.distance_among == "both":
+            parts = [functional.normalize(part, dim=1) for part in (embedding, features)]
+            return torch.cat(parts, dim=1)
+        return embedding if self.config.distance_among == "hidden" else features
 
     def own_score(self, embedding: Tensor, output: int) -> Tensor:
         """Return the regression (N,) of one output, without distance, for hidden units (N, D)."""

@@ -102,8 +102,8 @@ def build_graph(
     embedding = graph.add("Relu", graph.add("Gemm", value, *hidden, transB=1))
     output = _parameters(graph, tensors["output.weight"], tensors["output.bias"], None)
     outputs = graph.add("Gemm", embedding, *output, transB=1)
-    among = embedding if network.distance_among == "hidden" else value
-    score = _score(graph, outputs, among, views, tensors, network)
+    among = {"hidden": [embedding], "features": [value], "both": [embedding, value]}
+    score = _score(graph, outputs, among[network.distance_among], views, tensors, network)
     return graph.model(score, spec, network.head, batch, input_size)
 
 
@@ -204,7 +204,7 @@ def _seen(graph: Graph, value: str, views: tuple[View, ...], spec: ImageSpec) ->
 def _score(
     graph: Graph,
     outputs: str,
-    among: str,
+    located: list[str],
     views: tuple[View, ...],
     tensors: Tensors,
     network: NetworkConfig,
@@ -224,23 +224,42 @@ def _score(
     if network.head == "sigmoid":
         value = graph.add("Sigmoid", graph.cast(value, TensorProto.DOUBLE))
     if network.distance:
-        parts = {
-            part: tensors[f"distance.{part}"]
-            for part in ("centres", "whitening", "offset", "scale")
-        }
-        length = graph.add("ReduceL2", among, axes=[1], keepdims=1)
-        length = graph.add("Max", length, graph.constant(np.float32(NORM_EPSILON)))
-        unit = graph.add("Div", among, length)
-        unit = _by_view(graph, unit, len(views), parts["centres"].shape[1])
-        apart = graph.add("Sub", unit, graph.constant(parts["centres"][own][:, None]))
-        apart = graph.add("MatMul", apart, graph.constant(parts["whitening"]))
-        distance = graph.add("ReduceL2", apart, axes=[2], keepdims=0)
-        distance = graph.add("Sub", distance, graph.constant(parts["offset"]))
-        distance = graph.add("Mul", distance, graph.constant(parts["scale"]))
+        distance = _distance(graph, located, own, tensors)
         if network.head == "sigmoid":
             distance = graph.cast(distance, TensorProto.DOUBLE)
         value = graph.add("Add", value, distance)
     return graph.add("ReduceMean", value, axes=[0], keepdims=0)
+
+
+def _distance(graph: Graph, located: list[str], outputs: list[int], tensors: Tensors) -> str:
+    """Return the distances (V, N) in the views of some outputs."""
+    parts = {
+        part: tensors[f"distance.{part}"]
+        for part in ("centres", "axes", "precisions", "rest", "offset", "scale")
+    }
+    if len(located) > 1:
+        joined = [_unit(graph, part) for part in located]
+        located = [graph.add("Concat", *joined, axis=1)]
+    unit = _by_view(graph, _unit(graph, *located), len(outputs), parts["centres"].shape[1])
+    apart = graph.add("Sub", unit, graph.constant(parts["centres"][outputs][:, None]))
+    along = graph.add("MatMul", apart, graph.constant(parts["axes"]))
+    squares = graph.add("Mul", along, graph.constant(np.sqrt(parts["precisions"])))
+    squares = graph.add("ReduceSumSquare", squares, axes=[2], keepdims=0)
+    if parts["axes"].shape[0] > parts["axes"].shape[1]:
+        back = graph.add("MatMul", along, graph.constant(parts["axes"].T.copy()))
+        across = graph.add("Sub", apart, back)
+        across = graph.add("ReduceSumSquare", across, axes=[2], keepdims=0)
+        across = graph.add("Mul", across, graph.constant(parts["rest"]))
+        squares = graph.add("Add", squares, across)
+    distance = graph.add("Sub", graph.add("Sqrt", squares), graph.constant(parts["offset"]))
+    return graph.add("Mul", distance, graph.constant(parts["scale"]))
+
+
+def _unit(graph: Graph, value: str) -> str:
+    """Scale rows (N, D) to unit length."""
+    length = graph.add("ReduceL2", value, axes=[1], keepdims=1)
+    length = graph.add("Max", length, graph.constant(np.float32(NORM_EPSILON)))
+    return graph.add("Div", value, length)
 
 
 def _by_view(graph: Graph, value: str, views: int, width: int) -> str:

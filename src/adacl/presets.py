@@ -24,7 +24,9 @@ PRESETS: dict[str, Config] = {
     "aligned": Config(
         "aligned",
         AnomalyConfig(weights=KINDS, per_image=2),
-        network=NetworkConfig(turns=TURNS, distance=1.0),
+        network=NetworkConfig(
+            turns=TURNS, distance=1.0, distance_among="both", distance_components=16
+        ),
         training=SCHEDULE,
     ),
     "varied": Config(
