@@ -64,13 +64,13 @@ def test_a_training_step_is_one_pass_forward_and_back():
 
 def test_an_epoch_sees_each_image_once_with_its_anomaly(digits, monkeypatch):
     seen = collections.Counter()
-    embed = Regressor.embed
+    extract = Regressor.extract
 
     def counting(network, images):
         seen["learned from" if network.training else "validated"] += len(images)
-        return embed(network, images)
+        return extract(network, images)
 
-    monkeypatch.setattr(Regressor, "embed", counting)
+    monkeypatch.setattr(Regressor, "extract", counting)
     images = np.concatenate([digits.images, digits.images])[:2400]
     epochs = 3
     detector = AnomalyDetector(config=TINY, epochs=epochs).fit(images)
