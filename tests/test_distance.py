@@ -30,6 +30,13 @@ def test_it_is_nothing_before_it_is_fitted():
     assert not of(Distance(2, 4, 0), embeddings(20, 0)).any()
 
 
+@pytest.mark.parametrize("components", [0, 2])
+def test_its_gradient_is_finite_where_it_is_nothing(components):
+    given = embeddings(20, 0)[0].requires_grad_()
+    Distance(2, 4, components)(given, 0).sum().backward()
+    assert torch.isfinite(given.grad).all()
+
+
 @pytest.mark.parametrize("weight", [0.5, 1.0])
 @pytest.mark.parametrize("components", [0, 2])
 def test_its_unit_is_the_regressions(weight, components):

@@ -56,9 +56,12 @@ class Distance(nn.Module):
         """Return the distances (N,) of embeddings (N, D) in the view of an output."""
         apart = functional.normalize(embeddings, dim=1) - self.centres[output]
         along = apart @ self.axes
-        across = apart - along @ self.axes.T
-        squares = (along.square() @ self.precisions) + self.rest * across.square().sum(1)
-        return (squares.sqrt() - self.offset) * self.scale
+        scaled = along * self.precisions.sqrt()
+        if self.axes.shape[0] > self.axes.shape[1]:
+            across = apart - along @ self.axes.T
+            scaled = torch.cat([scaled, across * self.rest.sqrt()], dim=1)
+        distances: Tensor = scaled.norm(dim=1)
+        return (distances - self.offset) * self.scale
 
     @torch.no_grad()
     def fit(self, learnt: Tensor, held_out: Tensor, scores: Tensor, weight: float) -> None:
