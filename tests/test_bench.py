@@ -63,6 +63,9 @@ def test_bad_arguments_are_refused(tree: Path, tmp_path: Path) -> None:
     assert "known are accurate" in refused(2, "bench", "one-vs-rest", tree, *out, "--preset", "x")
     assert "neither a folder nor a data set" in refused(2, "bench", "one-vs-rest", "imagenet", *out)
     assert "known are loss" in refused(2, "bench", "ablation", "colours", *out)
+    assert "known are paper" in refused(
+        2, "bench", "ablation", "labels", *out, "--data", tree, "--variants", "graded"
+    )
     assert "has no cells" in refused(3, "bench", "report", tmp_path / "nowhere")
     assert not (tmp_path / "out").exists()
     for seeds in ("a", "3..1", "-1", ""):

@@ -242,6 +242,15 @@ def test_variants_of_an_ablation_differ_in_one_thing(name: str) -> None:
     assert len({v.name for v in (first, *others)}) == len({str(v.config) for v in (first, *others)})
 
 
+def test_some_variants_of_an_ablation_can_be_chosen() -> None:
+    ablation = ablations.get("labels")
+    config = one_vs_rest.paper_config(ablation.source)
+    every = ablations.variants(ablation, config)
+    assert ablations.variants(ablation, config, only=["discrete"]) == every[1:]
+    with pytest.raises(ConfigError, match="'graded': known are paper, discrete"):
+        ablations.variants(ablation, config, only=["paper", "graded"])
+
+
 def test_unknown_ablations_are_refused() -> None:
     with pytest.raises(ConfigError, match="known are loss"):
         ablations.get("colours")

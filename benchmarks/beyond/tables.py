@@ -1,8 +1,10 @@
-"""The presets beside each other: mean AUROC over the classes, and over those that no trial saw.
+"""The presets beside each other, and ``accurate`` beside itself with one thing changed.
 
     python benchmarks/beyond/tables.py --grid benchmarks/beyond/grid --paper benchmarks/paper
 
-Cells are written by ``adacl bench one-vs-rest DATASET --preset PRESET --out DIR``.
+AUROC in %: mean over the classes, and over those that no trial saw; and by class what a change
+does, against the unchanged preset with the same seeds. Cells are written by ``adacl bench
+one-vs-rest DATASET --preset PRESET --out DIR`` and ``adacl bench ablation accurate --out DIR``.
 """
 
 from __future__ import annotations
@@ -22,6 +24,11 @@ SEEN = {
 """Classes whose training split's real anomalies were looked at in the trials."""
 
 
+CLASSES = 10
+SETTING = "+training.precision=bfloat16"
+UNCHANGED = "accurate" + SETTING
+
+
 def row(name: str, values: list[str]) -> str:
     return f"| {name} | {' | '.join(values)} |"
 
@@ -39,12 +46,45 @@ def unseen(group: dict[str, Any]) -> str:
     return f"{statistics.mean(area for name, area in areas.items() if name not in seen):.2f}"
 
 
+def print_presets(groups: list[dict[str, Any]]) -> None:
+    names = list(groups[0]["per_class"])
+    print(row("", [*names, "mean", "unseen", "seeds", "parameters", "mean s"]))
+    print(row("---", ["---"] * (len(names) + 5)))
+    for group in groups:
+        values = [cell(group["per_class"].get(name)) for name in names]
+        spent = group["training_seconds"] / group["cells"]
+        seeds = str(len(group["seeds"]))
+        tail = [cell(group["mean"]), unseen(group), seeds, f"{group['parameters']:,}"]
+        print(row(group["variant"], [*values, *tail, f"{spent:.0f}"]))
+
+
+def print_changes(cells: list[dict[str, Any]], data: str, changed: list[str]) -> None:
+    names = list(dict.fromkeys(c["class"] for c in cells if c["variant"] in changed))
+    print(f"\n{data}, changed:\n")
+    print(row("", [*names, "mean change", "mean s, of unchanged"]))
+    print(row("---", ["---"] * (len(names) + 2)))
+    for variant in changed:
+        pairs = summary.alike(cells, data, [UNCHANGED, variant])
+        before, after = pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]
+        areas = {name: [100 * c["auroc"] for c in after if c["class"] == name] for name in names}
+        change = statistics.mean(
+            100 * (c["auroc"] - b["auroc"]) for b, c in zip(before, after, strict=True)
+        )
+        spent = statistics.mean(
+            c["training_seconds"] / b["training_seconds"]
+            for b, c in zip(before, after, strict=True)
+        )
+        values = [f"{statistics.mean(found):.2f}" if found else "–" for found in areas.values()]
+        print(row(variant.removesuffix(SETTING), [*values, f"{change:+.2f}", f"{spent:.2f}"]))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--grid", type=Path, required=True)
     parser.add_argument("--paper", type=Path, required=True)
     arguments = parser.parse_args()
-    groups = summary.summarise(grid.read_cells(arguments.grid))
+    cells = grid.read_cells(arguments.grid)
+    groups = summary.summarise(cells)
     groups += [
         group
         for group in summary.summarise(grid.read_cells(arguments.paper))
@@ -52,17 +92,16 @@ def main() -> None:
     ]
     for data in dict.fromkeys(group["data"] for group in groups):
         own = [group for group in groups if group["data"] == data]
-        names = list(own[0]["per_class"])
+        whole = [group for group in own if len(group["per_class"]) == CLASSES]
         print(f"\n**{data}**\n")
-        print(row("", [*names, "mean", "unseen", "seeds", "parameters", "mean s"]))
-        print(row("---", ["---"] * (len(names) + 5)))
-        for group in own:
-            per_class = group["per_class"]
-            values = [cell(per_class.get(name)) for name in names]
-            spent = group["training_seconds"] / group["cells"]
-            seeds = str(len(group["seeds"]))
-            tail = [cell(group["mean"]), unseen(group), seeds, f"{group['parameters']:,}"]
-            print(row(group["variant"], [*values, *tail, f"{spent:.0f}"]))
+        print_presets(whole)
+        changed = [
+            group["variant"]
+            for group in own
+            if group["variant"] != UNCHANGED and not group["variant"].startswith("paper")
+        ]
+        if changed:
+            print_changes(cells, data, changed)
 
 
 if __name__ == "__main__":

@@ -29,15 +29,23 @@ from adacl.training import raw_scores, train
 HELD_OUT, OTHERS, VALIDATION = 500, 2000, 150
 
 
-def run(
-    source: str, config: Config, seed: int, data_dir: Path, changes: list[str]
-) -> dict[str, Any]:
+def split(source: str, seed: int, data_dir: Path) -> tuple[np.ndarray, ...]:
+    """Return a training split's images, and places in it.
+
+    Places: of normals held out, for early stopping and to learn from; of the other classes.
+    """
     data, name = source.split("/")
     images, labels = benchmarks.load(data, "train", data_dir)
     normal = labels == benchmarks.get(data).classes.index(name)
     rng = np.random.default_rng([seed, 7])
     own, others = (rng.permutation(np.flatnonzero(which)) for which in (normal, ~normal))
-    held_out, stopping, learnt = np.split(own, [HELD_OUT, HELD_OUT + VALIDATION])
+    return (images, *np.split(own, [HELD_OUT, HELD_OUT + VALIDATION]), others)
+
+
+def run(
+    source: str, config: Config, seed: int, data_dir: Path, changes: list[str]
+) -> dict[str, Any]:
+    images, held_out, stopping, learnt, others = split(source, seed, data_dir)
     spec = ImageSpec(*images.shape[1:])
     cpu = torch.device("cpu")
     network, history = train(images, learnt, stopping, spec, config, seed=seed, device=cpu)

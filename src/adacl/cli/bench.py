@@ -95,6 +95,9 @@ def ablation(
     data: Annotated[
         str | None, typer.Option(help="Data set; by default the one that the paper has.")
     ] = None,
+    only: Annotated[
+        str | None, typer.Option("--variants", metavar="A,B,...", help="Variants; by default all.")
+    ] = None,
     classes: ClassesOption = None,
     seeds: SeedsOption = "0..9",
     settings: SetOption = None,
@@ -117,7 +120,7 @@ def ablation(
     chosen, changes = ablations.get(name), settings or []
     source = data or chosen.source
     config = paper_config(source, chosen.preset).replace(**dict(map(parse_setting, changes)))
-    variants = ablations.variants(chosen, config, changes)
+    variants = ablations.variants(chosen, config, changes, only and only.split(","))
     _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
 
 

@@ -100,9 +100,35 @@ def get(name: str) -> Ablation:
     return ABLATIONS[name]
 
 
-def variants(ablation: Ablation, config: Config, settings: Sequence[str] = ()) -> list[Variant]:
-    """Return the variants of a configuration; their names end with the settings it was given."""
+def variants(
+    ablation: Ablation,
+    config: Config,
+    settings: Sequence[str] = (),
+    only: Sequence[str] | None = None,
+) -> list[Variant]:
+    """Return the variants of a configuration; their names end with the settings it was given.
+
+    Parameters
+    ----------
+    ablation
+        What is changed.
+    config
+        What it is changed in, with the settings.
+    settings
+        Settings as the command line takes them.
+    only
+        Names of the variants wanted; by default all.
+
+    Raises
+    ------
+    ConfigError
+        If there is no variant of a name that is wanted.
+    """
+    changes = ablation.changes
+    for name in only or ():
+        if name not in changes:
+            raise ConfigError(f"variant {name!r}: known are {', '.join(changes)}")
     return [
-        Variant("+".join([name, *settings]), config.replace(**changes), ablation.every_epoch)
-        for name, changes in ablation.changes.items()
+        Variant("+".join([name, *settings]), config.replace(**changes[name]), ablation.every_epoch)
+        for name in only or changes
     ]
