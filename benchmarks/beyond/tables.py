@@ -61,8 +61,8 @@ def print_presets(groups: list[dict[str, Any]]) -> None:
 def print_changes(cells: list[dict[str, Any]], data: str, changed: list[str]) -> None:
     names = list(dict.fromkeys(c["class"] for c in cells if c["variant"] in changed))
     print(f"\n{data}, changed:\n")
-    print(row("", [*names, "mean change", "mean s, of unchanged"]))
-    print(row("---", ["---"] * (len(names) + 2)))
+    print(row("", [*names, "mean change"]))
+    print(row("---", ["---"] * (len(names) + 1)))
     for variant in changed:
         pairs = summary.alike(cells, data, [UNCHANGED, variant])
         before, after = pairs[: len(pairs) // 2], pairs[len(pairs) // 2 :]
@@ -70,12 +70,8 @@ def print_changes(cells: list[dict[str, Any]], data: str, changed: list[str]) ->
         change = statistics.mean(
             100 * (c["auroc"] - b["auroc"]) for b, c in zip(before, after, strict=True)
         )
-        spent = statistics.mean(
-            c["training_seconds"] / b["training_seconds"]
-            for b, c in zip(before, after, strict=True)
-        )
         values = [f"{statistics.mean(found):.2f}" if found else "–" for found in areas.values()]
-        print(row(variant.removesuffix(SETTING), [*values, f"{change:+.2f}", f"{spent:.2f}"]))
+        print(row(variant.removesuffix(SETTING), [*values, f"{change:+.2f}"]))
 
 
 def main() -> None:
