@@ -59,7 +59,8 @@ def print_presets(groups: list[dict[str, Any]]) -> None:
 
 
 def print_changes(cells: list[dict[str, Any]], data: str, changed: list[str]) -> None:
-    names = list(dict.fromkeys(c["class"] for c in cells if c["variant"] in changed))
+    own = [c for c in cells if c["data"] == data and c["variant"] in changed]
+    names = list(dict.fromkeys(c["class"] for c in own))
     print(f"\n{data}, changed:\n")
     print(row("", [*names, "mean change"]))
     print(row("---", ["---"] * (len(names) + 1)))
@@ -91,11 +92,7 @@ def main() -> None:
         whole = [group for group in own if len(group["per_class"]) == CLASSES]
         print(f"\n**{data}**\n")
         print_presets(whole)
-        changed = [
-            group["variant"]
-            for group in own
-            if group["variant"] != UNCHANGED and not group["variant"].startswith("paper")
-        ]
+        changed = [group["variant"] for group in own if group not in whole]
         if changed:
             print_changes(cells, data, changed)
 
