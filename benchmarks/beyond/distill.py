@@ -10,8 +10,6 @@ student's labels are the mean of their outputs for the very images it sees. Spli
 
 from __future__ import annotations
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,21 +17,21 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from torch import Tensor
-from trial import OTHERS, split
+from trial import OTHERS, ask, split
 
-from adacl import Config, preset, training
-from adacl.cli.options import parse_setting
+from adacl import Config, training
 from adacl.metrics import auroc
 from adacl.networks import Regressor
 from adacl.pixels import ImageSpec
-from adacl.protocols import grid
 from adacl.samples import draw_samples
 
 TEACHERS = 3
 
 
-def run(source: str, config: Config, data_dir: Path) -> dict[str, Any]:
-    images, held_out, stopping, learnt, others = split(source, 0, data_dir)
+def run(
+    source: str, config: Config, seed: int, data_dir: Path, changes: list[str]
+) -> dict[str, Any]:
+    images, held_out, stopping, learnt, others = split(source, seed, data_dir)
     spec = ImageSpec(*images.shape[1:])
     cpu = torch.device("cpu")
 
@@ -45,8 +43,10 @@ def run(source: str, config: Config, data_dir: Path) -> dict[str, Any]:
     def area(scores: np.ndarray) -> float:
         return auroc(scores[: len(held_out)], scores[len(held_out) :])
 
-    _, alone = learn(0)
-    teachers, taught = zip(*(learn(seed) for seed in range(1, TEACHERS + 1)), strict=True)
+    _, alone = learn(seed)
+    teachers, taught = zip(
+        *(learn(seed + number) for number in range(1, TEACHERS + 1)), strict=True
+    )
 
     @torch.no_grad()
     def taught_samples(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,38 +55,20 @@ def run(source: str, config: Config, data_dir: Path) -> dict[str, Any]:
         return samples, outputs.mean(0).clamp(0, 1).to(labels.dtype), anomalous
 
     with patch.object(training, "draw_samples", taught_samples):
-        _, student = learn(0)
+        _, student = learn(seed)
     return {
         "class": source,
-        "config": config.to_dict(),
-        "alone": area(alone),
-        "teachers": [area(scores) for scores in taught],
-        "teachers together": area(np.mean(taught, axis=0)),
-        "student": area(student),
+        "preset": config.preset,
+        "changes": changes,
+        "seed": seed,
+        "auroc": {
+            "alone": area(alone),
+            "teachers": [area(scores) for scores in taught],
+            "teachers together": area(np.mean(taught, axis=0)),
+            "student": area(student),
+        },
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--preset", required=True)
-    parser.add_argument("--classes", required=True)
-    parser.add_argument("--set", action="append", default=[], dest="changes")
-    parser.add_argument("--jobs", type=int, default=2)
-    given = parser.parse_args()
-    config = preset(given.preset).replace(**dict(map(parse_setting, given.changes)))
-    cells: list[grid.Cell] = [
-        (
-            "+".join([source.replace("/", "-"), given.preset, *given.changes]),
-            {"source": source, "config": config, "data_dir": given.data_dir},
-        )
-        for source in given.classes.split(",")
-    ]
-    for name in grid.run_cells(run, cells, given.out, given.jobs):
-        found = json.loads((given.out / "cells" / f"{name}.json").read_text(encoding="utf-8"))
-        print(name, {k: v for k, v in found.items() if k != "config"}, flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    ask(__doc__, run)

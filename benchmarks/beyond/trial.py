@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,9 @@ def run(
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def ask(description: str, run: Callable[..., dict[str, Any]]) -> None:
+    """Run a question for the classes, seeds and settings of the command line."""
+    parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--preset", required=True)
@@ -92,8 +94,8 @@ def main() -> None:
     ]
     for name in grid.run_cells(run, cells, given.out, given.jobs):
         found = json.loads((given.out / "cells" / f"{name}.json").read_text(encoding="utf-8"))
-        print(name, f"{100 * found['auroc']:.2f}", f"{found['seconds']:.0f} s", flush=True)
+        print(name, json.dumps(found["auroc"]), flush=True)
 
 
 if __name__ == "__main__":
-    main()
+    ask(__doc__, run)
