@@ -10,6 +10,7 @@ Finished classes are kept.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from torch.nn import functional
 from trial import OTHERS, ask, split
 
 from adacl import Config
+from adacl.embeddings import fit_distance
 from adacl.metrics import auroc
 from adacl.networks import Regressor, Residual, seen
 from adacl.pixels import ImageSpec
@@ -75,7 +77,7 @@ def mahalanobis(
     return {
         part: np.mean(
             [
-                np.sqrt(np.einsum("nf,fg,ng->n", d, p, d))
+                np.sqrt(((d @ p) * d).sum(1))
                 for d, p in zip(v - centres[:, None], precisions, strict=True)
             ],
             axis=0,
@@ -153,13 +155,20 @@ def run(
         "learnt": learnt[:LEARNT],
     }
     tensors = {part: spec.to_tensor(images[places], cpu) for part, places in parts.items()}
+    found = readings(network, tensors)
+    for views in (1, 2, 4, 8):
+        if views <= len(network.views):
+            network.config = replace(network.config, scored_views=views)
+            fit_distance(network, images, learnt, stopping, spec)
+            scores = {part: raw_scores(network, tensors[part]) for part in ("normal", "other")}
+            found[f"views scored: {views}"] = area(scores)
     return {
         "class": source,
         "preset": config.preset,
         "changes": changes,
         "seed": seed,
         "seconds": round(sum(epoch.seconds for epoch in history.epochs), 1),
-        "auroc": readings(network, tensors),
+        "auroc": found,
     }
 
 
