@@ -10,43 +10,23 @@ student's labels are the mean of their outputs for the very images it sees. Spli
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import Tensor
-from trial import OTHERS, ask, split
+from trial import SCORED, Trial, area, ask
 
-from adacl import Config, training
-from adacl.metrics import auroc
-from adacl.networks import Regressor
-from adacl.pixels import ImageSpec
+from adacl import training
 from adacl.samples import draw_samples
 
 TEACHERS = 3
 
 
-def run(
-    source: str, config: Config, seed: int, data_dir: Path, changes: list[str]
-) -> dict[str, Any]:
-    images, held_out, stopping, learnt, others = split(source, seed, data_dir)
-    spec = ImageSpec(*images.shape[1:])
-    cpu = torch.device("cpu")
-
-    def learn(seed: int) -> tuple[Regressor, np.ndarray]:
-        network, _ = training.train(images, learnt, stopping, spec, config, seed=seed, device=cpu)
-        places = np.concatenate([held_out, others[:OTHERS]])
-        return network, training.raw_scores(network, spec.to_tensor(images[places], cpu))
-
-    def area(scores: np.ndarray) -> float:
-        return auroc(scores[: len(held_out)], scores[len(held_out) :])
-
-    _, alone = learn(seed)
-    teachers, taught = zip(
-        *(learn(seed + number) for number in range(1, TEACHERS + 1)), strict=True
-    )
+def question(trial: Trial) -> dict[str, Any]:
+    alone, _ = trial.learn(trial.seed)
+    teachers = [trial.learn(trial.seed + number)[0] for number in range(1, TEACHERS + 1)]
 
     @torch.no_grad()
     def taught_samples(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
@@ -55,20 +35,18 @@ def run(
         return samples, outputs.mean(0).clamp(0, 1).to(labels.dtype), anomalous
 
     with patch.object(training, "draw_samples", taught_samples):
-        _, student = learn(seed)
+        student, _ = trial.learn(trial.seed)
+    taught = [trial.scores(teacher) for teacher in teachers]
+    together = {part: np.mean([scores[part] for scores in taught], axis=0) for part in SCORED}
     return {
-        "class": source,
-        "preset": config.preset,
-        "changes": changes,
-        "seed": seed,
         "auroc": {
-            "alone": area(alone),
+            "alone": area(trial.scores(alone)),
             "teachers": [area(scores) for scores in taught],
-            "teachers together": area(np.mean(taught, axis=0)),
-            "student": area(student),
-        },
+            "teachers together": area(together),
+            "student": area(trial.scores(student)),
+        }
     }
 
 
 if __name__ == "__main__":
-    ask(__doc__, run)
+    ask(__doc__, question)

@@ -13,61 +13,97 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from adacl import Config, preset
+from adacl import Config, preset, training
 from adacl.cli.options import parse_setting
 from adacl.data import benchmarks
+from adacl.history import History
 from adacl.metrics import auroc
+from adacl.networks import Regressor
 from adacl.pixels import ImageSpec
 from adacl.protocols import grid
-from adacl.training import raw_scores, train
 
 HELD_OUT, OTHERS, VALIDATION = 500, 2000, 150
+SCORED = ("normal", "other")
+CPU = torch.device("cpu")
+Question = Callable[["Trial"], dict[str, Any]]
 
 
-def split(source: str, seed: int, data_dir: Path) -> tuple[np.ndarray, ...]:
-    """Return a training split's images, and places in it.
+class Trial:
+    """A class of a training split: what is learnt from, what is scored, and how.
 
-    Places: of normals held out, for early stopping and to learn from; of the other classes.
+    The parts are ``normal`` (held out) and ``other`` (of the split's other classes) to score,
+    ``stopping`` for early stopping and ``learnt`` to learn from.
     """
-    data, name = source.split("/")
-    images, labels = benchmarks.load(data, "train", data_dir)
-    normal = labels == benchmarks.get(data).classes.index(name)
-    rng = np.random.default_rng([seed, 7])
-    own, others = (rng.permutation(np.flatnonzero(which)) for which in (normal, ~normal))
-    return (images, *np.split(own, [HELD_OUT, HELD_OUT + VALIDATION]), others)
+
+    def __init__(self, source: str, config: Config, seed: int, data_dir: Path) -> None:
+        data, name = source.split("/")
+        self.images, labels = benchmarks.load(data, "train", data_dir)
+        self.spec = ImageSpec(*self.images.shape[1:])
+        self.config, self.seed = config, seed
+        normal = labels == benchmarks.get(data).classes.index(name)
+        rng = np.random.default_rng([seed, 7])
+        own, others = (rng.permutation(np.flatnonzero(which)) for which in (normal, ~normal))
+        held_out, stopping, learnt = np.split(own, [HELD_OUT, HELD_OUT + VALIDATION])
+        self.places = {
+            "normal": held_out,
+            "other": others[:OTHERS],
+            "stopping": stopping,
+            "learnt": learnt,
+        }
+
+    def learn(self, seed: int) -> tuple[Regressor, History]:
+        """Return a network that has learnt, and how it went."""
+        learnt, stopping = self.places["learnt"], self.places["stopping"]
+        return training.train(
+            self.images, learnt, stopping, self.spec, self.config, seed=seed, device=CPU
+        )
+
+    def tensor(self, part: str, most: int | None = None) -> Tensor:
+        """Return (the first of) the images of a part, N x C x H x W in [0, 1]."""
+        return self.spec.to_tensor(self.images[self.places[part][:most]], CPU)
+
+    def scores(self, network: Regressor) -> dict[str, np.ndarray]:
+        """Return the scores (N,) of the parts to score."""
+        return {part: training.raw_scores(network, self.tensor(part)) for part in SCORED}
 
 
-def run(
-    source: str, config: Config, seed: int, data_dir: Path, changes: list[str]
-) -> dict[str, Any]:
-    images, held_out, stopping, learnt, others = split(source, seed, data_dir)
-    spec = ImageSpec(*images.shape[1:])
-    cpu = torch.device("cpu")
-    network, history = train(images, learnt, stopping, spec, config, seed=seed, device=cpu)
+def area(scores: dict[str, np.ndarray]) -> float:
+    return auroc(*(scores[part] for part in SCORED))
 
-    def scores(places: np.ndarray) -> np.ndarray:
-        return raw_scores(network, spec.to_tensor(images[places], cpu))
 
+def question(trial: Trial) -> dict[str, Any]:
+    network, history = trial.learn(trial.seed)
     return {
-        "class": source,
-        "preset": config.preset,
-        "changes": changes,
-        "seed": seed,
-        "auroc": auroc(scores(held_out), scores(others[:OTHERS])),
+        "auroc": area(trial.scores(network)),
         "validation_auroc": history.epochs[-1].validation_auroc,
         "epochs": len(history.epochs),
         "seconds": round(sum(epoch.seconds for epoch in history.epochs), 1),
     }
 
 
-def ask(description: str, run: Callable[..., dict[str, Any]]) -> None:
-    """Run a question for the classes, seeds and settings of the command line."""
+def run(
+    question: Question, source: str, config: Config, seed: int, data_dir: Path, changes: list[str]
+) -> dict[str, Any]:
+    answer = question(Trial(source, config, seed, data_dir))
+    return {
+        "class": source,
+        "preset": config.preset,
+        "changes": changes,
+        "seed": seed,
+        **answer,
+    }
+
+
+def ask(description: str, question: Question) -> None:
+    """Put a question to the classes, seeds and settings of the command line."""
     parser = argparse.ArgumentParser(description=description.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -92,10 +128,10 @@ def ask(description: str, run: Callable[..., dict[str, Any]]) -> None:
         for seed in given.seeds
         for source in given.classes.split(",")
     ]
-    for name in grid.run_cells(run, cells, given.out, given.jobs):
+    for name in grid.run_cells(partial(run, question), cells, given.out, given.jobs):
         found = json.loads((given.out / "cells" / f"{name}.json").read_text(encoding="utf-8"))
         print(name, json.dumps(found["auroc"]), flush=True)
 
 
 if __name__ == "__main__":
-    ask(__doc__, run)
+    ask(__doc__, question)
