@@ -18,8 +18,8 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from adacl import tensor_file
+from adacl.config.presets import preset
 from adacl.history import EpochRecord
-from adacl.presets import preset
 from adacl.progress import epochs, messages
 from helpers import call, refused
 

@@ -13,8 +13,8 @@ from adacl.config import (
     ThresholdConfig,
     TrainingConfig,
 )
+from adacl.config.presets import PRESETS, from_toml, preset
 from adacl.errors import AdaclError, ConfigError, MissingDataError
-from adacl.presets import PRESETS, from_toml, preset
 
 INVALID = [
     ("anomalies", "weights", {}),

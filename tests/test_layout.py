@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from adacl import AnomalyDetector, layout
+from adacl.config.presets import PRESETS, preset, suited
 from adacl.errors import ConfigError
 from adacl.layout import COMMON, layout_auroc, settled
 from adacl.pixels import ImageSpec
-from adacl.presets import PRESETS, preset, suited
 
 
 def photographs(count=120):

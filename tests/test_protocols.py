@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 
 from adacl.config import Config
+from adacl.config.presets import preset
 from adacl.data import benchmarks
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.metrics import auroc
-from adacl.presets import preset
 from adacl.protocols import ablations, datasets, grid, one_vs_rest, rivals, summary
 from helpers import slow_square, write_images
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from adacl.config.sections import plain
 from adacl.errors import ModelFileError
-from adacl.settings import plain
 from adacl.video.gate import stack_energy
 from adacl.video.levels import Level, Levels
 

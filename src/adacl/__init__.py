@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from adacl._version import __version__
 from adacl.config import Config
-from adacl.presets import preset
+from adacl.config.presets import preset
 
 if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector

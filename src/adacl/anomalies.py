@@ -29,7 +29,8 @@ import torch
 from torch import Tensor
 
 from adacl import further_kinds  # noqa: F401  (registers them)
-from adacl.config import AnomalyConfig, Interval
+from adacl.config import AnomalyConfig
+from adacl.config.method import Interval
 from adacl.errors import ConfigError, InputError
 from adacl.kinds import (
     KINDS,

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_array, validate_data
 
 from adacl import thresholds
 from adacl.config import Config
+from adacl.config.presets import preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
 from adacl.data.images import decode, read_image
@@ -30,7 +31,6 @@ from adacl.model import Model
 from adacl.model_file import load_model, save_model
 from adacl.notes import notes
 from adacl.pixels import ImageSpec, value_range
-from adacl.presets import preset
 from adacl.scoring import FileScore, check_files, fitting
 from adacl.sources import store_of_array, store_of_files
 from adacl.thresholds import Threshold

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from adacl.config import Interval
+from adacl.config.method import Interval
 from adacl.errors import ConfigError
 from adacl.gaussian import smoothed
 from adacl.kinds import (

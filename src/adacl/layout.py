@@ -13,9 +13,9 @@ from torch.nn import functional
 
 from adacl.anomalies import puzzling
 from adacl.config import Config
+from adacl.config.presets import suited
 from adacl.metrics import auroc
 from adacl.pixels import Array, ImageSpec
-from adacl.presets import suited
 
 __all__ = ["COMMON", "layout_auroc", "settled"]
 

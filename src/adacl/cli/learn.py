@@ -23,10 +23,10 @@ from adacl.cli.plan import announce
 from adacl.cli.reporting import ReportOption, check_report, report_fit
 from adacl.cli.resuming import ResumeOption, resumable
 from adacl.config import Config
+from adacl.config.presets import from_toml, preset
 from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError
 from adacl.files import check_writable
-from adacl.presets import from_toml, preset
 from adacl.progress import epochs, messages, say
 from adacl.tiles import Tiling
 

@@ -66,7 +66,7 @@ def serve(
 
     Without a MODEL, the page can train one. See docs/serve.md.
     """
-    from adacl.presets import from_toml
+    from adacl.config.presets import from_toml
 
     try:
         from adacl.serve.limits import Limits

@@ -27,9 +27,9 @@ from adacl.cli.options import (
 )
 from adacl.cli.reporting import check_page_name
 from adacl.cli.resuming import ResumeOption, resumable
+from adacl.config.presets import preset
 from adacl.errors import ConfigError
 from adacl.files import atomic_file, check_writable
-from adacl.presets import preset
 from adacl.progress import epochs, messages, say
 
 if TYPE_CHECKING:
@@ -90,7 +90,7 @@ def fit(
     nothing moves are passed over. See docs/video.md for the settings.
     """
     check_writable(output)
-    from adacl.settings import build
+    from adacl.config.sections import build
     from adacl.video.config import VideoConfig
     from adacl.video.detector import VideoAnomalyDetector
 

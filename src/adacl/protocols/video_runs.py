@@ -20,15 +20,15 @@ from numpy.typing import NDArray
 
 from adacl._version import __version__
 from adacl.config import Config
+from adacl.config.presets import preset
+from adacl.config.sections import plain
 from adacl.errors import ConfigError
 from adacl.metrics import auroc, equal_error_rate
 from adacl.model import Model
 from adacl.networks import count_parameters
-from adacl.presets import preset
 from adacl.protocols.grid import Cell
 from adacl.protocols.video_data import ABNORMAL, Fold, Footage, load, original_clips, read_masks
 from adacl.protocols.video_rivals import RIVALS
-from adacl.settings import plain
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig
 from adacl.video.fit import fit_video, levels_of, survey, training_tiles

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from adacl.config import Config
+from adacl.config.presets import preset
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.images import decode
 from adacl.errors import AdaclError, DataError, ImageError
-from adacl.presets import preset
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError

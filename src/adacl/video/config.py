@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.settings import Section, require
+from adacl.config.sections import Section, require
 from adacl.tiles import Tiling
 
 __all__ = ["VideoConfig"]

@@ -80,7 +80,7 @@ class Levels:
 
     @classmethod
     def from_dict(cls, tree: Mapping[str, Any]) -> Levels:
-        """Build levels from plain values, as :func:`adacl.settings.plain` returns them."""
+        """Build levels from plain values, as :func:`adacl.config.sections.plain` returns them."""
         network, motion = (
             Level(tuple(part["mean"]), tuple(part["std"])) if part else None
             for part in (tree["network"], tree["motion"])

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.config.sections import build, plain
 from adacl.data.video import Frame
 from adacl.errors import AdaclError, DataError, InputError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.model_file import load_with_header, save_model
-from adacl.settings import build, plain
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig
 from adacl.video.gate import stack_energy

@@ -9,7 +9,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
-from adacl.config import AnomalyConfig, Config, NetworkConfig, TrainingConfig
+from adacl.config.method import AnomalyConfig, Config, NetworkConfig, TrainingConfig
 from adacl.errors import ConfigError, MissingDataError
 
 __all__ = ["PRESETS", "from_toml", "preset", "suited"]

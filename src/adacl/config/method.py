@@ -1,20 +1,18 @@
 """Every knob of the method as a tree of frozen dataclasses, readable and writable as TOML.
 
 The tree is checked when it is made, so a ``Config`` that exists is valid. What is set to what is
-decided in :mod:`adacl.presets`.
+decided in :mod:`adacl.config.presets`.
 """
-
-from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import tomli_w
 
+from adacl.config.sections import Section, build, plain, require
 from adacl.errors import ConfigError
-from adacl.settings import Section, build, plain, require
 
 __all__ = [
     "PARAMETER_LIMIT",
@@ -360,7 +358,7 @@ class Config(Section, name=""):
             "out (--drop rotation)",
         )
 
-    def replace(self, **changes: Any) -> Config:
+    def replace(self, **changes: Any) -> Self:
         """Return a copy with settings changed, addressed as ``section__name=value``.
 
         Raises
@@ -377,7 +375,7 @@ class Config(Section, name=""):
                 tree[section][name] = value
             else:
                 tree[section] = value
-        return Config.from_dict(tree)
+        return self.from_dict(tree)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the tree as plain dictionaries, lists and scalars."""
@@ -385,7 +383,7 @@ class Config(Section, name=""):
         return tree
 
     @classmethod
-    def from_dict(cls, tree: Mapping[str, Any]) -> Config:
+    def from_dict(cls, tree: Mapping[str, Any]) -> Self:
         """Build and check a configuration; settings that are left out keep their default.
 
         Raises

@@ -1,0 +1,31 @@
+"""The configuration: a tree of checked settings, and the presets that fill it in."""
+
+from adacl.config.method import (
+    PARAMETER_LIMIT,
+    AnomalyConfig,
+    Config,
+    LabelConfig,
+    NetworkConfig,
+    ThresholdConfig,
+    TrainingConfig,
+)
+
+__all__ = [
+    "PARAMETER_LIMIT",
+    "AnomalyConfig",
+    "Config",
+    "LabelConfig",
+    "NetworkConfig",
+    "ThresholdConfig",
+    "TrainingConfig",
+]
+
+for _section in (
+    AnomalyConfig,
+    Config,
+    LabelConfig,
+    NetworkConfig,
+    ThresholdConfig,
+    TrainingConfig,
+):
+    _section.__module__ = __name__
