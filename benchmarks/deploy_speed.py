@@ -31,10 +31,10 @@ from adacl.data.folders import ImageFiles
 from adacl.detector import AnomalyDetector
 from adacl.export import export_model
 from adacl.history import EpochRecord, History
+from adacl.imaging.spec import ImageSpec
 from adacl.model import Model
 from adacl.model_file import save_model
 from adacl.networks import Regressor
-from adacl.pixels import ImageSpec
 from adacl.ranges import activation_maxima
 from adacl.runtime import Scorer
 from adacl.thresholds import Threshold

@@ -23,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adacl.anomalies import make_mixture
 from adacl.data import benchmarks
+from adacl.imaging.spec import ImageSpec
 from adacl.labels import draw_labels
 from adacl.networks import Regressor, count_parameters
-from adacl.pixels import ImageSpec
 from adacl.protocols.one_vs_rest import paper_config
 from common import record, seconds
 

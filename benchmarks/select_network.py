@@ -29,9 +29,9 @@ from torch.nn import functional
 
 from adacl.config import Config
 from adacl.data import benchmarks
+from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks import count_parameters
-from adacl.pixels import ImageSpec
 from adacl.training import raw_scores, train
 
 TASKS = [

@@ -21,9 +21,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.data import benchmarks
+from adacl.imaging.spec import ImageSpec
 from adacl.labels import draw_labels
 from adacl.networks import Regressor, count_parameters
-from adacl.pixels import ImageSpec
 from adacl.training import raw_scores
 from common import record, seconds, timed
 

@@ -20,9 +20,9 @@ import torch
 from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.data import benchmarks
+from adacl.imaging.spec import ImageSpec
 from adacl.labels import draw_labels
 from adacl.networks import Regressor
-from adacl.pixels import ImageSpec
 from common import record, seconds
 
 CPU = torch.device("cpu")

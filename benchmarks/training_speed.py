@@ -22,9 +22,9 @@ from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.data import benchmarks
 from adacl.fitting import split_normals
+from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks import Regressor
-from adacl.pixels import ImageSpec
 from adacl.training import raw_scores, train
 from common import record, seconds
 

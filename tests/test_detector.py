@@ -25,8 +25,8 @@ from adacl.errors import (
     MissingDataError,
     ModelFileError,
 )
+from adacl.imaging.tiles import Tiling
 from adacl.metrics import auroc
-from adacl.tiles import Tiling
 from helpers import LEARNING, TINY, write_images
 
 EXPECTED_FAILED: dict[str, str] = {}

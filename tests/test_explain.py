@@ -13,7 +13,6 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from adacl import AnomalyDetector, Scorer
-from adacl.blending import Blend
 from adacl.data import ucsd
 from adacl.data.images import read_image
 from adacl.data.masks import find_masks, read_mask
@@ -22,11 +21,12 @@ from adacl.errors import ConfigError, DataError, InputError, MissingDataError
 from adacl.explain import anomaly_map
 from adacl.export import export_model
 from adacl.heatmap import SCALE, colours, overlay, side_by_side, to_png
+from adacl.imaging.blending import Blend
+from adacl.imaging.spec import ImageSpec
+from adacl.imaging.tiles import Tiling
 from adacl.localisation import Localisation
 from adacl.occlusion import occlusion_map
-from adacl.pixels import ImageSpec
 from adacl.thresholds import Threshold
-from adacl.tiles import Tiling
 from helpers import LEARNING, call, refused, write_images
 
 SIDE = 16

@@ -6,8 +6,8 @@ import pytest
 from adacl import AnomalyDetector, layout
 from adacl.config.presets import PRESETS, preset, suited
 from adacl.errors import ConfigError
+from adacl.imaging.spec import ImageSpec
 from adacl.layout import COMMON, layout_auroc, settled
-from adacl.pixels import ImageSpec
 
 
 def photographs(count=120):

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from adacl.pixels import ImageSpec, value_range
+from adacl.imaging.spec import ImageSpec, value_range
 
 CPU = torch.device("cpu")
 

@@ -15,9 +15,9 @@ import pytest
 
 from adacl import AnomalyDetector
 from adacl.export import export_model
+from adacl.imaging.spec import ImageSpec
 from adacl.model_file import load_model, read_header
 from adacl.notes import advice, notes
-from adacl.pixels import ImageSpec
 from adacl.report import card, gather
 from adacl.report.gather import STEPS, Gathering
 from adacl.report.pictures import preview, thumbnails

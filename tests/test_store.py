@@ -8,7 +8,7 @@ import pytest
 from adacl.data import store
 from adacl.data.store import build_store, digest
 from adacl.errors import DataError
-from adacl.tiles import Tiling
+from adacl.imaging.tiles import Tiling
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacl.errors import ConfigError
-from adacl.tiles import Tiling
+from adacl.imaging.tiles import Tiling
 
 tile_sides = st.integers(8, 24)
 

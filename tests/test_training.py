@@ -11,9 +11,9 @@ from adacl import samples, tensor_file, training
 from adacl.config import AnomalyConfig, TrainingConfig
 from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
 from adacl.history import History
+from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks import Regressor
-from adacl.pixels import ImageSpec
 from adacl.training import learning_rate, raw_scores, resolve_device, validation_count
 from helpers import LEARNING, TINY
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adacl.data.video import list_clips
 from adacl.errors import ConfigError, DataError
-from adacl.tiles import Tiling
+from adacl.imaging.tiles import Tiling
 from adacl.video.gate import Background, FrameDifference, motion_threshold, tile_energy
 
 

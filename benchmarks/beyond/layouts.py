@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from adacl.data import benchmarks
+from adacl.imaging.spec import ImageSpec
 from adacl.layout import layout_auroc
-from adacl.pixels import ImageSpec
 
 
 def main() -> None:

@@ -25,9 +25,9 @@ from adacl import Config, preset, training
 from adacl.cli.options import parse_setting
 from adacl.data import benchmarks
 from adacl.history import History
+from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks import Regressor
-from adacl.pixels import ImageSpec
 from adacl.protocols import grid
 
 HELD_OUT, OTHERS, VALIDATION = 500, 2000, 150

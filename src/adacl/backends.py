@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from adacl.errors import ConfigError, missing_extra
-from adacl.pixels import Array
+from adacl.imaging.spec import Array
 
 __all__ = ["BACKENDS", "Run", "describe", "open_backend"]
 

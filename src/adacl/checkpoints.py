@@ -14,8 +14,8 @@ from torch import Tensor
 from adacl import tensor_file
 from adacl.errors import ModelFileError
 from adacl.history import History
+from adacl.imaging.spec import Array
 from adacl.networks import Regressor
-from adacl.pixels import Array
 
 __all__ = ["resume", "save"]
 

@@ -27,14 +27,14 @@ from adacl.explain import Method, anomaly_map
 from adacl.fitting import fit_model
 from adacl.heatmap import resized
 from adacl.history import EpochRecord, History
+from adacl.imaging.spec import ImageSpec, value_range
+from adacl.imaging.tiles import Tiling
 from adacl.model import Model
 from adacl.model_file import load_model, save_model
 from adacl.notes import notes
-from adacl.pixels import ImageSpec, value_range
 from adacl.scoring import FileScore, check_files, fitting
 from adacl.sources import store_of_array, store_of_files
 from adacl.thresholds import Threshold
-from adacl.tiles import Tiling
 from adacl.training import resolve_device
 
 __all__ = ["AnomalyDetector", "NotFittedError"]

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adacl.imaging.spec import Array, ImageSpec
 from adacl.networks import Regressor, seen
-from adacl.pixels import Array, ImageSpec
 from adacl.views import own_views
 
 __all__ = ["fit_distance", "some"]

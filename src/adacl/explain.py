@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Literal, Protocol, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.blending import Blend, Place
 from adacl.errors import ConfigError, InputError
+from adacl.imaging.blending import Blend, Place
+from adacl.imaging.spec import Array, ImageSpec
+from adacl.imaging.tiles import Tiling
 from adacl.occlusion import VALUES, occlusion_map
-from adacl.pixels import Array, ImageSpec
 from adacl.thresholds import Threshold
-from adacl.tiles import Tiling
 
 if TYPE_CHECKING:
     from adacl.networks import Regressor

@@ -23,13 +23,13 @@ from adacl.data.arrays import SMALLEST_SET
 from adacl.data.store import Store
 from adacl.errors import DataError
 from adacl.history import EpochRecord, History
+from adacl.imaging.spec import ImageSpec
+from adacl.imaging.tiles import Tiling
 from adacl.layout import settled
 from adacl.model import Model
 from adacl.networks import Regressor, count_parameters
-from adacl.pixels import ImageSpec
 from adacl.ranges import activation_maxima
 from adacl.thresholds import Threshold
-from adacl.tiles import Tiling
 from adacl.training import train, validation_count
 
 __all__ = ["Split", "fit_model", "fold_splits", "split_normals"]

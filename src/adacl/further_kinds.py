@@ -14,7 +14,7 @@ from torch import Tensor
 
 from adacl.config.method import Interval
 from adacl.errors import ConfigError
-from adacl.gaussian import smoothed
+from adacl.imaging.smoothing import smoothed
 from adacl.kinds import (
     below,
     check_range,

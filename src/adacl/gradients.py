@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adacl.gaussian import smoothed
+from adacl.imaging.smoothing import smoothed
+from adacl.imaging.spec import Array, ImageSpec
 from adacl.networks import Regressor
 from adacl.occlusion import PART
-from adacl.pixels import Array, ImageSpec
 
 __all__ = ["gradient_map"]
 

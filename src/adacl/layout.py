@@ -14,8 +14,8 @@ from torch.nn import functional
 from adacl.anomalies import puzzling
 from adacl.config import Config
 from adacl.config.presets import suited
+from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
-from adacl.pixels import Array, ImageSpec
 
 __all__ = ["COMMON", "layout_auroc", "settled"]
 

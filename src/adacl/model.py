@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from adacl.config import Config
 from adacl.history import History
+from adacl.imaging.spec import Array, ImageSpec
+from adacl.imaging.tiles import Tiling
 from adacl.networks import Regressor
-from adacl.pixels import Array, ImageSpec
 from adacl.scoring import ImageScore, scores_of
 from adacl.thresholds import Threshold
-from adacl.tiles import Tiling
 from adacl.training import SCORING_BATCH, raw_scores
 
 __all__ = ["Model"]

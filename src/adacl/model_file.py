@@ -14,9 +14,9 @@ from adacl.data.images import MAX_PIXELS
 from adacl.errors import AdaclError, ModelFileError
 from adacl.exported_file import is_exported
 from adacl.history import History
-from adacl.pixels import ImageSpec
+from adacl.imaging.spec import ImageSpec
+from adacl.imaging.tiles import Tiling
 from adacl.thresholds import Threshold
-from adacl.tiles import Tiling
 
 if TYPE_CHECKING:
     import torch

@@ -7,9 +7,9 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.blending import Blend, Place
-from adacl.gaussian import gaussian
-from adacl.pixels import Array
+from adacl.imaging.blending import Blend, Place
+from adacl.imaging.smoothing import gaussian
+from adacl.imaging.spec import Array
 
 __all__ = ["occlusion_map"]
 

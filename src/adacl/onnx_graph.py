@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from adacl.config import NetworkConfig
+from adacl.imaging.spec import ImageSpec
 from adacl.onnx_nodes import OPSET, Graph, Steps
-from adacl.pixels import ImageSpec
 from adacl.resampling import rows_first, weights
 from adacl.views import View, scored_views
 

@@ -10,7 +10,7 @@ import onnx
 from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
-from adacl.pixels import ImageSpec
+from adacl.imaging.spec import ImageSpec
 
 __all__ = ["OPSET", "Graph", "Steps"]
 

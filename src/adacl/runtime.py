@@ -20,8 +20,8 @@ from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError,
 from adacl.explain import Method, anomaly_map
 from adacl.exported_file import from_properties, unsealed
 from adacl.heatmap import resized
+from adacl.imaging.spec import Array, ImageSpec
 from adacl.model_file import Contents, checked_size, parse_header
-from adacl.pixels import Array, ImageSpec
 from adacl.scoring import FileScore, ImageScore, check_files, fitting, scores_of
 from adacl.thresholds import Threshold
 

@@ -10,8 +10,8 @@ from typing import TypeVar
 import numpy as np
 
 from adacl.errors import InputError
-from adacl.pixels import Array, ImageSpec
-from adacl.tiles import Tiling
+from adacl.imaging.spec import Array, ImageSpec
+from adacl.imaging.tiles import Tiling
 
 __all__ = [
     "FileScore",

@@ -16,7 +16,7 @@ from adacl.data.folders import OnError, stream
 from adacl.data.images import ImageHeader, probe, read_image
 from adacl.data.store import Store, build_store
 from adacl.errors import DataError, InputError
-from adacl.tiles import Tiling
+from adacl.imaging.tiles import Tiling
 
 __all__ = ["store_of_array", "store_of_files"]
 

@@ -25,10 +25,10 @@ from adacl.config import Config, TrainingConfig
 from adacl.embeddings import fit_distance, some
 from adacl.errors import ConfigError, InputError, TrainingError
 from adacl.history import EpochRecord, History
+from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
 from adacl.networks import Regressor
 from adacl.optimizers import make_optimizer
-from adacl.pixels import Array, ImageSpec
 from adacl.samples import draw_samples
 
 __all__ = [

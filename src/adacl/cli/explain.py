@@ -32,7 +32,7 @@ from adacl.files import atomic_file, check_writable
 from adacl.progress import count, messages
 
 if TYPE_CHECKING:
-    from adacl.pixels import ImageSpec
+    from adacl.imaging.spec import ImageSpec
     from adacl.scoring import FileScore
 
 __all__ = ["check_outside", "explain", "localisation", "with_heatmaps"]

@@ -27,8 +27,8 @@ from adacl.config.presets import from_toml, preset
 from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError
 from adacl.files import check_writable
+from adacl.imaging.tiles import Tiling
 from adacl.progress import epochs, messages, say
-from adacl.tiles import Tiling
 
 __all__ = ["demo", "fit"]
 

@@ -13,7 +13,7 @@ from adacl.thresholds import Threshold
 
 if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector
-    from adacl.pixels import ImageSpec
+    from adacl.imaging.spec import ImageSpec
     from adacl.runtime import Scorer
 
 __all__ = ["Opened", "open_model"]

@@ -9,7 +9,7 @@ from adacl.data.arrays import SMALLEST_SET
 from adacl.data.folders import ImageFiles
 from adacl.data.images import probe
 from adacl.errors import ImageError
-from adacl.tiles import Tiling
+from adacl.imaging.tiles import Tiling
 
 __all__ = ["announce"]
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.errors import DataError
-from adacl.tiles import Tiling
+from adacl.imaging.tiles import Tiling
 
 __all__ = ["MEMORY_LIMIT", "Store", "build_store", "digest"]
 

@@ -26,10 +26,10 @@ from adacl.config import Config
 from adacl.config.presets import preset
 from adacl.fitting import split_normals
 from adacl.history import EpochRecord
+from adacl.imaging.spec import ImageSpec, value_range
 from adacl.layout import settled
 from adacl.metrics import auroc
 from adacl.networks import Regressor, count_parameters
-from adacl.pixels import ImageSpec, value_range
 from adacl.protocols import rivals
 from adacl.protocols.datasets import load_one_vs_rest, short_name
 from adacl.protocols.grid import Cell

@@ -22,8 +22,8 @@ from adacl.data import benchmarks
 from adacl.data.folders import list_images, stream
 from adacl.data.images import read_image
 from adacl.detector import AnomalyDetector
+from adacl.imaging.spec import ImageSpec
 from adacl.networks import Regressor, count_parameters
-from adacl.pixels import ImageSpec
 from adacl.protocols.datasets import load_one_vs_rest
 from adacl.protocols.one_vs_rest import paper_config
 from adacl.report.figures import ANOMALOUS, INK, NORMAL

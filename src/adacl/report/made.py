@@ -12,8 +12,8 @@ from torch import Tensor
 from adacl.anomalies import make, make_mixture
 from adacl.data.folders import stream
 from adacl.data.images import read_image
+from adacl.imaging.spec import Array
 from adacl.model import Model
-from adacl.pixels import Array
 from adacl.report.pictures import url
 from adacl.training import raw_scores
 

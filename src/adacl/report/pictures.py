@@ -17,7 +17,7 @@ from adacl.data.folders import stream
 from adacl.data.images import read_image
 from adacl.errors import ImageError
 from adacl.heatmap import overlay
-from adacl.pixels import ImageSpec
+from adacl.imaging.spec import ImageSpec
 
 __all__ = ["Preview", "preview", "thumbnails", "url"]
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from adacl.pixels import ImageSpec
+from adacl.imaging.spec import ImageSpec
 from adacl.thresholds import Threshold
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ import numpy as np
 from adacl.errors import ImageError
 from adacl.explain import anomaly_map
 from adacl.heatmap import resized, to_png
-from adacl.pixels import Array
+from adacl.imaging.spec import Array
 from adacl.scoring import ImageScore
 from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config.sections import Section, require
-from adacl.tiles import Tiling
+from adacl.imaging.tiles import Tiling
 
 __all__ = ["VideoConfig"]
 

@@ -25,7 +25,7 @@ from adacl.data.video import Clip, Frame
 from adacl.errors import DataError
 from adacl.fitting import fit_model
 from adacl.history import EpochRecord
-from adacl.pixels import ImageSpec
+from adacl.imaging.spec import ImageSpec
 from adacl.video.alarms import Alarm, from_normal_footage
 from adacl.video.config import VideoConfig
 from adacl.video.gate import motion_threshold, stack_energy

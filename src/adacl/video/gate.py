@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.errors import ConfigError, DataError
-from adacl.tiles import Tiling
+from adacl.imaging.tiles import Tiling
 
 __all__ = ["Background", "FrameDifference", "motion_threshold", "stack_energy", "tile_energy"]
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.tiles import starts
+from adacl.imaging.tiles import starts
 
 __all__ = ["Blend", "hill"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adacl.errors import ConfigError
-from adacl.pixels import Array
+from adacl.imaging.spec import Array
 
 __all__ = ["Tiling", "starts"]
 

@@ -1,0 +1,1 @@
+"""Arithmetic of images: their form, tiles, blending, smoothing."""
