@@ -5,8 +5,8 @@ import tempfile
 import numpy as np
 import pytest
 
-from adacl.data import store
-from adacl.data.store import build_store, digest
+from adacl.data import samples
+from adacl.data.samples import build_store, digest
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 
@@ -18,7 +18,7 @@ def images():
 
 @pytest.fixture
 def on_disk(monkeypatch, tmp_path):
-    monkeypatch.setattr(store, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(samples, "MEMORY_LIMIT", 1000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 

@@ -21,7 +21,7 @@ from adacl.config.presets import preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
 from adacl.data.images import decode, read_image
-from adacl.data.store import digest
+from adacl.data.samples import digest, store_of_array, store_of_files
 from adacl.errors import AdaclError, ConfigError
 from adacl.explain import Method, anomaly_map
 from adacl.fitting import fit_model
@@ -33,7 +33,6 @@ from adacl.model import Model
 from adacl.model_file import load_model, save_model
 from adacl.notes import notes
 from adacl.scoring import FileScore, check_files, fitting
-from adacl.sources import store_of_array, store_of_files
 from adacl.thresholds import Threshold
 from adacl.training import resolve_device
 

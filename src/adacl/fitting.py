@@ -20,7 +20,7 @@ from adacl import thresholds
 from adacl._version import __version__
 from adacl.config import Config, ThresholdConfig
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.store import Store
+from adacl.data.samples import Store
 from adacl.errors import DataError
 from adacl.history import EpochRecord, History
 from adacl.imaging.spec import ImageSpec

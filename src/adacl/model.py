@@ -40,7 +40,7 @@ class Model:
     training
         Provenance: versions, seed, numbers of images.
     digests
-        Hashes of the images it was fitted on, see :func:`adacl.data.store.digest`.
+        Hashes of the images it was fitted on, see :func:`adacl.data.samples.digest`.
     activation_maxima
         The largest activation of each stage, see :func:`adacl.ranges.activation_maxima`; what an
         8-bit copy of the network is scaled by.

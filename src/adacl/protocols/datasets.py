@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from adacl.data import benchmarks
 from adacl.data.folders import list_images, stream
 from adacl.data.images import read_image
+from adacl.data.samples import store_of_files
 from adacl.errors import ConfigError, MissingDataError
-from adacl.sources import store_of_files
 
 __all__ = ["classes", "load_one_vs_rest", "short_name"]
 

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from adacl.config import Config
-from adacl.data.store import Store
+from adacl.data.samples import Store
 from adacl.data.video import Clip, Frame
 from adacl.errors import DataError
 from adacl.fitting import fit_model
