@@ -25,9 +25,9 @@ from threadpoolctl import threadpool_limits
 from torch.utils.flop_counter import FlopCounterMode
 
 from adacl.config import Config
-from adacl.data import benchmarks
-from adacl.data.export import write_images
 from adacl.data.folders import ImageFiles
+from adacl.datasets import catalogue
+from adacl.datasets.as_folders import write_images
 from adacl.detector import AnomalyDetector
 from adacl.export import export_model
 from adacl.history import EpochRecord, History
@@ -244,7 +244,7 @@ def main() -> None:
     cores = torch.get_num_threads()
     results: dict[str, Any] = {"in_memory": [], "from_folders": []}
     for name in ("mnist", "cifar10"):
-        images, _ = benchmarks.load(name, "test", arguments.data_dir)
+        images, _ = catalogue.load(name, "test", arguments.data_dir)
         for threads in sorted({1, cores}):
             results["in_memory"].append(measure(name, images, threads, arguments.repetitions))
             results["from_folders"].append(folders(name, images, threads, 3))

@@ -22,7 +22,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import FlopCounterMode
 
 from adacl.anomalies import make_mixture
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.labels import draw_labels
 from adacl.networks import Regressor, count_parameters
@@ -70,7 +70,7 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=8)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    images, _ = benchmarks.load("cifar10", "test", arguments.data_dir)
+    images, _ = catalogue.load("cifar10", "test", arguments.data_dir)
     config = paper_config("cifar10")
     spec = ImageSpec(*images.shape[1:])
     generator = torch.Generator().manual_seed(0)

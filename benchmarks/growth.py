@@ -21,8 +21,8 @@ import torch
 from matplotlib.figure import Figure
 from PIL import Image
 
-from adacl.data import benchmarks
-from adacl.data.export import write_images
+from adacl.datasets import catalogue
+from adacl.datasets.as_folders import write_images
 from adacl.export import export_model
 from adacl.runtime import Scorer
 from common import adacl, record, seconds
@@ -112,8 +112,8 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=1_000_000)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    digits, _ = benchmarks.load("mnist", "test", arguments.data_dir)
-    photographs, _ = benchmarks.load("cifar10", "test", arguments.data_dir)
+    digits, _ = catalogue.load("mnist", "test", arguments.data_dir)
+    photographs, _ = catalogue.load("cifar10", "test", arguments.data_dir)
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         results = {

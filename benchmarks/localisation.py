@@ -32,11 +32,11 @@ from PIL import Image
 from scipy import ndimage
 
 from adacl import AnomalyDetector
-from adacl.data import benchmarks
 from adacl.data.folders import list_images
 from adacl.data.images import read_image
-from adacl.data.ucsd import abnormal_frames, read_ground_truth
 from adacl.data.video import Clip
+from adacl.datasets import catalogue
+from adacl.datasets.ucsd import abnormal_frames, read_ground_truth
 from adacl.localisation import Localisation
 from adacl.metrics import auroc
 from common import record
@@ -71,8 +71,8 @@ def with_defects(normal: np.ndarray, seed: int, part: float = 1.0) -> Iterator[S
 
 
 def one_class(data: Path, name: str, label: int, seed: int) -> Loaded:
-    images, labels = benchmarks.load(name, "train", data)
-    test, test_labels = benchmarks.load(name, "test", data)
+    images, labels = catalogue.load(name, "train", data)
+    test, test_labels = catalogue.load(name, "test", data)
     normal = test[test_labels == label].reshape(-1, 28, 28, 1)
     return images[labels == label], normal[IMAGES:], with_defects(normal[:IMAGES], 11 + seed)
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from adacl import AnomalyDetector
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.heatmap import side_by_side
 from localisation import one_class, ped1
 from planting import plant
@@ -43,7 +43,7 @@ def things(data: Path, work: Path) -> None:
     for name, label, other in (("mnist", 2, 3), ("fashion-mnist", 5, 8)):
         file = f"planted-{name}-{label}.adacl"
         detector = AnomalyDetector.load(work / file).calibrate(one_class(data, name, label)[1])
-        images, labels = benchmarks.load(name, "test", data)
+        images, labels = catalogue.load(name, "test", data)
         images = images.reshape(-1, 28, 28, 1)
         normal = images[labels == label]
         found = plant("blob", normal[32], normal[33], np.random.default_rng(1))

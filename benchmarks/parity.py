@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from adacl import AnomalyDetector
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.export import export_model
 from adacl.metrics import auroc
 from adacl.runtime import Scorer
@@ -36,8 +36,8 @@ BATCHES = (1, 7, 256)
 def run(task: tuple[str, int, str]) -> dict[str, Any]:
     name, normal, data_dir = task
     torch.set_num_threads(1)
-    images, labels = benchmarks.load(name, "train", data_dir)
-    test, test_labels = benchmarks.load(name, "test", data_dir)
+    images, labels = catalogue.load(name, "train", data_dir)
+    test, test_labels = catalogue.load(name, "test", data_dir)
     detector = AnomalyDetector(contamination=0.01).fit(images[labels == normal])
     wanted = -detector.score_samples(test)
     abnormal = test_labels != normal

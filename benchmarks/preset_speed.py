@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from adacl import AnomalyDetector, Config, preset
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.export import export_model
 from adacl.runtime import Scorer
 from common import record, seconds
@@ -94,7 +94,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results = {}
     for data in ("mnist", "cifar10"):
-        images, labels = benchmarks.load(data, "train", arguments.data_dir)
+        images, labels = catalogue.load(data, "train", arguments.data_dir)
         results[data] = measure(images[labels == 3], arguments.rounds)
         print(data, results[data], flush=True)
         record(arguments.out, results)

@@ -16,7 +16,7 @@ from typing import Any
 from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from common import adacl, record
 
 COUNTS = (5_000, 50_000)
@@ -51,7 +51,7 @@ def page(browser: Browser, path: Path) -> dict[str, float]:
 
 def main() -> None:
     """Write the images, score them with and without a report, and open the report."""
-    digits, labels = benchmarks.load("mnist", "train", Path(sys.argv[1]))
+    digits, labels = catalogue.load("mnist", "train", Path(sys.argv[1]))
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         base = Path(folder)

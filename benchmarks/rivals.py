@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from common import record, timed
 
 Images = NDArray[np.uint8]
@@ -340,13 +340,13 @@ def auroc_of(method: Method, images: Images, labels: NDArray[Any], normal: int) 
 def prepare(task: dict[str, Any]) -> dict[str, Any]:
     """Write the images of a data set where the other processes find just those they need."""
     folder = Path(task["folder"])
-    images, labels = benchmarks.load(task["dataset"], "train", task["data_dir"])
+    images, labels = catalogue.load(task["dataset"], "train", task["data_dir"])
     normal = images[labels == task["normal_class"]][: task["fit_images"]]
     np.save(folder / "normal.npy", normal)
-    images, labels = benchmarks.load(task["dataset"], "test", task["data_dir"])
+    images, labels = catalogue.load(task["dataset"], "test", task["data_dir"])
     np.save(folder / "test.npy", images)
     np.save(folder / "labels.npy", labels)
-    states = {file["state"] for file in benchmarks.verify(task["dataset"], task["data_dir"])}
+    states = {file["state"] for file in catalogue.verify(task["dataset"], task["data_dir"])}
     return {
         "image_shape": list(images.shape[1:]),
         "files": "official" if states == {"official"} else "not the official ones (a lossy copy?)",

@@ -28,7 +28,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from adacl.config import Config
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks import count_parameters
@@ -114,7 +114,7 @@ def unseen(images: torch.Tensor, seed: int) -> dict[str, torch.Tensor]:
 def images_of(data: str, number: int, folder: str) -> tuple[np.ndarray, np.ndarray | None]:
     """Return normal images and, for the digits alone, real anomalies."""
     if data != "digits":
-        images, labels = benchmarks.load(data, "train", folder)
+        images, labels = catalogue.load(data, "train", folder)
         return images[labels == number], None
     digits = load_digits()
     enlarged = np.stack(

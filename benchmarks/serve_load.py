@@ -32,8 +32,8 @@ from typing import Any
 
 import numpy as np
 
-from adacl.data import benchmarks
-from adacl.data.export import write_images
+from adacl.datasets import catalogue
+from adacl.datasets.as_folders import write_images
 from adacl.runtime import Scorer
 from common import adacl, record
 
@@ -241,9 +241,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=10)
     parser.add_argument("--out", type=Path, required=True)
     arguments = parser.parse_args()
-    images, labels = benchmarks.load("mnist", "train", arguments.data_dir)
+    images, labels = catalogue.load("mnist", "train", arguments.data_dir)
     normal = images[labels == DIGIT][:TRAINING_IMAGES]
-    test = benchmarks.load("mnist", "test", arguments.data_dir)[0][:IMAGES]
+    test = catalogue.load("mnist", "test", arguments.data_dir)[0][:IMAGES]
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         write_images(normal, map(str, range(len(normal))), folder / "normal")

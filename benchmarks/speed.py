@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adacl.anomalies import make_mixture
 from adacl.config import Config
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.labels import draw_labels
 from adacl.networks import Regressor, count_parameters
@@ -121,7 +121,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results: dict[str, Any] = {"threads": torch.get_num_threads(), "runs": []}
     for name in ("mnist", "cifar10"):
-        images, _ = benchmarks.load(name, "test", arguments.data_dir)
+        images, _ = catalogue.load(name, "test", arguments.data_dir)
         results["runs"].append(measure(name, images, arguments.repetitions))
         print(results["runs"][-1])
     results["start_up_seconds"] = start_up()

@@ -19,7 +19,7 @@ import torch
 
 from adacl.anomalies import make_mixture
 from adacl.config import Config
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.labels import draw_labels
 from adacl.networks import Regressor
@@ -84,7 +84,7 @@ def main() -> None:
     arguments = parser.parse_args()
     results: dict[str, Any] = {"threads": torch.get_num_threads()}
     for name in ("mnist", "cifar10"):
-        images, _ = benchmarks.load(name, "test", arguments.data_dir)
+        images, _ = catalogue.load(name, "test", arguments.data_dir)
         steps = {way: step_of(images[:128], **options) for way, options in WAYS.items()}
         times: dict[str, list[float]] = {way: [] for way in WAYS}
         for _ in range(arguments.rounds + 1):

@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adacl.anomalies import make_mixture
 from adacl.config import Config
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.fitting import split_normals
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
@@ -50,8 +50,8 @@ def flops_per_image(spec: ImageSpec, images: np.ndarray) -> float:
 
 
 def run(name: str, normal: int, way: dict[str, Any], seed: int, data_dir: str) -> dict[str, Any]:
-    images, labels = benchmarks.load(name, "train", data_dir)
-    test, test_labels = benchmarks.load(name, "test", data_dir)
+    images, labels = catalogue.load(name, "train", data_dir)
+    test, test_labels = catalogue.load(name, "test", data_dir)
     images = images[labels == normal]
     spec, config = ImageSpec(*images.shape[1:]), Config().replace(**way)
     split = split_normals(

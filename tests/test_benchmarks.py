@@ -14,8 +14,8 @@ import numpy as np
 import platformdirs
 import pytest
 
-from adacl.data import benchmarks
-from adacl.data.benchmarks import BENCHMARKS, Benchmark, DataFile
+from adacl.datasets import catalogue
+from adacl.datasets.catalogue import BENCHMARKS, Benchmark, DataFile
 from adacl.errors import ConfigError, DataError, MissingDataError
 
 IDX_NAMES = [file.name for split in ("train", "test") for file in BENCHMARKS["mnist"].files[split]]
@@ -125,7 +125,7 @@ def _no_data_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_idx(place: str, suffix: str, tmp_path: Path) -> None:
     arrays = _write_mnist(tmp_path, place, suffix)
     for split, prefix in (("train", "train"), ("test", "t10k")):
-        images, labels = benchmarks.load("mnist", split, tmp_path)
+        images, labels = catalogue.load("mnist", split, tmp_path)
         assert images.dtype == np.uint8
         assert labels.dtype == np.int64
         assert images.flags.c_contiguous
@@ -137,7 +137,7 @@ def test_idx(place: str, suffix: str, tmp_path: Path) -> None:
 def test_cifar(style: str, tmp_path: Path) -> None:
     batches = _write_cifar(tmp_path, style)
     for split, names in (("train", BATCH_NAMES[:5]), ("test", BATCH_NAMES[5:])):
-        images, labels = benchmarks.load("cifar10", split, tmp_path)
+        images, labels = catalogue.load("cifar10", split, tmp_path)
         expected = np.concatenate([batches[name] for name in names])
         assert images.dtype == np.uint8
         assert images.shape == (len(expected), 32, 32, 3)
@@ -175,8 +175,8 @@ def test_malicious_pickle_is_refused(function: str, protocol: int, tmp_path: Pat
     }[function]
     batch.write_bytes(pickle.dumps({b"labels": [0], b"data": attack}, protocol))
     with pytest.raises(DataError, match=r"test_batch.*refused to load"):
-        benchmarks.load("cifar10", "test", tmp_path)
-    states = {row["file"]: row["state"] for row in benchmarks.verify("cifar10", tmp_path)}
+        catalogue.load("cifar10", "test", tmp_path)
+    states = {row["file"]: row["state"] for row in catalogue.verify("cifar10", tmp_path)}
     assert states["test_batch"] == "damaged"
     assert not marker.exists()
 
@@ -203,7 +203,7 @@ def test_pickle_that_is_no_batch(content: object, tmp_path: Path) -> None:
         (tmp_path / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(content, 2))
     for split in ("train", "test"):
         with pytest.raises(DataError, match="batch"):
-            benchmarks.load("cifar10", split, tmp_path)
+            catalogue.load("cifar10", split, tmp_path)
 
 
 @pytest.mark.parametrize("style", ["binary", "python2"])
@@ -213,7 +213,7 @@ def test_truncated_batch(length: int, style: str, tmp_path: Path) -> None:
     path = next(tmp_path.glob("*/test_batch*"))
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(DataError, match="test_batch"):
-        benchmarks.load("cifar10", "test", tmp_path)
+        catalogue.load("cifar10", "test", tmp_path)
 
 
 def _header(*sizes: int, kind: int = 8) -> bytes:
@@ -242,7 +242,7 @@ def test_damaged_idx(suffix: str, content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "MNIST" / "raw" / f"t10k-images-idx3-ubyte{suffix}"
     path.write_bytes(gzip.compress(content) if suffix else content)
     with pytest.raises(DataError, match="t10k-images"):
-        benchmarks.load("mnist", "test", tmp_path)
+        catalogue.load("mnist", "test", tmp_path)
 
 
 @pytest.mark.parametrize("fault", ["cut", "no gzip", "wrong checksum"])
@@ -253,7 +253,7 @@ def test_damaged_gzip(fault: str, tmp_path: Path) -> None:
     bad = {"cut": content[:-20], "no gzip": b"x" * 99, "wrong checksum": content[:-8] + bytes(8)}
     path.write_bytes(bad[fault])
     with pytest.raises(DataError, match="fetch it again"):
-        benchmarks.load("mnist", "test", tmp_path)
+        catalogue.load("mnist", "test", tmp_path)
 
 
 def test_label_out_of_range(tmp_path: Path) -> None:
@@ -261,7 +261,7 @@ def test_label_out_of_range(tmp_path: Path) -> None:
     path = tmp_path / "MNIST" / "raw" / "t10k-labels-idx1-ubyte"
     path.write_bytes(_idx(np.full(10, 10)))
     with pytest.raises(DataError, match="label 10 is out of range"):
-        benchmarks.load("mnist", "test", tmp_path)
+        catalogue.load("mnist", "test", tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -274,7 +274,7 @@ def test_label_out_of_range(tmp_path: Path) -> None:
 )
 def test_missing(name: str, file: str, tmp_path: Path) -> None:
     with pytest.raises(MissingDataError) as caught:
-        benchmarks.load(name, "test", tmp_path)
+        catalogue.load(name, "test", tmp_path)
     assert str(tmp_path / file) in str(caught.value)
     assert f"adacl data fetch {name}" in str(caught.value)
     assert isinstance(caught.value, FileNotFoundError)
@@ -284,8 +284,8 @@ def test_one_file_missing(tmp_path: Path) -> None:
     _write_mnist(tmp_path)
     (tmp_path / "MNIST" / "raw" / "train-labels-idx1-ubyte").unlink()
     with pytest.raises(MissingDataError, match="train-labels-idx1-ubyte is not under"):
-        benchmarks.load("mnist", "train", tmp_path)
-    benchmarks.load("mnist", "test", tmp_path)
+        catalogue.load("mnist", "train", tmp_path)
+    catalogue.load("mnist", "test", tmp_path)
 
 
 @pytest.mark.parametrize("benchmark", BENCHMARKS.values(), ids=list(BENCHMARKS))
@@ -298,15 +298,15 @@ def test_declarations(benchmark: Benchmark, tmp_path: Path) -> None:
             path = tmp_path / place / (file.name + (".bin" if benchmark.archive else ".gz"))
             path.parent.mkdir(parents=True, exist_ok=True)
             path.touch()
-            assert benchmarks.find(benchmark, file, tmp_path) == path
+            assert catalogue.find(benchmark, file, tmp_path) == path
 
 
 def test_unknown_name(tmp_path: Path) -> None:
-    for function in (benchmarks.get, benchmarks.verify):
+    for function in (catalogue.get, catalogue.verify):
         with pytest.raises(ConfigError, match="known are mnist, fashion-mnist, cifar10"):
             function("nist")
     with pytest.raises(ConfigError, match="'nist'"):
-        benchmarks.load("nist", "train", tmp_path)
+        catalogue.load("nist", "train", tmp_path)
 
 
 def test_order_of_data_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -316,7 +316,7 @@ def test_order_of_data_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     }
 
     def first_images(folder: Path | None) -> np.ndarray:
-        return benchmarks.load("mnist", "train", folder)[0][..., 0]
+        return catalogue.load("mnist", "train", folder)[0][..., 0]
 
     names = "train-images-idx3-ubyte"
     np.testing.assert_array_equal(first_images(None), arrays["cache/adacl"][names])
@@ -331,21 +331,21 @@ def test_folder_given_does_not_fall_back(tmp_path: Path, monkeypatch: pytest.Mon
     _write_mnist(tmp_path / "variable")
     monkeypatch.setenv("ADACL_DATA", str(tmp_path / "variable"))
     with pytest.raises(MissingDataError, match="elsewhere"):
-        benchmarks.load("mnist", "train", tmp_path / "elsewhere")
+        catalogue.load("mnist", "train", tmp_path / "elsewhere")
 
 
 def test_verify_idx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     arrays = _write_mnist(tmp_path, suffix=".gz")
     _publish(monkeypatch, "mnist", {name: _idx(array) for name, array in arrays.items()})
     raw = tmp_path / "MNIST" / "raw"
-    assert {row["state"] for row in benchmarks.verify("mnist", tmp_path)} == {"official"}
+    assert {row["state"] for row in catalogue.verify("mnist", tmp_path)} == {"official"}
 
     images = arrays[IDX_NAMES[0]].copy()
     images[0, 0, 0] ^= 1
     (raw / f"{IDX_NAMES[0]}.gz").write_bytes(gzip.compress(_idx(images)))
     (raw / f"{IDX_NAMES[1]}.gz").write_bytes((raw / f"{IDX_NAMES[1]}.gz").read_bytes()[:-9])
     (raw / f"{IDX_NAMES[2]}.gz").unlink()
-    rows = benchmarks.verify("mnist", tmp_path)
+    rows = catalogue.verify("mnist", tmp_path)
     assert [row["file"] for row in rows] == IDX_NAMES
     assert [row["state"] for row in rows] == ["different", "damaged", "missing", "official"]
     assert [row["path"] for row in rows[1:3]] == [str(raw / f"{IDX_NAMES[1]}.gz"), ""]
@@ -356,7 +356,7 @@ def test_verify_cifar(style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """Both layouts hold the same records, and are compared by them."""
     batches = _write_cifar(tmp_path, style)
     _publish(monkeypatch, "cifar10", {name: batch.tobytes() for name, batch in batches.items()})
-    assert {row["state"] for row in benchmarks.verify("cifar10", tmp_path)} == {"official"}
+    assert {row["state"] for row in catalogue.verify("cifar10", tmp_path)} == {"official"}
 
     changed = batches["data_batch_1"].copy()
     changed[0, 9] ^= 1
@@ -364,7 +364,7 @@ def test_verify_cifar(style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path.write_bytes(changed.tobytes() if style == "binary" else _pickle(changed, style))
     next(tmp_path.glob("*/data_batch_2*")).write_bytes(b"no batch")
     next(tmp_path.glob("*/test_batch*")).unlink()
-    states = [row["state"] for row in benchmarks.verify("cifar10", tmp_path)]
+    states = [row["state"] for row in catalogue.verify("cifar10", tmp_path)]
     assert states == ["different", "damaged", *["official"] * 3, "missing"]
 
 
@@ -378,7 +378,7 @@ def _at_hand(name: str, folder: Path) -> str:
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist"])
 def test_real_data_are_official(name: str, data_dir: Path) -> None:
-    rows = benchmarks.verify(_at_hand(name, data_dir), data_dir)
+    rows = catalogue.verify(_at_hand(name, data_dir), data_dir)
     assert [row["state"] for row in rows] == ["official"] * 4
 
 
@@ -398,6 +398,6 @@ def test_real_data_load(
     name: str, train_counts: list[int], test_counts: list[int], data_dir: Path
 ) -> None:
     for split, counts in (("train", train_counts), ("test", test_counts)):
-        images, labels = benchmarks.load(_at_hand(name, data_dir), split, data_dir)
+        images, labels = catalogue.load(_at_hand(name, data_dir), split, data_dir)
         assert images.shape == (sum(counts), 28, 28, 1)
         assert np.bincount(labels, minlength=10).tolist() == counts

@@ -14,8 +14,8 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from adacl import AnomalyDetector
-from adacl.data import benchmarks
 from adacl.data.folders import list_images
+from adacl.datasets import catalogue
 from adacl.errors import (
     AdaclError,
     ConfigError,
@@ -75,9 +75,9 @@ def test_it_learns(digits):
 
 @pytest.mark.realdata
 def test_it_learns_a_class_of_mnist(data_dir):
-    images, labels = benchmarks.load("mnist", "train", data_dir)
+    images, labels = catalogue.load("mnist", "train", data_dir)
     detector = tiny(config=LEARNING).fit(images[labels == 3][:1000])
-    images, labels = (part[:2000] for part in benchmarks.load("mnist", "test", data_dir))
+    images, labels = (part[:2000] for part in catalogue.load("mnist", "test", data_dir))
     raw = -detector.score_samples(images)
     assert auroc(raw[labels == 3], raw[labels != 3]) > 0.8
 

@@ -13,10 +13,10 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from adacl import AnomalyDetector, Scorer
-from adacl.data import ucsd
 from adacl.data.images import read_image
 from adacl.data.masks import find_masks, read_mask
 from adacl.data.video import Clip
+from adacl.datasets import ucsd
 from adacl.errors import ConfigError, DataError, InputError, MissingDataError
 from adacl.explain import anomaly_map
 from adacl.export import export_model

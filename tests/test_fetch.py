@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from adacl.data import benchmarks
-from adacl.data.benchmarks import Benchmark, DataFile
-from adacl.data.fetch import fetch
+from adacl.datasets import catalogue
+from adacl.datasets.catalogue import Benchmark, DataFile
+from adacl.datasets.fetch import fetch
 from adacl.errors import ConfigError, DataError, MissingDataError
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -110,7 +110,7 @@ def mnist_like(site: Site, monkeypatch: pytest.MonkeyPatch) -> Benchmark:
     benchmark = Benchmark(
         "digits", "Digits", classes, (8, 8, 1), ("Digits/raw", "digits"), files, site.url
     )
-    monkeypatch.setitem(benchmarks.BENCHMARKS, "digits", benchmark)
+    monkeypatch.setitem(catalogue.BENCHMARKS, "digits", benchmark)
     return benchmark
 
 
@@ -151,7 +151,7 @@ def publish(site: Site, monkeypatch: pytest.MonkeyPatch) -> Publish:
         site.content["tiny.tar.gz"] = content
         files = {name: DataFile(name, _sha256(batch)) for name, batch in BATCHES.items()}
         benchmark = replace(
-            benchmarks.BENCHMARKS["cifar10"],
+            catalogue.BENCHMARKS["cifar10"],
             name="tiny",
             title="Tiny",
             folders=("batches-bin", "batches-py"),
@@ -162,7 +162,7 @@ def publish(site: Site, monkeypatch: pytest.MonkeyPatch) -> Publish:
             url=site.url,
             archive=DataFile("tiny.tar.gz", _sha256(content)),
         )
-        monkeypatch.setitem(benchmarks.BENCHMARKS, "tiny", benchmark)
+        monkeypatch.setitem(catalogue.BENCHMARKS, "tiny", benchmark)
         return benchmark
 
     return put
@@ -180,8 +180,8 @@ def test_idx_files_are_downloaded_and_load(
     assert [path.name for path in paths] == list(site.content)
     assert all(path.parent == tmp_path / "Digits" / "raw" for path in paths)
     assert _names(tmp_path) == set(site.content)
-    assert {row["state"] for row in benchmarks.verify("digits", tmp_path)} == {"official"}
-    assert benchmarks.load("digits", "train", tmp_path)[0].shape == (300, 8, 8, 1)
+    assert {row["state"] for row in catalogue.verify("digits", tmp_path)} == {"official"}
+    assert catalogue.load("digits", "train", tmp_path)[0].shape == (300, 8, 8, 1)
     size = len(site.content[f"{IMAGES}.gz"])
     assert [step for step in seen if step[0] == f"{IMAGES}.gz"][-1] == (f"{IMAGES}.gz", size, size)
 
@@ -211,7 +211,7 @@ def test_damaged_file_is_set_aside_and_downloaded(
     hiding.with_suffix(".gz").unlink()
     hiding.write_bytes(b"\0\0\x08\x03 cut off")
     fetch("digits", tmp_path)
-    assert {row["state"] for row in benchmarks.verify("digits", tmp_path)} == {"official"}
+    assert {row["state"] for row in catalogue.verify("digits", tmp_path)} == {"official"}
     assert (hiding.parent / f"{IMAGES}.damaged").read_bytes() == b"\0\0\x08\x03 cut off"
 
 
@@ -232,7 +232,7 @@ def test_cut_connection_is_resumed(mnist_like: Benchmark, site: Site, tmp_path: 
     assert seen[0][1] > 1000
     assert seen[0][2] == len(site.content[f"{IMAGES}.gz"])
     assert _names(tmp_path) == set(site.content)
-    assert {row["state"] for row in benchmarks.verify("digits", tmp_path)} == {"official"}
+    assert {row["state"] for row in catalogue.verify("digits", tmp_path)} == {"official"}
 
 
 @pytest.mark.parametrize("fault", ["ignores_range", "wrong_offset"])
@@ -249,7 +249,7 @@ def test_server_that_cannot_resume(
     fetch("digits", tmp_path, lambda name, _, total: totals.__setitem__(name, total))
     assert len(site.requests) == (4 if fault == "ignores_range" else 5)
     assert totals == {name: len(content) for name, content in site.content.items()}
-    assert {row["state"] for row in benchmarks.verify("digits", tmp_path)} == {"official"}
+    assert {row["state"] for row in catalogue.verify("digits", tmp_path)} == {"official"}
 
 
 @pytest.mark.parametrize("leftover", ["whole", "longer", "foreign"])
@@ -259,7 +259,7 @@ def test_leftover_part(leftover: str, mnist_like: Benchmark, site: Site, tmp_pat
     part.parent.mkdir(parents=True)
     part.write_bytes({"whole": content, "longer": content + b"x", "foreign": b"x" * 99}[leftover])
     fetch("digits", tmp_path)
-    assert {row["state"] for row in benchmarks.verify("digits", tmp_path)} == {"official"}
+    assert {row["state"] for row in catalogue.verify("digits", tmp_path)} == {"official"}
     asked = [start for name, start in site.requests if name == f"{IMAGES}.gz"]
     first = (
         f"bytes={ {'whole': len(content), 'longer': len(content) + 1, 'foreign': 99}[leftover] }-"
@@ -288,12 +288,12 @@ def test_wrong_checksum(content: bytes, mnist_like: Benchmark, site: Site, tmp_p
 def test_gzip_bomb_is_refused(
     mnist_like: Benchmark, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adacl.data.fetch._LIMIT", 1 << 18)
+    monkeypatch.setattr("adacl.datasets.fetch._LIMIT", 1 << 18)
     bomb = bytes(1 << 22)
     site.content[f"{IMAGES}.gz"] = gzip.compress(bomb)
     pair = (DataFile(IMAGES, _sha256(bomb)), mnist_like.files["train"][1])  # right, but too large
     hostile = replace(mnist_like, files=mnist_like.files | {"train": pair})
-    monkeypatch.setitem(benchmarks.BENCHMARKS, "digits", hostile)
+    monkeypatch.setitem(catalogue.BENCHMARKS, "digits", hostile)
     with pytest.raises(DataError, match="SHA-256"):
         fetch("digits", tmp_path)
     assert _names(tmp_path) == set()
@@ -302,7 +302,7 @@ def test_gzip_bomb_is_refused(
 def test_endless_download_is_stopped(
     mnist_like: Benchmark, site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adacl.data.fetch._LIMIT", 100_000)
+    monkeypatch.setattr("adacl.datasets.fetch._LIMIT", 100_000)
     site.content[f"{IMAGES}.gz"] = bytes(1 << 20)
     seen = []
     with pytest.raises(DataError, match="SHA-256"):
@@ -322,7 +322,7 @@ def test_http_error(mnist_like: Benchmark, site: Site, tmp_path: Path) -> None:
 
 def test_no_server(mnist_like: Benchmark, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     away = replace(mnist_like, url="http://127.0.0.1:9/")
-    monkeypatch.setitem(benchmarks.BENCHMARKS, "digits", away)
+    monkeypatch.setitem(catalogue.BENCHMARKS, "digits", away)
     with pytest.raises(MissingDataError, match="put into") as caught:
         fetch("digits", tmp_path)
     assert isinstance(caught.value, FileNotFoundError)
@@ -338,7 +338,7 @@ def test_only_http(
     with pytest.raises(MissingDataError, match="HTTP 302"):
         fetch("digits", tmp_path)
     local = replace(mnist_like, url=f"{tmp_path.as_uri()}/")
-    monkeypatch.setitem(benchmarks.BENCHMARKS, "digits", local)
+    monkeypatch.setitem(catalogue.BENCHMARKS, "digits", local)
     with pytest.raises(MissingDataError, match="not http"):
         fetch("digits", tmp_path)
     assert _names(tmp_path) == {secret.name}
@@ -389,8 +389,8 @@ def test_archive_is_downloaded_and_unpacked(publish: Publish, site: Site, tmp_pa
     paths = fetch("tiny", tmp_path)
     assert [path.name for path in paths] == [f"{name}.bin" for name in BATCHES]
     assert _names(tmp_path) == {*(path.name for path in paths), "batches.meta.txt"}
-    assert {row["state"] for row in benchmarks.verify("tiny", tmp_path)} == {"official"}
-    images, labels = benchmarks.load("tiny", "train", tmp_path)
+    assert {row["state"] for row in catalogue.verify("tiny", tmp_path)} == {"official"}
+    images, labels = catalogue.load("tiny", "train", tmp_path)
     assert images.shape == (9, 32, 32, 3)
     assert labels[0] == BATCHES["data_batch_1"][0]
     assert fetch("tiny", tmp_path) == paths

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from adacl.config import Config
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.protocols import ablations, claims, curves, pictures, summary, tables
 from adacl.protocols.grid import read_cells
 from adacl.protocols.paper_report import write_report
@@ -33,7 +33,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "cells").mkdir()
 
     def put(data: str, variant: str, area: float, noise: float, start: float = 0.7) -> None:
-        for name in benchmarks.get(data).classes[:3]:
+        for name in catalogue.get(data).classes[:3]:
             for seed in range(5):
                 final = area + noise * rng.normal()
                 curve = list(np.linspace(start, final, 8))
@@ -95,7 +95,7 @@ def test_printed_figures_stay_as_printed() -> None:
 
 
 def test_only_the_capsnet_mean_does_not_follow_from_its_row() -> None:
-    notes = {data: tables.table1([], data).notes for data in benchmarks.BENCHMARKS}
+    notes = {data: tables.table1([], data).notes for data in catalogue.BENCHMARKS}
     assert [data for data, found in notes.items() if found] == ["cifar10"]
     assert notes["cifar10"] == [
         "CapsNet-PP: the printed mean 61.2 does not follow from its row, whose mean is 63.17"
@@ -149,7 +149,7 @@ def test_video_tiles_are_those_with_most_contrast(tmp_path: Path) -> None:
 def test_a_comparison_takes_only_classes_and_seeds_that_all_its_variants_have(
     folder: Path,
 ) -> None:
-    for name in benchmarks.get("mnist").classes[3:5]:
+    for name in catalogue.get("mnist").classes[3:5]:
         path = folder / "cells" / f"mnist-{name}-seed0-paper.json"
         path.write_text(json.dumps(cell("mnist", name, 0, "paper", 0.1, [0.1])))
     cells = read_cells(folder)

@@ -15,7 +15,7 @@ from PIL import Image
 
 from adacl.config import Config
 from adacl.config.presets import preset
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.metrics import auroc
 from adacl.protocols import ablations, datasets, grid, one_vs_rest, rivals, summary
@@ -82,7 +82,7 @@ def digits_as_mnist(digits, tmp_path: Path) -> Path:
     parts = {"train": slice(0, 1200), "test": slice(1200, None)}
     for split, part in parts.items():
         for file, array in zip(
-            benchmarks.get("mnist").files[split],
+            catalogue.get("mnist").files[split],
             (enlarged[part], digits.target[part].astype(np.uint8)),
             strict=True,
         ):

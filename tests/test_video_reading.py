@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacl.data import ucsd, video
+from adacl.data import video
 from adacl.data.video import Clip, list_clips
+from adacl.datasets import ucsd
 from adacl.errors import DataError, MissingDataError
 from footage import camera, walkers, write_frames, write_video
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.layout import layout_auroc
 
@@ -25,11 +25,11 @@ def main() -> None:
     arguments = parser.parse_args()
     found = {}
     for data in ("mnist", "fashion-mnist", "cifar10"):
-        images, labels = benchmarks.load(data, "train", arguments.data_dir)
+        images, labels = catalogue.load(data, "train", arguments.data_dir)
         spec = ImageSpec(*images.shape[1:])
         found[data] = {
             name: round(layout_auroc(images, np.flatnonzero(labels == number), spec, 0), 3)
-            for number, name in enumerate(benchmarks.get(data).classes)
+            for number, name in enumerate(catalogue.get(data).classes)
         }
         print(data, found[data])
     arguments.out.write_text(json.dumps(found, indent=1) + "\n")

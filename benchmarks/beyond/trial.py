@@ -23,7 +23,7 @@ from torch import Tensor
 
 from adacl import Config, preset, training
 from adacl.cli.options import parse_setting
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.history import History
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
@@ -45,10 +45,10 @@ class Trial:
 
     def __init__(self, source: str, config: Config, seed: int, data_dir: Path) -> None:
         data, name = source.split("/")
-        self.images, labels = benchmarks.load(data, "train", data_dir)
+        self.images, labels = catalogue.load(data, "train", data_dir)
         self.spec = ImageSpec(*self.images.shape[1:])
         self.config, self.seed = config, seed
-        normal = labels == benchmarks.get(data).classes.index(name)
+        normal = labels == catalogue.get(data).classes.index(name)
         rng = np.random.default_rng([seed, 7])
         own, others = (rng.permutation(np.flatnonzero(which)) for which in (normal, ~normal))
         held_out, stopping, learnt = np.split(own, [HELD_OUT, HELD_OUT + VALIDATION])

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from adacl.data.export import write_images
 from adacl.data.folders import list_images
+from adacl.datasets.as_folders import write_images
 from adacl.detector import AnomalyDetector
 from adacl.errors import DataError, missing_extra
 from adacl.metrics import evaluation

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from adacl._version import __version__
-from adacl.data.benchmarks import BENCHMARKS, data_dir, find
+from adacl.datasets.catalogue import BENCHMARKS, data_dir, find
 
 __all__ = ["Finding", "examine"]
 

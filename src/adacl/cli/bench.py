@@ -12,7 +12,7 @@ import typer
 
 from adacl.cli.interrupts import InterruptError
 from adacl.cli.options import Device, DeviceOption, JsonOption, QuietOption, parse_setting
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError, MissingDataError, missing_extra
 from adacl.files import atomic_file
 from adacl.progress import count, messages
@@ -165,7 +165,7 @@ def _run(
 ) -> None:
     import joblib
 
-    from adacl.data.fetch import fetch
+    from adacl.datasets.fetch import fetch
     from adacl.protocols import datasets, grid, summary
     from adacl.protocols import one_vs_rest as protocol
 
@@ -176,7 +176,7 @@ def _run(
         raise ConfigError(f"class {unknown[0]!r}: {source} has {', '.join(known)}")
     cells = protocol.cells(source, chosen, parse_seeds(seeds), variants, data_dir, device.value)
     with messages(quiet):
-        if source in benchmarks.BENCHMARKS:
+        if source in catalogue.BENCHMARKS:
             fetch(source, data_dir)
         try:
             missing = grid.missing_cells(cells, out)

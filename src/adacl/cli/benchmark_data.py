@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from adacl.cli.options import JsonOption, QuietOption
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError
 from adacl.progress import console, messages
 
@@ -29,11 +29,11 @@ DataDirOption = Annotated[
 @app.command("list")
 def list_data(data_dir: DataDirOption = None, json_output: JsonOption = False) -> None:
     """List the data sets, their classes, and whether their files are at hand."""
-    folder = benchmarks.data_dir(data_dir)
+    folder = catalogue.data_dir(data_dir)
     rows: list[dict[str, Any]] = []
-    for benchmark in benchmarks.BENCHMARKS.values():
+    for benchmark in catalogue.BENCHMARKS.values():
         files = [file for split in benchmark.files.values() for file in split]
-        here = sum(benchmarks.find(benchmark, file, folder) is not None for file in files)
+        here = sum(catalogue.find(benchmark, file, folder) is not None for file in files)
         rows.append(
             {
                 "name": benchmark.name,
@@ -63,7 +63,7 @@ def fetch(
     """Download what is not at hand, from the official places, and verify it."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-    from adacl.data.fetch import fetch as download
+    from adacl.datasets.fetch import fetch as download
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     hidden = quiet or not console.is_terminal
@@ -91,8 +91,8 @@ def verify(
     """
     rows = [
         {"name": name, **row}
-        for name in names or benchmarks.BENCHMARKS
-        for row in benchmarks.verify(name, data_dir)
+        for name in names or catalogue.BENCHMARKS
+        for row in catalogue.verify(name, data_dir)
     ]
     if json_output:
         typer.echo(json.dumps(rows))
@@ -116,10 +116,10 @@ def export(
     train/ holds the normal class of the training split; test/normal and test/abnormal hold
     the whole test split. What is not at hand is downloaded first.
     """
-    from adacl.data.export import export_one_vs_rest
-    from adacl.data.fetch import fetch as download
+    from adacl.datasets.as_folders import export_one_vs_rest
+    from adacl.datasets.fetch import fetch as download
 
-    benchmark = benchmarks.get(name)
+    benchmark = catalogue.get(name)
     if normal not in benchmark.classes:
         raise ConfigError(f"class {normal!r}: {name} has {', '.join(benchmark.classes)}")
     if output.exists():

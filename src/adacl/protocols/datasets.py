@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data import benchmarks
 from adacl.data.folders import list_images, stream
 from adacl.data.images import read_image
 from adacl.data.samples import store_of_files
+from adacl.datasets import catalogue
 from adacl.errors import ConfigError, MissingDataError
 
 __all__ = ["classes", "load_one_vs_rest", "short_name"]
@@ -23,7 +23,7 @@ TEST_EVERY = 5
 
 def short_name(source: str) -> str:
     """Return the name of a benchmark, or of a folder tree's top folder."""
-    return source if source in benchmarks.BENCHMARKS else Path(source).resolve().name
+    return source if source in catalogue.BENCHMARKS else Path(source).resolve().name
 
 
 def classes(source: str) -> tuple[str, ...]:
@@ -36,11 +36,11 @@ def classes(source: str) -> tuple[str, ...]:
     MissingDataError
         If it is a folder without class folders.
     """
-    if source in benchmarks.BENCHMARKS:
-        return benchmarks.get(source).classes
+    if source in catalogue.BENCHMARKS:
+        return catalogue.get(source).classes
     root = Path(source)
     if not root.is_dir():
-        known = ", ".join(benchmarks.BENCHMARKS)
+        known = ", ".join(catalogue.BENCHMARKS)
         raise ConfigError(f"{source}: neither a folder nor a data set known by name ({known})")
     top = root / "train" if _has_official_split(root) else root
     names = tuple(folder.name for folder in _folders(top))
@@ -78,10 +78,10 @@ def load_one_vs_rest(
     MissingDataError, ImageError
         If files are missing or broken.
     """
-    if source in benchmarks.BENCHMARKS:
-        number = benchmarks.get(source).classes.index(normal)
-        images, labels = benchmarks.load(source, "train", data_dir)
-        test, test_labels = benchmarks.load(source, "test", data_dir)
+    if source in catalogue.BENCHMARKS:
+        number = catalogue.get(source).classes.index(normal)
+        images, labels = catalogue.load(source, "train", data_dir)
+        test, test_labels = catalogue.load(source, "test", data_dir)
         return images[labels == number], test, test_labels == number
     train_paths, test_paths, is_normal = _split_tree(Path(source), normal)
     store, size = store_of_files(train_paths, None, None, "fail")

@@ -18,9 +18,9 @@ from torch import nn
 
 from adacl.anomalies import make
 from adacl.config import Config
-from adacl.data import benchmarks
 from adacl.data.folders import list_images, stream
 from adacl.data.images import read_image
+from adacl.datasets import catalogue
 from adacl.detector import AnomalyDetector
 from adacl.imaging.spec import ImageSpec
 from adacl.networks import Regressor, count_parameters
@@ -170,7 +170,7 @@ def normal_samples(data_dir: Path | None, frames: Path | None) -> dict[str, Imag
     samples = {}
     for data, normal in SHOWN.items():
         images, _, _ = load_one_vs_rest(data, normal, data_dir)
-        samples[benchmarks.get(data).title] = images[:1]
+        samples[catalogue.get(data).title] = images[:1]
     if frames is not None:
         samples["video tile"] = video_tiles(list_images(frames)[:1])
     return samples

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from adacl.config import Config
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.errors import DataError
 
 __all__ = ["alike", "class_means", "find", "mean_sd", "missing", "summarise"]
@@ -111,8 +111,8 @@ def _summarise(data: str, variant: str, cells: list[dict[str, Any]]) -> Group:
 
 
 def _ordered(data: str, names: set[str]) -> list[str]:
-    if data in benchmarks.BENCHMARKS:
-        return [name for name in benchmarks.get(data).classes if name in names]
+    if data in catalogue.BENCHMARKS:
+        return [name for name in catalogue.get(data).classes if name in names]
     return sorted(names)
 
 

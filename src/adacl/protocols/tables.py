@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tabulate import tabulate
 
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.errors import ConfigError
 from adacl.protocols import rivals
 from adacl.protocols.summary import Cells, Group, alike, find, summarise
@@ -127,8 +127,8 @@ def table1(groups: Sequence[Group], data: str) -> Table:
         group = find(groups, data, variant)
         if group:
             rows.append((_title(variant), _measured_row(group, data)))
-    header = ["method", *benchmarks.get(data).classes, "mean"]
-    title = f"Table 1: AUROC in % on {benchmarks.get(data).title}, one class normal"
+    header = ["method", *catalogue.get(data).classes, "mean"]
+    title = f"Table 1: AUROC in % on {catalogue.get(data).title}, one class normal"
     return Table(f"table1-{data}", title, header, rows, notes)
 
 
@@ -141,9 +141,9 @@ def table2(groups: Sequence[Group], data: str) -> Table:
     if group:
         epochs = "–".join(str(n) for n in group["epochs"])
         rows.append((OURS, [*_measured_row(group, data), epochs]))
-    header = ["method", *benchmarks.get(data).classes, "mean", "epochs"]
+    header = ["method", *catalogue.get(data).classes, "mean", "epochs"]
     title = (
-        f"Table 2: AUROC in % on {benchmarks.get(data).title}, beside methods with a "
+        f"Table 2: AUROC in % on {catalogue.get(data).title}, beside methods with a "
         "pre-trained teacher"
     )
     return Table(f"table2-{data}", title, header, rows, notes)
@@ -181,7 +181,7 @@ def table4(cells: Cells, data: str = "mnist") -> Table:
         "variance, ours",
         "classes × seeds",
     ]
-    title = f"Table 4: label intervals, ours on {benchmarks.get(data).title}"
+    title = f"Table 4: label intervals, ours on {catalogue.get(data).title}"
     return Table("table4", title, header, rows)
 
 
@@ -204,7 +204,7 @@ def _quoted_rows(
 
 def _measured_row(group: Group, data: str) -> list[Cell | None]:
     cells: list[Cell | None] = []
-    for name in benchmarks.get(data).classes:
+    for name in catalogue.get(data).classes:
         value = group["per_class"].get(name)
         cells.append(Cell(value["mean"], value["sd"], value["n"]) if value else None)
     mean = group["mean"] if all(cells) else None

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.errors import DataError
 
 __all__ = ["export_one_vs_rest", "write_images"]
@@ -45,14 +45,14 @@ def export_one_vs_rest(
         The folders ``train``, ``test/normal`` and ``test/abnormal``, and their numbers of
         images. File names are class and place in the official order.
     """
-    classes = benchmarks.get(name).classes
+    classes = catalogue.get(name).classes
     counts = {}
     for split, target, is_normal in (
         ("train", folder / "train", True),
         ("test", folder / "test" / "normal", True),
         ("test", folder / "test" / "abnormal", False),
     ):
-        images, labels = benchmarks.load(name, split, data_dir)  # type: ignore[arg-type]
+        images, labels = catalogue.load(name, split, data_dir)  # type: ignore[arg-type]
         places = np.flatnonzero((labels == normal) == is_normal)
         names = [f"{classes[labels[place]]}-{place:05d}" for place in places]
         counts[target] = write_images(images[places], names, target)

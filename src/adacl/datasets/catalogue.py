@@ -6,27 +6,22 @@ folder. Files may lie in it as the archives unpack, or as torchvision lays them 
 
 from __future__ import annotations
 
-import gzip
 import hashlib
-import io
-import math
 import os
-import pickle
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
+from adacl.datasets.formats import Pixels, content_of, parse_idx, read_cifar, read_idx
 from adacl.errors import ConfigError, DataError, MissingDataError
 
 __all__ = ["BENCHMARKS", "Benchmark", "DataFile", "data_dir", "find", "load", "verify"]
 
 Split = Literal["train", "test"]
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
@@ -224,10 +219,10 @@ def load(
             )
         paths.append(path)
     if benchmark.archive is None:
-        images = _read_idx(paths[0], 3)[..., None]
-        labels = _read_idx(paths[1], 1)
+        images = read_idx(paths[0], 3)[..., None]
+        labels = read_idx(paths[1], 1)
     else:
-        records = np.concatenate([_read_cifar(path) for path in paths])
+        records = np.concatenate([read_cifar(path) for path in paths])
         labels = records[:, 0]
         images = records[:, 1:].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)
     if len(images) != len(labels) or images.shape[1:] != benchmark.shape:
@@ -262,70 +257,8 @@ def verify(name: str, folder: str | Path | None = None) -> list[dict[str, str]]:
 
 def _state(path: Path, file: DataFile, benchmark: Benchmark) -> str:
     if benchmark.archive is None:
-        content = _content(path)
-        _parse_idx(path, content, 3 if "images" in file.name else 1)
+        content = content_of(path)
+        parse_idx(path, content, 3 if "images" in file.name else 1)
     else:
-        content = _read_cifar(path).tobytes()
+        content = read_cifar(path).tobytes()
     return "official" if hashlib.sha256(content).hexdigest() == file.sha256 else "different"
-
-
-def _content(path: Path) -> bytes:
-    """Read a file, unpacking it if it is gzip; nothing official is larger than 1 GiB."""
-    limit = 1 << 30
-    try:
-        with gzip.open(path) if path.suffix == ".gz" else path.open("rb") as file:
-            content: bytes = file.read(limit + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read ({error}); fetch it again") from error
-    if len(content) > limit:
-        raise DataError(f"{path}: unpacks to more than 1 GiB; this is not the official file")
-    return content
-
-
-def _read_idx(path: Path, dimensions: int) -> Pixels:
-    return _parse_idx(path, _content(path), dimensions)
-
-
-def _parse_idx(path: Path, content: bytes, dimensions: int) -> Pixels:
-    start = 4 + 4 * dimensions
-    if len(content) < start or content[:4] != bytes((0, 0, 8, dimensions)):
-        raise DataError(f"{path}: not an IDX file of bytes in {dimensions} dimension(s)")
-    shape = tuple(np.frombuffer(content, ">u4", dimensions, 4).tolist())
-    if len(content) - start != math.prod(shape):
-        raise DataError(f"{path}: truncated or too long for its header {shape}; fetch it again")
-    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
-
-
-class _ArrayUnpickler(pickle.Unpickler):
-    """Unpickles NumPy arrays and plain containers, and refuses everything else."""
-
-    ALLOWED = {
-        ("numpy.core.multiarray", "_reconstruct"): "numpy._core.multiarray",
-        ("numpy._core.multiarray", "_reconstruct"): "numpy._core.multiarray",
-        ("numpy", "ndarray"): "numpy",
-        ("numpy", "dtype"): "numpy",
-        ("_codecs", "encode"): "_codecs",
-    }
-
-    def find_class(self, module: str, name: str) -> Any:
-        """Return an allowed class or function."""
-        if (module, name) not in self.ALLOWED:
-            raise pickle.UnpicklingError(f"refused to load {module}.{name}")
-        return super().find_class(self.ALLOWED[module, name], name)
-
-
-def _read_cifar(path: Path) -> Pixels:
-    """Read a batch as records of one label byte and 3,072 pixel bytes."""
-    content = _content(path)
-    if path.suffix == ".bin":
-        if not content or len(content) % 3073:
-            raise DataError(f"{path}: not whole records of 3,073 bytes; fetch it again")
-        return np.frombuffer(content, np.uint8).reshape(-1, 3073)
-    try:
-        batch = _ArrayUnpickler(io.BytesIO(content), encoding="bytes").load()
-        labels, data = np.asarray(batch[b"labels"], np.uint8), np.asarray(batch[b"data"])
-        if data.dtype != np.uint8 or data.shape != (len(labels), 3072):
-            raise ValueError(f"its data are {data.dtype} {data.shape}, not uint8 (N, 3072)")
-        return np.column_stack([labels, data])
-    except Exception as error:
-        raise DataError(f"{path}: not a CIFAR-10 batch ({error})") from error

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from adacl.data import benchmarks
+from adacl.datasets import catalogue
 from adacl.errors import DataError, MissingDataError
 from adacl.files import atomic_file
 
@@ -48,7 +48,7 @@ def fetch(
     name
         ``mnist``, ``fashion-mnist`` or ``cifar10``.
     folder
-        Data folder, see :func:`adacl.data.benchmarks.data_dir`.
+        Data folder, see :func:`adacl.datasets.catalogue.data_dir`.
     on_progress
         Called with the file, the bytes at hand and the bytes in all (None where unknown).
 
@@ -66,9 +66,9 @@ def fetch(
     DataError
         If what came has the wrong checksum, or the folder is full or not writable.
     """
-    benchmark, root = benchmarks.get(name), benchmarks.data_dir(folder)
+    benchmark, root = catalogue.get(name), catalogue.data_dir(folder)
     place, archive = root / benchmark.folders[0], benchmark.archive
-    for row in benchmarks.verify(name, folder):
+    for row in catalogue.verify(name, folder):
         if row["state"] == "damaged":
             with _writing(damaged := Path(row["path"])):
                 damaged.replace(f"{damaged}.damaged")
@@ -76,7 +76,7 @@ def fetch(
     lacking = {
         file: place / (file.name + (".bin" if archive else ".gz"))
         for file in files
-        if benchmarks.find(benchmark, file, root) is None
+        if catalogue.find(benchmark, file, root) is None
     }
     for file in [archive] if archive and lacking else list(lacking):
         url = benchmark.url + (file.name if archive else lacking[file].name)
@@ -97,7 +97,7 @@ def fetch(
                 part.unlink()
             else:
                 part.replace(lacking.pop(file))
-    return [path for file in files if (path := benchmarks.find(benchmark, file, root))]
+    return [path for file in files if (path := catalogue.find(benchmark, file, root))]
 
 
 def _obtain(
