@@ -1,68 +1,31 @@
-"""Kinds of anomaly beyond the paper's: flips, shifts, and defects of a place.
-
-None is made unless it is given a weight (``adacl fit --add scar``). They have the form of
-those in :mod:`adacl.anomalies`.
-"""
+"""Kinds beyond the paper's that are defects of a place: pastes, blur, noise, tone, scars."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from adacl.config.method import Interval
-from adacl.errors import ConfigError
-from adacl.imaging.smoothing import smoothed
-from adacl.kinds import (
+from adacl.anomalies.drawing import (
     below,
     check_range,
     choose,
     patch_sizes,
     places,
     rectangles,
-    register,
-    take,
     uniform,
 )
+from adacl.config.method import Interval
+from adacl.errors import ConfigError
+from adacl.imaging.smoothing import smoothed
 
-__all__ = ["blur", "flip", "foreign_paste", "noise", "scar", "shift", "tone"]
+__all__ = ["blur", "foreign_paste", "noise", "scar", "tone"]
 
 AREA: Interval = (0.05, 0.3)
 ASPECT: Interval = (0.3, 3.3)
 
 
-@register("flip")
-def flip(
-    images: Tensor, generator: torch.Generator, ways: Sequence[str] = ("left-right", "up-down")
-) -> Tensor:
-    """Mirror each image (N, C, H, W) in one of some ways, drawn at random."""
-    axes = {"left-right": -1, "up-down": -2}
-    if not ways or not set(ways) <= set(axes):
-        raise ConfigError(f"ways: need some of {', '.join(axes)}, got {list(ways)}")
-    drawn = choose([axes[way] for way in ways], len(images), generator).view(-1, 1, 1, 1)
-    return torch.where(drawn == -1, images.flip(-1), images.flip(-2))
-
-
-@register("shift")
-def shift(images: Tensor, generator: torch.Generator, by: Interval = (0.15, 0.4)) -> Tensor:
-    """Move each image (N, C, H, W) in any direction, repeating its rim.
-
-    ``by`` is the range of the distance, in parts of the shorter side, drawn uniformly.
-    """
-    check_range("by", by, 1)
-    count, _, height, width = images.shape
-    distance = uniform(by, count, generator) * min(height, width)
-    angle = uniform((0, 2 * math.pi), count, generator)
-    rows, columns = places(images)
-    down, right = (
-        (distance * part).round().long().view(-1, 1, 1) for part in (angle.sin(), angle.cos())
-    )
-    return take(images, (rows - down).clamp(0, height - 1), (columns - right).clamp(0, width - 1))
-
-
-@register("foreign_paste")
 def foreign_paste(
     images: Tensor, generator: torch.Generator, area: Interval = AREA, aspect: Interval = ASPECT
 ) -> Tensor:
@@ -81,7 +44,6 @@ def foreign_paste(
     return torch.where(inside, others, images)
 
 
-@register("blur")
 def blur(
     images: Tensor,
     generator: torch.Generator,
@@ -100,7 +62,6 @@ def blur(
     return torch.where(inside, smooth.clamp(0, 1), images)
 
 
-@register("noise")
 def noise(
     images: Tensor,
     generator: torch.Generator,
@@ -116,7 +77,6 @@ def noise(
     return torch.where(inside, (images + size * grain).clamp(0, 1), images)
 
 
-@register("tone")
 def tone(
     images: Tensor,
     generator: torch.Generator,
@@ -135,7 +95,6 @@ def tone(
     return torch.where(inside, (images + change.view(*images.shape[:2], 1, 1)).clamp(0, 1), images)
 
 
-@register("scar")
 def scar(
     images: Tensor,
     generator: torch.Generator,

@@ -1,9 +1,9 @@
-"""The registry of kinds of anomaly, and what they are made with."""
+"""What kinds of anomaly are drawn with: random numbers, rectangles, maps of places."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -12,32 +12,15 @@ from adacl.config.method import Interval
 from adacl.errors import ConfigError
 
 __all__ = [
-    "KINDS",
     "below",
     "check_range",
     "choose",
     "patch_sizes",
     "places",
     "rectangles",
-    "register",
     "take",
     "uniform",
 ]
-
-Kind = Callable[..., Tensor]
-
-KINDS: dict[str, Kind] = {}
-"""Registered kinds of anomaly, by name."""
-
-
-def register(name: str) -> Callable[[Kind], Kind]:
-    """Register a function as the kind of anomaly called ``name``."""
-
-    def add(function: Kind) -> Kind:
-        KINDS[name] = function
-        return function
-
-    return add
 
 
 def uniform(interval: Interval, count: int, generator: torch.Generator) -> Tensor:

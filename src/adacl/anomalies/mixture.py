@@ -1,0 +1,137 @@
+"""Make anomalies of one kind, or of kinds drawn by their weights."""
+
+from __future__ import annotations
+
+import inspect
+
+import torch
+from torch import Tensor
+
+from adacl.anomalies.registry import KINDS
+from adacl.config import AnomalyConfig
+from adacl.errors import ConfigError, InputError
+
+__all__ = ["check_anomaly_config", "draw_kinds", "make", "make_mixture"]
+
+SMALLEST_SIDE = 8
+MAX_REDRAWS = 4
+
+
+def _barely_changed(images: Tensor, made: Tensor) -> Tensor:
+    """Tell which samples differ from the original on less than 0.5 % of their pixels.
+
+    A pixel counts as different where a channel moved by more than a tenth of the image's own
+    range of values.
+    """
+    tenth = (images.amax((1, 2, 3)) - images.amin((1, 2, 3))).view(-1, 1, 1, 1) / 10
+    moved = ((made - images).abs() > tenth).any(dim=1)
+    return moved.float().mean(dim=(1, 2)) < 0.005
+
+
+def make(kind: str, images: Tensor, generator: torch.Generator, **options: object) -> Tensor:
+    """Make one kind of anomaly from each image, drawing near no-ops again.
+
+    Parameters
+    ----------
+    kind
+        Name of a registered kind.
+    images
+        Batch (N, C, H, W) in [0, 1], at least 8 x 8.
+    generator
+        Source of randomness, on the device of ``images``.
+    **options
+        Arguments of the kind's function.
+
+    Returns
+    -------
+    Tensor
+        Batch (N, C, H, W) in [0, 1]. An image that hardly changes in five draws, such as a
+        blank one, is returned as it came out last.
+
+    Raises
+    ------
+    ConfigError
+        If the kind is not registered.
+    InputError
+        If the batch does not have the form above.
+    """
+    if kind not in KINDS:
+        raise ConfigError(f"anomaly kind {kind!r} is not known; known are {', '.join(KINDS)}")
+    if images.ndim != 4 or min(images.shape[-2:]) < SMALLEST_SIDE:
+        raise InputError(
+            f"anomalies are made from batches N x C x H x W with H, W >= {SMALLEST_SIDE}, "
+            f"got shape {tuple(images.shape)}"
+        )
+    made = KINDS[kind](images, generator, **options)
+    for _ in range(MAX_REDRAWS):
+        again = _barely_changed(images, made).nonzero().squeeze(1)
+        if not len(again):
+            break
+        made[again] = KINDS[kind](images[again], generator, **options)
+    return made
+
+
+def draw_kinds(count: int, generator: torch.Generator, config: AnomalyConfig) -> Tensor:
+    """Draw ``count`` kinds by their weights, as places in ``config.kinds``."""
+    weights = [float(config.weights[kind]) for kind in config.kinds]
+    shares = torch.tensor(weights, device=generator.device)
+    return shares.multinomial(count, replacement=True, generator=generator)
+
+
+def make_mixture(
+    images: Tensor, generator: torch.Generator, config: AnomalyConfig | None = None
+) -> tuple[Tensor, Tensor]:
+    """Make an anomaly of a randomly drawn kind from each image.
+
+    Parameters
+    ----------
+    images
+        Batch (N, C, H, W) in [0, 1], at least 8 x 8.
+    generator
+        Source of randomness, on the device of ``images``.
+    config
+        Weights and options of the kinds; the four of the paper, equally often, by default.
+
+    Returns
+    -------
+    tuple of Tensor
+        The made batch (N, C, H, W) in [0, 1], and the drawn kinds (N,) as places in
+        ``config.kinds``.
+    """
+    config = config or AnomalyConfig()
+    kinds = config.kinds
+    drawn = draw_kinds(len(images), generator, config)
+    made = torch.empty_like(images)
+    for place, kind in enumerate(kinds):
+        chosen = (drawn == place).nonzero().squeeze(1)
+        if len(chosen):
+            options = config.options.get(kind, {})
+            made[chosen] = make(kind, images[chosen], generator, **options)
+    return made, drawn
+
+
+def check_anomaly_config(config: AnomalyConfig) -> None:
+    """Check that every kind is registered and takes the options given for it.
+
+    Raises
+    ------
+    ConfigError
+        If a kind or an option is not known, or an option's value is not possible.
+    """
+    for kind in [*config.weights, *config.options]:
+        if kind not in KINDS:
+            known = ", ".join(sorted(KINDS))
+            raise ConfigError(f"anomaly kind {kind!r} is not known; known are {known}")
+    for kind, options in config.options.items():
+        known_options = list(inspect.signature(KINDS[kind]).parameters)[2:]
+        for option in options:
+            if option not in known_options:
+                raise ConfigError(
+                    f"anomalies.options.{kind}.{option}: unknown option; known are "
+                    f"{', '.join(known_options) or 'none'}"
+                )
+        try:
+            generator = torch.Generator().manual_seed(0)
+            KINDS[kind](torch.rand((2, 1, 8, 8), generator=generator), generator, **options)
+        except Exception as error:
+            raise ConfigError(f"anomalies.options.{kind}: {error}") from error
