@@ -34,7 +34,7 @@ from adacl.history import EpochRecord, History
 from adacl.imaging.spec import ImageSpec
 from adacl.model import Model
 from adacl.model_file import save_model
-from adacl.networks import Regressor
+from adacl.networks.regressor import Regressor
 from adacl.ranges import activation_maxima
 from adacl.runtime import Scorer
 from adacl.thresholds import Threshold

@@ -106,7 +106,7 @@ class Adacl(Method):
 
     def facts(self) -> dict[str, Any]:
         """Count the weights."""
-        from adacl.networks import count_parameters
+        from adacl.networks.regressor import count_parameters
 
         parameters = count_parameters(self.detector.model_.network)
         return {"parameters": parameters, "input": "as they are"}

@@ -31,8 +31,8 @@ from adacl.config import Config
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
-from adacl.networks import count_parameters
-from adacl.training import raw_scores, train
+from adacl.networks.regressor import count_parameters, raw_scores
+from adacl.training import train
 
 TASKS = [
     *[("mnist", c) for c in (2, 8)],

@@ -23,8 +23,7 @@ from adacl.config import Config
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.labels import draw_labels
-from adacl.networks import Regressor, count_parameters
-from adacl.training import raw_scores
+from adacl.networks.regressor import Regressor, count_parameters, raw_scores
 from common import record, seconds, timed
 
 CPU = torch.device("cpu")

@@ -22,7 +22,7 @@ from adacl.config import Config
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.labels import draw_labels
-from adacl.networks import Regressor
+from adacl.networks.regressor import Regressor
 from common import record, seconds
 
 CPU = torch.device("cpu")

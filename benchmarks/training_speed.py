@@ -24,8 +24,8 @@ from adacl.datasets import catalogue
 from adacl.fitting import split_normals
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
-from adacl.networks import Regressor
-from adacl.training import raw_scores, train
+from adacl.networks.regressor import Regressor, raw_scores
+from adacl.training import train
 from common import record, seconds
 
 CLASSES = [("mnist", 3), ("fashion-mnist", 5), ("cifar10", 1)]

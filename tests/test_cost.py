@@ -20,7 +20,7 @@ from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.data.folders import ImageFiles
 from adacl.export import export_model
-from adacl.networks import Regressor, count_parameters
+from adacl.networks.regressor import Regressor, count_parameters
 from adacl.runtime import BATCH, Scorer
 from helpers import TINY, write_images
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from adacl.distance import Distance
+from adacl.networks.distance import Distance
 
 
 def embeddings(count, seed, spread=1.0):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.config.presets import PRESETS
 from adacl.errors import ConfigError
-from adacl.networks import Regressor, count_parameters, stage_widths
+from adacl.networks.regressor import Regressor, count_parameters, stage_widths
 
 SIZES = [8, 9, 15, 16, 28, 32, 33, 64, 100, 224, 256, 500, 1000, 1024]
 sides = st.integers(8, 48)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from adacl.config import NetworkConfig, TrainingConfig
-from adacl.networks import Regressor
+from adacl.networks.regressor import Regressor
 from adacl.optimizers import MATRIX_RATE, Muon, make_optimizer, orthogonal
 
 

@@ -5,9 +5,9 @@ import torch
 from torch.nn import functional
 
 from adacl.config import Config
-from adacl.networks import seen
+from adacl.networks.regressor import seen
+from adacl.networks.views import own_views, views_of
 from adacl.samples import draw_samples
-from adacl.views import own_views, views_of
 
 
 def drawn(**changes):

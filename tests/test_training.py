@@ -13,8 +13,9 @@ from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
 from adacl.history import History
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
-from adacl.networks import Regressor
-from adacl.training import learning_rate, raw_scores, resolve_device, validation_count
+from adacl.networks.devices import resolve_device
+from adacl.networks.regressor import Regressor, raw_scores
+from adacl.training import learning_rate, validation_count
 from helpers import LEARNING, TINY
 
 CPU = torch.device("cpu")

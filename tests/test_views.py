@@ -6,8 +6,8 @@ import torch
 
 from adacl.config import NetworkConfig
 from adacl.errors import ConfigError
-from adacl.networks import Regressor, seen
-from adacl.views import View, own_views, views_of
+from adacl.networks.regressor import Regressor, seen
+from adacl.networks.views import View, own_views, views_of
 
 
 @pytest.mark.parametrize("turns", [0, 1, 2, 3])

@@ -19,10 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from trial import SCORED, Trial, area, ask
 
-from adacl.distance import Distance
 from adacl.embeddings import fit_distance
-from adacl.networks import Regressor, Residual, seen
-from adacl.training import raw_scores
+from adacl.networks.distance import Distance
+from adacl.networks.regressor import Regressor, Residual, raw_scores, seen
 
 Parts = dict[str, np.ndarray]
 LEARNT = 2000

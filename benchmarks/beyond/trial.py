@@ -27,7 +27,7 @@ from adacl.datasets import catalogue
 from adacl.history import History
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
-from adacl.networks import Regressor
+from adacl.networks.regressor import Regressor
 from adacl.protocols import grid
 
 HELD_OUT, OTHERS, VALIDATION = 500, 2000, 150

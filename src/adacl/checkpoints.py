@@ -15,7 +15,7 @@ from adacl import tensor_file
 from adacl.errors import ModelFileError
 from adacl.history import History
 from adacl.imaging.spec import Array
-from adacl.networks import Regressor
+from adacl.networks.regressor import Regressor
 
 __all__ = ["resume", "save"]
 

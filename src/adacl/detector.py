@@ -31,10 +31,10 @@ from adacl.imaging.spec import ImageSpec, value_range
 from adacl.imaging.tiles import Tiling
 from adacl.model import Model
 from adacl.model_file import load_model, save_model
+from adacl.networks.devices import resolve_device
 from adacl.notes import notes
 from adacl.scoring import FileScore, check_files, fitting
 from adacl.thresholds import Threshold
-from adacl.training import resolve_device
 
 __all__ = ["AnomalyDetector", "NotFittedError"]
 

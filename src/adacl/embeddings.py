@@ -7,8 +7,8 @@ import torch
 from torch import Tensor
 
 from adacl.imaging.spec import Array, ImageSpec
-from adacl.networks import Regressor, seen
-from adacl.views import own_views
+from adacl.networks.regressor import Regressor, seen
+from adacl.networks.views import own_views
 
 __all__ = ["fit_distance", "some"]
 

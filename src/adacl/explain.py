@@ -25,7 +25,7 @@ from adacl.occlusion import VALUES, occlusion_map
 from adacl.thresholds import Threshold
 
 if TYPE_CHECKING:
-    from adacl.networks import Regressor
+    from adacl.networks.regressor import Regressor
 
 __all__ = ["Explainable", "Method", "anomaly_map"]
 

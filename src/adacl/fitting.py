@@ -27,7 +27,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.layout import settled
 from adacl.model import Model
-from adacl.networks import Regressor, count_parameters
+from adacl.networks.regressor import Regressor, count_parameters
 from adacl.ranges import activation_maxima
 from adacl.thresholds import Threshold
 from adacl.training import train, validation_count

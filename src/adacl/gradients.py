@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from adacl.imaging.smoothing import smoothed
 from adacl.imaging.spec import Array, ImageSpec
-from adacl.networks import Regressor
+from adacl.networks.regressor import Regressor
 from adacl.occlusion import PART
 
 __all__ = ["gradient_map"]

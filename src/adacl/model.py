@@ -13,10 +13,9 @@ from adacl.config import Config
 from adacl.history import History
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
-from adacl.networks import Regressor
+from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
 from adacl.scoring import ImageScore, scores_of
 from adacl.thresholds import Threshold
-from adacl.training import SCORING_BATCH, raw_scores
 
 __all__ = ["Model"]
 

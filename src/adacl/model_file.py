@@ -165,7 +165,7 @@ def load_with_header(path: str | Path, device: str = "cpu") -> tuple[Model, dict
         not finite.
     """
     header, tensors = read_header(path)
-    from adacl.training import resolve_device
+    from adacl.networks.devices import resolve_device
 
     where = resolve_device(device)
     try:
@@ -179,7 +179,7 @@ def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device
     import torch
 
     from adacl.model import Model
-    from adacl.networks import Regressor
+    from adacl.networks.regressor import Regressor
 
     contents = parse_header(header)
     digests = tensors.pop("digests").astype(np.uint64)

@@ -18,9 +18,9 @@ from onnx import TensorProto
 
 from adacl.config import NetworkConfig
 from adacl.imaging.spec import ImageSpec
+from adacl.networks.views import View, scored_views
 from adacl.onnx_nodes import OPSET, Graph, Steps
 from adacl.resampling import rows_first, weights
-from adacl.views import View, scored_views
 
 __all__ = ["OPSET", "build_graph"]
 
@@ -47,7 +47,7 @@ def build_graph(
     Parameters
     ----------
     tensors
-        Weights and normalisation, by their names in :class:`adacl.networks.Regressor`.
+        Weights and normalisation, by their names in :class:`adacl.networks.regressor.Regressor`.
     spec
         Form of the images that the network takes.
     network

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from adacl.config import TrainingConfig
-from adacl.networks import Regressor
+from adacl.networks.regressor import Regressor
 
 __all__ = ["Muon", "make_optimizer"]
 

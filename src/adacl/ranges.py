@@ -9,8 +9,8 @@ from torch import nn
 from adacl.anomalies import make_mixture
 from adacl.config import AnomalyConfig
 from adacl.imaging.spec import Array, ImageSpec
-from adacl.networks import Regressor, Residual, seen
-from adacl.views import scored_views
+from adacl.networks.regressor import Regressor, Residual, seen
+from adacl.networks.views import scored_views
 
 __all__ = ["activation_maxima"]
 

@@ -9,8 +9,8 @@ from torch.nn import functional
 from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.labels import draw_labels
-from adacl.networks import seen
-from adacl.views import View, own_views
+from adacl.networks.regressor import seen
+from adacl.networks.views import View, own_views
 
 __all__ = ["draw_samples"]
 

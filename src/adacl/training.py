@@ -27,35 +27,15 @@ from adacl.errors import ConfigError, InputError, TrainingError
 from adacl.history import EpochRecord, History
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
-from adacl.networks import Regressor
+from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
 from adacl.optimizers import make_optimizer
 from adacl.samples import draw_samples
 
 __all__ = [
     "learning_rate",
-    "raw_scores",
-    "resolve_device",
     "train",
     "validation_count",
 ]
-
-SCORING_BATCH = 256
-
-
-def resolve_device(name: str) -> torch.device:
-    """Return the device for ``auto``, ``cpu`` or ``cuda``.
-
-    Raises
-    ------
-    ConfigError
-        If CUDA is asked for and not there, or the name is none of the three.
-    """
-    if name not in {"auto", "cpu", "cuda"}:
-        raise ConfigError(f"device {name!r}: need auto, cpu or cuda")
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise ConfigError("device 'cuda': PyTorch sees no CUDA device here; use cpu or auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
 
 
 def validation_count(images: int, wanted: int = 150) -> int:
@@ -93,20 +73,6 @@ def _isolated(device: torch.device, *path: int) -> Iterator[None]:
         torch.manual_seed(_seed(*path))
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             yield
-
-
-@torch.inference_mode()
-def raw_scores(network: Regressor, batch: Tensor) -> Array:
-    """Return the raw regression (N,) of images N x C x H x W in [0, 1]; any N.
-
-    The batch is filled up to a multiple of 16, because matrix products of other heights round
-    differently: so an image's score does not depend on the company it comes in.
-    """
-    network.eval()
-    filled = functional.pad(batch, (0, 0, 0, 0, 0, 0, 0, -len(batch) % 16))
-    parts = [network.raw_score(part) for part in torch.split(filled, SCORING_BATCH)]
-    scores: Array = torch.cat(parts)[: len(batch)].cpu().numpy()
-    return scores
 
 
 def train(

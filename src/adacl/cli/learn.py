@@ -100,7 +100,7 @@ def fit(
     files = ImageFiles(normal_dir)
     from adacl import AnomalyDetector
     from adacl.anomalies import check_anomaly_config
-    from adacl.training import resolve_device
+    from adacl.networks.devices import resolve_device
 
     check_anomaly_config(config.anomalies)
     resolve_device(device.value)

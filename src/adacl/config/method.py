@@ -113,7 +113,7 @@ class NetworkConfig(Section, name="network"):
     ----------
     channels
         Output channels of the convolution stages; each stage halves the image. Images that
-        need further stages repeat the last width, see :func:`adacl.networks.stage_widths`.
+        need further stages repeat the last width, see :func:`adacl.networks.regressor.stage_widths`.
     kernel
         Side of the convolution kernels of the stages in ``channels``, in pixels; odd.
     hidden
@@ -140,7 +140,7 @@ class NetworkConfig(Section, name="network"):
         How many of the views are scored: fewer are faster, and less accurate. 0 stands for all.
     distance
         Weight, beside the regression, of the distance of an image's embedding from those of
-        normal images, see :class:`adacl.distance.Distance`. 0 leaves it out.
+        normal images, see :class:`adacl.networks.distance.Distance`. 0 leaves it out.
     distance_among
         What that embedding is: the ``hidden`` units, the ``features`` they are computed from, or
         ``both``.

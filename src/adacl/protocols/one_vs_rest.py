@@ -29,12 +29,13 @@ from adacl.history import EpochRecord
 from adacl.imaging.spec import ImageSpec, value_range
 from adacl.layout import settled
 from adacl.metrics import auroc
-from adacl.networks import Regressor, count_parameters
+from adacl.networks.devices import resolve_device
+from adacl.networks.regressor import Regressor, count_parameters, raw_scores
+from adacl.networks.views import own_views, scored_views
 from adacl.protocols import rivals
 from adacl.protocols.datasets import load_one_vs_rest, short_name
 from adacl.protocols.grid import Cell
-from adacl.training import raw_scores, resolve_device, train
-from adacl.views import own_views, scored_views
+from adacl.training import train
 
 __all__ = ["EPOCHS", "Variant", "cells", "paper_config", "rival_variant", "run_cell"]
 

@@ -23,7 +23,7 @@ from adacl.data.images import read_image
 from adacl.datasets import catalogue
 from adacl.detector import AnomalyDetector
 from adacl.imaging.spec import ImageSpec
-from adacl.networks import Regressor, count_parameters
+from adacl.networks.regressor import Regressor, count_parameters
 from adacl.protocols.datasets import load_one_vs_rest
 from adacl.protocols.one_vs_rest import paper_config
 from adacl.report.figures import ANOMALOUS, INK, NORMAL

@@ -14,8 +14,8 @@ from adacl.data.folders import stream
 from adacl.data.images import read_image
 from adacl.imaging.spec import Array
 from adacl.model import Model
+from adacl.networks.regressor import raw_scores
 from adacl.report.pictures import url
-from adacl.training import raw_scores
 
 __all__ = ["examples", "mixture_scores", "samples"]
 

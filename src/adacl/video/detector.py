@@ -103,7 +103,7 @@ class VideoAnomalyDetector:
         ConfigError, MissingDataError, DataError
             If a setting is not valid, or the footage cannot be used.
         """
-        from adacl.training import resolve_device
+        from adacl.networks.devices import resolve_device
         from adacl.video.fit import fit_video
 
         video = self.video or VideoConfig()

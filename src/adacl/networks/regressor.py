@@ -12,11 +12,22 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
-from adacl.distance import Distance
 from adacl.errors import ConfigError
-from adacl.views import View, scored_views, views_of
+from adacl.imaging.spec import Array
+from adacl.networks.distance import Distance
+from adacl.networks.views import View, scored_views, views_of
 
-__all__ = ["Regressor", "Residual", "count_parameters", "seen", "stage_widths"]
+__all__ = [
+    "SCORING_BATCH",
+    "Regressor",
+    "Residual",
+    "count_parameters",
+    "raw_scores",
+    "seen",
+    "stage_widths",
+]
+
+SCORING_BATCH = 256
 
 FINAL_SIDE = 4
 FULL_STAGES, FULL_WIDTH = 6, 64
@@ -208,3 +219,17 @@ def count_parameters(network: nn.Module) -> int:
         if isinstance(module, Distance):
             kept.extend(module.buffers())
     return sum(tensor.numel() for tensor in kept)
+
+
+@torch.inference_mode()
+def raw_scores(network: Regressor, batch: Tensor) -> Array:
+    """Return the raw regression (N,) of images N x C x H x W in [0, 1]; any N.
+
+    The batch is filled up to a multiple of 16, because matrix products of other heights round
+    differently: so an image's score does not depend on the company it comes in.
+    """
+    network.eval()
+    filled = functional.pad(batch, (0, 0, 0, 0, 0, 0, 0, -len(batch) % 16))
+    parts = [network.raw_score(part) for part in torch.split(filled, SCORING_BATCH)]
+    scores: Array = torch.cat(parts)[: len(batch)].cpu().numpy()
+    return scores
