@@ -30,14 +30,14 @@ from adacl.datasets import catalogue
 from adacl.datasets.as_folders import write_images
 from adacl.detector import AnomalyDetector
 from adacl.export import export_model
-from adacl.history import EpochRecord, History
 from adacl.imaging.spec import ImageSpec
-from adacl.model import Model
-from adacl.model_file import save_model
+from adacl.model.file import save_model
+from adacl.model.history import EpochRecord, History
+from adacl.model.model import Model
+from adacl.model.thresholds import Threshold
 from adacl.networks.regressor import Regressor
 from adacl.ranges import activation_maxima
 from adacl.runtime import Scorer
-from adacl.thresholds import Threshold
 from common import record, seconds, timed
 
 SIDE = 2048

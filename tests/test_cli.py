@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from adacl import tensor_file
 from adacl.config.presets import preset
-from adacl.history import EpochRecord
+from adacl.model import tensor_file
+from adacl.model.history import EpochRecord
 from adacl.progress import epochs, messages
 from helpers import call, refused
 

@@ -25,8 +25,8 @@ from adacl.imaging.blending import Blend
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.localisation import Localisation
+from adacl.model.thresholds import Threshold
 from adacl.occlusion import occlusion_map
-from adacl.thresholds import Threshold
 from helpers import LEARNING, call, refused, write_images
 
 SIDE = 16

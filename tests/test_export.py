@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from adacl import AnomalyDetector, tensor_file
+from adacl import AnomalyDetector
 from adacl.datasets import catalogue
 from adacl.errors import (
     ConfigError,
@@ -28,8 +28,9 @@ from adacl.errors import (
     ModelFileError,
 )
 from adacl.export import export_model
-from adacl.exported_file import seal
 from adacl.metrics import auroc
+from adacl.model import tensor_file
+from adacl.model.exported_file import seal
 from adacl.runtime import Scorer
 from conftest import REPOSITORY
 from helpers import LEARNING, TINY, call, refused, write_images

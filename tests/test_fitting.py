@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from adacl import AnomalyDetector
 from adacl.config import ThresholdConfig
 from adacl.fitting import fold_splits, split_normals
-from adacl.notes import notes
+from adacl.model.card import notes
 from helpers import TINY
 
 RULE = ThresholdConfig()

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
 import adacl
-from adacl import tensor_file
 from adacl.detector import AnomalyDetector
 from adacl.errors import DataError, MissingDataError, ModelFileError
-from adacl.model_file import FORMAT_VERSION, load_model, read_header, save_model
+from adacl.model import tensor_file
+from adacl.model.file import FORMAT_VERSION, load_model, read_header, save_model
 from helpers import TINY
 
 

@@ -16,13 +16,14 @@ import pytest
 from adacl import AnomalyDetector
 from adacl.export import export_model
 from adacl.imaging.spec import ImageSpec
-from adacl.model_file import load_model, read_header
-from adacl.notes import advice, notes
-from adacl.report import card, gather
+from adacl.model import card
+from adacl.model.card import advice, notes
+from adacl.model.file import load_model, read_header
+from adacl.model.scoring import FileScore
+from adacl.report import gather
 from adacl.report.gather import STEPS, Gathering
 from adacl.report.pictures import preview, thumbnails
 from adacl.report.subject import readable
-from adacl.scoring import FileScore
 from helpers import LEARNING, call, refused, write_images
 
 HOSTILE = [

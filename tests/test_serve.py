@@ -23,7 +23,7 @@ from adacl import AnomalyDetector
 from adacl.explain import anomaly_map
 from adacl.export import export_model
 from adacl.heatmap import to_png
-from adacl.model_file import save_model
+from adacl.model.file import save_model
 from adacl.runtime import Scorer
 from adacl.serve.guard import Guard
 from adacl.serve.metrics import Metrics

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from adacl.data.images import Decoded
-from adacl.scoring import ImageScore
+from adacl.model.scoring import ImageScore
 from adacl.serve.batching import Batcher, Ticket
 from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics

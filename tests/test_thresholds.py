@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacl.errors import ConfigError, InputError
-from adacl.thresholds import Threshold, from_contamination, from_normal_scores, normals_needed
+from adacl.model.thresholds import Threshold, from_contamination, from_normal_scores, normals_needed
 
 
 def shuffled(count):

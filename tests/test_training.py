@@ -7,12 +7,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacl import samples, tensor_file, training
+from adacl import samples, training
 from adacl.config import AnomalyConfig, TrainingConfig
 from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
-from adacl.history import History
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
+from adacl.model import tensor_file
+from adacl.model.history import History
 from adacl.networks.devices import resolve_device
 from adacl.networks.regressor import Regressor, raw_scores
 from adacl.training import learning_rate, validation_count

@@ -17,9 +17,9 @@ import pytest
 from adacl import AnomalyDetector, VideoAnomalyDetector
 from adacl.data.video import Clip, Frame, list_clips
 from adacl.errors import ConfigError, DataError, InputError, ModelFileError
-from adacl.history import EpochRecord
 from adacl.metrics import auroc
-from adacl.model_file import load_model
+from adacl.model.file import load_model
+from adacl.model.history import EpochRecord
 from adacl.video.config import VideoConfig
 from adacl.video.fit import Footage, survey, training_tiles
 from adacl.video.model import VideoModel

@@ -24,9 +24,9 @@ from torch import Tensor
 from adacl import Config, preset, training
 from adacl.cli.options import parse_setting
 from adacl.datasets import catalogue
-from adacl.history import History
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
+from adacl.model.history import History
 from adacl.networks.regressor import Regressor
 from adacl.protocols import grid
 

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from adacl import tensor_file
 from adacl.errors import ModelFileError
-from adacl.history import History
 from adacl.imaging.spec import Array
+from adacl.model import tensor_file
+from adacl.model.history import History
 from adacl.networks.regressor import Regressor
 
 __all__ = ["resume", "save"]

@@ -52,10 +52,9 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     from sklearn.datasets import load_digits
 
     try:
-        from adacl.report.card import header_of
         from adacl.report.gather import Gathering
         from adacl.report.page import write_report
-        from adacl.report.subject import Subject
+        from adacl.report.subject import Subject, header_of
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 

@@ -15,7 +15,6 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
-from adacl import thresholds
 from adacl.config import Config
 from adacl.config.presets import preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
@@ -26,15 +25,16 @@ from adacl.errors import AdaclError, ConfigError
 from adacl.explain import Method, anomaly_map
 from adacl.fitting import fit_model
 from adacl.heatmap import resized
-from adacl.history import EpochRecord, History
 from adacl.imaging.spec import ImageSpec, value_range
 from adacl.imaging.tiles import Tiling
-from adacl.model import Model
-from adacl.model_file import load_model, save_model
+from adacl.model import thresholds
+from adacl.model.card import notes
+from adacl.model.file import load_model, save_model
+from adacl.model.history import EpochRecord, History
+from adacl.model.model import Model
+from adacl.model.scoring import FileScore, check_files, fitting
+from adacl.model.thresholds import Threshold
 from adacl.networks.devices import resolve_device
-from adacl.notes import notes
-from adacl.scoring import FileScore, check_files, fitting
-from adacl.thresholds import Threshold
 
 __all__ = ["AnomalyDetector", "NotFittedError"]
 
@@ -324,7 +324,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         return resized(anomaly_map(model, pixels, method), height, width)
 
     def save(self, path: str | Path) -> None:
-        """Write the model to one file, see :mod:`adacl.model_file`."""
+        """Write the model to one file, see :mod:`adacl.model.file`."""
         save_model(self._fitted(), path)
 
     @classmethod

@@ -21,8 +21,8 @@ from adacl.errors import ConfigError, InputError
 from adacl.imaging.blending import Blend, Place
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
+from adacl.model.thresholds import Threshold
 from adacl.occlusion import VALUES, occlusion_map
-from adacl.thresholds import Threshold
 
 if TYPE_CHECKING:
     from adacl.networks.regressor import Regressor
@@ -37,7 +37,7 @@ SHARPENED = 32
 
 
 class Explainable(Protocol):
-    """What scores: a :class:`~adacl.model.Model`, or a :class:`~adacl.runtime.Scorer`."""
+    """What scores: a :class:`~adacl.model.model.Model`, or a :class:`~adacl.runtime.Scorer`."""
 
     spec: ImageSpec
     tiling: Tiling | None

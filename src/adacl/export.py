@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from adacl._version import __version__
 from adacl.errors import AdaclError, ConfigError, ModelFileError, missing_extra
-from adacl.exported_file import EXPORT_VERSION, seal, to_properties
 from adacl.files import atomic_file
-from adacl.model_file import checked_size, parse_header, read_header
-from adacl.tensor_file import digest
+from adacl.model.exported_file import EXPORT_VERSION, seal, to_properties
+from adacl.model.file import checked_size, parse_header, read_header
+from adacl.model.tensor_file import digest
 
 __all__ = ["UNSTATED", "export_model"]
 

@@ -16,20 +16,20 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adacl import thresholds
 from adacl._version import __version__
 from adacl.config import Config, ThresholdConfig
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.samples import Store
 from adacl.errors import DataError
-from adacl.history import EpochRecord, History
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.layout import settled
-from adacl.model import Model
+from adacl.model import thresholds
+from adacl.model.history import EpochRecord, History
+from adacl.model.model import Model
+from adacl.model.thresholds import Threshold
 from adacl.networks.regressor import Regressor, count_parameters
 from adacl.ranges import activation_maxima
-from adacl.thresholds import Threshold
 from adacl.training import train, validation_count
 
 __all__ = ["Split", "fit_model", "fold_splits", "split_normals"]

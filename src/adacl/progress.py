@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 if TYPE_CHECKING:
-    from adacl.history import EpochRecord
+    from adacl.model.history import EpochRecord
 
 __all__ = ["console", "count", "epochs", "messages", "say"]
 

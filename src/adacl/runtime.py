@@ -18,12 +18,12 @@ from adacl.data.folders import ImageFiles, OnError, Skipped, in_order, pass_over
 from adacl.data.images import MAX_PIXELS, Decoded, decode
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
 from adacl.explain import Method, anomaly_map
-from adacl.exported_file import from_properties, unsealed
 from adacl.heatmap import resized
 from adacl.imaging.spec import Array, ImageSpec
-from adacl.model_file import Contents, checked_size, parse_header
-from adacl.scoring import FileScore, ImageScore, check_files, fitting, scores_of
-from adacl.thresholds import Threshold
+from adacl.model.exported_file import from_properties, unsealed
+from adacl.model.file import Contents, checked_size, parse_header
+from adacl.model.scoring import FileScore, ImageScore, check_files, fitting, scores_of
+from adacl.model.thresholds import Threshold
 
 __all__ = ["Scorer"]
 

@@ -24,9 +24,9 @@ from adacl.anomalies import check_anomaly_config, draw_kinds, make
 from adacl.config import Config, TrainingConfig
 from adacl.embeddings import fit_distance, some
 from adacl.errors import ConfigError, InputError, TrainingError
-from adacl.history import EpochRecord, History
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
+from adacl.model.history import EpochRecord, History
 from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
 from adacl.optimizers import make_optimizer
 from adacl.samples import draw_samples

@@ -32,14 +32,14 @@ from adacl.cli.reporting import ReportOption, check_report, report_scores, title
 from adacl.cli.skipping import check_skipped
 from adacl.data.folders import ImageFiles, Skipped
 from adacl.errors import ConfigError, ModelFileError
-from adacl.exported_file import is_exported
 from adacl.files import check_writable
-from adacl.notes import advice
+from adacl.model.card import advice
+from adacl.model.exported_file import is_exported
 from adacl.progress import count, messages, say
 
 if TYPE_CHECKING:
+    from adacl.model.scoring import FileScore
     from adacl.report.gather import Gathering, Group
-    from adacl.scoring import FileScore
 
     ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
 
@@ -208,7 +208,7 @@ def calibrate(
     quiet: QuietOption = False,
 ) -> None:
     """Set the threshold anew from normal images, without retraining."""
-    from adacl.thresholds import from_normal_scores
+    from adacl.model.thresholds import from_normal_scores
 
     target = output or model
     check_writable(target)

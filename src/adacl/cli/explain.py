@@ -33,7 +33,7 @@ from adacl.progress import count, messages
 
 if TYPE_CHECKING:
     from adacl.imaging.spec import ImageSpec
-    from adacl.scoring import FileScore
+    from adacl.model.scoring import FileScore
 
 __all__ = ["check_outside", "explain", "localisation", "with_heatmaps"]
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from adacl.cli.options import Backend, Device, OnError
 from adacl.errors import ConfigError, MissingExtraError, ModelFileError
-from adacl.exported_file import is_exported
-from adacl.model_file import read_header
-from adacl.thresholds import Threshold
+from adacl.model.exported_file import is_exported
+from adacl.model.file import read_header
+from adacl.model.thresholds import Threshold
 
 if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector

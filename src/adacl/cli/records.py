@@ -16,7 +16,7 @@ from adacl.cli.opened import Opened
 from adacl.files import atomic_file
 
 if TYPE_CHECKING:
-    from adacl.scoring import FileScore
+    from adacl.model.scoring import FileScore
 
 __all__ = ["Format", "write_records"]
 

@@ -87,9 +87,8 @@ def report_scores(
     figures: Mapping[str, Any] | None = None,
 ) -> None:
     """Write the report on scored images; with figures, on labelled ones."""
-    from adacl.report.card import header_of
     from adacl.report.page import write_report
-    from adacl.report.subject import Subject
+    from adacl.report.subject import Subject, header_of
 
     arguments = ["adacl", *sys.argv[1:]]
     subject = Subject(
@@ -112,10 +111,9 @@ def report_fit(
 ) -> None:
     """Write the report on a fit: a sample of the training images against made anomalies."""
     from adacl.report import made
-    from adacl.report.card import header_of
     from adacl.report.gather import Gathering
     from adacl.report.page import write_report
-    from adacl.report.subject import Subject
+    from adacl.report.subject import Subject, header_of
 
     sample = images[:: -(-len(images) // SAMPLE)]
     threshold = detector.model_.threshold

@@ -25,10 +25,10 @@ from adacl._version import __version__
 from adacl.config import Config
 from adacl.config.presets import preset
 from adacl.fitting import split_normals
-from adacl.history import EpochRecord
 from adacl.imaging.spec import ImageSpec, value_range
 from adacl.layout import settled
 from adacl.metrics import auroc
+from adacl.model.history import EpochRecord
 from adacl.networks.devices import resolve_device
 from adacl.networks.regressor import Regressor, count_parameters, raw_scores
 from adacl.networks.views import own_views, scored_views

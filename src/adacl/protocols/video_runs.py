@@ -24,7 +24,7 @@ from adacl.config.presets import preset
 from adacl.config.sections import plain
 from adacl.errors import ConfigError
 from adacl.metrics import auroc, equal_error_rate
-from adacl.model import Model
+from adacl.model.model import Model
 from adacl.networks.regressor import count_parameters
 from adacl.protocols.grid import Cell
 from adacl.protocols.video_data import ABNORMAL, Fold, Footage, load, original_clips, read_masks

@@ -12,7 +12,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.scoring import FileScore
+from adacl.model.scoring import FileScore
 
 __all__ = ["STEPS", "Gathering", "Group", "Row", "by_reason", "notable"]
 

@@ -13,7 +13,7 @@ from adacl.anomalies import make, make_mixture
 from adacl.data.folders import stream
 from adacl.data.images import read_image
 from adacl.imaging.spec import Array
-from adacl.model import Model
+from adacl.model.model import Model
 from adacl.networks.regressor import raw_scores
 from adacl.report.pictures import url
 

@@ -17,13 +17,13 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adacl._version import __version__
 from adacl.files import atomic_file
-from adacl.notes import advice
-from adacl.report import card
+from adacl.model import card
+from adacl.model.card import advice
+from adacl.model.thresholds import Threshold
 from adacl.report.galleries import galleries
 from adacl.report.gather import SKIPPED, STEPS, Gathering, Row, notable
 from adacl.report.pictures import thumbnails
 from adacl.report.subject import Subject, readable
-from adacl.thresholds import Threshold
 
 __all__ = ["write_report"]
 

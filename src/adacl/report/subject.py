@@ -9,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from adacl.imaging.spec import ImageSpec
-from adacl.thresholds import Threshold
+from adacl.model.file import read_header
+from adacl.model.tensor_file import digest
+from adacl.model.thresholds import Threshold
 
 if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector
     from adacl.runtime import Scorer
 
-__all__ = ["Story", "Subject", "readable"]
+__all__ = ["Story", "Subject", "header_of", "readable"]
 
 Story = Literal["score", "evaluate", "fit"]
 
@@ -56,3 +58,11 @@ class Subject:
 def readable(text: str | Path) -> str:
     r"""Return text in which bytes that are no UTF-8 are written ``\xff``."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
+
+
+def header_of(path: Path, scorer: AnomalyDetector | Scorer) -> Mapping[str, Any]:
+    """Return what a model's file says of itself, with the fingerprint."""
+    if hasattr(scorer, "header"):
+        return scorer.header
+    header, tensors = read_header(path)
+    return header | {"fingerprint": digest(tensors, header)}

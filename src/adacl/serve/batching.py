@@ -17,7 +17,7 @@ from adacl.errors import ImageError
 from adacl.explain import anomaly_map
 from adacl.heatmap import resized, to_png
 from adacl.imaging.spec import Array
-from adacl.scoring import ImageScore
+from adacl.model.scoring import ImageScore
 from adacl.serve.limits import Limits
 from adacl.serve.metrics import Metrics
 from adacl.serve.models import Served

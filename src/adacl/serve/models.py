@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from adacl.errors import ConfigError, ModelFileError
-from adacl.exported_file import is_exported
 from adacl.files import read_whole
+from adacl.model.exported_file import is_exported
+from adacl.model.scoring import check_files
 from adacl.runtime import Scorer
-from adacl.scoring import check_files
 from adacl.serve.problems import ProblemError
 
 __all__ = ["Models", "Served"]

@@ -18,7 +18,7 @@ from typing import Any
 from adacl.config import Config
 from adacl.errors import AdaclError
 from adacl.export import export_model
-from adacl.history import EpochRecord
+from adacl.model.history import EpochRecord
 
 __all__ = ["main"]
 

@@ -11,7 +11,7 @@ from adacl.config import Config
 from adacl.config.presets import preset
 from adacl.data.video import FRAME_RATE, Clip, Frame, list_clips
 from adacl.errors import ConfigError
-from adacl.history import EpochRecord
+from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events
 from adacl.video.config import VideoConfig
 from adacl.video.live import LIVE_CHUNK, keep_up

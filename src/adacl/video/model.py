@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from adacl.config.sections import build, plain
 from adacl.data.video import Frame
 from adacl.errors import AdaclError, DataError, InputError, ModelFileError
-from adacl.exported_file import is_exported
-from adacl.model_file import load_with_header, save_model
+from adacl.model.exported_file import is_exported
+from adacl.model.file import load_with_header, save_model
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig
 from adacl.video.gate import stack_energy
@@ -24,7 +24,7 @@ from adacl.video.scores import FrameScore, smooth
 from adacl.video.stream import CHUNK, Chunk, chunks, segments
 
 if TYPE_CHECKING:
-    from adacl.model import Model
+    from adacl.model.model import Model
     from adacl.runtime import Scorer
 
 __all__ = ["VideoModel"]
@@ -165,7 +165,7 @@ class VideoModel:
         }
 
     def save(self, path: str | Path) -> None:
-        """Write the model to one file, see :mod:`adacl.model_file`.
+        """Write the model to one file, see :mod:`adacl.model.file`.
 
         Raises
         ------

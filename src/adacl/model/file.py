@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from adacl import tensor_file
 from adacl.config import Config
 from adacl.data.images import MAX_PIXELS
 from adacl.errors import AdaclError, ModelFileError
-from adacl.exported_file import is_exported
-from adacl.history import History
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
-from adacl.thresholds import Threshold
+from adacl.model import tensor_file
+from adacl.model.exported_file import is_exported
+from adacl.model.history import History
+from adacl.model.thresholds import Threshold
 
 if TYPE_CHECKING:
     import torch
 
-    from adacl.model import Model
+    from adacl.model.model import Model
 
 __all__ = [
     "FORMAT_VERSION",
@@ -178,7 +178,7 @@ def load_with_header(path: str | Path, device: str = "cpu") -> tuple[Model, dict
 def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device) -> Model:
     import torch
 
-    from adacl.model import Model
+    from adacl.model.model import Model
     from adacl.networks.regressor import Regressor
 
     contents = parse_header(header)

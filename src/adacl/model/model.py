@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config import Config
-from adacl.history import History
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
+from adacl.model.history import History
+from adacl.model.scoring import ImageScore, scores_of
+from adacl.model.thresholds import Threshold
 from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
-from adacl.scoring import ImageScore, scores_of
-from adacl.thresholds import Threshold
 
 __all__ = ["Model"]
 
@@ -69,7 +69,7 @@ class Model:
     def scores(
         self, images: Iterable[tuple[Identity, Array]]
     ) -> Iterator[tuple[Identity, ImageScore]]:
-        """Score images H x W x C one after another, see :func:`adacl.scoring.scores_of`."""
+        """Score images H x W x C one after another, see :func:`adacl.model.scoring.scores_of`."""
         return scores_of(images, self.raw, self.tiling, SCORING_BATCH)
 
     def describe(self) -> dict[str, Any]:
