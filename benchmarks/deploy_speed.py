@@ -36,8 +36,8 @@ from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
 from adacl.networks.regressor import Regressor
-from adacl.ranges import activation_maxima
 from adacl.runtime import Scorer
+from adacl.training.activations import activation_maxima
 from common import record, seconds, timed
 
 SIDE = 2048

@@ -24,9 +24,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from adacl.anomalies import make_mixture
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
-from adacl.labels import draw_labels
 from adacl.networks.regressor import Regressor, count_parameters
 from adacl.protocols.one_vs_rest import paper_config
+from adacl.training.labels import draw_labels
 from common import record, seconds
 
 TEACHER = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512)

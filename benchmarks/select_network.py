@@ -32,7 +32,7 @@ from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks.regressor import count_parameters, raw_scores
-from adacl.training import train
+from adacl.training.loop import train
 
 TASKS = [
     *[("mnist", c) for c in (2, 8)],

@@ -22,8 +22,8 @@ from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
-from adacl.labels import draw_labels
 from adacl.networks.regressor import Regressor, count_parameters, raw_scores
+from adacl.training.labels import draw_labels
 from common import record, seconds, timed
 
 CPU = torch.device("cpu")

@@ -21,11 +21,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.datasets import catalogue
-from adacl.fitting import split_normals
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks.regressor import Regressor, raw_scores
-from adacl.training import train
+from adacl.training.loop import train
+from adacl.training.splits import split_normals
 from common import record, seconds
 
 CLASSES = [("mnist", 3), ("fashion-mnist", 5), ("cifar10", 1)]

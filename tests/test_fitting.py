@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from adacl import AnomalyDetector
 from adacl.config import ThresholdConfig
-from adacl.fitting import fold_splits, split_normals
 from adacl.model.card import notes
+from adacl.training.splits import fold_splits, split_normals
 from helpers import TINY
 
 RULE = ThresholdConfig()

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacl.config import LabelConfig
-from adacl.labels import draw_labels
+from adacl.training.labels import draw_labels
 
 ANOMALOUS = torch.arange(4000) >= 2000
 

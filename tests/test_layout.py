@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from adacl import AnomalyDetector, layout
+from adacl import AnomalyDetector
 from adacl.config.presets import PRESETS, preset, suited
 from adacl.errors import ConfigError
 from adacl.imaging.spec import ImageSpec
-from adacl.layout import COMMON, layout_auroc, settled
+from adacl.training import alignment
+from adacl.training.alignment import COMMON, layout_auroc, settled
 
 
 def photographs(count=120):
@@ -37,7 +38,9 @@ def test_few_images_count_as_aligned(count):
 
 def test_the_images_for_the_threshold_are_not_looked_at(digits, monkeypatch):
     looked_at = []
-    monkeypatch.setattr(layout, "layout_auroc", lambda i, places, *_: looked_at.append(places) or 1)
+    monkeypatch.setattr(
+        alignment, "layout_auroc", lambda i, places, *_: looked_at.append(places) or 1
+    )
     config = preset("accurate").replace(
         training__epochs=1, training__min_epoch_images=64, network__channels=[4], network__blocks=[]
     )

@@ -5,7 +5,7 @@ import torch
 
 from adacl.config import NetworkConfig, TrainingConfig
 from adacl.networks.regressor import Regressor
-from adacl.optimizers import MATRIX_RATE, Muon, make_optimizer, orthogonal
+from adacl.training.optimizers import MATRIX_RATE, Muon, make_optimizer, orthogonal
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 30), (30, 5), (1, 9)])

@@ -7,7 +7,7 @@ from torch.nn import functional
 from adacl.config import Config
 from adacl.networks.regressor import seen
 from adacl.networks.views import own_views, views_of
-from adacl.samples import draw_samples
+from adacl.training.batches import draw_samples
 
 
 def drawn(**changes):

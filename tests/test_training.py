@@ -7,7 +7,6 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacl import samples, training
 from adacl.config import AnomalyConfig, TrainingConfig
 from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
 from adacl.imaging.spec import ImageSpec
@@ -16,7 +15,9 @@ from adacl.model import tensor_file
 from adacl.model.history import History
 from adacl.networks.devices import resolve_device
 from adacl.networks.regressor import Regressor, raw_scores
-from adacl.training import learning_rate, validation_count
+from adacl.training import batches, loop
+from adacl.training.loop import learning_rate
+from adacl.training.splits import validation_count
 from helpers import LEARNING, TINY
 
 CPU = torch.device("cpu")
@@ -44,7 +45,7 @@ def images(digits):
 def train(images, config=TINY, seed=0, spec=SPEC, **options):
     """Learn from the first 80 images, and stop early by the next 20."""
     places = np.arange(len(images))
-    return training.train(
+    return loop.train(
         images, places[:80], places[80:100], spec, config, seed=seed, device=CPU, **options
     )
 
@@ -67,7 +68,7 @@ def untrained(monkeypatch):
         networks.append(Regressor(*args))
         return copy.deepcopy(networks[-1])
 
-    monkeypatch.setattr(training, "Regressor", make)
+    monkeypatch.setattr(loop, "Regressor", make)
     return networks
 
 
@@ -113,14 +114,14 @@ def test_equal_seeds_give_equal_networks(images):
 
 @pytest.mark.parametrize("function", ["draw_labels", "make_mixture"])
 def test_labels_and_anomalies_are_fresh_in_every_step(function, images, monkeypatch):
-    original, drawn = getattr(samples, function), []
+    original, drawn = getattr(batches, function), []
 
     def record(*args):
         result = original(*args)
         drawn.append(result[0] if isinstance(result, tuple) else result)
         return result
 
-    monkeypatch.setattr(samples, function, record)
+    monkeypatch.setattr(batches, function, record)
     config = TINY.replace(training__epochs=3, training__batch_size=32)
     train(np.repeat(images[:1], 100, axis=0), config)
     assert len(drawn) == 3 * 3
@@ -135,8 +136,8 @@ def test_half_of_the_normals_are_mirrored_before_anomalies_are_made(images, monk
         seen.append(normal.clone())
         return make_mixture(normal, *arguments)
 
-    make_mixture = samples.make_mixture
-    monkeypatch.setattr(samples, "make_mixture", watched)
+    make_mixture = batches.make_mixture
+    monkeypatch.setattr(batches, "make_mixture", watched)
     known = SPEC.to_tensor(images, CPU)
     shares = []
     for mirror in (True, False):
@@ -197,7 +198,7 @@ def test_a_resumed_training_equals_an_undisturbed_one(changes, images, tmp_path)
 def test_an_epoch_interrupted_halfway_is_repeated(images, tmp_path, monkeypatch):
     config = TINY.replace(training__epochs=3, training__batch_size=16)
     undisturbed, _ = train(images, config)
-    step, steps = samples.make_mixture, []
+    step, steps = batches.make_mixture, []
 
     def interrupted(*args):
         steps.append(args)
@@ -205,7 +206,7 @@ def test_an_epoch_interrupted_halfway_is_repeated(images, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return step(*args)
 
-    monkeypatch.setattr(samples, "make_mixture", interrupted)
+    monkeypatch.setattr(batches, "make_mixture", interrupted)
     checkpoint = tmp_path / "checkpoint"
     with pytest.raises(KeyboardInterrupt):
         train(images, config, checkpoint=checkpoint)
@@ -279,7 +280,7 @@ def scripted(monkeypatch):
             states.append(state_of(network))
             return areas[len(states) - 1], {}
 
-        monkeypatch.setattr(training, "_validate", validate)
+        monkeypatch.setattr(loop, "_validate", validate)
         return states
 
     return script
@@ -313,8 +314,8 @@ def test_the_last_epoch_is_kept_where_that_is_asked_for(images, scripted):
 def test_balance_gives_what_is_normal_half_of_the_weight():
     anomalous = torch.tensor([[False, True], [True, False], [True, True], [True, True]])
     labels, output = anomalous.float(), torch.zeros(4, 2)
-    plain = training._loss(output, labels, anomalous, TrainingConfig())
-    balanced = training._loss(output, labels, anomalous, TrainingConfig(balance=True))
+    plain = loop._loss(output, labels, anomalous, TrainingConfig())
+    balanced = loop._loss(output, labels, anomalous, TrainingConfig(balance=True))
     assert float(plain) == 6 / 8
     assert float(balanced) == 1 / 2
 
@@ -346,9 +347,7 @@ def test_a_shift_wider_than_the_images_is_refused(images):
 def test_with_few_held_out_normals_all_give_the_distance_its_unit(images):
     config = TINY.replace(network__distance=1.0)
     places = np.arange(len(images))
-    network, _ = training.train(
-        images, places[:80], places[80:81], SPEC, config, seed=0, device=CPU
-    )
+    network, _ = loop.train(images, places[:80], places[80:81], SPEC, config, seed=0, device=CPU)
     some = SPEC.to_tensor(images[:81], CPU)
     with_distance = raw_scores(network, some)
     network.distance.scale.zero_()
@@ -497,7 +496,7 @@ def test_training_on_cuda_repeats_and_learns(images):
     cuda = torch.device("cuda")
     places = np.arange(100)
     runs = [
-        training.train(images, places[:80], places[80:], SPEC, LEARNING, seed=0, device=cuda)
+        loop.train(images, places[:80], places[80:], SPEC, LEARNING, seed=0, device=cuda)
         for _ in range(2)
     ]
     states = [state_of(network.cpu()) for network, _ in runs]

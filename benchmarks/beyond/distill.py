@@ -18,8 +18,8 @@ import torch
 from torch import Tensor
 from trial import SCORED, Trial, area, ask
 
-from adacl import training
-from adacl.samples import draw_samples
+from adacl.training import loop
+from adacl.training.batches import draw_samples
 
 TEACHERS = 3
 
@@ -34,7 +34,7 @@ def question(trial: Trial) -> dict[str, Any]:
         outputs = torch.stack([teacher.eval()(samples) for teacher in teachers])
         return samples, outputs.mean(0).clamp(0, 1).to(labels.dtype), anomalous
 
-    with patch.object(training, "draw_samples", taught_samples):
+    with patch.object(loop, "draw_samples", taught_samples):
         student, _ = trial.learn(trial.seed)
     taught = [trial.scores(teacher) for teacher in teachers]
     together = {part: np.mean([scores[part] for scores in taught], axis=0) for part in SCORED}

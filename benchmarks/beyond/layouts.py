@@ -15,7 +15,7 @@ import numpy as np
 
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
-from adacl.layout import layout_auroc
+from adacl.training.alignment import layout_auroc
 
 
 def main() -> None:

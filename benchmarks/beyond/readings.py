@@ -19,9 +19,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 from trial import SCORED, Trial, area, ask
 
-from adacl.embeddings import fit_distance
 from adacl.networks.distance import Distance
 from adacl.networks.regressor import Regressor, Residual, raw_scores, seen
+from adacl.training.fit_distance import fit_distance
 
 Parts = dict[str, np.ndarray]
 LEARNT = 2000

@@ -1,7 +1,7 @@
 """One question to a preset: what does a changed setting do to classes of the training splits.
 
     python benchmarks/beyond/trial.py --data-dir DATA --out benchmarks/beyond/trials
-        --preset aligned --classes fashion-mnist/sandal,mnist/2 --set training.epochs=5
+        --preset aligned --classes fashion-mnist/sandal,mnist/2 --set loop.epochs=5
 
 No test split is opened: 500 normals of the training split are held out, and 2,000 images of its
 other classes are the anomalies. Without ``--set`` the preset itself is measured. Finished trials
@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adacl import Config, preset, training
+from adacl import Config, preset
 from adacl.cli.options import parse_setting
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
@@ -29,6 +29,7 @@ from adacl.metrics import auroc
 from adacl.model.history import History
 from adacl.networks.regressor import Regressor
 from adacl.protocols import grid
+from adacl.training import loop
 
 HELD_OUT, OTHERS, VALIDATION = 500, 2000, 150
 SCORED = ("normal", "other")
@@ -62,7 +63,7 @@ class Trial:
     def learn(self, seed: int) -> tuple[Regressor, History]:
         """Return a network that has learnt, and how it went."""
         learnt, stopping = self.places["learnt"], self.places["stopping"]
-        return training.train(
+        return loop.train(
             self.images, learnt, stopping, self.spec, self.config, seed=seed, device=CPU
         )
 
@@ -72,7 +73,7 @@ class Trial:
 
     def scores(self, network: Regressor) -> dict[str, np.ndarray]:
         """Return the scores (N,) of the parts to score."""
-        return {part: training.raw_scores(network, self.tensor(part)) for part in SCORED}
+        return {part: loop.raw_scores(network, self.tensor(part)) for part in SCORED}
 
 
 def area(scores: dict[str, np.ndarray]) -> float:

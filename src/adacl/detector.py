@@ -23,7 +23,6 @@ from adacl.data.images import decode, read_image
 from adacl.data.samples import digest, store_of_array, store_of_files
 from adacl.errors import AdaclError, ConfigError
 from adacl.explain import Method, anomaly_map
-from adacl.fitting import fit_model
 from adacl.heatmap import resized
 from adacl.imaging.spec import ImageSpec, value_range
 from adacl.imaging.tiles import Tiling
@@ -35,6 +34,7 @@ from adacl.model.model import Model
 from adacl.model.scoring import FileScore, check_files, fitting
 from adacl.model.thresholds import Threshold
 from adacl.networks.devices import resolve_device
+from adacl.training.fit import fit_model
 
 __all__ = ["AnomalyDetector", "NotFittedError"]
 

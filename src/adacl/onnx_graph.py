@@ -58,7 +58,8 @@ def build_graph(
         Height and width of the input; where they are not the network's own, the graph resizes as
         Pillow does.
     maxima
-        With them the stages are computed in 8 bits, see :func:`adacl.ranges.activation_maxima`.
+        With them the stages are computed in 8 bits, see
+        :func:`adacl.training.activations.activation_maxima`.
 
     Returns
     -------

@@ -37,7 +37,7 @@ def announce(
     int
         The number of networks.
     """
-    from adacl.fitting import fold_splits, split_normals
+    from adacl.training.splits import fold_splits, split_normals
 
     count, training, rule = len(files), config.training, config.threshold
     if count < SMALLEST_SET:

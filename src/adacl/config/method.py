@@ -233,14 +233,14 @@ class TrainingConfig(Section, name="training"):
         Whether what is normal to an output counts as much as all anomalies to it together, of
         which a step has more if there are several views or several anomalies an image.
     optimizer
-        A variation of Adam, or ``muon``, see :class:`adacl.optimizers.Muon`.
+        A variation of Adam, or ``muon``, see :class:`adacl.training.optimizers.Muon`.
     schedule
         ``triangular``: the rate rises and falls linearly between ``rate_min`` and
         ``rate_max``, ``cycles`` times; ``one_cycle``: a linear rise over the first third,
         then a cosine fall to ``rate_min``.
     validation_size
         Normal images held out for early stopping; smaller sets use a fifth, see
-        :func:`adacl.training.validation_count`.
+        :func:`adacl.training.splits.validation_count`.
     patience
         Epochs without a better validation AUROC after which training ends.
     keep

@@ -103,7 +103,7 @@ def suited(config: Config, aligned: bool) -> Config:
         A configuration that started from ``accurate``. Settings that differ from those of
         ``varied``, which ``accurate`` starts from, stay as they are.
     aligned
-        Whether the images have a common layout, see :func:`adacl.layout.layout_auroc`.
+        Whether the images have a common layout, see :func:`adacl.training.alignment.layout_auroc`.
     """
     start, tree = PRESETS["accurate"].to_dict(), config.to_dict()
     chosen = PRESETS["aligned" if aligned else "varied"].to_dict()

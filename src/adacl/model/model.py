@@ -41,8 +41,9 @@ class Model:
     digests
         Hashes of the images it was fitted on, see :func:`adacl.data.samples.digest`.
     activation_maxima
-        The largest activation of each stage, see :func:`adacl.ranges.activation_maxima`; what an
-        8-bit copy of the network is scaled by.
+        The largest activation of each stage, see
+        :func:`adacl.training.activations.activation_maxima`; what an 8-bit copy of the network is
+        scaled by.
     """
 
     network: Regressor

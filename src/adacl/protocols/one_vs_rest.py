@@ -24,9 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from adacl._version import __version__
 from adacl.config import Config
 from adacl.config.presets import preset
-from adacl.fitting import split_normals
 from adacl.imaging.spec import ImageSpec, value_range
-from adacl.layout import settled
 from adacl.metrics import auroc
 from adacl.model.history import EpochRecord
 from adacl.networks.devices import resolve_device
@@ -35,7 +33,9 @@ from adacl.networks.views import own_views, scored_views
 from adacl.protocols import rivals
 from adacl.protocols.datasets import load_one_vs_rest, short_name
 from adacl.protocols.grid import Cell
-from adacl.training import train
+from adacl.training.alignment import settled
+from adacl.training.loop import train
+from adacl.training.splits import split_normals
 
 __all__ = ["EPOCHS", "Variant", "cells", "paper_config", "rival_variant", "run_cell"]
 

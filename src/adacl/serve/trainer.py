@@ -43,7 +43,7 @@ def main(folder: Path) -> int:
 
 def _train(folder: Path, settings: dict[str, Any]) -> None:
     from adacl import AnomalyDetector
-    from adacl.fitting import fold_splits, split_normals
+    from adacl.training.splits import fold_splits, split_normals
 
     config = Config.from_dict(settings["config"])
     images = sorted((folder / "images").iterdir())

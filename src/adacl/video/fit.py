@@ -23,9 +23,9 @@ from adacl.config import Config
 from adacl.data.samples import Store
 from adacl.data.video import Clip, Frame
 from adacl.errors import DataError
-from adacl.fitting import fit_model
 from adacl.imaging.spec import ImageSpec
 from adacl.model.history import EpochRecord
+from adacl.training.fit import fit_model
 from adacl.video.alarms import Alarm, from_normal_footage
 from adacl.video.config import VideoConfig
 from adacl.video.gate import motion_threshold, stack_energy

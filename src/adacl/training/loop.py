@@ -19,31 +19,19 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adacl import checkpoints
 from adacl.anomalies import check_anomaly_config, draw_kinds, make
 from adacl.config import Config, TrainingConfig
-from adacl.embeddings import fit_distance, some
 from adacl.errors import ConfigError, InputError, TrainingError
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
 from adacl.model.history import EpochRecord, History
 from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
-from adacl.optimizers import make_optimizer
-from adacl.samples import draw_samples
+from adacl.training import checkpoints
+from adacl.training.batches import draw_samples
+from adacl.training.fit_distance import fit_distance, some
+from adacl.training.optimizers import make_optimizer
 
-__all__ = [
-    "learning_rate",
-    "train",
-    "validation_count",
-]
-
-
-def validation_count(images: int, wanted: int = 150) -> int:
-    """Return how many of ``images`` normals are held out for early stopping.
-
-    The paper's 150 where that is at most a fifth of the set, else a fifth, at least one.
-    """
-    return min(wanted, max(1, images // 5))
+__all__ = ["learning_rate", "train"]
 
 
 def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:

@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from adacl.anomalies import make_mixture
 from adacl.config import Config
-from adacl.labels import draw_labels
 from adacl.networks.regressor import seen
 from adacl.networks.views import View, own_views
+from adacl.training.labels import draw_labels
 
 __all__ = ["draw_samples"]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,66 +16,27 @@ import torch
 from numpy.typing import NDArray
 
 from adacl._version import __version__
-from adacl.config import Config, ThresholdConfig
+from adacl.config import Config
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.samples import Store
 from adacl.errors import DataError
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
-from adacl.layout import settled
 from adacl.model import thresholds
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
 from adacl.networks.regressor import Regressor, count_parameters
-from adacl.ranges import activation_maxima
-from adacl.training import train, validation_count
+from adacl.training.activations import activation_maxima
+from adacl.training.alignment import settled
+from adacl.training.loop import train
+from adacl.training.splits import Images, Split, fold_splits, split_normals
 
-__all__ = ["Split", "fit_model", "fold_splits", "split_normals"]
+__all__ = ["fit_model"]
 
-Images = NDArray[np.int64]
 OnEpoch = Callable[[str, EpochRecord], None]
 
-MOST_HELD_OUT = 1000
 MOST_DIGESTS = 100_000
-
-
-@dataclass(frozen=True)
-class Split:
-    """Numbers of the images to learn from, for early stopping, and for the threshold."""
-
-    train: Images
-    validation: Images
-    calibration: Images
-
-
-def split_normals(
-    count: int, validation_size: int, config: ThresholdConfig, calibrate: bool, seed: int
-) -> Split:
-    """Split ``count`` normals at random for the network that is kept.
-
-    A tenth of them (1,000 at most), but as many as the stated false-positive rate needs, are
-    held out for the threshold if that is no more than a fifth; else none.
-    """
-    order = np.random.default_rng([seed, 0]).permutation(count)
-    needed = thresholds.normals_needed(config.fpr, config.confidence)
-    held_out = max(needed, min(count // 10, MOST_HELD_OUT)) if calibrate else 0
-    if count < 5 * held_out:
-        held_out = 0
-    stopping = validation_count(count, validation_size)
-    calibration, validation, rest = np.split(order, [held_out, held_out + stopping])
-    return Split(rest, validation, calibration)
-
-
-def fold_splits(count: int, validation_size: int, folds: int, seed: int) -> list[Split]:
-    """Split ``count`` normals so that each is in the calibration part of exactly one split."""
-    order = np.random.default_rng([seed, 1]).permutation(count)
-    splits = []
-    for fold in np.array_split(order, min(folds, count // 2)):
-        rest = order[~np.isin(order, fold)]
-        stopping = validation_count(len(rest), validation_size)
-        splits.append(Split(rest[stopping:], rest[:stopping], fold))
-    return splits
 
 
 def fit_model(
@@ -101,7 +61,7 @@ def fit_model(
     spec
         Their form.
     config
-        The method; the preset ``accurate`` is first settled, see :mod:`adacl.layout`.
+        The method; the preset ``accurate`` is first settled, see :mod:`adacl.training.alignment`.
     tiling
         How the samples were cut from images, if they were.
     resize

@@ -1,0 +1,1 @@
+"""From normal samples to a model: splits, batches, the loop, the threshold."""

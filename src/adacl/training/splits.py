@@ -1,0 +1,67 @@
+"""Which normal images are learned from, stop the training early, and set the threshold.
+
+The normals are split by image, never by tile. Where there are too few to spare any for the
+threshold, each of several folds is held out from a network of its own.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.config import ThresholdConfig
+from adacl.model import thresholds
+
+__all__ = ["Images", "Split", "fold_splits", "split_normals", "validation_count"]
+
+Images = NDArray[np.int64]
+
+MOST_HELD_OUT = 1000
+
+
+@dataclass(frozen=True)
+class Split:
+    """Numbers of the images to learn from, for early stopping, and for the threshold."""
+
+    train: Images
+    validation: Images
+    calibration: Images
+
+
+def split_normals(
+    count: int, validation_size: int, config: ThresholdConfig, calibrate: bool, seed: int
+) -> Split:
+    """Split ``count`` normals at random for the network that is kept.
+
+    A tenth of them (1,000 at most), but as many as the stated false-positive rate needs, are
+    held out for the threshold if that is no more than a fifth; else none.
+    """
+    order = np.random.default_rng([seed, 0]).permutation(count)
+    needed = thresholds.normals_needed(config.fpr, config.confidence)
+    held_out = max(needed, min(count // 10, MOST_HELD_OUT)) if calibrate else 0
+    if count < 5 * held_out:
+        held_out = 0
+    stopping = validation_count(count, validation_size)
+    calibration, validation, rest = np.split(order, [held_out, held_out + stopping])
+    return Split(rest, validation, calibration)
+
+
+def fold_splits(count: int, validation_size: int, folds: int, seed: int) -> list[Split]:
+    """Split ``count`` normals so that each is in the calibration part of exactly one split."""
+    order = np.random.default_rng([seed, 1]).permutation(count)
+    splits = []
+    for fold in np.array_split(order, min(folds, count // 2)):
+        rest = order[~np.isin(order, fold)]
+        stopping = validation_count(len(rest), validation_size)
+        splits.append(Split(rest[stopping:], rest[:stopping], fold))
+    return splits
+
+
+def validation_count(images: int, wanted: int = 150) -> int:
+    """Return how many of ``images`` normals are held out for early stopping.
+
+    The paper's 150 where that is at most a fifth of the set, else a fifth, at least one.
+    """
+    return min(wanted, max(1, images // 5))
