@@ -15,7 +15,7 @@ from PIL import Image
 
 from adacl import AnomalyDetector
 from adacl.datasets import catalogue
-from adacl.heatmap import side_by_side
+from adacl.explain.heatmap import side_by_side
 from localisation import one_class, ped1
 from planting import plant
 

@@ -18,15 +18,15 @@ from adacl.data.masks import find_masks, read_mask
 from adacl.data.video import Clip
 from adacl.datasets import ucsd
 from adacl.errors import ConfigError, DataError, InputError, MissingDataError
-from adacl.explain import anomaly_map
+from adacl.explain.heatmap import SCALE, colours, overlay, side_by_side, to_png
+from adacl.explain.maps import anomaly_map
+from adacl.explain.occlusion import occlusion_map
 from adacl.export import export_model
-from adacl.heatmap import SCALE, colours, overlay, side_by_side, to_png
 from adacl.imaging.blending import Blend
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.localisation import Localisation
 from adacl.model.thresholds import Threshold
-from adacl.occlusion import occlusion_map
 from helpers import LEARNING, call, refused, write_images
 
 SIDE = 16

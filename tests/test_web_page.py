@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from adacl import Scorer
-from adacl.explain import anomaly_map
-from adacl.heatmap import SCALE, colours
+from adacl.explain.heatmap import SCALE, colours
+from adacl.explain.maps import anomaly_map
 from helpers import LEARNING, write_images
 from serving import serving, write_model
 

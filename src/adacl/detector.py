@@ -22,8 +22,8 @@ from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
 from adacl.data.images import decode, read_image
 from adacl.data.samples import digest, store_of_array, store_of_files
 from adacl.errors import AdaclError, ConfigError
-from adacl.explain import Method, anomaly_map
-from adacl.heatmap import resized
+from adacl.explain.heatmap import resized
+from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import ImageSpec, value_range
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
@@ -312,7 +312,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         image
             A file, or pixels H x W or H x W x C.
         method
-            See :func:`adacl.explain.anomaly_map`.
+            See :func:`adacl.explain.maps.anomaly_map`.
         """
         model = self._fitted()
         if not isinstance(image, str | Path):

@@ -17,8 +17,8 @@ from adacl.data.arrays import as_images, is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, in_order, pass_over, processors
 from adacl.data.images import MAX_PIXELS, Decoded, decode
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
-from adacl.explain import Method, anomaly_map
-from adacl.heatmap import resized
+from adacl.explain.heatmap import resized
+from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.exported_file import from_properties, unsealed
 from adacl.model.file import Contents, checked_size, parse_header
@@ -154,7 +154,7 @@ class Scorer:
         image
             A file, or pixels H x W or H x W x C.
         method
-            ``occlusion``; see :func:`adacl.explain.anomaly_map`.
+            ``occlusion``; see :func:`adacl.explain.maps.anomaly_map`.
         """
         if not isinstance(image, str | Path):
             return anomaly_map(self, self._checked(np.asarray(image)[None])[0], method)

@@ -78,7 +78,7 @@ def explain(
 
     Yellow, orange and red places made it anomalous; see docs/explain.md.
     """
-    from adacl.heatmap import side_by_side
+    from adacl.explain.heatmap import side_by_side
 
     with messages(quiet):
         opened = open_model(model, device, backend, on_error, threshold)
@@ -161,7 +161,7 @@ def with_heatmaps(
     scores: Iterable[FileScore], opened: Opened, folder: Path, roots: Sequence[Path]
 ) -> Iterator[FileScore]:
     """Pass scores on, and write a heat map for each: the image under its colours."""
-    from adacl.heatmap import overlay
+    from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)
     for score in scores:

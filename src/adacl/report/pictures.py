@@ -16,7 +16,7 @@ from PIL import Image
 from adacl.data.folders import stream
 from adacl.data.images import read_image
 from adacl.errors import ImageError
-from adacl.heatmap import overlay
+from adacl.explain.heatmap import overlay
 from adacl.imaging.spec import ImageSpec
 
 __all__ = ["Preview", "preview", "thumbnails", "url"]

@@ -14,8 +14,8 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from adacl.errors import ImageError
-from adacl.explain import anomaly_map
-from adacl.heatmap import resized, to_png
+from adacl.explain.heatmap import resized, to_png
+from adacl.explain.maps import anomaly_map
 from adacl.imaging.spec import Array
 from adacl.model.scoring import ImageScore
 from adacl.serve.limits import Limits

@@ -8,10 +8,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from adacl.explain.occlusion import PART
 from adacl.imaging.smoothing import smoothed
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.networks.regressor import Regressor
-from adacl.occlusion import PART
 
 __all__ = ["gradient_map"]
 
@@ -27,7 +27,7 @@ def gradient_map(network: Regressor, spec: ImageSpec, image: Array) -> NDArray[n
 
     Integrated gradients (Sundararajan, Taly, Yan 2017) from a blurred copy to the image; what
     raises the score is gathered around each pixel, over as much as a faded piece of
-    :func:`adacl.occlusion.occlusion_map` covers, so that both maps have the same unit.
+    :func:`adacl.explain.occlusion.occlusion_map` covers, so that both maps have the same unit.
 
     Parameters
     ----------

@@ -18,11 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.errors import ConfigError, InputError
+from adacl.explain.occlusion import VALUES, occlusion_map
 from adacl.imaging.blending import Blend, Place
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.thresholds import Threshold
-from adacl.occlusion import VALUES, occlusion_map
 
 if TYPE_CHECKING:
     from adacl.networks.regressor import Regressor
@@ -95,7 +95,7 @@ def _looker(model: Explainable, method: Method) -> Callable[[Array], Map]:
         raise InputError(
             "method gradient: needs the model file, not an exported one; use occlusion"
         )
-    from adacl.gradients import gradient_map
+    from adacl.explain.gradients import gradient_map
 
     return partial(gradient_map, network, model.spec)
 
