@@ -28,8 +28,8 @@ from adacl.config import Config
 from adacl.data.folders import ImageFiles
 from adacl.datasets import catalogue
 from adacl.datasets.as_folders import write_images
+from adacl.deploy.export import export_model
 from adacl.detector import AnomalyDetector
-from adacl.export import export_model
 from adacl.imaging.spec import ImageSpec
 from adacl.model.file import save_model
 from adacl.model.history import EpochRecord, History

@@ -23,7 +23,7 @@ from PIL import Image
 
 from adacl.datasets import catalogue
 from adacl.datasets.as_folders import write_images
-from adacl.export import export_model
+from adacl.deploy.export import export_model
 from adacl.runtime import Scorer
 from common import adacl, record, seconds
 from deploy_speed import untrained

@@ -24,7 +24,7 @@ import torch
 
 from adacl import AnomalyDetector
 from adacl.datasets import catalogue
-from adacl.export import export_model
+from adacl.deploy.export import export_model
 from adacl.metrics import auroc
 from adacl.runtime import Scorer
 from common import record

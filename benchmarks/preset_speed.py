@@ -20,7 +20,7 @@ import numpy as np
 
 from adacl import AnomalyDetector, Config, preset
 from adacl.datasets import catalogue
-from adacl.export import export_model
+from adacl.deploy.export import export_model
 from adacl.runtime import Scorer
 from common import record, seconds
 

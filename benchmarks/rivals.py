@@ -119,7 +119,7 @@ class AdaclOnnx(Adacl):
 
     def fit(self, images: Images) -> None:
         """Learn from normal images, and export."""
-        from adacl.export import export_model
+        from adacl.deploy.export import export_model
         from adacl.runtime import Scorer
 
         super().fit(images)

@@ -25,7 +25,7 @@ import torch
 from adacl import VideoAnomalyDetector, VideoConfig
 from adacl.config.presets import preset
 from adacl.data.video import Clip
-from adacl.export import export_model
+from adacl.deploy.export import export_model
 from adacl.video.stream import CHUNK, chunks, segments
 from common import adacl, record
 

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from adacl import AnomalyDetector
-from adacl.export import export_model
+from adacl.deploy.export import export_model
 from helpers import LEARNING, write_images
 
 BOUNDARY = "a-boundary"

@@ -312,7 +312,7 @@ def test_interrupted_commands_say_what_was_not_written(
         assert refused(130, *score) == "adacl: interrupted"
         message = refused(130, *score, "--report", page, "-o", records)
         assert message == f"adacl: interrupted; not written: {records}, {page}"
-    monkeypatch.setattr("adacl.export.export_model", interrupt)
+    monkeypatch.setattr("adacl.deploy.export.export_model", interrupt)
     monkeypatch.setattr("adacl.detector.AnomalyDetector.load", interrupt)
     monkeypatch.setattr("adacl.cli.about.read_header", interrupt)
     for command in (["export", parts / "model", page.with_suffix(".onnx")],

@@ -19,9 +19,9 @@ from adacl import AnomalyDetector
 from adacl.anomalies import make_mixture
 from adacl.config import Config
 from adacl.data.folders import ImageFiles
-from adacl.export import export_model
+from adacl.deploy.export import export_model
+from adacl.deploy.scorer import BATCH, Scorer
 from adacl.networks.regressor import Regressor, count_parameters
-from adacl.runtime import BATCH, Scorer
 from helpers import TINY, write_images
 
 PRESET = {

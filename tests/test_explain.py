@@ -17,11 +17,11 @@ from adacl.data.images import read_image
 from adacl.data.masks import find_masks, read_mask
 from adacl.data.video import Clip
 from adacl.datasets import ucsd
+from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError, InputError, MissingDataError
 from adacl.explain.heatmap import SCALE, colours, overlay, side_by_side, to_png
 from adacl.explain.maps import anomaly_map
 from adacl.explain.occlusion import occlusion_map
-from adacl.export import export_model
 from adacl.imaging.blending import Blend
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling

@@ -20,6 +20,7 @@ from PIL import Image
 
 from adacl import AnomalyDetector
 from adacl.datasets import catalogue
+from adacl.deploy.export import export_model
 from adacl.errors import (
     ConfigError,
     ImageError,
@@ -27,7 +28,6 @@ from adacl.errors import (
     MissingDataError,
     ModelFileError,
 )
-from adacl.export import export_model
 from adacl.metrics import auroc
 from adacl.model import tensor_file
 from adacl.model.exported_file import seal

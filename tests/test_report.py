@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from adacl import AnomalyDetector
-from adacl.export import export_model
+from adacl.deploy.export import export_model
 from adacl.imaging.spec import ImageSpec
 from adacl.model import card
 from adacl.model.card import advice, notes

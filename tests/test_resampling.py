@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from adacl.resampling import rows_first, weights
+from adacl.deploy.pillow_resize import rows_first, weights
 
 sides = st.integers(1, 300)
 sizes = st.tuples(sides, sides)

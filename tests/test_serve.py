@@ -20,9 +20,9 @@ import pytest
 from PIL import Image
 
 from adacl import AnomalyDetector
+from adacl.deploy.export import export_model
 from adacl.explain.heatmap import to_png
 from adacl.explain.maps import anomaly_map
-from adacl.export import export_model
 from adacl.model.file import save_model
 from adacl.runtime import Scorer
 from adacl.serve.guard import Guard

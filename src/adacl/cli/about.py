@@ -62,7 +62,7 @@ def _video_lines(video: dict[str, Any]) -> Iterator[str]:
 
 def _header(model: Path) -> dict[str, Any]:
     if is_exported(model):
-        from adacl.runtime import Scorer
+        from adacl.deploy.scorer import Scorer
 
         return Scorer(model).header
     header, tensors = read_header(model)

@@ -48,7 +48,7 @@ def export(
         raise ConfigError(f"{output}: is the model itself; name another output")
     if output.suffix.lower() not in {"", ".onnx"}:
         raise ConfigError(f"{output}: is an ONNX file; give it a name that ends in .onnx")
-    from adacl.export import UNSTATED, export_model
+    from adacl.deploy.export import UNSTATED, export_model
 
     with interruptible([output]):
         header = export_model(

@@ -12,9 +12,9 @@ from adacl.model.file import read_header
 from adacl.model.thresholds import Threshold
 
 if TYPE_CHECKING:
+    from adacl.deploy.scorer import Scorer
     from adacl.detector import AnomalyDetector
     from adacl.imaging.spec import ImageSpec
-    from adacl.runtime import Scorer
 
 __all__ = ["Opened", "open_model"]
 
@@ -49,7 +49,7 @@ def open_model(
     if is_exported(model):
         if device is Device.cuda:
             raise ConfigError("--device cuda: an exported file is scored on the CPU")
-        from adacl.runtime import Scorer
+        from adacl.deploy.scorer import Scorer
 
         scorer = Scorer(model, backend=backend.value, on_error=on_error.value)
         if "video" in scorer.header:

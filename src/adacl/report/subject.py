@@ -14,8 +14,8 @@ from adacl.model.tensor_file import digest
 from adacl.model.thresholds import Threshold
 
 if TYPE_CHECKING:
+    from adacl.deploy.scorer import Scorer
     from adacl.detector import AnomalyDetector
-    from adacl.runtime import Scorer
 
 __all__ = ["Story", "Subject", "header_of", "readable"]
 

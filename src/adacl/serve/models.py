@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from adacl.deploy.scorer import Scorer
 from adacl.errors import ConfigError, ModelFileError
 from adacl.files import read_whole
 from adacl.model.exported_file import is_exported
 from adacl.model.scoring import check_files
-from adacl.runtime import Scorer
 from adacl.serve.problems import ProblemError
 
 __all__ = ["Models", "Served"]
@@ -74,7 +74,7 @@ class Served:
 def _open(path: Path, backend: str) -> Scorer:
     if is_exported(path):
         return Scorer(path, backend=backend, threads=1)
-    from adacl.export import export_model
+    from adacl.deploy.export import export_model
 
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / f"{path.stem}.onnx"

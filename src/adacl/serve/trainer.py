@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from adacl.config import Config
+from adacl.deploy.export import export_model
 from adacl.errors import AdaclError
-from adacl.export import export_model
 from adacl.model.history import EpochRecord
 
 __all__ = ["main"]

@@ -24,8 +24,8 @@ from adacl.video.scores import FrameScore, smooth
 from adacl.video.stream import CHUNK, Chunk, chunks, segments
 
 if TYPE_CHECKING:
+    from adacl.deploy.scorer import Scorer
     from adacl.model.model import Model
-    from adacl.runtime import Scorer
 
 __all__ = ["VideoModel"]
 
@@ -172,7 +172,7 @@ class VideoModel:
         InputError
             If it was read from an exported file.
         """
-        from adacl.runtime import Scorer
+        from adacl.deploy.scorer import Scorer
 
         if isinstance(self.tiles, Scorer):
             raise InputError("an exported model is not saved again; keep the file")
@@ -200,7 +200,7 @@ class VideoModel:
         """
         tiles: Model | Scorer
         if is_exported(Path(path)):
-            from adacl.runtime import Scorer
+            from adacl.deploy.scorer import Scorer
 
             tiles = Scorer(path, backend=backend)
             header = tiles.header

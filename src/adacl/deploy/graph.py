@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from adacl.config import NetworkConfig
+from adacl.deploy.nodes import OPSET, Graph, Steps
+from adacl.deploy.pillow_resize import rows_first, weights
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.views import View, scored_views
-from adacl.onnx_nodes import OPSET, Graph, Steps
-from adacl.resampling import rows_first, weights
 
 __all__ = ["OPSET", "build_graph"]
 

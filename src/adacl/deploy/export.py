@@ -65,7 +65,7 @@ def export_model(
     try:
         import onnx
 
-        from adacl.onnx_graph import OPSET, build_graph
+        from adacl.deploy.graph import OPSET, build_graph
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 

@@ -1,0 +1,333 @@
+"""Score images with an exported model, by onnxruntime or OpenVINO and without PyTorch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, Self, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.data.arrays import as_images, is_paths
+from adacl.data.folders import ImageFiles, OnError, Skipped, in_order, pass_over, processors
+from adacl.data.images import MAX_PIXELS, Decoded, decode
+from adacl.deploy.engines import BACKENDS, Run, describe, open_backend
+from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
+from adacl.explain.heatmap import resized
+from adacl.explain.maps import Method, anomaly_map
+from adacl.imaging.spec import Array, ImageSpec
+from adacl.model.exported_file import from_properties, unsealed
+from adacl.model.file import Contents, checked_size, parse_header
+from adacl.model.scoring import FileScore, ImageScore, check_files, fitting, scores_of
+from adacl.model.thresholds import Threshold
+
+__all__ = ["Scorer"]
+
+Identity = TypeVar("Identity")
+
+BATCH = 64
+"""Images that a thread scores at once, at most; larger batches are no faster."""
+PIXELS = 1 << 20
+"""Values that a thread's images have, at most: what bounds the memory for large images."""
+FILES = 16
+"""Image files that a thread decodes and scores in one go."""
+
+
+class Scorer:
+    """Scores images with a model that ``adacl export`` wrote.
+
+    It can be pickled, the model included, and called from several threads at once.
+
+    Parameters
+    ----------
+    path
+        The exported file.
+    backend
+        ``onnxruntime`` or ``openvino``.
+    threads
+        Threads that decode and score side by side; by default one a processor.
+    on_error
+        What to do with a broken image file: ``fail``, or ``skip`` it with a warning.
+
+    Attributes
+    ----------
+    header : dict
+        What the file says of itself, see ``docs/deploy.md``.
+    spec : ImageSpec
+        Form of the images that the graph takes.
+    tiling : Tiling or None
+        How images are cut into tiles.
+    threshold : Threshold
+        Images with a higher score are called anomalous.
+    content : bytes
+        The file.
+
+    Raises
+    ------
+    MissingDataError, ModelFileError
+        If the file is not there, not sound, or not one that adacl exported.
+    ConfigError
+        If the backend is not known or the number of threads not positive.
+    MissingExtraError
+        If the backend is not installed.
+
+    Examples
+    --------
+    >>> scorer = Scorer("parts.onnx")  # doctest: +SKIP
+    >>> scorer.anomaly_score("new_parts/")  # doctest: +SKIP
+    >>> with multiprocessing.Pool() as pool:  # doctest: +SKIP
+    ...     scores = pool.map(scorer, paths, chunksize=64)
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        backend: str = "onnxruntime",
+        threads: int | None = None,
+        on_error: OnError = "fail",
+    ) -> None:
+        if threads is not None and not (isinstance(threads, int) and threads > 0):
+            raise ConfigError(f"threads: need a whole number, at least 1, got {threads}")
+        if on_error not in get_args(OnError):
+            raise ConfigError(f"on_error: need skip or fail, got {on_error!r}")
+        if backend not in BACKENDS:
+            raise ConfigError(f"backend {backend!r}: need one of {', '.join(BACKENDS)}")
+        self.path = Path(path)
+        self.backend = backend
+        self.threads = threads or processors()
+        self.on_error = on_error
+        self.content = unsealed(self.path)
+        self.threshold = self._open().threshold
+
+    def _open(self) -> Contents:
+        try:
+            properties, kind, shape = describe(self.content)
+            self.header = from_properties(properties)
+            contents = parse_header(self.header)
+            self.spec, self.tiling = contents.spec, contents.tiling
+            self._resize = contents.resize
+            self._size = checked_size(self.header["input_size"])
+            batch = self.header["batch"]
+            form = [batch or shape[0], *self._size, self.spec.channels]
+            if shape != form or kind.replace("float", "float32") != f"tensor({self.spec.dtype})":
+                raise ValueError(f"the graph takes {kind} {shape}, the header says {form}")
+            self._run = open_backend(self.backend, self.content, self.threads)
+        except MissingExtraError:
+            raise
+        except Exception as error:  # the engines raise classes of their own
+            reason = " ".join(str(error).split())
+            raise ModelFileError(f"{self.path}: not a sound exported model ({reason})") from error
+        pixels = math.prod(self._size) * self.spec.channels
+        self._most = max(1, min(BATCH, PIXELS // pixels))
+        self._batch = batch or self._most
+        return contents
+
+    def __getstate__(self) -> dict[str, Any]:
+        names = ("path", "backend", "threads", "on_error", "threshold", "content")
+        return {name: getattr(self, name) for name in names}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._open()
+
+    def __call__(self, image: str | Path | Array) -> ImageScore:
+        """Score one image: a file, or pixels H x W or H x W x C."""
+        if isinstance(image, str | Path):
+            check_files(self.spec)
+            pixels = self.decode(image).pixels
+        else:
+            pixels = self._checked(np.asarray(image)[None])[0]
+        return next(self._scores([(None, pixels)], self.raw))[1]
+
+    def anomaly_map(
+        self, image: str | Path | Array, method: Method = "occlusion"
+    ) -> NDArray[np.float32]:
+        """Return which places of an image make it anomalous, H x W in its own size.
+
+        Parameters
+        ----------
+        image
+            A file, or pixels H x W or H x W x C.
+        method
+            ``occlusion``; see :func:`adacl.explain.maps.anomaly_map`.
+        """
+        if not isinstance(image, str | Path):
+            return anomaly_map(self, self._checked(np.asarray(image)[None])[0], method)
+        check_files(self.spec)
+        height, width, pixels = self.decode(image)
+        return resized(anomaly_map(self, pixels, method), height, width)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what ``adacl info`` shows, as plain values."""
+        return self.header
+
+    def raw(self, samples: Array) -> Array:
+        """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says.
+
+        Raises
+        ------
+        InputError
+            If they do not have that form.
+        """
+        form = (*self._size, self.spec.channels)
+        if samples.shape[1:] != form or samples.dtype.name != self.spec.dtype:
+            raise InputError(
+                f"samples: need S x {form} of {self.spec.dtype}, got {samples.shape} of "
+                f"{samples.dtype}"
+            )
+        size = min(self._most, max(8, math.ceil(len(samples) / self.threads)))
+        parts = [samples[i : i + size] for i in range(0, len(samples), size)]
+        if len(parts) < 2 or self.threads == 1:
+            found = [self._raw(part) for part in parts]
+        else:  # a pool that lives on would not survive a fork
+            with ThreadPoolExecutor(self.threads) as pool:
+                found = list(pool.map(self._raw, parts))
+        return np.concatenate(found) if found else np.empty(0)
+
+    def _raw(self, samples: Array) -> Array:
+        """Return the raw regression (S,) of a few samples, in this thread."""
+        size = self._batch
+        parts = [self._run(samples[i : i + size]) for i in range(0, len(samples), size)]
+        found = np.concatenate(parts).astype(float)
+        if not np.isfinite(found).all():
+            raise ModelFileError(f"{self.path}: its scores are not finite; export or fit it again")
+        return found
+
+    def anomaly_score(self, X: Any) -> Array:
+        """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
+        return np.clip(-self.score_samples(X), 0, 1)
+
+    def score_samples(self, X: Any) -> Array:
+        """Return scores (N,), higher for more normal images: the negative raw regression.
+
+        Parameters
+        ----------
+        X
+            An array N x H x W or N x H x W x C, a folder of images, or a list of image files
+            and folders.
+
+        Raises
+        ------
+        InputError, DataError
+            If an array does not go with the model, or a file cannot be read.
+        """
+        if is_paths(X):
+            raw = [score.raw for score in self.score_files(ImageFiles(X))]
+        else:
+            images = enumerate(self._checked(np.asarray(X)))
+            raw = [score.raw for _, score in self._scores(images, self.raw)]
+        return -np.array(raw, float)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return ``score_samples(X)`` plus the threshold (N,), negative for outliers."""
+        return self.score_samples(X) + self.threshold_
+
+    def predict(self, X: Any, threshold: float | None = None) -> Array:
+        """Return +1 for normal and -1 for anomalous images (N,); see :meth:`score_samples`."""
+        limit = self.threshold_ if threshold is None else threshold
+        return np.where(-self.score_samples(X) > limit, -1, 1)
+
+    @property
+    def at_once(self) -> int:
+        """Image files that a thread may hold decoded, so that memory stays bounded."""
+        return 1 if self.tiling else self._most
+
+    @property
+    def threshold_(self) -> float:
+        """The threshold on the anomaly score."""
+        return self.threshold.value
+
+    def set_threshold(self, threshold: float | Threshold) -> Self:
+        """Replace the threshold."""
+        if not isinstance(threshold, Threshold):
+            threshold = self.threshold.moved_to(threshold)
+        self.threshold = threshold
+        return self
+
+    def score_files(
+        self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
+    ) -> Iterator[FileScore]:
+        """Score image files in order, with bounded memory.
+
+        Every thread decodes some files and scores them, so that neither waits for the other.
+
+        Parameters
+        ----------
+        paths
+            Image files.
+        skipped
+            Receives the broken files, each with the reason, when ``on_error`` is ``skip``.
+
+        Yields
+        ------
+        FileScore
+        """
+        check_files(self.spec)
+        size = min(FILES, self.at_once)
+        remaining = map(Path, paths)
+        parts = iter(lambda: list(islice(remaining, size)), [])
+        for _, future in in_order(parts, self._score_files, self.threads, ahead=2):
+            for path, found in future.result():
+                if isinstance(found, ImageError):
+                    pass_over(path, found, self.on_error, skipped)
+                else:
+                    yield FileScore(path, found.raw, found.score, found.tile)
+
+    def _score_files(self, paths: Sequence[Path]) -> list[tuple[Path, ImageScore | ImageError]]:
+        found: list[ImageError | None] = []
+        images = []
+        for path in paths:
+            try:
+                images.append((None, self.decode(path).pixels))
+                found.append(None)
+            except ImageError as error:
+                found.append(error)
+        scores = self._scores(images, self._raw)
+        return [(path, error or next(scores)[1]) for path, error in zip(paths, found, strict=True)]
+
+    def decode(
+        self, name: Path | str, content: bytes | None = None, most: int = MAX_PIXELS
+    ) -> Decoded:
+        """Decode an image file as the model takes it; arguments as for ``data.images.decode``.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be decoded, has more pixels than ``most``, or a size that the model,
+            exported with ``--input-size``, does not take.
+        """
+        size = None if self._inside else self._resize
+        image = decode(name, content, self.spec.channels, self.spec.dtype, size, most)
+        if self._inside and (image.height, image.width) != self._size:
+            raise ImageError(
+                f"{name}: {image.height}x{image.width} pixels, the model was exported with "
+                f"--input-size {self._size[0]}x{self._size[1]}; export it without"
+            )
+        return image
+
+    def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
+        """Score images as :meth:`decode` returns them, in this thread alone."""
+        return [score for _, score in self._scores(enumerate(images), self._raw)]
+
+    @property
+    def _inside(self) -> bool:
+        """Whether the graph resizes."""
+        return self._size != (self.spec.height, self.spec.width)
+
+    def _checked(self, array: Array) -> Array:
+        shape = (self.spec.height, self.spec.width, self.spec.channels)
+        images = as_images(array, shape if array.ndim == 2 else None)
+        if images.dtype == np.float32 and not np.isfinite(images).all():
+            raise InputError("images: hold values that are not finite; remove or replace them")
+        form = ImageSpec(*self._size, self.spec.channels, self.spec.dtype)
+        return fitting(images, form, self.tiling)
+
+    def _scores(
+        self, images: Iterable[tuple[Identity, Array]], raw: Run
+    ) -> Iterator[tuple[Identity, ImageScore]]:
+        return scores_of(images, raw, self.tiling, self._most * self.threads)
