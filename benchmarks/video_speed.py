@@ -26,7 +26,7 @@ from adacl import VideoAnomalyDetector, VideoConfig
 from adacl.config.presets import preset
 from adacl.data.video import Clip
 from adacl.deploy.export import export_model
-from adacl.video.stream import CHUNK, chunks, segments
+from adacl.video.chunks import CHUNK, chunks, segments
 from common import adacl, record
 
 SIZES = {"240x360": (240, 360), "1080p": (1080, 1920)}

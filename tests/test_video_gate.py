@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adacl.data.video import list_clips
 from adacl.errors import ConfigError, DataError
 from adacl.imaging.tiles import Tiling
-from adacl.video.gate import Background, FrameDifference, motion_threshold, tile_energy
+from adacl.video.motion import Background, FrameDifference, motion_threshold, tile_energy
 
 
 def test_frame_difference_looks_lag_frames_back() -> None:

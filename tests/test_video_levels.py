@@ -5,8 +5,8 @@ import pytest
 
 from adacl.config.sections import plain
 from adacl.errors import ModelFileError
-from adacl.video.gate import stack_energy
-from adacl.video.levels import Level, Levels
+from adacl.video.motion import stack_energy
+from adacl.video.row_levels import Level, Levels
 
 ROWS = np.repeat(np.arange(3), [400, 300, 20])
 

@@ -14,10 +14,10 @@ from scipy.stats import chi2
 from adacl.data.video import Frame
 from adacl.errors import ConfigError, DataError
 from adacl.video.alarms import Alarm, events, from_normal_footage
+from adacl.video.chunks import chunks, segments
 from adacl.video.config import VideoConfig
+from adacl.video.frame_scores import FrameScore, smooth
 from adacl.video.live import keep_up
-from adacl.video.scores import FrameScore, smooth
-from adacl.video.stream import chunks, segments
 from footage import as_frames, walkers
 
 VIDEO = VideoConfig(tile=16, stride=16)

@@ -16,7 +16,7 @@ def skip(images: Tensor, generator: torch.Generator) -> Tensor:
     Parameters
     ----------
     images
-        Batch (N, C, H, W) of stacks as :class:`adacl.video.stream.Chunk` lays them out: the frames
+        Batch (N, C, H, W) of stacks as :class:`adacl.video.chunks.Chunk` lays them out: the frames
         t - k, t, t + k; the place, if it is given (C even); then pairs of frames
         (t - j, t + j) further away, which the network never sees.
     generator

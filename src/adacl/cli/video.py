@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from adacl.data.video import Clip
     from adacl.video.alarms import Event
     from adacl.video.detector import VideoAnomalyDetector
-    from adacl.video.scores import FrameScore
+    from adacl.video.frame_scores import FrameScore
 
 __all__ = ["app"]
 
@@ -231,7 +231,7 @@ def _shown(
     if clip.live:
         scores = _watched(scores, detector, quiet)
     if annotate:
-        from adacl.video.annotate import annotated
+        from adacl.video.annotated_copy import annotated
 
         scores = annotated(annotate, clip.frames(3), scores, detector.model_)
     if report:

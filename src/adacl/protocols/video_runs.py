@@ -32,8 +32,8 @@ from adacl.protocols.video_rivals import RIVALS
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig
 from adacl.video.fit import fit_video, levels_of, survey, training_tiles
+from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
-from adacl.video.scores import FrameScore
 
 __all__ = ["CHANGES", "cells", "run_cell", "variant"]
 

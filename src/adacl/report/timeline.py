@@ -21,9 +21,9 @@ from adacl._version import __version__
 from adacl.data.video import Frame
 from adacl.files import atomic_file
 from adacl.video.alarms import Event
-from adacl.video.annotate import draw
+from adacl.video.annotated_copy import draw
+from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
-from adacl.video.scores import FrameScore
 
 __all__ = ["Timeline"]
 

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.errors import ConfigError, DataError
-from adacl.video.scores import FrameScore
+from adacl.video.frame_scores import FrameScore
 
 __all__ = ["Alarm", "Event", "events", "from_normal_footage"]
 

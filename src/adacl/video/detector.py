@@ -13,11 +13,11 @@ from adacl.data.video import FRAME_RATE, Clip, Frame, list_clips
 from adacl.errors import ConfigError
 from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events
+from adacl.video.chunks import CHUNK
 from adacl.video.config import VideoConfig
+from adacl.video.frame_scores import FrameScore
 from adacl.video.live import LIVE_CHUNK, keep_up
 from adacl.video.model import VideoModel
-from adacl.video.scores import FrameScore
-from adacl.video.stream import CHUNK
 
 __all__ = ["VideoAnomalyDetector"]
 

@@ -27,11 +27,11 @@ from adacl.imaging.spec import ImageSpec
 from adacl.model.history import EpochRecord
 from adacl.training.fit import fit_model
 from adacl.video.alarms import Alarm, from_normal_footage
+from adacl.video.chunks import Chunk, chunks, segments
 from adacl.video.config import VideoConfig
-from adacl.video.gate import motion_threshold, stack_energy
-from adacl.video.levels import Level, Levels
 from adacl.video.model import VideoModel
-from adacl.video.stream import Chunk, chunks, segments
+from adacl.video.motion import motion_threshold, stack_energy
+from adacl.video.row_levels import Level, Levels
 
 __all__ = ["Footage", "fit_video", "levels_of", "survey", "training_tiles"]
 

@@ -17,11 +17,11 @@ from adacl.errors import AdaclError, DataError, InputError, ModelFileError
 from adacl.model.exported_file import is_exported
 from adacl.model.file import load_with_header, save_model
 from adacl.video.alarms import Alarm
+from adacl.video.chunks import CHUNK, Chunk, chunks, segments
 from adacl.video.config import VideoConfig
-from adacl.video.gate import stack_energy
-from adacl.video.levels import Levels
-from adacl.video.scores import FrameScore, smooth
-from adacl.video.stream import CHUNK, Chunk, chunks, segments
+from adacl.video.frame_scores import FrameScore, smooth
+from adacl.video.motion import stack_energy
+from adacl.video.row_levels import Levels
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer

@@ -63,7 +63,7 @@ class Levels:
     network
         Level of the raw regression.
     motion
-        Level of :func:`adacl.video.gate.stack_energy`, or None where it does not count.
+        Level of :func:`adacl.video.motion.stack_energy`, or None where it does not count.
     weight
         Its weight beside the network's.
     """

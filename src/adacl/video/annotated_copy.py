@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from adacl.data.video import Frame
 from adacl.errors import AdaclError, DataError, missing_extra
+from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
-from adacl.video.scores import FrameScore
 
 __all__ = ["annotated", "draw", "heat"]
 

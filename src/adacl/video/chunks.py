@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from adacl.data.video import Frame
 from adacl.errors import DataError
 from adacl.video.config import VideoConfig
-from adacl.video.gate import Background, FrameDifference, tile_energy
+from adacl.video.motion import Background, FrameDifference, tile_energy
 
 __all__ = ["CHUNK", "Chunk", "chunks", "segments"]
 
