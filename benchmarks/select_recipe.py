@@ -14,8 +14,9 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from adacl.protocols import grid, summary
+from adacl.protocols import summary
 from adacl.protocols.one_vs_rest import Variant, cells, paper_config, run_cell
+from adacl.scale import grid
 
 CLASSES = {
     "mnist": ("2", "8"),

@@ -12,8 +12,8 @@ from PIL import Image
 from adacl.config import Config
 from adacl.datasets import catalogue
 from adacl.protocols import ablations, claims, curves, pictures, summary, tables
-from adacl.protocols.grid import read_cells
 from adacl.protocols.paper_report import write_report
+from adacl.scale.grid import read_cells
 
 
 def cell(data: str, name: str, seed: int, variant: str, area: float, curve: list[float]) -> dict:

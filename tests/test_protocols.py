@@ -18,7 +18,8 @@ from adacl.config.presets import preset
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.metrics import auroc
-from adacl.protocols import ablations, datasets, grid, one_vs_rest, rivals, summary
+from adacl.protocols import ablations, datasets, one_vs_rest, rivals, summary
+from adacl.scale import grid
 from helpers import slow_square, write_images
 
 CELLS = [(f"cell{x}", {"x": x, "delay": 0.0}) for x in range(5)]

@@ -25,8 +25,8 @@ from adacl.explain.heatmap import to_png
 from adacl.explain.maps import anomaly_map
 from adacl.model.file import save_model
 from adacl.runtime import Scorer
+from adacl.serve.counters import Metrics
 from adacl.serve.guard import Guard
-from adacl.serve.metrics import Metrics
 from helpers import refused, write_images
 from serving import BOUNDARY, WAIT_SECONDS, multipart, serving, write_model, write_tiled_model
 

@@ -10,8 +10,8 @@ import pytest
 from adacl.data.images import Decoded
 from adacl.model.scoring import ImageScore
 from adacl.serve.batching import Batcher, Ticket
+from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
-from adacl.serve.metrics import Metrics
 from adacl.serve.problems import ProblemError
 from adacl.serve.uploads import Upload
 

@@ -15,8 +15,8 @@ from adacl import AnomalyDetector
 from adacl.runtime import Scorer
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models
-from adacl.serve.training import Training
-from adacl.serve.trainings import Trainings
+from adacl.serve.training.queue import Trainings
+from adacl.serve.training.record import Training
 from helpers import LEARNING, TINY, write_images
 from serving import WAIT_SECONDS, serving, write_model
 

@@ -14,7 +14,8 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from adacl.protocols import grid, summary
+from adacl.protocols import summary
+from adacl.scale import grid
 
 SEEN = {
     "cifar10": {"plane", "car", "cat", "deer", "frog"},

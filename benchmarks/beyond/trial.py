@@ -28,7 +28,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.model.history import History
 from adacl.networks.regressor import Regressor
-from adacl.protocols import grid
+from adacl.scale import grid
 from adacl.training import loop
 
 HELD_OUT, OTHERS, VALIDATION = 500, 2000, 150

@@ -166,8 +166,9 @@ def _run(
     import joblib
 
     from adacl.datasets.fetch import fetch
-    from adacl.protocols import datasets, grid, summary
+    from adacl.protocols import datasets, summary
     from adacl.protocols import one_vs_rest as protocol
+    from adacl.scale import grid
 
     known = datasets.classes(source)
     chosen = classes.split(",") if classes else list(known)

@@ -100,7 +100,8 @@ def _run(
     import joblib
 
     try:
-        from adacl.protocols import grid, video_data, video_runs, video_tables
+        from adacl.protocols import video_data, video_runs, video_tables
+        from adacl.scale import grid
     except ModuleNotFoundError as error:
         raise missing_extra(error, "bench") from error
     cells = video_runs.cells(

@@ -32,7 +32,7 @@ from adacl.networks.regressor import Regressor, count_parameters, raw_scores
 from adacl.networks.views import own_views, scored_views
 from adacl.protocols import rivals
 from adacl.protocols.datasets import load_one_vs_rest, short_name
-from adacl.protocols.grid import Cell
+from adacl.scale.grid import Cell
 from adacl.training.alignment import settled
 from adacl.training.loop import train
 from adacl.training.splits import split_normals

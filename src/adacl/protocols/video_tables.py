@@ -14,10 +14,10 @@ from tabulate import tabulate
 
 from adacl.errors import DataError
 from adacl.files import atomic_file
-from adacl.protocols.grid import read_cells
 from adacl.protocols.summary import mean_sd
 from adacl.protocols.tables import LEGEND, MARK
 from adacl.report.figures import to_png
+from adacl.scale.grid import read_cells
 
 __all__ = ["curves", "summarise", "table3", "write"]
 

@@ -19,15 +19,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adacl._version import __version__
 from adacl.data.arrays import SMALLEST_SET
-from adacl.serve import assets, scoring, training_routes
+from adacl.serve import assets, score_endpoint
 from adacl.serve.batching import Batcher
+from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
-from adacl.serve.metrics import Metrics
 from adacl.serve.models import Models
 from adacl.serve.openapi import complete
 from adacl.serve.problems import INTERNAL, STOPPING, ProblemError
-from adacl.serve.training import STATES
-from adacl.serve.trainings import Trainings, unavailable
+from adacl.serve.training import routes
+from adacl.serve.training.queue import Trainings, unavailable
+from adacl.serve.training.record import STATES
 from adacl.serve.uploads import Memory
 
 __all__ = ["Service", "create_app"]
@@ -78,16 +79,16 @@ def create_app(service: Service) -> ASGIApp:
     _add_pages(app)
     _add_status(app, service)
     _add_models(app, service)
-    training_routes.add(app, service.trainings, service.limits, service.memory)
+    routes.add(app, service.trainings, service.limits, service.memory)
     complete(app)
     service.metrics.watch(lambda: service.batcher.waiting, lambda: service.memory.held)
     service.metrics.watch_trainings(STATES, service.trainings.count)
-    score = scoring.Scoring(
+    score = score_endpoint.Scoring(
         service.models, service.limits, service.batcher, service.memory, service.metrics
     )
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:
-        scoring_asked = scope["type"] == "http" and scope["path"] == scoring.PATH
+        scoring_asked = scope["type"] == "http" and scope["path"] == score_endpoint.PATH
         await (score if scoring_asked else app)(scope, receive, send)
 
     return dispatch

@@ -18,8 +18,8 @@ from adacl.explain.heatmap import resized, to_png
 from adacl.explain.maps import anomaly_map
 from adacl.imaging.spec import Array
 from adacl.model.scoring import ImageScore
+from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
-from adacl.serve.metrics import Metrics
 from adacl.serve.models import Served
 from adacl.serve.problems import ProblemError
 from adacl.serve.uploads import Upload

@@ -15,9 +15,9 @@ from collections.abc import Iterable
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from adacl.errors import ConfigError
-from adacl.serve.metrics import Metrics
+from adacl.serve.counters import Metrics
 from adacl.serve.problems import INTERNAL, STOPPING, ProblemError
-from adacl.serve.scoring import PATH
+from adacl.serve.score_endpoint import PATH
 
 __all__ = ["Guard"]
 

@@ -19,12 +19,12 @@ from adacl.data.folders import processors
 from adacl.errors import ConfigError, DataError
 from adacl.serve.app import Service, create_app
 from adacl.serve.batching import Batcher
+from adacl.serve.counters import Metrics
 from adacl.serve.guard import Guard
+from adacl.serve.http_protocol import protocol
 from adacl.serve.limits import Limits
-from adacl.serve.metrics import Metrics
 from adacl.serve.models import Models, Served
-from adacl.serve.protocol import protocol
-from adacl.serve.trainings import Trainings
+from adacl.serve.training.queue import Trainings
 from adacl.serve.uploads import Memory
 
 __all__ = ["run"]

@@ -23,7 +23,7 @@ from adacl.errors import AdaclError, DataError, ImageError
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
-from adacl.serve.training import Training, read_all, write
+from adacl.serve.training.record import Training, read_all, write
 from adacl.serve.uploads import Upload
 
 __all__ = ["Reception", "Trainings", "unavailable"]
@@ -232,7 +232,7 @@ class Trainings:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
                 "-m",
-                "adacl.serve.trainer",
+                "adacl.serve.training.worker",
                 str(folder),
                 stdin=asyncio.subprocess.PIPE,
                 stdout=asyncio.subprocess.PIPE,

@@ -1,8 +1,8 @@
 """Train one model in a process of its own; prints what happens as JSON lines.
 
-``python -m adacl.serve.trainer FOLDER``, where the folder holds ``training.json`` and ``images``.
-It leaves ``model.adacl`` and ``model.onnx`` there. Its end is tied to its standard input: when
-that closes, because whoever started it is gone, it stops.
+``python -m adacl.serve.training.worker FOLDER``, where the folder holds ``training.json`` and
+``images``. It leaves ``model.adacl`` and ``model.onnx`` there. Its end is tied to its standard
+input: when that closes, because whoever started it is gone, it stops.
 """
 
 from __future__ import annotations

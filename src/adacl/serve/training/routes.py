@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from adacl.serve.limits import Limits
 from adacl.serve.problems import ProblemError
-from adacl.serve.trainings import Reception, Trainings, unavailable
+from adacl.serve.training.queue import Reception, Trainings, unavailable
 from adacl.serve.uploads import Memory, Parts, Reservation, chunks, media_type
 
 __all__ = ["add"]

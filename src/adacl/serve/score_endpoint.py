@@ -14,8 +14,8 @@ from starlette.types import Receive, Scope, Send
 
 from adacl.errors import ImageError
 from adacl.serve.batching import Batcher, Outcome, Ticket
+from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
-from adacl.serve.metrics import Metrics
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
 from adacl.serve.uploads import Memory, Parts, Reservation, Upload, chunks, media_type, sent_name

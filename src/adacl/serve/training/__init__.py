@@ -1,0 +1,1 @@
+"""Trainings that the service runs: their endpoints, the queue, the record, the process."""
