@@ -20,10 +20,10 @@ from adacl.model import card
 from adacl.model.card import advice, notes
 from adacl.model.file import load_model, read_header
 from adacl.model.scoring import FileScore
-from adacl.report import gather
-from adacl.report.gather import STEPS, Gathering
-from adacl.report.pictures import preview, thumbnails
+from adacl.report import tally
 from adacl.report.subject import readable
+from adacl.report.tally import STEPS, Gathering
+from adacl.report.thumbnails import preview, thumbnails
 from helpers import LEARNING, call, refused, write_images
 
 HOSTILE = [
@@ -64,7 +64,7 @@ def test_counts_are_exact_at_every_step_and_at_the_thresholds():
 
 
 def test_of_more_images_than_can_be_listed_the_telling_ones_are_kept(monkeypatch):
-    monkeypatch.setattr(gather, "ROWS", 80)
+    monkeypatch.setattr(tally, "ROWS", 80)
     rng = np.random.default_rng(1)
     normal, anomalous = rng.normal(0.3, 0.15, 700), rng.normal(0.7, 0.15, 900)
     found = gathered(0.5, normal=normal, anomalous=anomalous)

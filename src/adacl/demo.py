@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from adacl.datasets.as_folders import write_images
 from adacl.detector import AnomalyDetector
 from adacl.errors import DataError, missing_extra
 from adacl.metrics import evaluation
-from adacl.progress import epochs
+from adacl.progress import count, epochs
 
 __all__ = ["run"]
 
@@ -52,9 +53,9 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     from sklearn.datasets import load_digits
 
     try:
-        from adacl.report.gather import Gathering
         from adacl.report.page import write_report
         from adacl.report.subject import Subject, header_of
+        from adacl.report.tally import Gathering
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 
@@ -102,7 +103,7 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
         command=shlex.join(evaluate),
         again=evaluate,
     )
-    write_report(report, subject, gathering, figures, quiet)
+    write_report(report, subject, gathering, figures, partial(count, quiet=quiet))
     seconds = time.perf_counter() - started
     return (
         f"digit {digit} is normal, the others are anomalies: AUROC {figures['auroc']:.4f} on "

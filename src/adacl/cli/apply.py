@@ -39,7 +39,7 @@ from adacl.progress import count, messages, say
 
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
-    from adacl.report.gather import Gathering, Group
+    from adacl.report.tally import Gathering, Group
 
     ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
 
@@ -246,7 +246,7 @@ def _seen(scores: list[FileScore]) -> int | None:
 
 
 def _gathering(opened: Opened) -> Gathering:
-    from adacl.report.gather import Gathering
+    from adacl.report.tally import Gathering
 
     return Gathering(opened.threshold, opened.model.threshold_)
 

@@ -6,6 +6,7 @@ import logging
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,11 +14,12 @@ import typer
 
 from adacl.errors import ConfigError
 from adacl.files import check_writable
+from adacl.progress import count
 
 if TYPE_CHECKING:
     from adacl.cli.opened import Opened
     from adacl.detector import AnomalyDetector
-    from adacl.report.gather import Gathering
+    from adacl.report.tally import Gathering
 
 __all__ = [
     "ReportOption",
@@ -102,7 +104,7 @@ def report_scores(
         command=shlex.join(arguments),
         again=_without_threshold(arguments),
     )
-    write_report(report, subject, gathering, figures, quiet)
+    write_report(report, subject, gathering, figures, partial(count, quiet=quiet))
     log.info("wrote %s", report)
 
 
@@ -110,10 +112,10 @@ def report_fit(
     report: Path, detector: AnomalyDetector, model: Path, images: list[Path], quiet: bool
 ) -> None:
     """Write the report on a fit: a sample of the training images against made anomalies."""
-    from adacl.report import made
-    from adacl.report.gather import Gathering
+    from adacl.report import made_anomalies
     from adacl.report.page import write_report
     from adacl.report.subject import Subject, header_of
+    from adacl.report.tally import Gathering
 
     sample = images[:: -(-len(images) // SAMPLE)]
     threshold = detector.model_.threshold
@@ -123,9 +125,10 @@ def report_fit(
         for score in gathering.watch(detector.score_files(sample, gathering.skipped), "trained on")
     ]
     for start in range(0, len(paths), AT_ONCE):
-        samples = made.samples(detector.model_, paths[start : start + AT_ONCE])
-        for raw in [] if samples is None else made.mixture_scores(detector.model_, samples, start):
-            gathering.add(raw, "made")
+        samples = made_anomalies.samples(detector.model_, paths[start : start + AT_ONCE])
+        if samples is not None:
+            for raw in made_anomalies.mixture_scores(detector.model_, samples, start):
+                gathering.add(raw, "made")
     subject = Subject(
         title=f"What {model.name} learned",
         story="fit",
@@ -137,7 +140,7 @@ def report_fit(
         command=shlex.join(["adacl", *sys.argv[1:]]),
         again=["adacl", "score", str(model), "IMAGES"],
     )
-    write_report(report, subject, gathering, quiet=quiet)
+    write_report(report, subject, gathering, track=partial(count, quiet=quiet))
     log.info("wrote %s", report)
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from adacl.progress import count
-from adacl.report.gather import Row, by_reason
-from adacl.report.pictures import preview
 from adacl.report.subject import Story, Subject, readable
+from adacl.report.tally import Row, by_reason
+from adacl.report.thumbnails import preview
 
-__all__ = ["galleries"]
+__all__ = ["Track", "galleries"]
+
+Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
+"""Passes items through and shows how many are done; takes them, a title and their number."""
 
 SHOWN = 12
 MAP_SECONDS = 60.0
@@ -49,7 +51,7 @@ GALLERIES["evaluate"] = {
 }
 
 
-def galleries(subject: Subject, rows: list[Row], quiet: bool) -> tuple[list[dict[str, Any]], int]:
+def galleries(subject: Subject, rows: list[Row], track: Track) -> tuple[list[dict[str, Any]], int]:
     """Choose images and make their heat maps, those of the first in each gallery first.
 
     What is among the highest scores is not shown as close to the threshold, too; where that is
@@ -76,7 +78,7 @@ def galleries(subject: Subject, rows: list[Row], quiet: bool) -> tuple[list[dict
     parts = 1 + (len({row.score.path.parent for row in rows}) > 1)
     images = {place: _image(rows[place], place, limit, parts) for place in _in_turn(shown.values())}
     end = time.monotonic() + MAP_SECONDS
-    for place, image in count(images.items(), "heat maps", len(images), quiet):
+    for place, image in track(images.items(), "heat maps", len(images)):
         maps = subject.scorer.anomaly_map if time.monotonic() < end else None
         image["picture"] = preview(rows[place].score.path, subject.spec, maps)
     found = [

@@ -8,7 +8,7 @@ import json
 import os
 import platform
 import shlex
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,10 @@ from adacl.files import atomic_file
 from adacl.model import card
 from adacl.model.card import advice
 from adacl.model.thresholds import Threshold
-from adacl.report.galleries import galleries
-from adacl.report.gather import SKIPPED, STEPS, Gathering, Row, notable
-from adacl.report.pictures import thumbnails
+from adacl.report.galleries import Track, galleries
 from adacl.report.subject import Subject, readable
+from adacl.report.tally import SKIPPED, STEPS, Gathering, Row, notable
+from adacl.report.thumbnails import thumbnails
 
 __all__ = ["write_report"]
 
@@ -36,7 +36,7 @@ def write_report(
     subject: Subject,
     gathering: Gathering,
     figures: Mapping[str, Any] | None = None,
-    quiet: bool = True,
+    track: Track | None = None,
 ) -> None:
     """Write a report.
 
@@ -50,8 +50,8 @@ def write_report(
         What was scored.
     figures
         What :func:`adacl.metrics.evaluation` returned, where labels are known.
-    quiet
-        Whether to leave out progress.
+    track
+        Shows how many of the heat maps are made.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def write_report(
     """
     rows = gathering.rows
     threshold = subject.threshold
-    shown, unmapped = galleries(subject, rows, quiet)
+    shown, unmapped = galleries(subject, rows, track or _untracked)
     promise = _promise(threshold)
     data = _data(subject, gathering, rows, promise)
     examples = _examples(subject, rows)
@@ -143,6 +143,10 @@ def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str)
     }
 
 
+def _untracked(items: Iterable[Any], title: str, total: int) -> Iterable[Any]:
+    return items
+
+
 def _promise(threshold: Threshold) -> str:
     if threshold.upper_bound is None or threshold.confidence is None:
         return ""
@@ -192,15 +196,15 @@ def _examples(subject: Subject, rows: list[Row]) -> Any:
     """Return made anomalies with their scores, or None for an exported model."""
     if not hasattr(subject.scorer, "model_"):
         return None
-    from adacl.report import made
+    from adacl.report import made_anomalies
 
     model = subject.scorer.model_
     normal = [row for row in rows if row.group != "anomalous"] or rows
     lowest = sorted(normal, key=lambda row: row.score.raw)
-    lowest = lowest[: max(made.EXAMPLES, len(lowest) // 10)]
-    chosen = lowest[:: len(lowest) // made.EXAMPLES or 1]
-    samples = made.samples(model, [row.score.path for row in chosen])
-    return None if samples is None else made.examples(model, samples)
+    lowest = lowest[: max(made_anomalies.EXAMPLES, len(lowest) // 10)]
+    chosen = lowest[:: len(lowest) // made_anomalies.EXAMPLES or 1]
+    samples = made_anomalies.samples(model, [row.score.path for row in chosen])
+    return None if samples is None else made_anomalies.examples(model, samples)
 
 
 def _embedded(data: Mapping[str, Any]) -> str:
