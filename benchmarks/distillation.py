@@ -25,7 +25,7 @@ from adacl.anomalies import make_mixture
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.regressor import Regressor, count_parameters
-from adacl.protocols.one_vs_rest import paper_config
+from adacl.protocols.image.one_vs_rest import paper_config
 from adacl.training.labels import draw_labels
 from common import record, seconds
 

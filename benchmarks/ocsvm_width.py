@@ -16,7 +16,7 @@ import numpy as np
 from sklearn.metrics import roc_auc_score
 from sklearn.svm import OneClassSVM
 
-from adacl.protocols import datasets, rivals
+from adacl.protocols.image import data, rivals
 from common import record
 
 FACTORS = (1, 4, 16)
@@ -28,8 +28,8 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     data_dir = parser.parse_args().data_dir
     areas: dict[str, dict[str, float]] = {}
-    for name in datasets.classes("mnist"):
-        train, test, is_normal = datasets.load_one_vs_rest("mnist", name, data_dir)
+    for name in data.classes("mnist"):
+        train, test, is_normal = data.load_one_vs_rest("mnist", name, data_dir)
         x, rows = rivals.rows(train[:IMAGES]), rivals.rows(test)
         default = 1 / (x.shape[1] * x.var())
         areas[name] = {}

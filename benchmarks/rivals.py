@@ -152,7 +152,7 @@ class OfProtocol(Method):
 
     def fit(self, images: Images) -> None:
         """Learn from normal images."""
-        from adacl.protocols import rivals
+        from adacl.protocols.image import rivals
 
         self.fitted = rivals.get(self.module).fit(images, SEED)
 

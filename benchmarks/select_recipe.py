@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adacl.protocols import summary
-from adacl.protocols.one_vs_rest import Variant, cells, paper_config, run_cell
+from adacl.protocols.image.one_vs_rest import Variant, cells, paper_config, run_cell
 from adacl.scale import grid
 
 CLASSES = {

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from adacl.config import Config
-from adacl.protocols import one_vs_rest
+from adacl.protocols.image import one_vs_rest
 from helpers import call, refused, write_images
 
 

@@ -11,8 +11,10 @@ from PIL import Image
 
 from adacl.config import Config
 from adacl.datasets import catalogue
-from adacl.protocols import ablations, claims, curves, pictures, summary, tables
-from adacl.protocols.paper_report import write_report
+from adacl.protocols import summary
+from adacl.protocols.image import ablations
+from adacl.protocols.paper import claims, curves, pictures, tables
+from adacl.protocols.paper.report import write_report
 from adacl.scale.grid import read_cells
 
 

@@ -18,7 +18,8 @@ from adacl.config.presets import preset
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.metrics import auroc
-from adacl.protocols import ablations, datasets, one_vs_rest, rivals, summary
+from adacl.protocols import summary
+from adacl.protocols.image import ablations, data, one_vs_rest, rivals
 from adacl.scale import grid
 from helpers import slow_square, write_images
 
@@ -155,8 +156,8 @@ def _tree(root: Path, digits, splits: dict[str, slice]) -> None:
 
 def test_a_folder_tree_with_official_split(digits, tmp_path: Path) -> None:
     _tree(tmp_path, digits, {"train": slice(0, 300), "test": slice(300, 400)})
-    assert datasets.classes(str(tmp_path)) == ("digit0", "digit1", "digit2")
-    train, test, is_normal = datasets.load_one_vs_rest(str(tmp_path), "digit1")
+    assert data.classes(str(tmp_path)) == ("digit0", "digit1", "digit2")
+    train, test, is_normal = data.load_one_vs_rest(str(tmp_path), "digit1")
     target = digits.target
     assert train.shape == ((target[:300] == 1).sum(), 8, 8, 1)
     assert is_normal.sum() == (target[300:400] == 1).sum()
@@ -165,7 +166,7 @@ def test_a_folder_tree_with_official_split(digits, tmp_path: Path) -> None:
 
 def test_a_folder_tree_without_split_keeps_every_fifth_image(digits, tmp_path: Path) -> None:
     _tree(tmp_path, digits, {".": slice(0, 300)})
-    train, test, is_normal = datasets.load_one_vs_rest(str(tmp_path), "digit1")
+    train, test, is_normal = data.load_one_vs_rest(str(tmp_path), "digit1")
     zeros = digits.images[:300][digits.target[:300] == 0]
     assert (test[: -(-len(zeros) // 5), ..., 0] == zeros[::5]).all()
     seen = {image.tobytes() for image in train}
@@ -176,9 +177,9 @@ def test_a_folder_tree_without_split_keeps_every_fifth_image(digits, tmp_path: P
 def test_a_folder_tree_without_other_classes_is_refused(digits, tmp_path: Path) -> None:
     write_images(tmp_path / "only", digits.images[:20])
     with pytest.raises(MissingDataError, match="at least one other class"):
-        datasets.load_one_vs_rest(str(tmp_path), "only")
+        data.load_one_vs_rest(str(tmp_path), "only")
     with pytest.raises(ConfigError, match="neither a folder nor a data set"):
-        datasets.classes(str(tmp_path / "nowhere"))
+        data.classes(str(tmp_path / "nowhere"))
 
 
 CELL = {

@@ -14,8 +14,8 @@ from PIL import Image
 
 from adacl.data.video import Clip
 from adacl.errors import ConfigError, DataError, MissingDataError
-from adacl.protocols import video_data, video_runs, video_tables
-from adacl.protocols.video_rivals import RIVALS
+from adacl.protocols.video import footage, runs, tables
+from adacl.protocols.video.rivals import RIVALS
 from footage import walkers, write_frames, write_video
 from helpers import call, refused
 
@@ -48,22 +48,22 @@ def tree(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(video_runs.CHANGES, "quick", QUICK)
+    monkeypatch.setitem(runs.CHANGES, "quick", QUICK)
 
 
 def test_the_standard_protocol_learns_from_train_alone(tree: Path) -> None:
     for root in (tree, tree.parent):
-        footage = video_data.load("ucsd-ped2", root)
-        (fold,) = footage.folds
+        loaded = footage.load("ucsd-ped2", root)
+        (fold,) = loaded.folds
         assert [clip.name for clip in fold.train] == ["Train001", "Train002"]
         assert [clip.name for clip in fold.test] == ["Test001", "Test002"]
         assert not fold.normal
-        for mask in footage.abnormal.values():
+        for mask in loaded.abnormal.values():
             np.testing.assert_array_equal(np.flatnonzero(mask), RUN)
 
 
 def test_two_folds_learn_from_normal_frames_of_the_other_half(tree: Path) -> None:
-    first, second = video_data.load("ucsd-ped2-two-fold", tree).folds
+    first, second = footage.load("ucsd-ped2-two-fold", tree).folds
     assert [clip.name for clip in first.train] == ["Test001"]
     assert [clip.name for clip in first.test] == ["Test002"]
     assert [clip.name for clip in second.test] == ["Test001"]
@@ -73,7 +73,7 @@ def test_two_folds_learn_from_normal_frames_of_the_other_half(tree: Path) -> Non
 @pytest.mark.parametrize("method", ["adacl", *RIVALS])
 def test_a_cell_measures_what_it_says(tree: Path, quick: None, method: str, tmp_path: Path) -> None:
     name = "quick" if method == "adacl" else f"quick+{method}"
-    cell = video_runs.run_cell("ucsd-ped2", tree, tmp_path, name, 0)
+    cell = runs.run_cell("ucsd-ped2", tree, tmp_path, name, 0)
     assert (cell["frames"], cell["abnormal_frames"]) == (320, 80)
     assert len(cell["scores"]["Test001"]["raw"]) == 160
     for key in ("auroc_raw", "auroc_smoothed", "eer_smoothed", "auroc_tiles"):
@@ -104,9 +104,9 @@ def test_the_command_writes_table_curves_and_results(tree: Path, tmp_path: Path)
 def test_curves_and_table_of_our_own_cells(tree: Path, quick: None, tmp_path: Path) -> None:
     (tmp_path / "cells").mkdir()
     for seed in (0, 1):
-        cell = video_runs.run_cell("ucsd-ped2", tree, tmp_path / "k", "quick", seed)
+        cell = runs.run_cell("ucsd-ped2", tree, tmp_path / "k", "quick", seed)
         (tmp_path / "cells" / f"{seed}.json").write_text(json.dumps(cell))
-    (group,) = video_tables.write(tmp_path)
+    (group,) = tables.write(tmp_path)
     assert group["seeds"] == [0, 1]
     assert group["auroc_smoothed"]["sd"] is not None
     table = (tmp_path / "table3.md").read_text()
@@ -115,16 +115,16 @@ def test_curves_and_table_of_our_own_cells(tree: Path, quick: None, tmp_path: Pa
     other = cell | {"original_frames": True, "seed": 2}
     (tmp_path / "cells" / "2.json").write_text(json.dumps(other))
     with pytest.raises(DataError, match="mixed"):
-        video_tables.write(tmp_path)
+        tables.write(tmp_path)
 
 
 def test_variants_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"known, and joined"):
-        video_runs.variant("overlap+magic")
-    video, config, method = video_runs.variant("overlap+single-frame+autoencoder")
+        runs.variant("overlap+magic")
+    video, config, method = runs.variant("overlap+single-frame+autoencoder")
     assert (video.stride, video.frames, method) == (15, 1, "autoencoder")
     with pytest.raises(ConfigError, match="no difference"):
-        video_runs.variant("single-frame+frame-difference")
+        runs.variant("single-frame+frame-difference")
     assert set(config.anomalies.kinds) == {"cut_paste", "puzzling", "rotation", "mix_up"}
 
 
@@ -154,7 +154,7 @@ def test_trees_that_are_not_whole_are_refused(tree: Path, tmp_path: Path) -> Non
     root = copy("no-train")
     shutil.rmtree(root / "Train")
     assert "Train" in message(root)
-    assert video_data.load("ucsd-ped2-two-fold", root).folds
+    assert footage.load("ucsd-ped2-two-fold", root).folds
     assert not (tmp_path / "o").exists()
 
 
@@ -163,43 +163,43 @@ def test_avenue_needs_a_mask_for_every_frame(tmp_path: Path) -> None:
     (tmp_path / "test").mkdir()
     write_video(tmp_path / "test" / "08.mp4", walkers(60, 8, range(30, 40)))
     with pytest.raises(MissingDataError, match="no masks"):
-        video_data.load("avenue", tmp_path)
+        footage.load("avenue", tmp_path)
     masks = np.zeros((60, 64, 96), np.uint8)
     masks[30:40, :30, :30] = 255
     write_frames(tmp_path / "test_mask" / "08", masks, "{:04d}.png")
-    footage = video_data.load("avenue", tmp_path)
-    assert footage.abnormal["08"].sum() == 10
+    loaded = footage.load("avenue", tmp_path)
+    assert loaded.abnormal["08"].sum() == 10
     (tmp_path / "test_mask" / "08" / "0060.png").unlink()
     with pytest.raises(DataError, match="59 masks for 60 frames"):
-        video_data.load("avenue", tmp_path)
+        footage.load("avenue", tmp_path)
 
 
 def test_copies_of_different_quality_are_told_apart(
     tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    clips = [clip for fold in video_data.load("ucsd-ped2", tree).folds for clip in fold.test]
-    assert video_data.original_clips(tree, "UCSDped2", clips) == set()
+    clips = [clip for fold in footage.load("ucsd-ped2", tree).folds for clip in fold.test]
+    assert footage.original_clips(tree, "UCSDped2", clips) == set()
     lines = [
         f"{hashlib.sha256(path.read_bytes()).hexdigest()}  {path.name}\n"
         for path in sorted(Path(clips[0].source).iterdir())
     ]
     known = hashlib.sha256("".join(lines).encode()).hexdigest()
     listed = f"{known}  UCSDped2/Test/Test001\n"
-    monkeypatch.setattr(video_data, "files", lambda _: tree.parent)
+    monkeypatch.setattr(footage, "files", lambda _: tree.parent)
     (tree.parent / "ucsd_sha256.txt").write_text(listed)
-    assert video_data.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}
+    assert footage.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}
     (Path(clips[0].source) / "._001.tif").write_bytes(b"left by another system")
-    assert video_data.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}
-    assert video_data.original_clips(tree, "UCSDped1", clips[:1]) == set()
+    assert footage.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}
+    assert footage.original_clips(tree, "UCSDped1", clips[:1]) == set()
     longer = listed + f"{known}  UCSDped2/Test/Test009\n"
     (tree.parent / "ucsd_sha256.txt").write_text(longer)
-    assert video_data.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}, "two folds"
+    assert footage.original_clips(tree, "UCSDped2", clips[:1]) == {"Test001"}, "two folds"
     train = Clip("Train001", shutil.copytree(clips[0].source, tree / "copy" / "Train" / "Train001"))
     (tree.parent / "ucsd_sha256.txt").write_text(longer + f"{known}  UCSDped2/Train/Train001\n")
     with pytest.raises(DataError, match="1 of 3 published clips are missing, Test009"):
-        video_data.original_clips(tree, "UCSDped2", [clips[0], train])
+        footage.original_clips(tree, "UCSDped2", [clips[0], train])
     with pytest.raises(DataError, match="must not be mixed"):
-        video_data.original_clips(tree, "UCSDped2", clips)
+        footage.original_clips(tree, "UCSDped2", clips)
 
 
 @pytest.mark.realdata
@@ -212,7 +212,7 @@ def test_the_packaged_digests_are_those_of_the_published_frames(data_dir: Path) 
         digest, file = line.split()
         folder, name = file.rsplit("/", 1)
         clips.setdefault(folder.split("v1p2/")[1], []).append(f"{digest}  {name}\n")
-    packaged = Path(video_data.__file__).with_name("ucsd_sha256.txt").read_text()
+    packaged = Path(footage.__file__).with_name("ucsd_sha256.txt").read_text()
     known = dict(line.split()[::-1] for line in packaged.splitlines())
     assert len(known) == 34 + 36 + 16 + 12
     for clip, lines in clips.items():
@@ -228,7 +228,7 @@ def test_ped1_in_two_folds_from_the_footage_at_hand(data_dir: Path, tmp_path: Pa
     subprocess.run(
         [sys.executable, script, "ped1", tmp_path], check=True, stdout=subprocess.DEVNULL
     )
-    footage = video_data.load("ucsd-ped1-two-fold", tmp_path)
-    assert [len(fold.test) for fold in footage.folds] == [9, 8]
-    assert sum(map(len, footage.abnormal.values())) == 3400
-    assert sum(mask.sum() for mask in footage.abnormal.values()) == 1973
+    loaded = footage.load("ucsd-ped1-two-fold", tmp_path)
+    assert [len(fold.test) for fold in loaded.folds] == [9, 8]
+    assert sum(map(len, loaded.abnormal.values())) == 3400
+    assert sum(mask.sum() for mask in loaded.abnormal.values()) == 1973

@@ -18,7 +18,7 @@ from adacl.files import atomic_file
 from adacl.progress import count, messages
 
 if TYPE_CHECKING:
-    from adacl.protocols.one_vs_rest import Variant
+    from adacl.protocols.image.one_vs_rest import Variant
 
 __all__ = ["app", "parse_seeds"]
 
@@ -70,7 +70,7 @@ def one_vs_rest(
     not run again, so an interrupted grid is continued by the same command. DIR/results.json sums
     up all cells.
     """
-    from adacl.protocols.one_vs_rest import Variant, paper_config, rival_variant
+    from adacl.protocols.image.one_vs_rest import Variant, paper_config, rival_variant
 
     changes = settings or []
     if changes and method != "adacl":
@@ -114,8 +114,8 @@ def ablation(
     preset without each of its parts. Cells as for one-vs-rest; use the same DIR and the same
     --set, and the unchanged configuration is not run twice.
     """
-    from adacl.protocols import ablations
-    from adacl.protocols.one_vs_rest import paper_config
+    from adacl.protocols.image import ablations
+    from adacl.protocols.image.one_vs_rest import paper_config
 
     chosen, changes = ablations.get(name), settings or []
     source = data or chosen.source
@@ -141,7 +141,7 @@ def report(
 ) -> None:
     """Write the paper's tables and figures, ours beside the printed ones, to DIR/report."""
     try:
-        from adacl.protocols.paper_report import write_report
+        from adacl.protocols.paper.report import write_report
     except ModuleNotFoundError as error:
         raise missing_extra(error, "bench") from error
     if not (out / "cells").is_dir():
@@ -166,11 +166,12 @@ def _run(
     import joblib
 
     from adacl.datasets.fetch import fetch
-    from adacl.protocols import datasets, summary
-    from adacl.protocols import one_vs_rest as protocol
+    from adacl.protocols import summary
+    from adacl.protocols.image import data
+    from adacl.protocols.image import one_vs_rest as protocol
     from adacl.scale import grid
 
-    known = datasets.classes(source)
+    known = data.classes(source)
     chosen = classes.split(",") if classes else list(known)
     unknown = [x for x in chosen if x not in known]
     if unknown:
@@ -198,7 +199,7 @@ def _run(
     mine = [
         group
         for group in groups
-        if group["data"] == datasets.short_name(source) and group["variant"] in names
+        if group["data"] == data.short_name(source) and group["variant"] in names
     ]
     typer.echo(json.dumps(mine) if json_output else "\n\n".join(map(_table, mine)))
 

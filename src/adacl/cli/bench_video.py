@@ -100,18 +100,18 @@ def _run(
     import joblib
 
     try:
-        from adacl.protocols import video_data, video_runs, video_tables
+        from adacl.protocols.video import footage, runs, tables
         from adacl.scale import grid
     except ModuleNotFoundError as error:
         raise missing_extra(error, "bench") from error
-    cells = video_runs.cells(
+    cells = runs.cells(
         name, data.resolve(), variants.split(","), parse_seeds(seeds), out.resolve() / "checkpoints"
     )
     with messages(quiet):
-        video_data.load(name, data)
+        footage.load(name, data)
         try:
             missing = grid.missing_cells(cells, out)
-            done = grid.run_cells(video_runs.run_cell, cells, out, jobs or joblib.cpu_count())
+            done = grid.run_cells(runs.run_cell, cells, out, jobs or joblib.cpu_count())
             for cell in count(done, name, len(missing), quiet):
                 log.info("done: %s", cell)
         except KeyboardInterrupt as error:
@@ -121,7 +121,7 @@ def _run(
             ) from error
         except OSError as error:
             raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
-        groups = video_tables.write(out)
+        groups = tables.write(out)
     if json_output:
         typer.echo(json.dumps([group for group in groups if group["data"] == name]))
     else:

@@ -162,7 +162,7 @@ def original_clips(root: Path, subset: str, clips: list[Clip]) -> set[str]:
         If some but not all do: copies of different quality must not be mixed; or if all do, but
         some of the published ones are missing, and Train is used: that is the standard protocol.
     """
-    listed = files("adacl.protocols").joinpath("ucsd_sha256.txt").read_text(encoding="utf-8")
+    listed = files("adacl.protocols.video").joinpath("ucsd_sha256.txt").read_text(encoding="utf-8")
     known = dict(line.split()[::-1] for line in listed.splitlines())
     found = {
         clip.name

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.ensemble import IsolationForest
 
-from adacl.protocols.rivals import Fitted, Images, rows
+from adacl.protocols.image.rivals import Fitted, Images, rows
 
 TITLE = "Isolation Forest"
 

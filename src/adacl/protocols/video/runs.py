@@ -26,8 +26,8 @@ from adacl.errors import ConfigError
 from adacl.metrics import auroc, equal_error_rate
 from adacl.model.model import Model
 from adacl.networks.regressor import count_parameters
-from adacl.protocols.video_data import ABNORMAL, Fold, Footage, load, original_clips, read_masks
-from adacl.protocols.video_rivals import RIVALS
+from adacl.protocols.video.footage import ABNORMAL, Fold, Footage, load, original_clips, read_masks
+from adacl.protocols.video.rivals import RIVALS
 from adacl.scale.grid import Cell
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyod.models.anogan import AnoGAN
 
-from adacl.protocols.rivals import Fitted, Images
-from adacl.protocols.rivals._pyod import count_weights, fit_pyod
+from adacl.protocols.image.rivals import Fitted, Images
+from adacl.protocols.image.rivals._pyod import count_weights, fit_pyod
 
 TITLE = "AnoGAN (PyOD, dense, 20 epochs)"
 

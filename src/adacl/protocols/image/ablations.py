@@ -12,7 +12,7 @@ from typing import Any
 
 from adacl.config import AnomalyConfig, Config
 from adacl.errors import ConfigError
-from adacl.protocols.one_vs_rest import Variant
+from adacl.protocols.image.one_vs_rest import Variant
 
 __all__ = ["ABLATIONS", "Ablation", "get", "variants"]
 

@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from adacl.protocols.figures import ANOMALOUS, INK, NORMAL, tidy
 from adacl.protocols.summary import Cells, alike
-from adacl.report.figures import ANOMALOUS, INK, NORMAL, tidy
 
 __all__ = [
     "draw_all",

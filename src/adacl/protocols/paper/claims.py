@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from adacl.config import LabelConfig
-from adacl.protocols.curves import runs
+from adacl.protocols.paper.curves import runs
 from adacl.protocols.summary import Cells, alike
 
 __all__ = ["Claim", "from_cells", "from_equations"]

@@ -15,7 +15,7 @@ from tabulate import tabulate
 
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError
-from adacl.protocols import rivals
+from adacl.protocols.image import rivals
 from adacl.protocols.summary import Cells, Group, alike, find, summarise
 
 __all__ = ["Cell", "Table", "table1", "table2", "table4"]
@@ -117,7 +117,7 @@ class Table:
 
 def quoted() -> dict[str, Any]:
     """Return the paper's printed figures."""
-    return tomllib.loads((files("adacl.protocols") / "quoted.toml").read_text("utf-8"))
+    return tomllib.loads((files("adacl.protocols.paper") / "quoted.toml").read_text("utf-8"))
 
 
 def table1(groups: Sequence[Group], data: str) -> Table:

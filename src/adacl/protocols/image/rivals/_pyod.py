@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from adacl.protocols.rivals import Fitted, Images, rows
+from adacl.protocols.image.rivals import Fitted, Images, rows
 
 __all__ = ["count_weights", "fit_pyod"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyod.models.vae import VAE
 
-from adacl.protocols.rivals import Fitted, Images
-from adacl.protocols.rivals._pyod import count_weights, fit_pyod
+from adacl.protocols.image.rivals import Fitted, Images
+from adacl.protocols.image.rivals._pyod import count_weights, fit_pyod
 
 TITLE = "VAE (PyOD)"
 

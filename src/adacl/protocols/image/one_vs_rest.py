@@ -30,8 +30,8 @@ from adacl.model.history import EpochRecord
 from adacl.networks.devices import resolve_device
 from adacl.networks.regressor import Regressor, count_parameters, raw_scores
 from adacl.networks.views import own_views, scored_views
-from adacl.protocols import rivals
-from adacl.protocols.datasets import load_one_vs_rest, short_name
+from adacl.protocols.image import rivals
+from adacl.protocols.image.data import load_one_vs_rest, short_name
 from adacl.scale.grid import Cell
 from adacl.training.alignment import settled
 from adacl.training.loop import train

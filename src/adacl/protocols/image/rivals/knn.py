@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pyod.models.knn import KNN
 
-from adacl.protocols.rivals import Fitted, Images
-from adacl.protocols.rivals._pyod import fit_pyod
+from adacl.protocols.image.rivals import Fitted, Images
+from adacl.protocols.image.rivals._pyod import fit_pyod
 
 TITLE = "k-NN (PyOD, raw pixels)"
 

@@ -14,9 +14,9 @@ from tabulate import tabulate
 
 from adacl.errors import DataError
 from adacl.files import atomic_file
+from adacl.protocols.figures import to_png
+from adacl.protocols.paper.tables import LEGEND, MARK
 from adacl.protocols.summary import mean_sd
-from adacl.protocols.tables import LEGEND, MARK
-from adacl.report.figures import to_png
 from adacl.scale.grid import read_cells
 
 __all__ = ["curves", "summarise", "table3", "write"]
@@ -102,7 +102,7 @@ def _mean(folds: list[dict[str, Any]], name: str) -> float | None:
 def table3(groups: Groups) -> str:
     """Return table 3 in the paper's arrangement, and one of each protocol, as Markdown."""
     quoted = tomllib.loads(
-        files("adacl.protocols").joinpath("quoted.toml").read_text(encoding="utf-8")
+        files("adacl.protocols.paper").joinpath("quoted.toml").read_text(encoding="utf-8")
     )["table3"]
     rows = [
         [name, *(f"{row[key]}{MARK}" if key in row else "-" for key in ("auroc", "eer"))]

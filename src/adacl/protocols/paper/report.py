@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from adacl.files import atomic_file
-from adacl.protocols import claims, curves, pictures, summary
-from adacl.protocols.one_vs_rest import paper_config
-from adacl.protocols.tables import Table, quoted, table1, table2, table4
-from adacl.report.figures import to_png, to_svg
+from adacl.protocols import summary
+from adacl.protocols.figures import to_png, to_svg
+from adacl.protocols.image.one_vs_rest import paper_config
+from adacl.protocols.paper import claims, curves, pictures
+from adacl.protocols.paper.tables import Table, quoted, table1, table2, table4
 from adacl.scale.grid import read_cells
 
 __all__ = ["write_report"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sklearn.svm import OneClassSVM
 
-from adacl.protocols.rivals import Fitted, Images, rows
+from adacl.protocols.image.rivals import Fitted, Images, rows
 
 TITLE = "OCSVM (raw pixels)"
 

@@ -6,7 +6,7 @@ from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import OneClassSVM
 
-from adacl.protocols.rivals import Fitted, Images, rows
+from adacl.protocols.image.rivals import Fitted, Images, rows
 
 TITLE = "OCSVM (PCA, 95 %)"
 

@@ -24,9 +24,9 @@ from adacl.datasets import catalogue
 from adacl.detector import AnomalyDetector
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.regressor import Regressor, count_parameters
-from adacl.protocols.datasets import load_one_vs_rest
-from adacl.protocols.one_vs_rest import paper_config
-from adacl.report.figures import ANOMALOUS, INK, NORMAL
+from adacl.protocols.figures import ANOMALOUS, INK, NORMAL
+from adacl.protocols.image.data import load_one_vs_rest
+from adacl.protocols.image.one_vs_rest import paper_config
 
 __all__ = [
     "detector_for",

@@ -1,0 +1,1 @@
+"""The paper's experiments on images: one class against the rest, ablations, rivals."""

@@ -1,0 +1,1 @@
+"""The paper's experiments on video (4.2)."""
