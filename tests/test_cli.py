@@ -17,10 +17,10 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from adacl.cli.support.progress import epochs, messages
 from adacl.config.presets import preset
 from adacl.model import tensor_file
 from adacl.model.history import EpochRecord
-from adacl.progress import epochs, messages
 from helpers import call, refused
 
 QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
@@ -302,19 +302,20 @@ def test_interrupted_commands_say_what_was_not_written(
         parts / "bad",
     ]
     with monkeypatch.context() as patch:
-        patch.setattr("adacl.cli.apply.report_scores", interrupt)
+        patch.setattr("adacl.cli.score.report_scores", interrupt)
+        patch.setattr("adacl.cli.evaluate.report_scores", interrupt)
         for command in (score, evaluate):
             assert refused(130, *command, "--report", page).endswith(f"not written: {page}")
         assert records.name not in refused(130, *score, "--report", page, "-o", records)
         assert records.exists()
     with monkeypatch.context() as patch:
-        patch.setattr("adacl.cli.apply.write_records", interrupt)
+        patch.setattr("adacl.cli.score.write_records", interrupt)
         assert refused(130, *score) == "adacl: interrupted"
         message = refused(130, *score, "--report", page, "-o", records)
         assert message == f"adacl: interrupted; not written: {records}, {page}"
     monkeypatch.setattr("adacl.deploy.export.export_model", interrupt)
     monkeypatch.setattr("adacl.detector.AnomalyDetector.load", interrupt)
-    monkeypatch.setattr("adacl.cli.about.read_header", interrupt)
+    monkeypatch.setattr("adacl.cli.info.read_header", interrupt)
     for command in (["export", parts / "model", page.with_suffix(".onnx")],
                     ["calibrate", parts / "model", parts / "good", "-o", records]):  # fmt: skip
         assert refused(130, *command).endswith(f"not written: {command[-1]}")
@@ -546,7 +547,7 @@ def test_data_without_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_demo_writes_a_report_and_touches_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("adacl.demo.EPOCHS", 2)
+    monkeypatch.setattr("adacl.cli.demo.EPOCHS", 2)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious.txt").write_text("keep")
     assert "holds other files" in refused(3, "demo", "-o", tmp_path / "mine")

@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from adacl import Config, preset
-from adacl.cli.options import parse_setting
+from adacl.cli.support.options import parse_setting
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc

@@ -14,18 +14,22 @@ import typer
 
 from adacl._version import __version__
 from adacl.cli import (
-    about,
-    apply,
-    bench,
+    bench_image,
     bench_video,
-    benchmark_data,
-    deploy,
+    calibrate,
+    data,
+    demo,
+    doctor,
+    evaluate,
     explain,
-    learn,
+    export,
+    fit,
+    info,
+    score,
     serve,
     video,
 )
-from adacl.cli.interrupts import InterruptError
+from adacl.cli.support.interrupts import InterruptError
 from adacl.errors import AdaclError, missing_extra
 
 __all__ = ["app", "main"]
@@ -41,21 +45,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
-app.command("demo")(learn.demo)
-app.command("fit")(learn.fit)
-app.command("score")(apply.score)
+app.command("demo")(demo.demo)
+app.command("fit")(fit.fit)
+app.command("score")(score.score)
 app.command("explain")(explain.explain)
-app.command("evaluate")(apply.evaluate)
-app.command("calibrate")(apply.calibrate)
-app.command("export")(deploy.export)
+app.command("evaluate")(evaluate.evaluate)
+app.command("calibrate")(calibrate.calibrate)
+app.command("export")(export.export)
 app.command("serve")(serve.serve)
-app.command("info")(about.info)
-app.command("doctor")(about.doctor)
+app.command("info")(info.info)
+app.command("doctor")(doctor.doctor)
 app.add_typer(video.app, name="video")
-app.add_typer(benchmark_data.app, name="data")
-bench.app.command("ucsd")(bench_video.ucsd)
-bench.app.command("avenue")(bench_video.avenue)
-app.add_typer(bench.app, name="bench")
+app.add_typer(data.app, name="data")
+bench_image.app.command("ucsd")(bench_video.ucsd)
+bench_image.app.command("avenue")(bench_video.avenue)
+app.add_typer(bench_image.app, name="bench")
 
 
 def _version(value: bool) -> None:

@@ -10,11 +10,11 @@ from typing import Annotated
 
 import typer
 
-from adacl.cli.bench import JobsOption, OutOption, SeedsOption, parse_seeds
-from adacl.cli.interrupts import InterruptError
-from adacl.cli.options import JsonOption, QuietOption
+from adacl.cli.bench_image import JobsOption, OutOption, SeedsOption, parse_seeds
+from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.options import JsonOption, QuietOption
+from adacl.cli.support.progress import count, messages
 from adacl.errors import DataError, missing_extra
-from adacl.progress import count, messages
 
 __all__ = ["avenue", "ucsd"]
 

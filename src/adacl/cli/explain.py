@@ -12,8 +12,8 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from adacl.cli.opened import Opened, open_model
-from adacl.cli.options import (
+from adacl.cli.support.opened import Opened, check_skipped, open_model
+from adacl.cli.support.options import (
     Backend,
     BackendOption,
     Device,
@@ -24,12 +24,11 @@ from adacl.cli.options import (
     QuietOption,
     ThresholdOption,
 )
-from adacl.cli.skipping import check_skipped
+from adacl.cli.support.progress import count, messages
 from adacl.data.folders import ImageFiles, Skipped
 from adacl.data.images import EXTENSIONS
 from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, check_writable
-from adacl.progress import count, messages
 
 if TYPE_CHECKING:
     from adacl.imaging.spec import ImageSpec

@@ -8,9 +8,9 @@ from typing import Annotated
 
 import typer
 
-from adacl.cli.options import Backend, BackendOption, QuietOption
+from adacl.cli.support.options import Backend, BackendOption, QuietOption
+from adacl.cli.support.progress import log, messages
 from adacl.errors import missing_extra
-from adacl.progress import log, messages
 
 __all__ = ["serve"]
 

@@ -13,8 +13,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adacl.cli.interrupts import interruptible
-from adacl.cli.options import (
+from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
+from adacl.cli.support.options import (
     Backend,
     BackendOption,
     Device,
@@ -25,12 +25,11 @@ from adacl.cli.options import (
     ThresholdOption,
     parse_setting,
 )
-from adacl.cli.reporting import check_page_name
-from adacl.cli.resuming import ResumeOption, resumable
+from adacl.cli.support.progress import epochs, messages, say
+from adacl.cli.support.reports import check_page_name
 from adacl.config.presets import preset
 from adacl.errors import ConfigError
 from adacl.files import atomic_file, check_writable
-from adacl.progress import epochs, messages, say
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from adacl.cli.opened import Opened
+from adacl.cli.support.opened import Opened
 from adacl.files import atomic_file
 
 if TYPE_CHECKING:

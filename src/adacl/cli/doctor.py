@@ -1,9 +1,10 @@
-"""What ``adacl doctor`` looks at."""
+"""``adacl doctor``."""
 
 from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import json
 import os
 import platform
 import shutil
@@ -12,11 +13,13 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
+import typer
 
 from adacl._version import __version__
+from adacl.cli.support.options import JsonOption
 from adacl.datasets.catalogue import BENCHMARKS, data_dir, find
 
-__all__ = ["Finding", "examine"]
+__all__ = ["doctor"]
 
 EXTRAS = {
     "train": {"torch": "torch", "sklearn": "scikit-learn"},
@@ -36,7 +39,17 @@ class Finding:
     found: str
 
 
-def examine() -> list[Finding]:
+def doctor(json_output: JsonOption = False) -> None:
+    """Check this installation and machine: packages, device, speed, data."""
+    findings = _examine()
+    if json_output:
+        typer.echo(json.dumps([vars(finding) for finding in findings]))
+        return
+    for finding in findings:
+        typer.echo(f"{'ok' if finding.ok else '--':4}{finding.topic:20}{finding.found}")
+
+
+def _examine() -> list[Finding]:
     """Look at packages, device, speed, disk and data."""
     findings = [
         Finding("adacl", True, f"{__version__}, Python {platform.python_version()}"),

@@ -1,4 +1,4 @@
-"""An interrupted fit leaves checkpoints beside the model file, and goes on from them."""
+"""What Ctrl-C ends a command with: what is missing, exit code 130, and a fit to be resumed."""
 
 from __future__ import annotations
 
@@ -10,17 +10,47 @@ from typing import Annotated
 
 import typer
 
-from adacl.cli.interrupts import InterruptError
-from adacl.errors import DataError
+from adacl.errors import AdaclError, DataError
 
-__all__ = ["ResumeOption", "resumable"]
+__all__ = ["InterruptError", "ResumeOption", "interruptible", "resumable"]
 
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted fit.")]
+
+
+class InterruptError(AdaclError):
+    """The user ended the command."""
+
+    exit_code = 130
+
+
+@contextmanager
+def interruptible(unwritten: list[Path]) -> Iterator[None]:
+    """Name the files that are not there when Ctrl-C ends the work inside.
+
+    Parameters
+    ----------
+    unwritten
+        The files to be written; take out each as it is complete.
+
+    Raises
+    ------
+    InterruptError
+        If Ctrl-C was pressed.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        names = ", ".join(map(str, unwritten))
+        raise InterruptError(
+            "interrupted" + (f"; not written: {names}" if names else "")
+        ) from error
 
 
 @contextmanager
 def resumable(output: Path, resume: bool) -> Iterator[Path]:
     """Give the folder for the checkpoints of a fit, and remove it when the fit is done.
+
+    An interrupted fit leaves them beside the model file, and goes on from them.
 
     Raises
     ------

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adacl.cli.support.progress import count
 from adacl.errors import ConfigError
 from adacl.files import check_writable
-from adacl.progress import count
 
 if TYPE_CHECKING:
-    from adacl.cli.opened import Opened
+    from adacl.cli.support.opened import Opened
     from adacl.detector import AnomalyDetector
     from adacl.report.tally import Gathering
 
@@ -25,6 +25,7 @@ __all__ = [
     "ReportOption",
     "check_page_name",
     "check_report",
+    "gathering_for",
     "report_fit",
     "report_scores",
     "title_of",
@@ -77,6 +78,13 @@ def title_of(paths: Sequence[Path]) -> str:
     """Return names of files or folders, in short."""
     names = [path.resolve().name or str(path) for path in paths]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def gathering_for(opened: Opened) -> Gathering:
+    """Return what gathers the scores of a model for a report."""
+    from adacl.report.tally import Gathering
+
+    return Gathering(opened.threshold, opened.model.threshold_)
 
 
 def report_scores(

@@ -1,12 +1,16 @@
-"""Open a model file or an exported file, whichever the command line names."""
+"""Open a model file or an exported file, whichever the command line names, and score files."""
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from adacl.cli.options import Backend, Device, OnError
-from adacl.errors import ConfigError, MissingExtraError, ModelFileError
+from adacl.cli.support.options import Backend, Device, OnError
+from adacl.cli.support.progress import count
+from adacl.data.folders import ImageFiles, Skipped
+from adacl.errors import ConfigError, DataError, MissingExtraError, ModelFileError
 from adacl.model.exported_file import is_exported
 from adacl.model.file import read_header
 from adacl.model.thresholds import Threshold
@@ -15,8 +19,14 @@ if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
     from adacl.detector import AnomalyDetector
     from adacl.imaging.spec import ImageSpec
+    from adacl.model.scoring import FileScore
+    from adacl.report.tally import Gathering, Group
 
-__all__ = ["Opened", "open_model"]
+    ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
+
+__all__ = ["Opened", "check_skipped", "count_seen", "open_model", "scores_of_files"]
+
+log = logging.getLogger("adacl")
 
 
 class Opened(NamedTuple):
@@ -74,3 +84,47 @@ def open_model(
 
 def _rule(own: Threshold, given: float | None) -> Threshold:
     return own if given is None else own.moved_to(given)
+
+
+def scores_of_files(
+    score_files: ScoreFiles,
+    files: ImageFiles,
+    title: str,
+    quiet: bool,
+    gathering: Gathering | None = None,
+    group: Group = "image",
+) -> Iterator[FileScore]:
+    """Score image files and count them on a terminal; a report gathers their scores.
+
+    Raises
+    ------
+    DataError
+        If none of them can be read.
+    """
+    skipped: list[Skipped] = []
+    scores = count(score_files(files, skipped), title, len(files), quiet)
+    yield from gathering.watch(scores, group) if gathering else scores
+    if gathering:
+        gathering.skipped += skipped
+    check_skipped(skipped, len(files))
+
+
+def check_skipped(skipped: Sequence[Skipped], total: int) -> None:
+    """Warn of files that were skipped, each of which was already named.
+
+    Raises
+    ------
+    DataError
+        If that goes for all of them.
+    """
+    if len(skipped) == total:
+        raise DataError(f"none of {total} image files can be read")
+    if skipped:
+        log.warning("%d of %d images were skipped", len(skipped), total)
+
+
+def count_seen(scores: list[FileScore]) -> int | None:
+    """Count the images that were fitted on; None where that is not known."""
+    if any(score.trained_on is None for score in scores):
+        return None
+    return sum(bool(score.trained_on) for score in scores)

@@ -8,10 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from adacl.cli.options import JsonOption, QuietOption
+from adacl.cli.support.options import JsonOption, QuietOption
+from adacl.cli.support.progress import console, messages
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError
-from adacl.progress import console, messages
 
 __all__ = ["app"]
 

@@ -1,4 +1,4 @@
-"""``adacl info`` and ``adacl doctor``."""
+"""``adacl info``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from adacl.cli.options import JsonOption, ModelArgument
+from adacl.cli.support.options import JsonOption, ModelArgument
 from adacl.errors import AdaclError, ModelFileError
 from adacl.model.card import describe_tiles, lines
 from adacl.model.exported_file import is_exported
@@ -17,7 +17,7 @@ from adacl.model.file import read_header
 from adacl.model.tensor_file import digest
 from adacl.model.thresholds import Threshold
 
-__all__ = ["doctor", "info"]
+__all__ = ["info"]
 
 
 def info(model: ModelArgument, json_output: JsonOption = False) -> None:
@@ -71,15 +71,3 @@ def _header(model: Path) -> dict[str, Any]:
 
 def _square(config: dict[str, Any]) -> dict[str, Any]:
     return {"height": config["tile"], "width": config["tile"], "top_k": 1}
-
-
-def doctor(json_output: JsonOption = False) -> None:
-    """Check this installation and machine: packages, device, speed, data."""
-    from adacl.doctor import examine
-
-    findings = examine()
-    if json_output:
-        typer.echo(json.dumps([vars(finding) for finding in findings]))
-        return
-    for finding in findings:
-        typer.echo(f"{'ok' if finding.ok else '--':4}{finding.topic:20}{finding.found}")

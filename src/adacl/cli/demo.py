@@ -1,4 +1,4 @@
-"""The main job on an embedded default: one handwritten digit is normal, the others are not."""
+"""``adacl demo``: one handwritten digit is normal, the others are not."""
 
 from __future__ import annotations
 
@@ -7,18 +7,16 @@ import shutil
 import time
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
-from PIL import Image
+import typer
 
-from adacl.data.folders import list_images
-from adacl.datasets.as_folders import write_images
-from adacl.detector import AnomalyDetector
+from adacl.cli.support.options import QuietOption
+from adacl.cli.support.progress import count, epochs, messages
 from adacl.errors import DataError, missing_extra
-from adacl.metrics import evaluation
-from adacl.progress import count, epochs
 
-__all__ = ["run"]
+__all__ = ["demo"]
 
 SIDE = 32
 EPOCHS = 5
@@ -26,7 +24,24 @@ TEST_SHARE = 3
 MARKER = ".adacl-demo"
 
 
-def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
+def demo(
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")
+    ] = Path("demo"),
+    digit: Annotated[int, typer.Option(min=0, max=9, help="The digit that is normal.")] = 3,
+    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal results.")] = 0,
+    quiet: QuietOption = False,
+) -> None:
+    """Learn one handwritten digit and find the others, in under a minute.
+
+    The digits come with scikit-learn. They are written as folders of PNG files; a model is
+    fitted on the normal ones; a report shows how well it finds the rest.
+    """
+    with messages(quiet):
+        typer.echo(_run(output, digit, seed, quiet))
+
+
+def _run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     """Write the digits, fit, score and evaluate, and write the report.
 
     Parameters
@@ -51,6 +66,11 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
         If the folder holds something that this did not write.
     """
     from sklearn.datasets import load_digits
+
+    from adacl.data.folders import list_images
+    from adacl.datasets.as_folders import write_images
+    from adacl.detector import AnomalyDetector
+    from adacl.metrics import evaluation
 
     try:
         from adacl.report.page import write_report
@@ -120,6 +140,8 @@ def run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
 
 def _enlarge(image: np.ndarray) -> np.ndarray:
     """Turn an 8 x 8 digit with values 0 to 16 into 32 x 32 pixels of 8 bits."""
+    from PIL import Image
+
     pixels = (image * 255 / 16).astype(np.uint8)
     return np.asarray(Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
 

@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 
-from adacl.cli.interrupts import interruptible
-from adacl.cli.options import ModelArgument, QuietOption, parse_size
+from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.options import ModelArgument, QuietOption, parse_size
+from adacl.cli.support.progress import say
 from adacl.errors import ConfigError
 from adacl.files import check_writable
-from adacl.progress import say
 
 __all__ = ["export"]
 

@@ -1,15 +1,16 @@
-"""``adacl fit`` and ``adacl demo``."""
+"""``adacl fit``."""
 
 from __future__ import annotations
 
 import json
+import logging
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from adacl.cli.interrupts import interruptible
-from adacl.cli.options import (
+from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
+from adacl.cli.support.options import (
     Device,
     DeviceOption,
     JsonOption,
@@ -19,18 +20,20 @@ from adacl.cli.options import (
     parse_setting,
     parse_size,
 )
-from adacl.cli.plan import announce
-from adacl.cli.reporting import ReportOption, check_report, report_fit
-from adacl.cli.resuming import ResumeOption, resumable
+from adacl.cli.support.progress import epochs, messages, say
+from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
 from adacl.config.presets import from_toml, preset
+from adacl.data.arrays import SMALLEST_SET
 from adacl.data.folders import ImageFiles
-from adacl.errors import ConfigError
+from adacl.data.images import probe
+from adacl.errors import ConfigError, ImageError
 from adacl.files import check_writable
 from adacl.imaging.tiles import Tiling
-from adacl.progress import epochs, messages, say
 
-__all__ = ["demo", "fit"]
+__all__ = ["fit"]
+
+log = logging.getLogger("adacl")
 
 
 def fit(
@@ -105,7 +108,7 @@ def fit(
     check_anomaly_config(config.anomalies)
     resolve_device(device.value)
     with resumable(output, resume) as checkpoints, messages(quiet):
-        networks = announce(files, config, tiling, size)
+        networks = _announce(files, config, tiling, size)
         with epochs(config.training.epochs, quiet, networks) as display:
             detector = AnomalyDetector(
                 config=config,
@@ -152,20 +155,69 @@ def _summary(model: Any) -> dict[str, Any]:
     }
 
 
-def demo(
-    output: Annotated[
-        Path, typer.Option("--output", "-o", metavar="DIR", help="Folder to write.")
-    ] = Path("demo"),
-    digit: Annotated[int, typer.Option(min=0, max=9, help="The digit that is normal.")] = 3,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal results.")] = 0,
-    quiet: QuietOption = False,
-) -> None:
-    """Learn one handwritten digit and find the others, in under a minute.
+def _announce(
+    files: ImageFiles, config: Config, tiling: Tiling | None, image_size: tuple[int, int] | None
+) -> int:
+    """Say how many networks will be trained, for how many epochs, and what an epoch takes.
 
-    The digits come with scikit-learn. They are written as folders of PNG files; a model is
-    fitted on the normal ones; a report shows how well it finds the rest.
+    Parameters
+    ----------
+    files
+        The normal images.
+    config
+        The method.
+    tiling
+        How they are to be cut into tiles, or None.
+    image_size
+        Height and width that they are to be resized to, if given.
+
+    Returns
+    -------
+    int
+        The number of networks.
     """
-    from adacl.demo import run
+    from adacl.training.splits import fold_splits, split_normals
 
-    with messages(quiet):
-        typer.echo(run(output, digit, seed, quiet))
+    count, training, rule = len(files), config.training, config.threshold
+    if count < SMALLEST_SET:
+        return 1
+    split = split_normals(count, training.validation_size, rule, True, 0)
+    folds = 0
+    if not len(split.calibration):
+        folds = len(fold_splits(count, training.validation_size, rule.folds, 0))
+    epochs = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
+    if folds:
+        log.info(
+            "%d images: %d networks are trained for up to %s each, the model and %d more, each "
+            "without a part of the images, to set the threshold",
+            count,
+            1 + folds,
+            epochs,
+            folds,
+        )
+    else:
+        log.info("%d images: one network is trained for up to %s", count, epochs)
+    samples = len(split.train) * _tiles_each(files, tiling, image_size)
+    if 0 < samples < training.min_epoch_images:
+        log.info(
+            "an epoch goes through the %d %s to learn from again and again, until it has seen %d: "
+            "so small sets take as long as large ones; --set training.min_epoch_images=N makes "
+            "shorter epochs, which learn less",
+            samples,
+            "tiles" if tiling else "images",
+            training.min_epoch_images,
+        )
+    return 1 + folds
+
+
+def _tiles_each(
+    files: ImageFiles, tiling: Tiling | None, image_size: tuple[int, int] | None
+) -> int:
+    """Return how many samples an image gives, told from the first; 0 if it cannot be read."""
+    if tiling is None:
+        return 1
+    try:
+        first = probe(next(iter(files)))
+    except ImageError:
+        return 0
+    return len(tiling.places(*(image_size or (first.height, first.width))))

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adacl.cli.interrupts import InterruptError
-from adacl.cli.options import Device, DeviceOption, JsonOption, QuietOption, parse_setting
+from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.options import Device, DeviceOption, JsonOption, QuietOption, parse_setting
+from adacl.cli.support.progress import count, messages
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError, MissingDataError, missing_extra
 from adacl.files import atomic_file
-from adacl.progress import count, messages
 
 if TYPE_CHECKING:
     from adacl.protocols.image.one_vs_rest import Variant

@@ -1,0 +1,78 @@
+"""``adacl calibrate``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.opened import count_seen, scores_of_files
+from adacl.cli.support.options import (
+    Device,
+    DeviceOption,
+    ModelArgument,
+    OnError,
+    OnErrorOption,
+    QuietOption,
+)
+from adacl.cli.support.progress import messages
+from adacl.data.folders import ImageFiles
+from adacl.errors import ConfigError, ModelFileError
+from adacl.files import check_writable
+from adacl.model.exported_file import is_exported
+
+__all__ = ["calibrate"]
+
+log = logging.getLogger("adacl")
+
+
+def calibrate(
+    model: ModelArgument,
+    normal_dir: Annotated[
+        list[Path],
+        typer.Argument(metavar="NORMAL_DIR...", help="Normal images that were not fitted on."),
+    ],
+    fpr: Annotated[
+        float | None, typer.Option(help="False-positive rate; by default the model's own.")
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to MODEL."),
+    ] = None,
+    device: DeviceOption = Device.auto,
+    on_error: OnErrorOption = OnError.skip,
+    quiet: QuietOption = False,
+) -> None:
+    """Set the threshold anew from normal images, without retraining."""
+    target = output or model
+    check_writable(target)
+    if is_exported(model):
+        raise ModelFileError(
+            f"{model}: an exported file keeps its threshold; calibrate the model file and export "
+            "it again, or score with --threshold"
+        )
+    from adacl.detector import AnomalyDetector
+    from adacl.model.thresholds import from_normal_scores
+
+    with interruptible([target]), messages(quiet):
+        detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
+        rule = detector.model_.config.threshold
+        rate = rule.fpr if fpr is None else fpr
+        if not 0 < rate < 1:
+            raise ConfigError(f"--fpr: need a rate between 0 and 1, got {fpr}")
+        scores = list(
+            scores_of_files(detector.score_files, ImageFiles(normal_dir), "normal images", quiet)
+        )
+        seen = count_seen(scores)
+        if seen:
+            log.warning("%d of these images were used in fitting; the threshold is too low", seen)
+        threshold = from_normal_scores(
+            [score.raw for score in scores], rate, rule.confidence, "calibration"
+        )
+        detector.set_threshold(threshold).save(target)
+        for line in threshold.describe():
+            log.info(line)
+        log.info("wrote %s", target)

@@ -1,0 +1,90 @@
+"""``adacl score``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adacl.cli.explain import check_outside, with_heatmaps
+from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.opened import open_model, scores_of_files
+from adacl.cli.support.options import (
+    Backend,
+    BackendOption,
+    Device,
+    DeviceOption,
+    ModelArgument,
+    OnError,
+    OnErrorOption,
+    QuietOption,
+    ThresholdOption,
+)
+from adacl.cli.support.progress import messages
+from adacl.cli.support.records import Format, write_records
+from adacl.cli.support.reports import (
+    ReportOption,
+    check_report,
+    gathering_for,
+    report_scores,
+    title_of,
+)
+from adacl.data.folders import ImageFiles
+from adacl.errors import ConfigError
+from adacl.files import check_writable
+
+__all__ = ["score"]
+
+
+def score(
+    model: ModelArgument,
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")
+    ],
+    output_format: Annotated[
+        Format, typer.Option("--format", help="How to print the records.")
+    ] = Format.table,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead.")
+    ] = None,
+    heatmaps: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write a heat map of each image, laid out as they are."),
+    ] = None,
+    report: ReportOption = None,
+    threshold: ThresholdOption = None,
+    device: DeviceOption = Device.auto,
+    backend: BackendOption = Backend.onnxruntime,
+    on_error: OnErrorOption = OnError.skip,
+    quiet: QuietOption = False,
+) -> None:
+    """Score images: one record each, in the order of the paths.
+
+    MODEL is a model file, which PyTorch scores with, or what adacl export made of it.
+
+    pred_score is the anomaly score in [0, 1], pred_label is 1 for anomalous and 0 for normal (in a
+    table in words), raw_score is the regression before clipping (rank by it), tile the top-left
+    corner of the worst tile.
+    """
+    if output is not None:
+        check_writable(output)
+        if output.resolve() in {path.resolve() for path in (model, *paths)}:
+            raise ConfigError(f"{output}: is the model or an image to score; name another output")
+    if heatmaps is not None:
+        check_outside(heatmaps, paths)
+    if report is not None:
+        check_report(report, [model, *paths, *([output] if output else [])])
+    unwritten = [path for path in (output, report) if path]
+    with interruptible(unwritten), messages(quiet):
+        opened = open_model(model, device, backend, on_error, threshold)
+        files = ImageFiles(paths)
+        gathering = gathering_for(opened) if report else None
+        scores = scores_of_files(opened.model.score_files, files, "scoring", quiet, gathering)
+        if heatmaps is not None:
+            scores = with_heatmaps(scores, opened, heatmaps, paths)
+        write_records(output, output_format, scores, opened)
+        if output:
+            unwritten.remove(output)
+        if report and gathering:
+            report_scores(report, opened, model, gathering, title_of(paths), quiet)
