@@ -37,8 +37,7 @@ from adacl.data.images import read_image
 from adacl.data.video import Clip
 from adacl.datasets import catalogue
 from adacl.datasets.ucsd import abnormal_frames, read_ground_truth
-from adacl.localisation import Localisation
-from adacl.metrics import auroc
+from adacl.metrics import Localisation, auroc
 from common import record
 from planting import KINDS, plant
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch.nn import functional
 
 from adacl import anomalies
-from adacl.anomalies import KINDS, check_anomaly_config, make, make_mixture, register
+from adacl.anomalies import KINDS, check_anomaly_config, make, make_mixture, mixture, register
 from adacl.config import AnomalyConfig
 from adacl.errors import ConfigError, InputError
 
@@ -212,7 +212,7 @@ def test_redraws_are_few_and_only_of_the_unchanged(own_kinds):
     assert sizes == [4, 3, 2, 1]
     sizes.clear()
     make("first image only", torch.zeros(100, 1, 8, 8), generator())
-    assert len(sizes) == 1 + anomalies.MAX_REDRAWS
+    assert len(sizes) == 1 + mixture.MAX_REDRAWS
 
 
 def test_mixture_keeps_to_its_weights():

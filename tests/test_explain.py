@@ -25,7 +25,7 @@ from adacl.explain.occlusion import occlusion_map
 from adacl.imaging.blending import Blend
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
-from adacl.localisation import Localisation
+from adacl.metrics import Localisation
 from adacl.model.thresholds import Threshold
 from helpers import LEARNING, call, refused, write_images
 

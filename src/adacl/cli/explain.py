@@ -197,7 +197,7 @@ def localisation(
 ) -> dict[str, Any]:
     """Measure how well the anomaly maps point at what is masked, with bounded memory."""
     from adacl.data.masks import read_mask
-    from adacl.localisation import Localisation
+    from adacl.metrics import Localisation
 
     images = [*((s.path, masks[s.path]) for s in abnormal), *((s.path, None) for s in normal)]
     found = Localisation()
