@@ -15,7 +15,7 @@ from hypothesis import settings
 from sklearn.datasets import load_digits
 
 from adacl.config import Config
-from helpers import TINY, write_images
+from support.helpers import REPOSITORY, TINY, write_images
 
 # The networks here are so small that on a busy machine threads only wait for each other.
 torch.set_num_threads(1)
@@ -25,8 +25,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("adacl", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("adacl")
-
-REPOSITORY = next(p for p in Path(__file__).parents if (p / "pyproject.toml").is_file())
 
 
 @dataclass(frozen=True)

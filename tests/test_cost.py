@@ -22,7 +22,7 @@ from adacl.data.folders import ImageFiles
 from adacl.deploy.export import export_model
 from adacl.deploy.scorer import BATCH, Scorer
 from adacl.networks.regressor import Regressor, count_parameters
-from helpers import TINY, write_images
+from support.helpers import TINY, write_images
 
 PRESET = {
     (1, 28, 28): (130_177, 10.794),

@@ -27,7 +27,7 @@ from adacl.errors import (
 )
 from adacl.imaging.tiles import Tiling
 from adacl.metrics import auroc
-from helpers import LEARNING, TINY, write_images
+from support.helpers import LEARNING, TINY, write_images
 
 EXPECTED_FAILED: dict[str, str] = {}
 """Checks of scikit-learn that are expected to fail, with the reason."""

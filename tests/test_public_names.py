@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import adacl
-from conftest import REPOSITORY
+from support.helpers import REPOSITORY
 
 PUBLIC = {
     "adacl": {

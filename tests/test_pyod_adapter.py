@@ -5,7 +5,7 @@ from pyod.utils.utility import get_label_n, precision_n_scores, score_to_label
 
 from adacl import PyODDetector
 from adacl.metrics import auroc
-from helpers import LEARNING, TINY
+from support.helpers import LEARNING, TINY
 
 
 @pytest.fixture(scope="module")

@@ -15,9 +15,8 @@ import pytest
 from PIL import Image
 
 from adacl.runtime import Scorer
-from conftest import REPOSITORY
-from helpers import write_images
-from serving import BOUNDARY, Answer, multipart, received, serving, write_model
+from support.helpers import REPOSITORY, write_images
+from support.serving import BOUNDARY, Answer, multipart, received, serving, write_model
 
 KIND = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 PNG = {"Content-Type": "image/png"}

@@ -23,8 +23,8 @@ from adacl.model.history import EpochRecord
 from adacl.video.config import VideoConfig
 from adacl.video.fit import Footage, survey, training_tiles
 from adacl.video.model import VideoModel
-from footage import as_frames, camera, walkers, write_frames, write_video
-from helpers import LEARNING, call, refused
+from support.footage import as_frames, camera, walkers, write_frames, write_video
+from support.helpers import LEARNING, call, refused
 
 VIDEO = VideoConfig(tile=16, stride=16, smoothing=2.0, max_samples=3000)
 CONFIG = LEARNING.replace(anomalies={"weights": {"skip": 1.0}, "options": {}})

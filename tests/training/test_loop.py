@@ -18,7 +18,7 @@ from adacl.networks.regressor import Regressor, raw_scores
 from adacl.training import batches, loop
 from adacl.training.loop import learning_rate
 from adacl.training.splits import validation_count
-from helpers import LEARNING, TINY
+from support.helpers import LEARNING, TINY
 
 CPU = torch.device("cpu")
 SPEC = ImageSpec(8, 8, 1)

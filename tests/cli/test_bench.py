@@ -13,7 +13,7 @@ from PIL import Image
 
 from adacl.config import Config
 from adacl.protocols.image import one_vs_rest
-from helpers import call, refused, write_images
+from support.helpers import call, refused, write_images
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from adacl.cli.support.progress import epochs, messages
 from adacl.config.presets import preset
 from adacl.model import tensor_file
 from adacl.model.history import EpochRecord
-from helpers import call, refused
+from support.helpers import call, refused
 
 QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
 

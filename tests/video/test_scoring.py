@@ -18,7 +18,7 @@ from adacl.video.chunks import chunks, segments
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore, smooth
 from adacl.video.live import keep_up
-from footage import as_frames, walkers
+from support.footage import as_frames, walkers
 
 VIDEO = VideoConfig(tile=16, stride=16)
 

@@ -27,8 +27,15 @@ from adacl.model.file import save_model
 from adacl.runtime import Scorer
 from adacl.serve.counters import Metrics
 from adacl.serve.guard import Guard
-from helpers import refused, write_images
-from serving import BOUNDARY, WAIT_SECONDS, multipart, serving, write_model, write_tiled_model
+from support.helpers import refused, write_images
+from support.serving import (
+    BOUNDARY,
+    WAIT_SECONDS,
+    multipart,
+    serving,
+    write_model,
+    write_tiled_model,
+)
 
 KIND = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
 

@@ -20,7 +20,7 @@ import numpy as np
 
 from adacl import AnomalyDetector
 from adacl.deploy.export import export_model
-from helpers import LEARNING, write_images
+from support.helpers import LEARNING, write_images
 
 BOUNDARY = "a-boundary"
 WAIT_SECONDS = 60

@@ -16,8 +16,8 @@ from adacl.data.video import Clip
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.protocols.video import footage, runs, tables
 from adacl.protocols.video.rivals import RIVALS
-from footage import walkers, write_frames, write_video
-from helpers import call, refused
+from support.footage import walkers, write_frames, write_video
+from support.helpers import call, refused
 
 RUN = range(60, 100)
 QUICK = {"tile": 16, "stride": 16, "max_samples": 600, "training__epochs": 1}

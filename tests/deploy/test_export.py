@@ -32,8 +32,7 @@ from adacl.metrics import auroc
 from adacl.model import tensor_file
 from adacl.model.exported_file import seal
 from adacl.runtime import Scorer
-from conftest import REPOSITORY
-from helpers import LEARNING, TINY, call, refused, write_images
+from support.helpers import LEARNING, REPOSITORY, TINY, call, refused, write_images
 
 TOLERANCE = 1e-4
 """What the issue allows; the figures measured lie near 1e-6."""

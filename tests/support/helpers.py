@@ -11,6 +11,8 @@ from PIL import Image
 from adacl import cli
 from adacl.config import Config
 
+REPOSITORY = next(p for p in Path(__file__).parents if (p / "pyproject.toml").is_file())
+
 TINY = Config().replace(
     training__epochs=1,
     training__min_epoch_images=64,

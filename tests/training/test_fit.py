@@ -7,7 +7,7 @@ from adacl import AnomalyDetector
 from adacl.config import ThresholdConfig
 from adacl.model.card import notes
 from adacl.training.splits import fold_splits, split_normals
-from helpers import TINY
+from support.helpers import TINY
 
 RULE = ThresholdConfig()
 

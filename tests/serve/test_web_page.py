@@ -11,8 +11,8 @@ from PIL import Image
 from adacl import Scorer
 from adacl.explain.heatmap import SCALE, colours
 from adacl.explain.maps import anomaly_map
-from helpers import LEARNING, write_images
-from serving import serving, write_model
+from support.helpers import LEARNING, write_images
+from support.serving import serving, write_model
 
 expect = pytest.importorskip("playwright.sync_api").expect
 pytest.importorskip("uvicorn")

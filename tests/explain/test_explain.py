@@ -27,7 +27,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.metrics import Localisation
 from adacl.model.thresholds import Threshold
-from helpers import LEARNING, call, refused, write_images
+from support.helpers import LEARNING, call, refused, write_images
 
 SIDE = 16
 

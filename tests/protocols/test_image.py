@@ -21,7 +21,7 @@ from adacl.metrics import auroc
 from adacl.protocols import summary
 from adacl.protocols.image import ablations, data, one_vs_rest, rivals
 from adacl.scale import grid
-from helpers import slow_square, write_images
+from support.helpers import REPOSITORY, slow_square, write_images
 
 CELLS = [(f"cell{x}", {"x": x, "delay": 0.0}) for x in range(5)]
 
@@ -38,8 +38,8 @@ def test_a_killed_grid_goes_on_and_ends_the_same(tmp_path: Path) -> None:
     cells = [(f"cell{x}", {"x": x, "delay": 0.4}) for x in range(6)]
     code = (
         "import sys, pathlib\n"
-        f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
-        "from adacl.protocols import grid\nfrom helpers import slow_square\n"
+        f"sys.path.insert(0, {str(REPOSITORY / 'tests')!r})\n"
+        "from adacl.scale import grid\nfrom support.helpers import slow_square\n"
         f"if __name__ == '__main__': list(grid.run_cells(slow_square, {cells!r}, "
         f"pathlib.Path({str(tmp_path / 'killed')!r}), 1))\n"
     )

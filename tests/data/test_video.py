@@ -10,7 +10,7 @@ from adacl.data import video
 from adacl.data.video import Clip, list_clips
 from adacl.datasets import ucsd
 from adacl.errors import DataError, MissingDataError
-from footage import camera, walkers, write_frames, write_video
+from support.footage import camera, walkers, write_frames, write_video
 
 
 def pictures(count: int, height: int = 48, width: int = 64) -> np.ndarray:

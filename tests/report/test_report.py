@@ -24,7 +24,7 @@ from adacl.report import tally
 from adacl.report.subject import readable
 from adacl.report.tally import STEPS, Gathering
 from adacl.report.thumbnails import preview, thumbnails
-from helpers import LEARNING, call, refused, write_images
+from support.helpers import LEARNING, call, refused, write_images
 
 HOSTILE = [
     "x<{}script><img src=x onerror=hacked=1>.png".format("/"),

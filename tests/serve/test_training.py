@@ -17,8 +17,8 @@ from adacl.serve.limits import Limits
 from adacl.serve.models import Models
 from adacl.serve.training.queue import Trainings
 from adacl.serve.training.record import Training
-from helpers import LEARNING, TINY, write_images
-from serving import WAIT_SECONDS, serving, write_model
+from support.helpers import LEARNING, TINY, write_images
+from support.serving import WAIT_SECONDS, serving, write_model
 
 COUNT = 60
 PNG = {"Content-Type": "image/png"}

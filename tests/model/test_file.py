@@ -16,7 +16,7 @@ from adacl.detector import AnomalyDetector
 from adacl.errors import DataError, MissingDataError, ModelFileError
 from adacl.model import tensor_file
 from adacl.model.file import FORMAT_VERSION, load_model, read_header, save_model
-from helpers import TINY
+from support.helpers import TINY
 
 
 @pytest.fixture(scope="module")
