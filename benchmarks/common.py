@@ -14,6 +14,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+RESULTS = Path(__file__).parent / "results"
+
 PACKAGES = (
     "adacl",
     "torch",
@@ -45,7 +47,8 @@ def record(path: Path, results: Any) -> None:
     Folders of the machine are left out of the command: they stand as DIR.
     """
     arguments = ["DIR" if Path(x).is_absolute() else x for x in sys.argv[1:]]
-    command = " ".join(["python", f"benchmarks/{Path(sys.argv[0]).name}", *arguments])
+    module = sys.modules["__main__"].__spec__.name
+    command = " ".join(["python -m", module, *arguments])
     document = {"command": command, "machine": machine(), "results": results}
     path.write_text(json.dumps(document, indent=1) + "\n")
 

@@ -3,7 +3,7 @@
 One class of MNIST, Fashion-MNIST and CIFAR-10 (in colour) against the rest, exported as folders
 of PNG files; MVTec AD bottle and KolektorSDD by tiles, with good parts held out as normals.
 
-    python benchmarks/main_job.py --data-dir DATA [--inspection-dir DIR] --out FILE
+    python -m benchmarks.accuracy.main_job --data-dir DATA [--inspection-dir DIR] --out FILE
 
 DATA as for ``adacl data``; DIR holds ``mvtec_bottle`` and ``kolektorsdd``. The preset is used as
 it is; nothing is chosen by these results.
@@ -19,7 +19,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from common import adacl, record
+from benchmarks.common import adacl, record
 
 CLASSES = [("mnist", "3"), ("fashion-mnist", "sandal"), ("cifar10", "car")]
 

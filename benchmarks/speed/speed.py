@@ -1,6 +1,6 @@
 """Speed of training and scoring, as a share of what the machine's matrix product reaches.
 
-    python benchmarks/speed.py --data-dir DATA --out benchmarks/speed.json
+    python -m benchmarks.speed.speed --data-dir DATA --out benchmarks/results/speed.json
 
 Every repetition alternates: a large matrix product, training steps, anomaly creation alone,
 scoring. Rates are medians over the repetitions; FLOPs are counted by PyTorch's own counter.
@@ -24,7 +24,7 @@ from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.regressor import Regressor, count_parameters, raw_scores
 from adacl.training.labels import draw_labels
-from common import record, seconds, timed
+from benchmarks.common import record, seconds, timed
 
 CPU = torch.device("cpu")
 SIDE = 2048

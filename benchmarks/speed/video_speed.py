@@ -2,7 +2,7 @@
 
 The footage is a real video, looped and scaled to each size, encoded as H.264 with PyAV.
 
-    python benchmarks/video_speed.py FOOTAGE.mp4 --minutes 10 --hours 2 --output FILE.json
+    python -m benchmarks.speed.video_speed FOOTAGE.mp4 --minutes 10 --hours 2 --output FILE.json
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from adacl.config.presets import preset
 from adacl.data.video import Clip
 from adacl.deploy.export import export_model
 from adacl.video.chunks import CHUNK, chunks, segments
-from common import adacl, record
+from benchmarks.common import adacl, record
 
 SIZES = {"240x360": (240, 360), "1080p": (1080, 1920)}
 VARIANTS = {"default": {}, "overlap": {"stride": 15}}

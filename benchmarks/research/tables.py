@@ -1,6 +1,7 @@
 """The presets beside each other, and ``accurate`` beside itself with one thing changed.
 
-    python benchmarks/beyond/tables.py --grid benchmarks/beyond/grid --paper benchmarks/paper
+    python -m benchmarks.research.tables --grid benchmarks/results/beyond/grid
+        --paper benchmarks/results/paper
 
 AUROC in %: mean over the classes, and over those that no trial saw; and by class what a change
 does, against the unchanged preset with the same seeds. Cells are written by ``adacl bench

@@ -1,6 +1,6 @@
 """One question to a preset: what does a changed setting do to classes of the training splits.
 
-    python benchmarks/beyond/trial.py --data-dir DATA --out benchmarks/beyond/trials
+    python -m benchmarks.research.trial --data-dir DATA --out benchmarks/results/beyond/trials
         --preset aligned --classes fashion-mnist/sandal,mnist/2 --set loop.epochs=5
 
 No test split is opened: 500 normals of the training split are held out, and 2,000 images of its

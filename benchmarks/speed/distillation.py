@@ -1,6 +1,7 @@
 """What training costs beside distillation (table 2 of the paper): parameters, FLOPs, seconds.
 
-    python benchmarks/distillation.py --data-dir DATA --out benchmarks/distillation.json
+    python -m benchmarks.speed.distillation --data-dir DATA
+        --out benchmarks/results/distillation.json
 
 The teacher-student pair has the shape that Multiresolution KDAD publishes: a VGG-16 as teacher, a
 thin VGG with batch normalisation as student, mean squared error and cosine at four depths. Its
@@ -27,7 +28,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.networks.regressor import Regressor, count_parameters
 from adacl.protocols.image.one_vs_rest import paper_config
 from adacl.training.labels import draw_labels
-from common import record, seconds
+from benchmarks.common import record, seconds
 
 TEACHER = (64, 64, 0, 128, 128, 0, 256, 256, 256, 0, 512, 512, 512, 0, 512, 512, 512)
 STUDENT = (16, 16, 0, 16, 128, 0, 16, 16, 256, 0, 16, 16, 512, 0, 16, 16, 512)

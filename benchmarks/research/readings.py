@@ -1,6 +1,6 @@
 """Other ways to read the same network, beside the way of its preset.
 
-    python benchmarks/beyond/readings.py --data-dir DATA --out benchmarks/beyond/readings
+    python -m benchmarks.research.readings --data-dir DATA --out benchmarks/results/beyond/readings
         --preset varied --classes cifar10/deer,cifar10/plane --set training.precision=bfloat16
 
 Each network is trained once, as ``trial.py`` does, with its splits: no test split is opened.
@@ -17,11 +17,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
-from trial import SCORED, Trial, area, ask
 
 from adacl.networks.distance import Distance
 from adacl.networks.regressor import Regressor, Residual, raw_scores, seen
 from adacl.training.fit_distance import fit_distance
+from benchmarks.research.trial import SCORED, Trial, area, ask
 
 Parts = dict[str, np.ndarray]
 LEARNT = 2000

@@ -1,6 +1,6 @@
 """The service under load: every answer compared with the offline score, speed, memory, overload.
 
-    python benchmarks/serve_load.py --data-dir DATA --out benchmarks/serve_load.json
+    python -m benchmarks.speed.serve_load --data-dir DATA --out benchmarks/results/serve_load.json
 
 The model is fitted on one digit of MNIST; the images are PNG files of the test split, each sent
 as a raw body over connections that are kept. Clients are as many loops of one request after
@@ -35,7 +35,7 @@ import numpy as np
 from adacl.datasets import catalogue
 from adacl.datasets.as_folders import write_images
 from adacl.runtime import Scorer
-from common import adacl, record
+from benchmarks.common import adacl, record
 
 DIGIT = 3
 IMAGES = 2000

@@ -1,6 +1,6 @@
 """Make the pictures of docs/explain.md.
 
-    python benchmarks/localisation_pictures.py DATA WORK
+    python -m benchmarks.accuracy.localisation_pictures DATA WORK
 
 DATA as for ``localisation.py``, WORK the folder in which that keeps its models.
 """
@@ -16,10 +16,10 @@ from PIL import Image
 from adacl import AnomalyDetector
 from adacl.datasets import catalogue
 from adacl.explain.heatmap import side_by_side
-from localisation import one_class, ped1
-from planting import plant
+from benchmarks.accuracy.localisation import one_class, ped1
+from benchmarks.accuracy.planting import plant
 
-FOLDER = Path(__file__).parents[1] / "docs/images"
+FOLDER = Path(__file__).parents[2] / "docs/images"
 SIDE = 168
 
 

@@ -1,6 +1,7 @@
 """Speed of scoring: engines, batches, threads, decoding; as a share of the matrix product.
 
-    python benchmarks/deploy_speed.py --data-dir DATA --out benchmarks/deploy_speed.json
+    python -m benchmarks.speed.deploy_speed --data-dir DATA
+        --out benchmarks/results/deploy_speed.json
 
 The network is the preset's, its weights random: they make no difference to the time. Every
 repetition alternates a large matrix product, by the faster of two libraries, and all that is timed;
@@ -38,7 +39,7 @@ from adacl.model.thresholds import Threshold
 from adacl.networks.regressor import Regressor
 from adacl.runtime import Scorer
 from adacl.training.activations import activation_maxima
-from common import record, seconds, timed
+from benchmarks.common import record, seconds, timed
 
 SIDE = 2048
 BATCHES = (1, 16, 64, 256, 2048)

@@ -1,6 +1,6 @@
 """Speed and size of other detectors on the same images, measured in turn with ours.
 
-    python benchmarks/rivals.py --data-dir DATA [--dataset mnist cifar10] --out FILE
+    python -m benchmarks.speed.rivals --data-dir DATA [--dataset mnist cifar10] --out FILE
 
 PyOD's deep detectors and a one-class SVM learn as in ``adacl bench``. Networks of the shape that
 industrial detectors have carry random weights, which is enough to time them but for nothing else;
@@ -32,7 +32,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.datasets import catalogue
-from common import record, timed
+from benchmarks.common import record, timed
 
 Images = NDArray[np.uint8]
 
@@ -243,7 +243,7 @@ class PatchCore18(RandomNetwork):
 
     def make(self) -> Any:
         """Return the network."""
-        from rival_networks import PatchCore, resnet18
+        from benchmarks.speed.rival_networks import PatchCore, resnet18
 
         return PatchCore(resnet18(), self.total)
 
@@ -255,7 +255,7 @@ class PatchCoreWide50(PatchCore18):
 
     def make(self) -> Any:
         """Return the network."""
-        from rival_networks import PatchCore, wide_resnet50
+        from benchmarks.speed.rival_networks import PatchCore, wide_resnet50
 
         return PatchCore(wide_resnet50(), self.total)
 
@@ -268,7 +268,7 @@ class PaDiM18(RandomNetwork):
 
     def make(self) -> Any:
         """Return the network."""
-        from rival_networks import PaDiM, resnet18
+        from benchmarks.speed.rival_networks import PaDiM, resnet18
 
         return PaDiM(resnet18())
 
@@ -280,7 +280,7 @@ class EfficientADSmall(RandomNetwork):
 
     def make(self) -> Any:
         """Return the network."""
-        from rival_networks import EfficientAD
+        from benchmarks.speed.rival_networks import EfficientAD
 
         steps = (EfficientAD.STEPS, EfficientAD.PUBLISHED_STEPS)
         self.fit_note = "extrapolated from {} training steps to the published {:,}".format(*steps)
@@ -423,7 +423,7 @@ STAGES = {"prepare": prepare, "memory": memory, "speed": speed}
 
 def run(stage: str, **task: Any) -> dict[str, Any]:
     """Run a stage in a process of its own."""
-    process = timed(__file__, stage, json.dumps(task))
+    process = timed("-m", __spec__.name, stage, json.dumps(task))
     return json.loads(process["output"].splitlines()[-1]) | {"peak_mib": process["peak_mib"]}
 
 

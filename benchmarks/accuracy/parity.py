@@ -1,6 +1,7 @@
 """Do exported models score as PyTorch does, and what does int8 cost? All classes, real images.
 
-    python benchmarks/parity.py --data-dir DATA --out benchmarks/parity.json [--jobs 2]
+    python -m benchmarks.accuracy.parity --data-dir DATA
+        --out benchmarks/results/parity.json [--jobs 2]
 
 For every class of MNIST, Fashion-MNIST and CIFAR-10 a model of the preset is trained (seed 0), and
 exported in 32 and 8 bits. The test split is scored by PyTorch and by either engine: all of it in
@@ -27,7 +28,7 @@ from adacl.datasets import catalogue
 from adacl.deploy.export import export_model
 from adacl.metrics import auroc
 from adacl.runtime import Scorer
-from common import record
+from benchmarks.common import record
 
 NAMES = ("mnist", "fashion-mnist", "cifar10")
 BATCHES = (1, 7, 256)

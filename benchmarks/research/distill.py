@@ -1,6 +1,6 @@
 """Distillation: one network that learns what three others say instead of labels drawn at random.
 
-    python benchmarks/beyond/distill.py --data-dir DATA --out benchmarks/beyond/distilled
+    python -m benchmarks.research.distill --data-dir DATA --out benchmarks/results/beyond/distilled
         --preset aligned --classes fashion-mnist/shirt,mnist/8
 
 The teachers are of the same preset and learn from the same normal images with other seeds. The
@@ -16,10 +16,10 @@ from unittest.mock import patch
 import numpy as np
 import torch
 from torch import Tensor
-from trial import SCORED, Trial, area, ask
 
 from adacl.training import loop
 from adacl.training.batches import draw_samples
+from benchmarks.research.trial import SCORED, Trial, area, ask
 
 TEACHERS = 3
 

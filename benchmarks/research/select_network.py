@@ -8,7 +8,8 @@ another class is used.
 Whether this signal means anything is checked on data that no table reports: scikit-learn's
 8 x 8 digits, enlarged to 28 x 28, with the other digits as real anomalies.
 
-    python benchmarks/select_network.py --data-dir DATA --out benchmarks/select_network.jsonl
+    python -m benchmarks.research.select_network --data-dir DATA
+        --out benchmarks/results/select_network.jsonl
 
 Finished cells are skipped, so the command can be repeated after an interruption.
 """

@@ -1,6 +1,7 @@
 """Do anomaly maps point at what is anomalous? Planted defects of known place, and real masks.
 
-    python benchmarks/localisation.py --data-dir DATA --work DIR --out benchmarks/localisation.json
+    python -m benchmarks.accuracy.localisation --data-dir DATA --work DIR
+        --out benchmarks/results/localisation.json
 
 ``planted``: a model of the preset is trained on the training images of one class of MNIST or
 Fashion-MNIST, or on MVTec AD bottle (its first 170 good images whole at 64 x 64 pixels, or its
@@ -38,8 +39,8 @@ from adacl.data.video import Clip
 from adacl.datasets import catalogue
 from adacl.datasets.ucsd import abnormal_frames, read_ground_truth
 from adacl.metrics import Localisation, auroc
-from common import record
-from planting import KINDS, plant
+from benchmarks.accuracy.planting import KINDS, plant
+from benchmarks.common import record
 
 METHODS = ("occlusion", "gradient")
 CLASSES = (("mnist", 2), ("mnist", 4), ("fashion-mnist", 5), ("fashion-mnist", 8))

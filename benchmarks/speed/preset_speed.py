@@ -1,6 +1,7 @@
 """What a preset costs: seconds to learn and images a second to score, beside those of ``paper``.
 
-    python benchmarks/preset_speed.py --data-dir DATA --out benchmarks/preset_speed.json
+    python -m benchmarks.speed.preset_speed --data-dir DATA
+        --out benchmarks/results/preset_speed.json
 
 Every repetition takes all presets in turn; figures are medians, ratios are taken within them.
 Learning: one epoch over about 1,000 images, PyTorch. Scoring: 4,096 images in memory, exported in
@@ -22,7 +23,7 @@ from adacl import AnomalyDetector, Config, preset
 from adacl.datasets import catalogue
 from adacl.deploy.export import export_model
 from adacl.runtime import Scorer
-from common import record, seconds
+from benchmarks.common import record, seconds
 
 LEARNT, SCORED = 1024, 4096
 FAST = {"training__precision": "bfloat16"}

@@ -2,7 +2,8 @@
 
 The paper's kinds do not.
 
-    python benchmarks/beyond/cracks.py --data DIR/kolektorsdd --out benchmarks/beyond/cracks.json
+    python -m benchmarks.research.cracks --data DIR/kolektorsdd
+        --out benchmarks/results/beyond/cracks.json
 
 Every fourth good part is held out. Tiles of 64x64 pixels, half the preset's epochs, one network
 each (the threshold plays no part). The kind was chosen for what cracks look like, before any run.

@@ -1,6 +1,7 @@
 """Seconds, FLOPs and AUROC of training together: what half precision and fewer epochs bring.
 
-    python benchmarks/training_speed.py --data-dir DATA --out benchmarks/training_speed.json
+    python -m benchmarks.speed.training_speed --data-dir DATA
+        --out benchmarks/results/training_speed.json
 
 One class of each data set against the rest, the classes of the main job. All ways of training are
 gone through in turn for each seed, so that a busy machine slows all of them; seconds are those of
@@ -26,7 +27,7 @@ from adacl.metrics import auroc
 from adacl.networks.regressor import Regressor, raw_scores
 from adacl.training.loop import train
 from adacl.training.splits import split_normals
-from common import record, seconds
+from benchmarks.common import record, seconds
 
 CLASSES = [("mnist", 3), ("fashion-mnist", 5), ("cifar10", 1)]
 WAYS: dict[str, dict[str, Any]] = {

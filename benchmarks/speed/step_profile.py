@@ -1,6 +1,7 @@
 """Where a training step's time goes, and whether PyTorch's shortcuts make it shorter.
 
-    python benchmarks/step_profile.py --data-dir DATA --out benchmarks/step_profile.json
+    python -m benchmarks.speed.step_profile --data-dir DATA
+        --out benchmarks/results/step_profile.json
 
 The preset's network, 128 normal images and as many made ones, real images. The profile counts each
 operator's own time. The ways to compute a step are gone through in turn, medians of the rounds.
@@ -23,7 +24,7 @@ from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.regressor import Regressor
 from adacl.training.labels import draw_labels
-from common import record, seconds
+from benchmarks.common import record, seconds
 
 CPU = torch.device("cpu")
 WAYS = {

@@ -1,9 +1,9 @@
 """One-class SVM at several kernel widths: why the published row differs from the default one.
 
-    python benchmarks/ocsvm_width.py --data-dir DIR
+    python -m benchmarks.accuracy.ocsvm_width --data-dir DIR
 
-Writes ``benchmarks/ocsvm_width.json``: AUROC in per cent by class of MNIST, nu = 0.1 as in our
-rival, on the first 3,000 images of each class. The widths are compared on the test set, so
+Writes ``benchmarks/results/ocsvm_width.json``: AUROC in per cent by class of MNIST, nu = 0.1 as in
+our rival, on the first 3,000 images of each class. The widths are compared on the test set, so
 none of them is a result to be quoted as ours.
 """
 
@@ -17,7 +17,7 @@ from sklearn.metrics import roc_auc_score
 from sklearn.svm import OneClassSVM
 
 from adacl.protocols.image import data, rivals
-from common import record
+from benchmarks.common import RESULTS, record
 
 FACTORS = (1, 4, 16)
 IMAGES = 3000
@@ -40,7 +40,7 @@ def main() -> None:
         print(name, areas[name], flush=True)
     mean = {str(f): round(float(np.mean([a[str(f)] for a in areas.values()])), 2) for f in FACTORS}
     results = {"train_images": IMAGES, "gamma_over_default": FACTORS, "auroc": areas, "mean": mean}
-    record(Path(__file__).with_suffix(".json"), results)
+    record(RESULTS / "ocsvm_width.json", results)
     print(mean)
 
 

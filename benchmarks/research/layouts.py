@@ -1,6 +1,7 @@
 """How well a linear model tells the images of each class from their puzzles: what accurate goes by.
 
-    python benchmarks/beyond/layouts.py --data-dir DATA --out benchmarks/beyond/layouts.json
+    python -m benchmarks.research.layouts --data-dir DATA
+        --out benchmarks/results/beyond/layouts.json
 
 Training splits, no label but that of the normal class.
 """

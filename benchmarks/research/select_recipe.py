@@ -1,7 +1,8 @@
 """Choose batch, dropout, cut-paste and mixture for each data set by the other two (leave one out).
 
-    python benchmarks/select_recipe.py --data-dir DATA --out benchmarks/select_recipe --jobs 2
-    python benchmarks/select_recipe.py --out benchmarks/select_recipe --summary
+    python -m benchmarks.research.select_recipe --data-dir DATA
+        --out benchmarks/results/select_recipe --jobs 2
+    python -m benchmarks.research.select_recipe --out benchmarks/results/select_recipe --summary
 
 What suits MNIST is chosen by the test AUROC on Fashion-MNIST and CIFAR-10, and so on around, so no
 data set is reported with a setting that its own test labels chose. One seed, a few classes each.

@@ -1,6 +1,6 @@
 """What ``adacl score --report`` costs, and how the page answers, for thousands of images.
 
-``python benchmarks/report.py DATA`` with the folder of the benchmark data; needs Chromium
+``python -m benchmarks.speed.report DATA`` with the folder of the benchmark data; needs Chromium
 (``ADACL_CHROMIUM`` or on the path). Every time is that of one run.
 """
 
@@ -17,7 +17,7 @@ from PIL import Image
 from playwright.sync_api import Browser, sync_playwright
 
 from adacl.datasets import catalogue
-from common import adacl, record
+from benchmarks.common import RESULTS, adacl, record
 
 COUNTS = (5_000, 50_000)
 DIGIT = 3
@@ -84,7 +84,7 @@ def main() -> None:
                 )
                 print(results[-1])
         browser.close()
-    record(Path(__file__).with_suffix(".json"), results)
+    record(RESULTS / "report.json", results)
 
 
 def write(folder: Path, images: Any, labels: list[int]) -> None:
