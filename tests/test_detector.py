@@ -501,7 +501,7 @@ seen = []
 sys.addaudithook(lambda event, args: seen.append(str(args[0]))
                  if event in ("open", "os.scandir", "os.listdir") else None)
 from adacl import AnomalyDetector
-from adacl.presets import from_toml
+from adacl.config.presets import from_toml
 
 AnomalyDetector(config=from_toml(sys.argv[1]), device="cpu").fit(sys.argv[2])
 print(json.dumps(seen))
