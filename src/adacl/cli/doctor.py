@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import json
 import os
@@ -51,6 +50,8 @@ def doctor(json_output: JsonOption = False) -> None:
 
 def _examine() -> list[Finding]:
     """Look at packages, device, speed, disk and data."""
+    from importlib.metadata import version  # slow to import
+
     findings = [
         Finding("adacl", True, f"{__version__}, Python {platform.python_version()}"),
         Finding(
@@ -61,9 +62,7 @@ def _examine() -> list[Finding]:
         missing = [
             name for module, name in packages.items() if not importlib.util.find_spec(module)
         ]
-        versions = [
-            f"{n} {importlib.metadata.version(n)}" for n in packages.values() if n not in missing
-        ]
+        versions = [f"{n} {version(n)}" for n in packages.values() if n not in missing]
         if missing:
             versions.append(f"missing {', '.join(missing)}: pip install 'adacl[{extra}]'")
         findings.append(Finding(f"extra {extra}", not missing, ", ".join(versions)))
