@@ -16,15 +16,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
 from adacl.config import Config
-from adacl.config.presets import preset
+from adacl.config.presets import by_size, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
 from adacl.data.images import decode, read_image
-from adacl.data.samples import digest, store_of_array, store_of_files
+from adacl.data.samples import digest, probe_files, store_of_array, store_of_files
 from adacl.errors import AdaclError, ConfigError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
-from adacl.imaging.spec import ImageSpec, value_range
+from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
 from adacl.model.card import notes
@@ -57,7 +57,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     preset
-        Named configuration; ``paper`` is the published method.
+        Named configuration. ``paper`` is the published method, ``inspect`` its dense form for parts
+        and surfaces; ``auto`` is ``paper`` for images whose shorter side is at most 64 pixels (the
+        median counts) and for tiles, and ``inspect`` for larger ones.
     config
         A whole configuration, instead of a preset.
     epochs, fpr
@@ -116,7 +118,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
     def __init__(
         self,
-        preset: str = "paper",
+        preset: str = "auto",
         *,
         config: Config | None = None,
         epochs: int | None = None,
@@ -166,7 +168,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         DataError
             If files cannot be used, or there are fewer than four images.
         """
-        config = self._config()
         contamination = self._contamination()
         tile = _checked_size("tile", self.tile)
         tiling = Tiling(*tile, self.stride, self.top_k) if tile else None
@@ -175,13 +176,26 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
         device = resolve_device(self.device)
         if is_paths(X):
-            store, resize = store_of_files(list_images(X), tiling, image_size, self.on_error)
+            paths = list_images(X)
+            files = probe_files(paths, self.on_error)
+            shown = [image_size or (header.height, header.width) for _, header in files]
+            config = self._config(shown, tiling)
+            any_size = config.network.output == "map"
+            store, resize = store_of_files(files, tiling, image_size, self.on_error, any_size)
+            if len(store) < len(paths):
+                log.warning("%d of %d images were skipped", len(paths) - len(store), len(paths))
         else:
             images = self._images(X, reset=True)
+            config = self._config([images.shape[1:3]], tiling)
+            any_size = config.network.output == "map"
             store, resize = store_of_array(images, tiling), None
-        height, width, channels = store.samples.shape[1:]
-        low, high = value_range(store.samples)
-        spec = ImageSpec(height, width, channels, store.samples.dtype.name, low, high)
+        if any_size and tiling is not None:
+            raise ConfigError(
+                f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
+                "or use the preset paper"
+            )
+        height, width, channels = store.form
+        spec = ImageSpec(height, width, channels, store.dtype, *store.value_range())
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
@@ -193,7 +207,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             spec,
             config,
             tiling=tiling,
-            resize=resize or (None if tiling else (height, width)),
+            resize=resize or (None if tiling or any_size else (height, width)),
             contamination=contamination,
             seed=int(seed),
             device=device,
@@ -225,7 +239,7 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if is_paths(X):
             return -np.array([score.raw for score in self.score_files(ImageFiles(X))], float)
         images = self._images(X, reset=False)
-        images = fitting(images, model.spec, model.tiling)
+        images = fitting(images, model.spec, model.any_size)
         return -np.array([score.raw for _, score in model.scores(enumerate(images))], float)
 
     def decision_function(self, X: Any) -> Array:
@@ -316,7 +330,9 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         """
         model = self._fitted()
         if not isinstance(image, str | Path):
-            pixels = fitting(self._images(np.asarray(image)[None], False), model.spec, model.tiling)
+            pixels = fitting(
+                self._images(np.asarray(image)[None], False), model.spec, model.any_size
+            )
             return anomaly_map(model, pixels[0], method)
         check_files(model.spec)
         spec = model.spec
@@ -362,8 +378,14 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             raise NotFittedError("this AnomalyDetector is not fitted yet; call fit or load first")
         return self.model_
 
-    def _config(self) -> Config:
-        config = preset(self.preset) if self.config is None else self.config
+    def _config(self, sizes: Sequence[tuple[int, int]], tiling: Tiling | None) -> Config:
+        """Return the configuration, for images of some heights and widths."""
+        if self.config is not None:
+            config = self.config
+        elif self.preset == "auto":
+            config = preset("paper") if tiling else by_size(sizes)
+        else:
+            config = preset(self.preset)
         changes = {"training__epochs": self.epochs, "threshold__fpr": self.fpr}
         return config.replace(
             **{name: value for name, value in changes.items() if value is not None}

@@ -19,6 +19,7 @@ __all__ = [
     "AnomalyConfig",
     "Config",
     "LabelConfig",
+    "LocalConfig",
     "NetworkConfig",
     "ThresholdConfig",
     "TrainingConfig",
@@ -72,6 +73,54 @@ class AnomalyConfig(Section, name="anomalies"):
     def kinds(self) -> tuple[str, ...]:
         """The kinds in use, sorted by name."""
         return tuple(sorted(kind for kind, weight in self.weights.items() if weight > 0))
+
+
+@dataclass(frozen=True)
+class LocalConfig(Section, name="local"):
+    """Local anomalies, from which networks with a map learn: a shape, and what fills it.
+
+    Parameters
+    ----------
+    shapes, fillings
+        Name to its share, see :mod:`adacl.anomalies.shapes` and :mod:`adacl.anomalies.fillings`.
+    opacity
+        Range of the filling's opacity, drawn uniformly; within (0, 1].
+    most
+        Places of an image that are changed, at most.
+    clean
+        Share of the images in which nothing is changed.
+    """
+
+    shapes: Mapping[str, float] = field(
+        default_factory=lambda: {"blob": 0.35, "ellipse": 0.2, "rectangle": 0.15, "scar": 0.3}
+    )
+    fillings: Mapping[str, float] = field(
+        default_factory=lambda: {
+            "another": 1.0,
+            "blur": 1.0,
+            "flat": 1.0,
+            "moved": 1.0,
+            "noise": 1.0,
+            "tone": 1.0,
+        }
+    )
+    opacity: Interval = (0.25, 1.0)
+    most: int = 3
+    clean: float = 0.15
+
+    def _check(self) -> None:
+        for name in ("shapes", "fillings"):
+            shares = getattr(self, name).values()
+            require(
+                all(share >= 0 for share in shares) and sum(shares) > 0,
+                f"local.{name}: at least one positive share is needed, and none below 0",
+            )
+        low, high = self.opacity
+        require(
+            0 < low <= high <= 1, f"local.opacity: need 0 < low <= high <= 1, got [{low}, {high}]"
+        )
+        require(self.most >= 1, f"local.most: need at least 1, got {self.most}")
+        require(0 <= self.clean < 1, f"local.clean: need 0 <= clean < 1, got {self.clean}")
 
 
 @dataclass(frozen=True)
@@ -148,6 +197,15 @@ class NetworkConfig(Section, name="network"):
     distance_components
         Principal components of normal images along which the distance has a scale of its own;
         along all other directions it has one scale. 0 stands for all.
+    output
+        ``score``: one number for an image, as in the paper. ``map``: one for every place, see
+        :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place`` and
+        ``window`` are settings.
+    place
+        Whether a network with a map is told the ``coordinates`` of every pixel: for aligned images.
+        ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
+    window
+        Side, in places of the map, of the square that each is the mean of; odd.
     """
 
     channels: tuple[int, ...] = (16, 32, 64)
@@ -165,6 +223,9 @@ class NetworkConfig(Section, name="network"):
     distance: float = 0.0
     distance_among: Literal["hidden", "features", "both"] = "hidden"
     distance_components: int = 0
+    output: Literal["score", "map"] = "score"
+    place: Literal["no", "coordinates", "auto"] = "no"
+    window: int = 5
 
     def _check(self) -> None:
         require(
@@ -195,6 +256,10 @@ class NetworkConfig(Section, name="network"):
             self.distance_components >= 0,
             f"network.distance_components: need at least 0, got {self.distance_components}",
         )
+        require(
+            self.window > 0 and self.window % 2 == 1,
+            f"network.window: need an odd positive size, got {self.window}",
+        )
         for name in ("conv_dropout", "dropout"):
             require(
                 0 <= getattr(self, name) < 1,
@@ -219,6 +284,14 @@ class TrainingConfig(Section, name="training"):
     tint
         How far contrast and, half as much, the brightness of each channel of normal images is
         varied at most, as a part of 1, drawn anew in every batch before anomalies are made of them.
+    light
+        How far the brightness of normal images is varied at most, by a factor, as a part of 1; an
+        offset of a third of it joins. For networks with a map.
+    crop
+        Side in pixels of the squares that a network with a map learns from.
+    made_weight
+        What changed places weigh together, for a network with a map, where those in which nothing
+        was changed weigh 1.
     min_epoch_images
         Smaller sets are gone through again and again until an epoch has this many images.
     batch_size
@@ -252,6 +325,9 @@ class TrainingConfig(Section, name="training"):
     mirror: bool = False
     shift: int = 0
     tint: float = 0.0
+    light: float = 0.0
+    crop: int = 160
+    made_weight: float = 0.1
     min_epoch_images: int = 4096
     batch_size: int = 128
     precision: Literal["float32", "bfloat16"] = "float32"
@@ -286,7 +362,16 @@ class TrainingConfig(Section, name="training"):
             f"{self.rate_min} and {self.rate_max}",
         )
         require(self.shift >= 0, f"training.shift: need at least 0, got {self.shift}")
-        require(0 <= self.tint < 1, f"training.tint: need 0 <= tint < 1, got {self.tint}")
+        for name in ("tint", "light"):
+            require(
+                0 <= getattr(self, name) < 1,
+                f"training.{name}: need 0 <= {name} < 1, got {getattr(self, name)}",
+            )
+        require(self.crop >= 32, f"training.crop: need at least 32, got {self.crop}")
+        require(
+            self.made_weight > 0,
+            f"training.made_weight: need more than 0, got {self.made_weight}",
+        )
         require(
             self.weight_decay >= 0,
             f"training.weight_decay: need at least 0, got {self.weight_decay}",
@@ -326,6 +411,7 @@ class Config(Section, name=""):
 
     preset: str = "paper"
     anomalies: AnomalyConfig = field(default_factory=AnomalyConfig)
+    local: LocalConfig = field(default_factory=LocalConfig)
     labels: LabelConfig = field(default_factory=LabelConfig)
     network: NetworkConfig = field(default_factory=NetworkConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
@@ -337,6 +423,12 @@ class Config(Section, name=""):
             pair in {("clip", "mse"), ("sigmoid", "bce")},
             f"network.head = {pair[0]!r} with training.loss = {pair[1]!r}: use clip with mse "
             "or sigmoid with bce",
+        )
+        require(
+            self.network.output == "score"
+            or (self.training.keep == "last" and self.training.loss == "mse"),
+            "network.output = 'map' needs training.keep = 'last' and training.loss = 'mse': the "
+            "normals that are not learnt from set the threshold, and must not choose the epoch",
         )
         mirrored = self.network.mirrored
         require(

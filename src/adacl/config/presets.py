@@ -5,15 +5,22 @@
 
 from __future__ import annotations
 
+import logging
 import tomllib
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from adacl.config.method import AnomalyConfig, Config, NetworkConfig, TrainingConfig
 from adacl.errors import ConfigError, MissingDataError
 
-__all__ = ["PRESETS", "from_toml", "preset", "suited"]
+__all__ = ["PRESETS", "by_size", "from_toml", "preset", "suited"]
 
+log = logging.getLogger("adacl")
+
+THUMBNAIL = 64
+"""Shorter side in pixels, up to which the whole image is what is normal or not."""
 KINDS = {"cut_paste": 1.0, "puzzling": 1.0, "mix_up": 1.0}
 SCHEDULE = TrainingConfig(
     epochs=15, batch_size=32, optimizer="muon", balance=True, keep="last", weight_decay=1e-4
@@ -47,6 +54,21 @@ PRESETS: dict[str, Config] = {
         ),
         training=replace(SCHEDULE, shift=2, tint=0.2),
     ),
+    "inspect": Config(
+        "inspect",
+        network=NetworkConfig(channels=(24, 44, 60, 60), output="map", place="auto"),
+        training=TrainingConfig(
+            epochs=15,
+            min_epoch_images=1920,
+            batch_size=8,
+            light=0.15,
+            mirror=True,
+            optimizer="adamw",
+            weight_decay=1e-2,
+            rate_max=3e-3,
+            keep="last",
+        ),
+    ),
     "video": Config(
         "video",
         AnomalyConfig(weights={"skip": 1.0}, options={}),
@@ -69,6 +91,23 @@ def preset(name: str) -> Config:
     if name not in PRESETS:
         raise ConfigError(f"preset {name!r} is not known; known are {', '.join(sorted(PRESETS))}")
     return PRESETS[name].replace()
+
+
+def by_size(sizes: Sequence[tuple[int, int]]) -> Config:
+    """Return the preset that suits images of some heights and widths in pixels, and say which.
+
+    ``paper`` where the median of the shorter sides is at most 64 pixels, ``inspect`` otherwise.
+    """
+    side = median(min(size) for size in sizes)
+    name = "paper" if side <= THUMBNAIL else "inspect"
+    log.info(
+        "preset %s: the shorter side of the images has %g pixels (median); up to %d suit paper, "
+        "more suit inspect",
+        name,
+        side,
+        THUMBNAIL,
+    )
+    return preset(name)
 
 
 def from_toml(path: str | Path) -> Config:

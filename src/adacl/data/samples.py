@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import math
 import os
 import tempfile
 from collections.abc import Iterable, Sequence
@@ -19,24 +20,54 @@ from adacl.data.arrays import SMALLEST_SIDE
 from adacl.data.folders import OnError, stream
 from adacl.data.images import ImageHeader, probe, read_image
 from adacl.errors import DataError, InputError
+from adacl.imaging.spec import Stored, value_range
 from adacl.imaging.tiles import Tiling
 
 __all__ = [
     "MEMORY_LIMIT",
+    "Ragged",
     "Store",
+    "build_ragged",
     "build_store",
     "digest",
+    "probe_files",
     "store_of_array",
     "store_of_files",
 ]
 
 Size = tuple[int, int]
+Headers = list[tuple[Path, ImageHeader]]
 log = logging.getLogger("adacl")
 
 MEMORY_LIMIT = 1 << 30
 """Larger stores, in bytes, live in a temporary file instead of memory."""
 
 LONGEST_SIDE = 64
+
+
+class Ragged:
+    """Images of any sizes, one behind the other in one array.
+
+    Parameters
+    ----------
+    pixels
+        All values (P,).
+    shapes
+        H x W x C of each image.
+    """
+
+    def __init__(self, pixels: NDArray[Any], shapes: list[tuple[int, int, int]]) -> None:
+        self.shapes = shapes
+        self.ends = np.cumsum([math.prod(shape) for shape in shapes])
+        self.pixels = pixels[: self.ends[-1] if shapes else 0]
+        self.dtype = pixels.dtype
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, number: int) -> NDArray[Any]:
+        shape, end = self.shapes[number], self.ends[number]
+        return self.pixels[end - math.prod(shape) : end].reshape(shape)
 
 
 @dataclass
@@ -46,19 +77,40 @@ class Store:
     Parameters
     ----------
     samples
-        S x H x W x C.
+        S x H x W x C, or images of any sizes.
     owner
         (S,) the number of each sample's image.
     digests
         (N,) a hash of each image's pixels, to recognise it later.
     """
 
-    samples: NDArray[Any]
+    samples: Stored
     owner: NDArray[np.int64]
     digests: NDArray[np.uint64]
 
     def __len__(self) -> int:
         return len(self.digests)
+
+    @property
+    def form(self) -> tuple[int, int, int]:
+        """Height, width and channels of the samples; of samples of many sizes, the medians."""
+        shapes = (
+            self.samples.shapes if isinstance(self.samples, Ragged) else [self.samples[0].shape]
+        )
+        height, width, channels = np.median(shapes, axis=0)
+        return int(height), int(width), int(channels)
+
+    @property
+    def dtype(self) -> str:
+        """Type of the values: ``uint8``, ``uint16`` or ``float32``."""
+        name: str = self.samples[0].dtype.name
+        return name
+
+    def value_range(self) -> tuple[float, float]:
+        """Choose the values that become 0 and 1, see :func:`adacl.imaging.spec.value_range`."""
+        if isinstance(self.samples, Ragged):
+            return value_range(self.samples.pixels[None])
+        return value_range(np.asarray(self.samples))
 
     def samples_of(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return the places of the samples of some images, in ascending order."""
@@ -109,6 +161,39 @@ def build_store(
     return Store(samples[: len(owner)], np.array(owner, np.int64), np.array(digests, np.uint64))
 
 
+def build_ragged(
+    images: Iterable[NDArray[Any]], shapes: list[tuple[int, int, int]], dtype: str
+) -> Store:
+    """Copy images H x W x C of any sizes into one store.
+
+    Parameters
+    ----------
+    images
+        The images; fewer than ``shapes`` if some are broken.
+    shapes
+        Their shapes, in any order: they tell how much room is needed.
+    dtype
+        Type of their values.
+
+    Raises
+    ------
+    DataError
+        If there is no room for the temporary file.
+    """
+    pixels = _allocate((sum(math.prod(shape) for shape in shapes),), dtype)
+    copied: list[tuple[int, int, int]] = []
+    digests: list[int] = []
+    end = 0
+    for image in images:
+        pixels[end : end + image.size] = image.ravel()
+        end += image.size
+        height, width, channels = image.shape
+        copied.append((height, width, channels))
+        digests.append(digest(image))
+    owner = np.arange(len(copied))
+    return Store(Ragged(pixels, copied), owner, np.array(digests, np.uint64))
+
+
 def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     if size <= MEMORY_LIMIT:
@@ -127,18 +212,36 @@ def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         return np.memmap(file, dtype, "r+", shape=shape)
 
 
+def probe_files(paths: list[Path], on_error: OnError) -> Headers:
+    """Read the headers of image files: size, channels and depth.
+
+    Raises
+    ------
+    DataError
+        If no file can be read, or one cannot and ``on_error`` is ``fail``.
+    """
+    found = list(stream(paths, probe, on_error))
+    if not found:
+        raise DataError(f"none of {len(paths)} image files can be read")
+    return found
+
+
 def store_of_files(
-    paths: list[Path], tiling: Tiling | None, image_size: Size | None, on_error: OnError
+    files: Headers,
+    tiling: Tiling | None,
+    image_size: Size | None,
+    on_error: OnError,
+    any_size: bool = False,
 ) -> tuple[Store, Size | None]:
     """Decode image files into a store.
 
     The images become colour if one of them is, and 16-bit if one of them is. Without tiles
-    they are resized to one size.
+    they are resized to one size, unless images of ``any_size`` are wanted.
 
     Parameters
     ----------
-    paths
-        The files.
+    files
+        The files, from :func:`probe_files`.
     tiling
         How to cut the images into tiles, or None.
     image_size
@@ -146,6 +249,8 @@ def store_of_files(
         lets others choose their size, see :class:`~adacl.detector.AnomalyDetector`.
     on_error
         ``fail`` at a broken file, or ``skip`` it.
+    any_size
+        Whether images without ``image_size`` keep their own.
 
     Returns
     -------
@@ -155,16 +260,18 @@ def store_of_files(
     Raises
     ------
     DataError
-        If no file can be read, or one cannot and ``on_error`` is ``fail``.
+        If a file cannot be read and ``on_error`` is ``fail``.
     InputError
         If the tiles are larger than the largest image.
     """
-    found = list(stream(paths, probe, on_error))
-    headers = [header for _, header in found]
-    if not headers:
-        raise DataError(f"none of {len(paths)} image files can be read")
+    paths, headers = [path for path, _ in files], [header for _, header in files]
     channels = max(header.channels for header in headers)
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
+    read = partial(read_image, channels=channels, dtype=dtype)
+    if any_size and not image_size:
+        images = stream(paths, partial(read, size=None), on_error)
+        shapes = [(header.height, header.width, channels) for header in headers]
+        return build_ragged((image for _, image in images), shapes, dtype), None
     if tiling is None:
         resize: Size | None = image_size or _choose_size(headers)
         side, counts = resize, [1] * len(headers)
@@ -174,11 +281,8 @@ def store_of_files(
         _check_tile(tiling, np.max(sizes, axis=0))
         counts = [len(tiling.places(*size)) for size in sizes]
     assert side is not None
-    read = partial(read_image, channels=channels, dtype=dtype, size=resize)
-    images = stream([path for path, _ in found], read, on_error)
+    images = stream(paths, partial(read, size=resize), on_error)
     store = build_store((image for _, image in images), (*side, channels), dtype, counts, tiling)
-    if len(store) < len(paths):
-        log.warning("%d of %d images were skipped", len(paths) - len(store), len(paths))
     return store, resize
 
 

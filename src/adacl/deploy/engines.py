@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import queue
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -14,8 +13,13 @@ from adacl.imaging.spec import Array
 
 __all__ = ["BACKENDS", "Run", "describe", "open_backend"]
 
-Run = Callable[[Array], Array]
-"""Takes a batch of images and returns their raw regression; may be called from many threads."""
+
+class Run(Protocol):
+    """An open graph; may be called from many threads."""
+
+    def __call__(self, images: Array, output: str = "raw_score", /) -> Array:
+        """Return one of the outputs, by default the raw regression, of a batch of images."""
+
 
 BACKENDS = ("onnxruntime", "openvino")
 
@@ -54,7 +58,12 @@ def open_backend(name: str, content: bytes, threads: int) -> Run:
     if name == "openvino":
         return _openvino(content, threads)
     session = _session(content)
-    return lambda images: session.run(["raw_score"], {"images": images})[0]
+
+    def run(images: Array, output: str = "raw_score", /) -> Array:
+        found: Array = session.run([output], {"images": images})[0]
+        return found
+
+    return run
 
 
 def _session(content: bytes, optimise: bool = True) -> Any:
@@ -92,12 +101,12 @@ def _openvino(content: bytes, threads: int) -> Run:
     for _ in range(threads):
         idle.put(compiled.create_infer_request())
 
-    def run(images: Array) -> Array:
+    def run(images: Array, output: str = "raw_score", /) -> Array:
         if os.getpid() != process:
             raise ConfigError("OpenVINO does not survive a fork; start processes with 'spawn'")
         request = idle.get()
         try:
-            found: Array = request.infer({"images": images})["raw_score"].copy()
+            found: Array = request.infer({"images": images})[output].copy()
         finally:
             idle.put(request)
         return found

@@ -65,6 +65,7 @@ def export_model(
     try:
         import onnx
 
+        from adacl.deploy.dense_graph import build_dense_graph
         from adacl.deploy.graph import OPSET, build_graph
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
@@ -85,6 +86,12 @@ def export_model(
         )
     size = (spec.height, spec.width)
     given = _checked(input_size) or size
+    dense = contents.config.network.output == "map"
+    if dense and (input_size or int8):
+        raise ConfigError(
+            f"{source}: its network has a map, which takes images of any size and is exported in 32 "
+            "bits; leave the input size and 8 bits out"
+        )
     tiled = contents.tiling is not None or "video" in header
     if given != size and (tiled or spec.dtype == "float32"):
         taken = "tiles" if tiled else "arrays of floats"
@@ -97,19 +104,16 @@ def export_model(
         "opset": OPSET,
         "precision": "int8" if int8 else "float32",
         "batch": None if dynamic_batch else 1,
-        "input_size": list(given),
+        "input_size": None if dense else list(given),
         "normalisation": {part: network[part].ravel().tolist() for part in ("mean", "std")},
         **{name: value for name, value in header.items() if name != "activation_maxima"},
     }
     try:
-        model = build_graph(
-            network,
-            spec,
-            contents.config.network,
-            header["batch"],
-            given,
-            maxima if int8 else None,
-        )
+        layers, batch = contents.config.network, header["batch"]
+        if dense:
+            model = build_dense_graph(network, spec, layers, batch)
+        else:
+            model = build_graph(network, spec, layers, batch, given, maxima if int8 else None)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{source}: not a sound model file ({reason})") from error

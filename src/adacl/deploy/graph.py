@@ -22,7 +22,7 @@ from adacl.deploy.pillow_resize import rows_first, weights
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.views import View, scored_views
 
-__all__ = ["OPSET", "build_graph"]
+__all__ = ["BATCH_NORM_EPSILON", "OPSET", "build_graph", "pixels_less_mean"]
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -71,7 +71,7 @@ def build_graph(
     graph = Graph()
     mean = spec.low + tensors["mean"].reshape(spec.channels) * (spec.high - spec.low)
     views = scored_views(network)
-    value = _seen(graph, _pixels(graph, spec, mean, input_size), views, spec)
+    value = _seen(graph, pixels_less_mean(graph, spec, mean, input_size), views, spec)
     steps: Steps | None = None
     if maxima is not None and spec.dtype == "uint8":  # of deeper pixels, 8 bits would be too few
         low, high = float((spec.low - mean).min()), float((spec.high - mean).max())
@@ -108,10 +108,12 @@ def build_graph(
     return graph.model(score, spec, network.head, batch, input_size)
 
 
-def _pixels(graph: Graph, spec: ImageSpec, mean: Array, input_size: tuple[int, int]) -> str:
-    """Bring stored pixels to N x C x H x W, less the mean of each channel."""
+def pixels_less_mean(
+    graph: Graph, spec: ImageSpec, mean: Array, input_size: tuple[int, int] | None = None
+) -> str:
+    """Bring stored pixels to N x C x H x W, resized if need be, less the mean of each channel."""
     value = graph.add("Transpose", "images", perm=[0, 3, 1, 2])
-    if input_size == (spec.height, spec.width):
+    if input_size in (None, (spec.height, spec.width)):
         value = graph.cast(value, TensorProto.FLOAT)
     else:
         value = _resized(graph, value, spec, input_size)

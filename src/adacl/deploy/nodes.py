@@ -52,9 +52,12 @@ class Graph:
         spec: ImageSpec,
         head: str,
         batch: int | None,
-        input_size: tuple[int, int],
+        input_size: tuple[int, int] | None,
     ) -> onnx.ModelProto:
-        """Close the graph: outputs, input, version."""
+        """Close the graph: outputs, input, version.
+
+        Without ``input_size`` images of any size are taken, and there is a map among the outputs.
+        """
         raw_type = TensorProto.FLOAT
         if head == "sigmoid":
             raw_type = TensorProto.DOUBLE
@@ -62,7 +65,9 @@ class Graph:
         score = self.cast("raw_score", TensorProto.FLOAT) if head == "sigmoid" else "raw_score"
         bounds = (self.constant(np.float32(limit)) for limit in (0, 1))
         self.add("Clip", score, *bounds, output="pred_score")
-        shape = [batch or "batch", *input_size, spec.channels]
+        shape = [batch or "batch", *(input_size or ("height", "width")), spec.channels]
+        map_shape = [shape[0], "map_height", "map_width"]
+        has_map = input_size is None
         graph = helper.make_graph(
             self.nodes,
             "adacl",
@@ -70,6 +75,8 @@ class Graph:
             [
                 helper.make_tensor_value_info("raw_score", raw_type, shape[:1]),
                 helper.make_tensor_value_info("pred_score", TensorProto.FLOAT, shape[:1]),
+                *[helper.make_tensor_value_info("anomaly_map", TensorProto.FLOAT, map_shape)]
+                * has_map,
             ],
             self.constants,
         )

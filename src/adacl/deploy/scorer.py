@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from adacl.data.arrays import as_images, is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, in_order, pass_over, processors
 from adacl.data.images import MAX_PIXELS, Decoded, decode
-from adacl.deploy.engines import BACKENDS, Run, describe, open_backend
+from adacl.deploy.engines import BACKENDS, describe, open_backend
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.exported_file import from_properties, unsealed
 from adacl.model.file import Contents, checked_size, parse_header
-from adacl.model.scoring import FileScore, ImageScore, check_files, fitting, scores_of
+from adacl.model.scoring import FileScore, ImageScore, check_files, fitting, full_size, scores_of
 from adacl.model.thresholds import Threshold
 
 __all__ = ["Scorer"]
@@ -111,9 +111,11 @@ class Scorer:
             contents = parse_header(self.header)
             self.spec, self.tiling = contents.spec, contents.tiling
             self._resize = contents.resize
-            self._size = checked_size(self.header["input_size"])
+            self._has_map = contents.config.network.output == "map"
+            size = self.header["input_size"]
+            self._size = None if self._has_map and size is None else checked_size(size)
             batch = self.header["batch"]
-            form = [batch or shape[0], *self._size, self.spec.channels]
+            form = [batch or shape[0], *(self._size or shape[1:3]), self.spec.channels]
             if shape != form or kind.replace("float", "float32") != f"tensor({self.spec.dtype})":
                 raise ValueError(f"the graph takes {kind} {shape}, the header says {form}")
             self._run = open_backend(self.backend, self.content, self.threads)
@@ -122,7 +124,8 @@ class Scorer:
         except Exception as error:  # the engines raise classes of their own
             reason = " ".join(str(error).split())
             raise ModelFileError(f"{self.path}: not a sound exported model ({reason})") from error
-        pixels = math.prod(self._size) * self.spec.channels
+        size = self._size or (self.spec.height, self.spec.width)
+        pixels = math.prod(size) * self.spec.channels
         self._most = max(1, min(BATCH, PIXELS // pixels))
         self._batch = batch or self._most
         return contents
@@ -166,6 +169,12 @@ class Scorer:
         """Return what ``adacl info`` shows, as plain values."""
         return self.header
 
+    def native_map(self, image: Array) -> NDArray[np.float32] | None:
+        """Return the raw regression of every pixel of an image, if the graph has a map."""
+        if not self._has_map:
+            return None
+        return full_size(self._run(image[None], "anomaly_map")[0], *image.shape[:2])
+
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says.
 
@@ -174,7 +183,7 @@ class Scorer:
         InputError
             If they do not have that form.
         """
-        form = (*self._size, self.spec.channels)
+        form = (*(self._size or samples.shape[1:3]), self.spec.channels)
         if samples.shape[1:] != form or samples.dtype.name != self.spec.dtype:
             raise InputError(
                 f"samples: need S x {form} of {self.spec.dtype}, got {samples.shape} of "
@@ -303,7 +312,7 @@ class Scorer:
         """
         size = None if self._inside else self._resize
         image = decode(name, content, self.spec.channels, self.spec.dtype, size, most)
-        if self._inside and (image.height, image.width) != self._size:
+        if self._inside and self._size and (image.height, image.width) != self._size:
             raise ImageError(
                 f"{name}: {image.height}x{image.width} pixels, the model was exported with "
                 f"--input-size {self._size[0]}x{self._size[1]}; export it without"
@@ -317,17 +326,19 @@ class Scorer:
     @property
     def _inside(self) -> bool:
         """Whether the graph resizes."""
-        return self._size != (self.spec.height, self.spec.width)
+        return self._size not in (None, (self.spec.height, self.spec.width))
 
     def _checked(self, array: Array) -> Array:
         shape = (self.spec.height, self.spec.width, self.spec.channels)
         images = as_images(array, shape if array.ndim == 2 else None)
         if images.dtype == np.float32 and not np.isfinite(images).all():
             raise InputError("images: hold values that are not finite; remove or replace them")
-        form = ImageSpec(*self._size, self.spec.channels, self.spec.dtype)
-        return fitting(images, form, self.tiling)
+        spec = self.spec
+        height, width = self._size or (spec.height, spec.width)
+        form = ImageSpec(height, width, spec.channels, spec.dtype)
+        return fitting(images, form, self.tiling is not None or self._has_map)
 
     def _scores(
-        self, images: Iterable[tuple[Identity, Array]], raw: Run
+        self, images: Iterable[tuple[Identity, Array]], raw: Callable[[Array], Array]
     ) -> Iterator[tuple[Identity, ImageScore]]:
         return scores_of(images, raw, self.tiling, self._most * self.threads)

@@ -46,6 +46,9 @@ class Explainable(Protocol):
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C."""
 
+    def native_map(self, image: Array) -> Map | None:
+        """Return the raw regression of every pixel H x W, if the network has a map."""
+
 
 def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") -> Map:
     """Return where an image is anomalous: what of its score above the usual is due to a place.
@@ -62,7 +65,8 @@ def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") 
         H x W x C, stored as ``model.spec`` says. For models of whole images of the size that the
         network takes, for models of tiles of any size.
     method
-        ``occlusion``, or ``gradient``, for which PyTorch is needed.
+        ``occlusion``, or ``gradient``, for which PyTorch is needed. A network that has a map needs
+        neither.
 
     Returns
     -------
@@ -78,7 +82,11 @@ def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") 
     """
     if method not in get_args(Method):
         raise ConfigError(f"method {method!r}: need one of {', '.join(get_args(Method))}")
-    look, usual = _looker(model, method), _usual(model.threshold)
+    usual = _usual(model.threshold)
+    native = model.native_map(image)
+    if native is not None:
+        return native - np.float32(usual)
+    look = _looker(model, method)
     if model.tiling is not None:
         return _tile_map(model, image, model.tiling, look, usual)
     found = look(image)

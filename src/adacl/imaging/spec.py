@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +14,19 @@ from adacl.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["ImageSpec", "value_range"]
+__all__ = ["Array", "ImageSpec", "Stored", "value_range"]
 
 Array = NDArray[Any]
+
+
+class Stored(Protocol):
+    """Images by number, each H x W x C: one array of equal ones, or images of any sizes."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def __getitem__(self, number: Any, /) -> Any:
+        """Return an image, or, where all have one size, several."""
 
 
 @dataclass(frozen=True)

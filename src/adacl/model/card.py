@@ -195,7 +195,7 @@ def lines(header: Mapping[str, Any]) -> Iterator[str]:
         + ")",
     }
     if "export_version" in header:
-        height, width = header["input_size"]
+        height, width = header["input_size"] or ("any", "any")
         batch = "any number of images" if header["batch"] is None else "one image"
         rows["exported"] = (
             f"ONNX opset {header['opset']}, {header['precision']}, {batch} of {height} x {width} "

@@ -179,7 +179,7 @@ def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device
     import torch
 
     from adacl.model.model import Model
-    from adacl.networks.regressor import Regressor
+    from adacl.networks.build import build_network
 
     contents = parse_header(header)
     digests = tensors.pop("digests").astype(np.uint64)
@@ -189,7 +189,7 @@ def _build(tensors: dict[str, Any], header: dict[str, Any], device: torch.device
             raise ValueError(f"{name} holds values that are not finite")
         state[name.removeprefix("network.")] = torch.from_numpy(array.copy())
     spec = contents.spec
-    network = Regressor(contents.config.network, spec.channels, spec.height, spec.width)
+    network = build_network(contents.config.network, spec)
     network.load_state_dict(state)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(

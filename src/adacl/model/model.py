@@ -13,13 +13,18 @@ from adacl.config import Config
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.history import History
-from adacl.model.scoring import ImageScore, scores_of
+from adacl.model.scoring import ImageScore, full_size, scores_of
 from adacl.model.thresholds import Threshold
-from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
+from adacl.networks.build import Network, dense_map, raw_scores
+from adacl.networks.dense import DenseRegressor
+from adacl.networks.regressor import SCORING_BATCH
 
 __all__ = ["Model"]
 
 Identity = TypeVar("Identity")
+
+DENSE_BATCH = 16
+"""Images of any size that are gathered before they are scored."""
 
 
 @dataclass
@@ -46,7 +51,7 @@ class Model:
         scaled by.
     """
 
-    network: Regressor
+    network: Network
     spec: ImageSpec
     config: Config
     tiling: Tiling | None
@@ -67,11 +72,24 @@ class Model:
         ]
         return np.concatenate(parts)
 
+    def native_map(self, image: Array) -> NDArray[np.float32] | None:
+        """Return the raw regression of every pixel of an image, if the network has a map."""
+        if not isinstance(self.network, DenseRegressor):
+            return None
+        pixels = self.spec.to_tensor(image[None], self.network.mean.device)
+        return full_size(dense_map(self.network, pixels), *image.shape[:2])
+
     def scores(
         self, images: Iterable[tuple[Identity, Array]]
     ) -> Iterator[tuple[Identity, ImageScore]]:
         """Score images H x W x C one after another, see :func:`adacl.model.scoring.scores_of`."""
-        return scores_of(images, self.raw, self.tiling, SCORING_BATCH)
+        batch = DENSE_BATCH if self.config.network.output == "map" else SCORING_BATCH
+        return scores_of(images, self.raw, self.tiling, batch)
+
+    @property
+    def any_size(self) -> bool:
+        """Whether arrays of any height and width can be scored."""
+        return self.tiling is not None or self.config.network.output == "map"
 
     def describe(self) -> dict[str, Any]:
         """Return what ``adacl info`` shows, as plain values."""

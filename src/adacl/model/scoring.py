@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from adacl.errors import InputError
 from adacl.imaging.spec import Array, ImageSpec
@@ -18,6 +21,7 @@ __all__ = [
     "ImageScore",
     "check_files",
     "fitting",
+    "full_size",
     "scores_of",
 ]
 
@@ -73,7 +77,7 @@ def scores_of(
     ----------
     images
         Pairs of anything that identifies an image, and its pixels. Without tiles every
-        image has the size the network takes; with tiles any size will do.
+        image has the size the network takes, or any, if it takes any; with tiles any size will do.
     raw
         Returns the raw regression (S,) of samples S x H x W x C.
     tiling
@@ -104,8 +108,11 @@ def _score_batch(
     raw: Callable[[Array], Array],
     tiling: Tiling | None,
 ) -> Iterator[tuple[Identity, ImageScore]]:
-    ends = np.cumsum([len(parts) for _, parts, _ in batch])
-    found = np.split(raw(np.concatenate([parts for _, parts, _ in batch])), ends[:-1])
+    found: list[Array] = []
+    for _, group in groupby(batch, key=lambda entry: entry[1].shape[1:]):
+        samples = [parts for _, parts, _ in group]
+        ends = np.cumsum([len(parts) for parts in samples])
+        found += np.split(raw(np.concatenate(samples)), ends[:-1])
     for (identity, _, (height, width)), scores in zip(batch, found, strict=True):
         if tiling is None:
             yield identity, ImageScore(float(scores[0]))
@@ -114,7 +121,7 @@ def _score_batch(
             yield identity, ImageScore(tiling.aggregate(scores), place)
 
 
-def fitting(images: Array, spec: ImageSpec, tiling: Tiling | None) -> Array:
+def fitting(images: Array, spec: ImageSpec, any_size: bool) -> Array:
     """Return images N x H x W x C in the depth that a model takes, if they go with it.
 
     Raises
@@ -123,7 +130,7 @@ def fitting(images: Array, spec: ImageSpec, tiling: Tiling | None) -> Array:
         If their size, channels or type do not.
     """
     expected = (spec.height, spec.width, spec.channels)
-    if images.shape[3] != expected[2] or not (tiling or images.shape[1:] == expected):
+    if images.shape[3] != expected[2] or not (any_size or images.shape[1:] == expected):
         raise InputError(
             f"images of shape {images.shape[1:]} do not go with a model that takes {expected}"
         )
@@ -140,6 +147,14 @@ def _converted(images: Array, dtype: str) -> Array:
             f"{given} images do not go with a model that takes {dtype}; pass {dtype} images"
         )
     return images * np.uint16(257) if dtype == "uint16" else (images / 257).round().astype(np.uint8)
+
+
+def full_size(found: Array, height: int, width: int) -> NDArray[np.float32]:
+    """Return a map of half an image's size at its full size, H x W."""
+    doubled = Image.fromarray(found).resize(
+        (2 * found.shape[1], 2 * found.shape[0]), Image.Resampling.BILINEAR
+    )
+    return np.asarray(doubled)[:height, :width]
 
 
 def check_files(spec: ImageSpec) -> None:

@@ -14,7 +14,7 @@ from adacl.data.folders import stream
 from adacl.data.images import read_image
 from adacl.imaging.spec import Array
 from adacl.model.model import Model
-from adacl.networks.regressor import raw_scores
+from adacl.networks.build import raw_scores
 from adacl.report.thumbnails import url
 
 __all__ = ["examples", "mixture_scores", "samples"]

@@ -15,7 +15,7 @@ import numpy as np
 
 from adacl.errors import ImageError
 from adacl.explain.heatmap import resized, to_png
-from adacl.explain.maps import anomaly_map
+from adacl.explain.maps import Map, anomaly_map
 from adacl.imaging.spec import Array
 from adacl.model.scoring import ImageScore
 from adacl.serve.counters import Metrics
@@ -279,6 +279,9 @@ class _Wanted:
         if self._ticket.dropped:
             raise _left()
         return self._ticket.served.scorer.raw(samples)
+
+    def native_map(self, image: Array) -> Map | None:
+        return self._ticket.served.scorer.native_map(image)
 
 
 def _heat(ticket: Ticket, pixels: Array) -> Heat:

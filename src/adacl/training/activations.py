@@ -8,7 +8,7 @@ from torch import nn
 
 from adacl.anomalies import make_mixture
 from adacl.config import AnomalyConfig
-from adacl.imaging.spec import Array, ImageSpec
+from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.networks.regressor import Regressor, Residual, seen
 from adacl.networks.views import scored_views
 
@@ -21,7 +21,7 @@ BATCH = 128
 @torch.inference_mode()
 def activation_maxima(
     network: Regressor,
-    images: Array,
+    images: Stored,
     places: Array,
     spec: ImageSpec,
     config: AnomalyConfig,

@@ -14,7 +14,7 @@ from torch.nn import functional
 from adacl.anomalies import puzzling
 from adacl.config import Config
 from adacl.config.presets import suited
-from adacl.imaging.spec import Array, ImageSpec
+from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.metrics import auroc
 
 __all__ = ["COMMON", "layout_auroc", "settled"]
@@ -30,11 +30,14 @@ SIDE = 16
 COMPONENTS = 32
 
 
-def settled(config: Config, images: Array, places: Array, spec: ImageSpec, seed: int) -> Config:
+def settled(config: Config, images: Stored, places: Array, spec: ImageSpec, seed: int) -> Config:
     """Return the configuration that the preset ``accurate`` becomes for some normal images.
 
+    A network with a map and ``place = "auto"`` is told its places where the images are aligned.
     Other configurations are returned as they are. For the arguments see :func:`layout_auroc`.
     """
+    if config.network.place == "auto":
+        return _placed(config, images, places, spec, seed)
     if config.preset != "accurate":
         return config
     if len(places) < FEWEST:
@@ -52,8 +55,38 @@ def settled(config: Config, images: Array, places: Array, spec: ImageSpec, seed:
     return chosen
 
 
+def _placed(config: Config, images: Stored, places: Array, spec: ImageSpec, seed: int) -> Config:
+    aligned = False
+    if len(places) >= FEWEST:
+        small = ImageSpec(2 * SIDE, 2 * SIDE, spec.channels, "float32", 0.0, 1.0)
+        area = layout_auroc(
+            _thumbnails(images, places[:IMAGES], spec), np.arange(len(places[:IMAGES])), small, seed
+        )
+        aligned = area >= COMMON
+        log.info(
+            "places %s: a linear model tells the images from their puzzles with an AUROC of %.2f; "
+            "from %.2f on they count as aligned",
+            "are told to the network" if aligned else "do not count",
+            area,
+            COMMON,
+        )
+    return config.replace(network__place="coordinates" if aligned else "no")
+
+
+def _thumbnails(images: Stored, places: Array, spec: ImageSpec) -> Array:
+    """Return images of any sizes as means over 32 x 32 parts of each, floats in [0, 1]."""
+    device = torch.device("cpu")
+    size = (2 * SIDE, 2 * SIDE)
+    rows = [
+        functional.adaptive_avg_pool2d(spec.to_tensor(images[place][None], device), size)
+        for place in np.sort(places)
+    ]
+    thumbnails: Array = torch.cat(rows).permute(0, 2, 3, 1).numpy()
+    return thumbnails
+
+
 @torch.inference_mode()
-def layout_auroc(images: Array, places: Array, spec: ImageSpec, seed: int) -> float:
+def layout_auroc(images: Stored, places: Array, spec: ImageSpec, seed: int) -> float:
     """Return how well the simplest model tells images from their puzzles, as an AUROC.
 
     The model is linear: the distance from the first principal components of other images. It

@@ -15,14 +15,14 @@ from adacl.errors import ModelFileError
 from adacl.imaging.spec import Array
 from adacl.model import tensor_file
 from adacl.model.history import History
-from adacl.networks.regressor import Regressor
+from adacl.networks.build import Network
 
 __all__ = ["resume", "save"]
 
 
 def save(
     path: Path,
-    network: Regressor,
+    network: Network,
     optimizer: torch.optim.Optimizer,
     best: dict[str, Tensor],
     history: History,
@@ -39,7 +39,7 @@ def save(
 
 def resume(
     path: Path,
-    network: Regressor,
+    network: Network,
     optimizer: torch.optim.Optimizer,
     identity: dict[str, Any],
 ) -> tuple[History, dict[str, Tensor]]:
@@ -71,7 +71,7 @@ def resume(
 def _restore(
     arrays: dict[str, Array],
     header: dict[str, Any],
-    network: Regressor,
+    network: Network,
     optimizer: torch.optim.Optimizer,
 ) -> tuple[History, dict[str, Tensor]]:
     device = network.mean.device

@@ -3,6 +3,8 @@
 The normals are split by image, never by tile, into those to learn from, those for early
 stopping, and those for the threshold. Where there are too few to spare any for the threshold,
 it comes from cross-fitting: further networks, each trained without one fold, score that fold.
+A network with a map keeps its last epoch, so early stopping uses none of its normals, and those
+held out for it set the threshold as well: one training is enough.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from adacl.model import thresholds
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
+from adacl.networks.build import Network
 from adacl.networks.regressor import Regressor, count_parameters
 from adacl.training.activations import activation_maxima
 from adacl.training.alignment import settled
@@ -92,7 +95,7 @@ def fit_model(
             "a hundred or more are advisable"
         )
 
-    def run(stage: str, split: Split) -> tuple[Regressor, History]:
+    def run(stage: str, split: Split) -> tuple[Network, History]:
         file = checkpoints / f"{stage.replace(' ', '-')}.ckpt" if checkpoints else None
         return train(
             store.samples,
@@ -106,9 +109,11 @@ def fit_model(
             on_epoch=(lambda record, _: on_epoch(stage, record)) if on_epoch else None,
         )
 
-    def score(network: Regressor, threshold: Threshold, images: Images) -> NDArray[np.float64]:
+    def score(network: Network, threshold: Threshold, images: Images) -> NDArray[np.float64]:
         scorer = Model(network, spec, config, tiling, resize, threshold, History())
         places = store.samples_of(images)
+        if dense:
+            return np.concatenate([scorer.raw(store.samples[place][None]) for place in places])
         chunks = np.array_split(places, 1 + len(places) // 4096)
         raw = np.concatenate([scorer.raw(store.samples[chunk]) for chunk in chunks])
         if tiling is None:
@@ -116,6 +121,7 @@ def fit_model(
         per_image = np.split(raw, np.flatnonzero(np.diff(store.owner[places])) + 1)
         return np.array([tiling.aggregate(part) for part in per_image])
 
+    dense = config.network.output == "map"
     size, rule = config.training.validation_size, config.threshold
     split = split_normals(count, size, rule, contamination is None, seed)
     config = settled(config, store.samples, store.samples_of(split.train), spec, seed)
@@ -125,8 +131,10 @@ def fit_model(
     if contamination is not None:
         everything = np.arange(count)
         threshold = thresholds.from_contamination(score(network, unset, everything), contamination)
-    elif len(split.calibration):
-        held_out = score(network, unset, split.calibration)
+    elif dense or len(split.calibration):
+        # The last network of a dense training is kept, so its validation chose nothing.
+        untouched = split.calibration if len(split.calibration) else split.validation
+        held_out = score(network, unset, untouched)
         threshold = thresholds.from_normal_scores(held_out, rule.fpr, rule.confidence, "hold-out")
     else:
         out_of_fold = []
@@ -161,11 +169,8 @@ def fit_model(
         },
         store.digests[:MOST_DIGESTS],
         activation_maxima(
-            network,
-            store.samples,
-            store.samples_of(split.validation),
-            spec,
-            config.anomalies,
-            seed,
-        ),
+            network, store.samples, store.samples_of(split.validation), spec, config.anomalies, seed
+        )
+        if isinstance(network, Regressor)
+        else (),
     )

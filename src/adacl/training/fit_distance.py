@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from adacl.imaging.spec import Array, ImageSpec
+from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.networks.regressor import Regressor, seen
 from adacl.networks.views import own_views
 
@@ -17,7 +17,7 @@ FEWEST = 20
 
 
 def fit_distance(
-    network: Regressor, images: Array, train_on: Array, validate_on: Array, spec: ImageSpec
+    network: Regressor, images: Stored, train_on: Array, validate_on: Array, spec: ImageSpec
 ) -> None:
     """Learn the distance from (some 2,000 of) the images and its unit from the held-out ones.
 
@@ -35,7 +35,7 @@ def fit_distance(
 
 @torch.inference_mode()
 def _embeddings(
-    network: Regressor, images: Array, places: Array, spec: ImageSpec
+    network: Regressor, images: Stored, places: Array, spec: ImageSpec
 ) -> tuple[Tensor, Tensor]:
     """Return the embeddings (K, N, D) in the view of every output, and that output (K, N)."""
     network.eval()

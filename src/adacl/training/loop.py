@@ -13,25 +13,39 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
-from adacl.anomalies import check_anomaly_config, draw_kinds, make
 from adacl.config import Config, TrainingConfig
 from adacl.errors import ConfigError, InputError, TrainingError
-from adacl.imaging.spec import Array, ImageSpec
-from adacl.metrics import auroc
+from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.model.history import EpochRecord, History
-from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
+from adacl.networks.build import Network, raw_scores
 from adacl.training import checkpoints
-from adacl.training.batches import draw_samples
-from adacl.training.fit_distance import fit_distance, some
+from adacl.training.image_lesson import ImageLesson
 from adacl.training.optimizers import make_optimizer
+from adacl.training.place_lesson import PlaceLesson
 
-__all__ = ["learning_rate", "train"]
+__all__ = ["Lesson", "learning_rate", "train"]
+
+
+class Lesson(Protocol):
+    """What a training shows its network, and how it is validated."""
+
+    def network(self) -> Any:
+        """Return an untrained network."""
+
+    def loss(self, network: Any, chosen: Array, generator: torch.Generator) -> Tensor:
+        """Return the loss of a step that shows the images of some numbers."""
+
+    def validate(self, network: Any, generator: torch.Generator) -> tuple[float, dict[str, float]]:
+        """Return the AUROC of held-out normals against anomalies made from them, and per kind."""
+
+    def finish(self, network: Any) -> None:
+        """Add what is learnt once the weights are final."""
 
 
 def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
@@ -64,7 +78,7 @@ def _isolated(device: torch.device, *path: int) -> Iterator[None]:
 
 
 def train(
-    images: Array,
+    images: Stored,
     train_on: Array,
     validate_on: Array,
     spec: ImageSpec,
@@ -73,15 +87,16 @@ def train(
     seed: int,
     device: torch.device,
     checkpoint: Path | None = None,
-    on_epoch: Callable[[EpochRecord, Regressor], None] | None = None,
-) -> tuple[Regressor, History]:
+    on_epoch: Callable[[EpochRecord, Any], None] | None = None,
+) -> tuple[Network, History]:
     """Train a network on normal images and anomalies made from them.
 
     Parameters
     ----------
     images
-        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped. Channels
-        beyond ``spec.channels`` are seen by the kinds of anomaly alone.
+        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped. For a network
+        with a map they may have any sizes. Channels beyond ``spec.channels`` are seen by the kinds
+        of anomaly alone.
     train_on, validate_on
         Places in ``images`` of those to learn from and of those for early stopping.
     spec
@@ -113,20 +128,17 @@ def train(
     TrainingError
         If the loss is no longer finite.
     """
-    check_anomaly_config(config.anomalies)
     half = config.training.precision == "bfloat16"
     if half and device.type == "cuda" and not torch.cuda.is_bf16_supported():
         raise ConfigError("training.precision: this GPU has no bfloat16; use float32")
-    if config.training.shift >= min(spec.height, spec.width):
-        raise ConfigError(
-            f"training.shift = {config.training.shift} with images of {spec.width} x {spec.height} "
-            "pixels: it must be smaller than both"
-        )
     if not len(train_on) or not len(validate_on):
         raise InputError("training needs at least one image, and one more for validation")
+    dense = config.network.output == "map"
+    lesson: Lesson = (PlaceLesson if dense else ImageLesson)(
+        images, train_on, validate_on, spec, config
+    )
     with _isolated(device, seed):
-        network = Regressor(config.network, spec.channels, spec.height, spec.width)
-    _set_normalisation(network, images, train_on, spec)
+        network: Network = lesson.network()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimizer = make_optimizer(network, config.training)
     identity = {
@@ -144,15 +156,15 @@ def train(
         started = time.perf_counter()
         with _isolated(device, seed, epoch):
             loss, rate = _train_epoch(
-                network, optimizer, images, train_on, spec, config, seed, epoch
+                lesson, network, optimizer, train_on, config.training, seed, epoch
             )
-        sample = spec.to_tensor(images[validate_on[:1]], device)
+        sample = spec.to_tensor(images[validate_on[0]][None], device)
         if not (math.isfinite(loss) and np.isfinite(raw_scores(network, sample)).all()):
             raise TrainingError(
                 f"the loss is no longer finite in epoch {epoch + 1}; lower training.rate_max "
                 f"(now {config.training.rate_max:g})"
             )
-        overall, per_kind = _validate(network, images, validate_on, spec, config, seed)
+        overall, per_kind = lesson.validate(network, _generator(device, seed, 2))
         seconds = time.perf_counter() - started
         history.epochs.append(EpochRecord(epoch, loss, overall, per_kind, rate, seconds))
         last = config.training.keep == "last"
@@ -164,8 +176,7 @@ def train(
         if on_epoch is not None:
             on_epoch(history.epochs[-1], network)
     network.load_state_dict(best)
-    if config.network.distance:
-        fit_distance(network, images, train_on, validate_on, spec)
+    lesson.finish(network)
     return network.eval(), history
 
 
@@ -174,7 +185,7 @@ def _finished(history: History, config: TrainingConfig) -> bool:
     return done >= config.epochs or done - 1 - history.best_epoch >= config.patience
 
 
-def _crc(images: Array, places: Array) -> list[int]:
+def _crc(images: Stored, places: Array) -> list[int]:
     """Return a checksum of the images at some places, to tell whether data are the same."""
     checksum = 0
     for place in places:
@@ -182,24 +193,16 @@ def _crc(images: Array, places: Array) -> list[int]:
     return [len(places), checksum]
 
 
-def _set_normalisation(network: Regressor, images: Array, train_on: Array, spec: ImageSpec) -> None:
-    """Store the channels' mean and standard deviation over (some 2,000 of) the images."""
-    pixels = spec.to_tensor(images[some(train_on)][..., : spec.channels], torch.device("cpu"))
-    network.mean.copy_(pixels.mean((0, 2, 3)).view_as(network.mean))
-    network.std.copy_(pixels.std((0, 2, 3)).clamp(min=1e-3).view_as(network.std))
-
-
 def _train_epoch(
-    network: Regressor,
+    lesson: Lesson,
+    network: Network,
     optimizer: torch.optim.Optimizer,
-    images: Array,
     train_on: Array,
-    spec: ImageSpec,
-    config: Config,
+    training: TrainingConfig,
     seed: int,
     epoch: int,
 ) -> tuple[float, float]:
-    training = config.training
+    """Return the mean loss and the last learning rate of an epoch."""
     device = network.mean.device
     generator = _generator(device, seed, epoch, 1)
     order = train_on[_order(len(train_on), training.min_epoch_images, seed, epoch)]
@@ -212,29 +215,13 @@ def _train_epoch(
         for group in optimizer.param_groups:
             group["lr"] = rate
         chosen = order[start : start + training.batch_size]
-        normal = spec.to_tensor(images[np.sort(chosen)], device)
-        samples, labels, anomalous = draw_samples(normal, network.views, generator, config)
-        half = training.precision == "bfloat16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            output = network(samples)
-        loss = _loss(output.float(), labels, anomalous, training)
+        loss = lesson.loss(network, chosen, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
-        total += loss.detach() * len(normal)
+        total += loss.detach() * len(chosen)
     mean = float(total) / len(order)
     return mean, rate
-
-
-def _loss(output: Tensor, labels: Tensor, anomalous: Tensor, config: TrainingConfig) -> Tensor:
-    error = (
-        functional.mse_loss if config.loss == "mse" else functional.binary_cross_entropy_with_logits
-    )
-    if not config.balance:
-        return error(output, labels)
-    share = anomalous.float().mean()
-    weights = torch.where(anomalous, 0.5 / share, 0.5 / (1 - share))
-    return (weights * error(output, labels, reduction="none")).mean()
 
 
 def _order(images: int, at_least: int, seed: int, epoch: int) -> Array:
@@ -243,36 +230,3 @@ def _order(images: int, at_least: int, seed: int, epoch: int) -> Array:
     wanted = max(images, at_least)
     shuffles = [rng.permutation(images) for _ in range(math.ceil(wanted / images))]
     return np.concatenate(shuffles)[:wanted]
-
-
-def _validate(
-    network: Regressor,
-    images: Array,
-    validate_on: Array,
-    spec: ImageSpec,
-    config: Config,
-    seed: int,
-) -> tuple[float, dict[str, float]]:
-    """Score normals against their augmented versions, the same ones in every epoch."""
-    device = network.mean.device
-    generator = _generator(device, seed, 2)
-    kinds = config.anomalies.kinds
-    drawn = draw_kinds(len(validate_on), generator, config.anomalies)
-    normal_scores: list[Array] = []
-    made_scores: list[list[Array]] = []
-    for start in range(0, len(validate_on), SCORING_BATCH):
-        normal = spec.to_tensor(images[validate_on[start : start + SCORING_BATCH]], device)
-        normal_scores.append(raw_scores(network, normal))
-        made_scores.append(
-            [
-                raw_scores(
-                    network, make(k, normal, generator, **config.anomalies.options.get(k, {}))
-                )
-                for k in kinds
-            ]
-        )
-    normals: Array = np.concatenate(normal_scores)
-    made: Array = np.concatenate(made_scores, axis=1)
-    mixed = made[drawn.cpu().numpy(), np.arange(len(validate_on))]
-    per_kind = {kind: auroc(normals, made[place]) for place, kind in enumerate(kinds)}
-    return auroc(normals, mixed), per_kind

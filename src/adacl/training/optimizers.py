@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from adacl.config import TrainingConfig
-from adacl.networks.regressor import Regressor
+from adacl.networks.build import Network
 
 __all__ = ["Muon", "make_optimizer"]
 
@@ -28,7 +28,7 @@ ITERATIONS = 4
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
-def make_optimizer(network: Regressor, config: TrainingConfig) -> Optimizer:
+def make_optimizer(network: Network, config: TrainingConfig) -> Optimizer:
     """Return the optimiser of a training for the weights of its network."""
     if config.optimizer == "muon":
         return Muon(network, config.rate_max, config.weight_decay)
@@ -57,7 +57,7 @@ class Muon(Optimizer):
     K. Jordan and others: Muon: an optimizer for hidden layers in neural networks, 2024.
     """
 
-    def __init__(self, network: Regressor, lr: float, weight_decay: float) -> None:
+    def __init__(self, network: Network, lr: float, weight_decay: float) -> None:
         weights = list(network.parameters())
         matrices = [w for w in weights if w.ndim > 1 and w is not network.output.weight]
         others = [w for w in weights if w.ndim <= 1 or w is network.output.weight]

@@ -138,7 +138,7 @@ def fit_video(
         footage.width,
         1 / footage.seconds,
         footage.motion,
-        levels_of(model, store.samples, tiles, footage, video.training),
+        levels_of(model, np.asarray(store.samples), tiles, footage, video.training),
         Alarm(0.5),
     )
     if per_hour is not None:

@@ -199,6 +199,7 @@ def _run_adacl(
         device=where,
         on_epoch=after_epoch if variant.every_epoch else None,
     )
+    assert isinstance(network, Regressor)
     started = time.perf_counter()
     scores = score(network)
     scoring_seconds = time.perf_counter() - started

@@ -140,6 +140,7 @@ def figure6_embeddings(models: dict[str, AnomalyDetector], data_dir: Path | None
         chosen = np.sort(np.random.default_rng(0).choice(len(test), 2000, replace=False))
         model = detector.model_
         with torch.inference_mode():
+            assert isinstance(model.network, Regressor)
             hidden = model.network.embed(model.spec.to_tensor(test[chosen], CPU)).numpy()
         centred = hidden - hidden.mean(0)
         _, _, directions = np.linalg.svd(centred, full_matrices=False)

@@ -208,7 +208,7 @@ def _fit_rival(
     video = replace(video, motion_weight=0.0)
     footage = survey(fold.train, video.training, 0.0)
     store, places = training_tiles(footage, video.training, fold.normal, seed)
-    samples = np.ascontiguousarray(store.samples[..., : video.frames])
+    samples = np.ascontiguousarray(np.asarray(store.samples)[..., : video.frames])
     rival = RIVALS[method]()
     rival.fit(samples, seed, config.training.epochs)
     tiles: Any = _FramesOnly(rival, video.frames)

@@ -1,0 +1,158 @@
+"""Fillings of local anomalies: what an image is changed to inside a shape.
+
+Each filling is a function of images (N, C, H, W) in [0, 1], the smallest change that shows, and a
+generator; it returns images of the same form, which need not stay within [0, 1].
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adacl.anomalies.drawing import below, choose, uniform
+
+__all__ = ["FILLINGS", "SCAR_FILLINGS", "draw_fillings"]
+
+STRONGEST = 0.6
+BLUR_SIDES = (3, 5, 9, 15)
+NEAREST_MOVE = 8
+
+
+def _another(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
+    """Return other images of the batch, moved and sometimes mirrored."""
+    order = torch.randperm(len(images), generator=generator, device=images.device)
+    moved = _rolled(images[order], generator)
+    return moved.flip(-1) if float(_draw(generator)) < 0.5 else moved
+
+
+def _moved(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
+    """Return the images themselves, moved."""
+    return _rolled(images, generator)
+
+
+def _tone(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
+    """Make all channels brighter or darker alike, or move them in a direction of colour."""
+    return images + _change(images, visible, generator)
+
+
+def _flat(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
+    """Return one colour: a random one, or that of a random pixel."""
+    count, channels = images.shape[:2]
+    colour = torch.rand((count, channels), generator=generator, device=images.device)
+    pixels = torch.full((count,), images[0, 0].numel(), device=images.device)
+    pixel = images.flatten(2).gather(
+        2, below(pixels, generator).view(-1, 1, 1).expand(-1, channels, 1)
+    )
+    found = uniform((0, 1), count, generator).view(-1, 1) < 0.5
+    flat = torch.where(found, colour, pixel.squeeze(2))
+    return flat[:, :, None, None].expand_as(images)
+
+
+def _blur(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
+    """Return the images, blurred."""
+    side = int(choose(BLUR_SIDES, 1, generator))
+    side = min(side, 2 * min(images.shape[-2:]) - 1)
+    padded = functional.pad(images, 4 * [side // 2], mode="reflect")
+    blurred: Tensor = functional.avg_pool2d(padded, side, 1)
+    return blurred
+
+
+def _noise(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
+    """Add noise of a random grain."""
+    height, width = images.shape[-2:]
+    grain = float(uniform((0, math.log(min(height, width) / 2)), 1, generator).exp())
+    coarse = [max(2, int(extent / grain)) for extent in (height, width)]
+    noise = torch.randn((len(images), 1, *coarse), generator=generator, device=images.device)
+    noise = functional.interpolate(noise, (height, width), mode="bilinear", align_corners=True)
+    return images + _change(images, visible, generator) * noise
+
+
+def _rolled(images: Tensor, generator: torch.Generator) -> Tensor:
+    limits = torch.tensor(images.shape[-2:], device=images.device)
+    near = (limits // 4).clamp(max=NEAREST_MOVE)
+    down, right = (near + below(limits - 2 * near + 1, generator)).tolist()
+    return images.roll((down, right), (-2, -1))
+
+
+def _change(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
+    """Draw a change of tone (N, C, 1, 1), log-uniformly from a visible one up."""
+    count, channels = images.shape[:2]
+    size = uniform((math.log(visible), math.log(max(STRONGEST, 2 * visible))), count, generator)
+    size = size.exp() * choose((-1, 1), count, generator)
+    colour = torch.randn((count, channels), generator=generator, device=images.device)
+    colour = colour / colour.norm(dim=1, keepdim=True).clamp(min=1e-6) * math.sqrt(channels)
+    alike = uniform((0, 1), count, generator).view(-1, 1) < 0.6
+    direction = colour if channels > 1 else torch.ones_like(colour)
+    direction = torch.where(alike, torch.ones_like(colour), direction)
+    return (size.view(-1, 1) * direction)[:, :, None, None]
+
+
+def _draw(generator: torch.Generator) -> Tensor:
+    return torch.rand((), generator=generator, device=generator.device)
+
+
+Filling = Callable[[Tensor, float, torch.Generator], Tensor]
+
+FILLINGS: dict[str, Filling] = {
+    "another": _another,
+    "blur": _blur,
+    "flat": _flat,
+    "moved": _moved,
+    "noise": _noise,
+    "tone": _tone,
+}
+"""Name of a filling to its function."""
+SCAR_FILLINGS: dict[str, float] = {"another": 1.0, "flat": 1.0, "tone": 2.0}
+"""Shares of the fillings of scars: a line of blur or noise would not show."""
+
+
+def draw_fillings(
+    images: Tensor,
+    scars: Tensor,
+    weights: Mapping[str, float],
+    visible: float,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor]:
+    """Draw what each image is changed to.
+
+    Parameters
+    ----------
+    images
+        Batch (N, C, H, W) in [0, 1].
+    scars
+        Whether each is changed along a scar (N,).
+    weights
+        Name of a filling in ``FILLINGS`` to its share.
+    visible
+        The smallest change of tone that shows, in (0, 1).
+    generator
+        Source of randomness, on the device of ``images``.
+
+    Returns
+    -------
+    filled, structural
+        Images (N, C, H, W), and whether the filling is a piece of an image (N,).
+    """
+    names = sorted(name for name, weight in weights.items() if weight > 0)
+    shares = torch.tensor([float(weights[name]) for name in names], device=images.device)
+    drawn = shares.multinomial(len(images), replacement=True, generator=generator)
+    of_scars = torch.tensor(
+        [SCAR_FILLINGS.get(name, 0.0) * (weights[name] > 0) for name in names], device=images.device
+    )
+    if bool(of_scars.sum() > 0):
+        others = of_scars.multinomial(len(images), replacement=True, generator=generator)
+        drawn = torch.where(scars, others, drawn)
+    filled = torch.empty_like(images)
+    for place, name in enumerate(names):
+        chosen = (drawn == place).nonzero().squeeze(1)
+        if len(chosen):
+            filled[chosen] = FILLINGS[name](images, visible, generator)[chosen]
+    structural = torch.zeros_like(scars)
+    for name in ("another", "moved"):
+        if name in names:
+            structural |= drawn == names.index(name)
+    return filled, structural

@@ -1,0 +1,76 @@
+"""Local anomalies for networks with a map: a shape, a filling, and the change that it makes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from adacl.anomalies.drawing import uniform
+from adacl.anomalies.fillings import draw_fillings
+from adacl.anomalies.shapes import draw_shapes
+from adacl.config import LocalConfig
+
+__all__ = ["Made", "make_local"]
+
+LEAST_STRUCTURAL = 0.5
+"""Opacity of pieces of images, at least: fainter ones look like double exposures."""
+
+
+class Made(NamedTuple):
+    """Made images (N, C, H, W) in [0, 1], and what was changed where.
+
+    Parameters
+    ----------
+    images
+        Batch (N, C, H, W) in [0, 1].
+    region
+        (N, 1, H, W): the number of the last change that touched each pixel, from 1, or 0 where
+        nothing was changed.
+    """
+
+    images: Tensor
+    region: Tensor
+
+
+def make_local(
+    images: Tensor, generator: torch.Generator, config: LocalConfig, visible: float, levels: int
+) -> Made:
+    """Change up to ``config.most`` places of each image; a share of the images stays as it is.
+
+    Parameters
+    ----------
+    images
+        Batch (N, C, H, W) in [0, 1].
+    generator
+        Source of randomness, on the device of ``images``.
+    config
+        Shapes, fillings, opacity.
+    visible
+        The smallest change of tone that shows, in (0, 1).
+    levels
+        Grid of the stored values, 255 for 8 bits: made images go back to it, lest the network
+        recognise them by values that no camera gives.
+
+    Returns
+    -------
+    Made
+    """
+    count, _, height, width = images.shape
+    made = images
+    region = torch.zeros((count, 1, height, width), dtype=torch.long, device=images.device)
+    clean = uniform((0, 1), count, generator) < config.clean
+    for number in range(1, config.most + 1):
+        masks, scars = draw_shapes(count, (height, width), config.shapes, generator)
+        filled, structural = draw_fillings(made, scars, config.fillings, visible, generator)
+        opacity = uniform(config.opacity, count, generator)
+        opacity = torch.where(structural, opacity.clamp(min=LEAST_STRUCTURAL), opacity)
+        left_out = clean | (uniform((0, 1), count, generator) < (0.3 if number > 1 else 0.0))
+        opacity = torch.where(left_out, torch.zeros_like(opacity), opacity)
+        changed = made + (filled - made) * (masks * opacity.view(-1, 1, 1, 1))
+        changed = (changed.clamp(0, 1) * levels).round() / levels
+        touched = (changed != made).any(1, keepdim=True)
+        region = torch.where(touched, number, region)
+        made = changed
+    return Made(made, region)

@@ -1,0 +1,142 @@
+"""The inference graph of a network with a map: pixels in; score, raw regression and map out.
+
+It takes images of any height and width. Batch normalisation and the pixels' scale are folded into
+the convolutions, which changes no score by more than rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+
+from adacl.config import NetworkConfig
+from adacl.deploy.graph import BATCH_NORM_EPSILON, pixels_less_mean
+from adacl.deploy.nodes import Graph
+from adacl.imaging.spec import ImageSpec
+from adacl.networks.plan import HEAD, Layer, dense_plan
+
+__all__ = ["build_dense_graph"]
+
+Array = NDArray[Any]
+Tensors = Mapping[str, Array]
+
+
+def build_dense_graph(
+    tensors: Tensors, spec: ImageSpec, network: NetworkConfig, batch: int | None
+) -> onnx.ModelProto:
+    """Build the graph of a trained network with a map.
+
+    Parameters
+    ----------
+    tensors
+        Weights and normalisation, by their names in :class:`adacl.networks.dense.DenseRegressor`.
+    spec
+        Form of the images; any height and width are taken.
+    network
+        The network.
+    batch
+        Images in a batch, or None for any number.
+
+    Returns
+    -------
+    ModelProto
+        Input ``images``, batch x H x W x C as stored. Outputs ``raw_score`` and ``pred_score``
+        (batch,), and ``anomaly_map`` (batch, ceil(H / 2), ceil(W / 2)), all float32.
+    """
+    graph = Graph()
+    span = spec.high - spec.low
+    mean = spec.low + tensors["mean"].reshape(spec.channels) * span
+    scale = (span * tensors["std"]).reshape(1, spec.channels, 1, 1)
+    value = pixels_less_mean(graph, spec, mean)
+    channels = spec.channels
+    if network.place == "coordinates":
+        value = graph.add("Concat", value, *_coordinates(graph, value), axis=1)
+        channels += 2
+    found = {"image": value}
+    for layer in dense_plan(network, channels):
+        first = found[layer.inputs[0]]
+        others = (_as_large(graph, found[name], first) for name in layer.inputs[1:])
+        parts = [first, *others]
+        joined = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else first
+        weight, bias = _folded(tensors, layer)
+        if layer.inputs == ("image",):
+            weight[:, : spec.channels] /= scale
+        found[layer.name] = _convolution(graph, joined, layer, weight, bias)
+    side = network.window // 2
+    local = graph.add(
+        "AveragePool", found[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
+    )
+    maps = graph.add("Squeeze", local, graph.constant(np.array([1])), output="anomaly_map")
+    raw = graph.add("ReduceMax", maps, axes=[1, 2], keepdims=0)
+    return graph.model(raw, spec, network.head, batch, None)
+
+
+def _convolution(graph: Graph, value: str, layer: Layer, weight: Array, bias: Array) -> str:
+    rim = layer.kernel // 2
+    if rim:
+        pads = graph.constant(np.array([0, 0, rim, rim, 0, 0, rim, rim]))
+        value = graph.add("Pad", value, pads, mode="reflect")
+    parameters = (graph.constant(part.astype(np.float32)) for part in (weight, bias))
+    value = graph.add("Conv", value, *parameters, strides=2 * [layer.stride])
+    return graph.add("Relu", value) if layer.hidden else value
+
+
+def _folded(tensors: Tensors, layer: Layer) -> tuple[Array, Array]:
+    """Return weight and bias of a layer in double precision, batch normalisation folded in."""
+    weight = tensors[f"layers.{layer.name}.conv.weight"].astype(float)
+    if not layer.hidden:
+        return weight, tensors[f"layers.{layer.name}.conv.bias"]
+    gain, offset, mean, variance = (
+        tensors[f"layers.{layer.name}.norm.{part}"].astype(float)
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    gain = gain / np.sqrt(variance + BATCH_NORM_EPSILON)
+    return weight * gain.reshape(-1, 1, 1, 1), offset - mean * gain
+
+
+def _as_large(graph: Graph, value: str, other: str) -> str:
+    """Double the size of features, and cut them to the size of others."""
+    doubled = graph.add(
+        "Resize",
+        value,
+        "",
+        graph.constant(np.array([1, 1, 2, 2], np.float32)),
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
+    ends = _sides(graph, other)
+    starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))
+    return graph.add("Slice", doubled, starts, ends, axes)
+
+
+def _sides(graph: Graph, value: str) -> str:
+    """Return height and width of a tensor N x C x H x W, as two whole numbers."""
+    bounds = (graph.constant(np.array([number])) for number in (2, 4))
+    return graph.add("Slice", graph.add("Shape", value), *bounds)
+
+
+def _coordinates(graph: Graph, value: str) -> list[str]:
+    """Return the row and the column of every pixel, N x 1 x H x W each, from -1 to 1."""
+    shape = graph.add("Shape", value)
+    count = graph.add("Slice", shape, *(graph.constant(np.array([n])) for n in (0, 1)))
+    one = graph.constant(np.array([1]))
+    whole = graph.add("Concat", count, one, _sides(graph, value), axis=0)
+    found = []
+    for axis in (2, 3):
+        extent = graph.add("Gather", shape, graph.constant(np.array(axis)), axis=0)
+        numbers = graph.add(
+            "Range", graph.constant(np.array(0)), extent, graph.constant(np.array(1))
+        )
+        last = graph.add("Sub", extent, graph.constant(np.array(1)))
+        numbers, last = (graph.cast(part, onnx.TensorProto.FLOAT) for part in (numbers, last))
+        half = graph.add("Div", last, graph.constant(np.float32(2)))
+        along = graph.add("Div", graph.add("Sub", numbers, half), half)
+        form = [1, 1, -1, 1] if axis == 2 else [1, 1, 1, -1]
+        along = graph.add("Reshape", along, graph.constant(np.array(form)))
+        found.append(graph.add("Expand", along, whole))
+    return found

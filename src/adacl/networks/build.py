@@ -1,0 +1,53 @@
+"""Networks by their configuration: of one number for an image, or of one for every place."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from adacl.config import NetworkConfig
+from adacl.imaging.spec import Array, ImageSpec
+from adacl.networks import regressor
+from adacl.networks.dense import DenseRegressor
+from adacl.networks.regressor import Regressor
+
+__all__ = ["Network", "build_network", "dense_map", "raw_scores"]
+
+Network = Regressor | DenseRegressor
+DENSE_PIXELS = 1 << 20
+"""Pixels that a network with a map scores at once, about."""
+
+
+def build_network(config: NetworkConfig, spec: ImageSpec) -> Network:
+    """Return an untrained network for images of some form.
+
+    Raises
+    ------
+    ConfigError
+        If it would have 300,000 parameters or more.
+    """
+    if config.output == "map":
+        return DenseRegressor(config, spec.channels)
+    return Regressor(config, spec.channels, spec.height, spec.width)
+
+
+@torch.inference_mode()
+def dense_map(network: DenseRegressor, image: Tensor) -> NDArray[np.float32]:
+    """Return the map (ceil(H / 2), ceil(W / 2)) of an image 1 x C x H x W in [0, 1]."""
+    network.eval()
+    found: NDArray[np.float32] = network.anomaly_map(image)[0].cpu().numpy()
+    return found
+
+
+@torch.inference_mode()
+def raw_scores(network: Network, batch: Tensor) -> Array:
+    """Return the raw regression (N,) of images N x C x H x W in [0, 1]; any N."""
+    if isinstance(network, Regressor):
+        return regressor.raw_scores(network, batch)
+    network.eval()
+    at_once = max(1, DENSE_PIXELS // batch[0, 0].numel())
+    parts = [network.raw_score(part) for part in torch.split(batch, at_once)]
+    scores: Array = torch.cat(parts).cpu().numpy()
+    return scores

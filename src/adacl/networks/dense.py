@@ -1,0 +1,135 @@
+"""The dense regressor: a fully convolutional network whose output is a map.
+
+The paper's regression per pixel. The anomaly score of an image is the peak of its map, so it
+has the unit of the labels, whatever the image's size.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from adacl.config import PARAMETER_LIMIT, NetworkConfig
+from adacl.errors import ConfigError
+from adacl.networks.plan import HEAD, Layer, dense_plan
+
+__all__ = ["DenseRegressor", "coordinates", "local_mean"]
+
+FIRST_OUTPUT = 0.15
+
+
+class _Convolution(nn.Module):
+    def __init__(self, layer: Layer) -> None:
+        super().__init__()
+        self.rim = 4 * [layer.kernel // 2]
+        self.conv = nn.Conv2d(
+            layer.before, layer.after, layer.kernel, layer.stride, bias=not layer.hidden
+        )
+        self.norm = nn.BatchNorm2d(layer.after) if layer.hidden else nn.Identity()
+        self.hidden = layer.hidden
+
+    def forward(self, features: Tensor) -> Tensor:
+        if self.rim[0]:
+            features = functional.pad(features, self.rim, mode="reflect")
+        found: Tensor = self.norm(self.conv(features))
+        return functional.relu(found, inplace=True) if self.hidden else found
+
+
+class DenseRegressor(nn.Module):
+    """A fully convolutional regressor of one number per place.
+
+    Parameters
+    ----------
+    config
+        The network, with ``output = "map"``.
+    channels
+        Channels of the images.
+
+    Raises
+    ------
+    ConfigError
+        If the network would have 300,000 parameters or more.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: NetworkConfig, channels: int) -> None:
+        super().__init__()
+        self.config = config
+        self.channels = channels
+        self.plan = dense_plan(config, channels + 2 * (config.place == "coordinates"))
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
+        parameters = sum(
+            layer.before * layer.after * layer.kernel**2 + (2 if layer.hidden else 1) * layer.after
+            for layer in self.plan
+        )
+        if parameters >= PARAMETER_LIMIT:
+            raise ConfigError(
+                f"network: {parameters:,} parameters, the limit is {PARAMETER_LIMIT:,} "
+                "(paper, section 3.3); use fewer channels"
+            )
+        self.layers = nn.ModuleDict({layer.name: _Convolution(layer) for layer in self.plan})
+        nn.init.constant_(cast("Tensor", self.output.bias), FIRST_OUTPUT)
+
+    @property
+    def output(self) -> nn.Conv2d:
+        """The convolution whose output is the map."""
+        head = self.layers[HEAD]
+        assert isinstance(head, _Convolution)
+        return head.conv
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the outputs (N, 1, ceil(H / 2), ceil(W / 2)) for images (N, C, H, W) in [0, 1].
+
+        With coordinates the images have two channels more, see :func:`coordinates`.
+        """
+        own = (images[:, : self.channels] - self.mean) / self.std
+        found = {"image": torch.cat([own, images[:, self.channels :]], 1)}
+        for layer in self.plan:
+            first = found[layer.inputs[0]]
+            parts = [first, *(_as_large(found[name], first) for name in layer.inputs[1:])]
+            joined = torch.cat(parts, 1) if len(parts) > 1 else first
+            found[layer.name] = self.layers[layer.name](joined)
+        return found[HEAD]
+
+    def anomaly_map(self, images: Tensor) -> Tensor:
+        """Return the raw regression of every place (N, ceil(H / 2), ceil(W / 2)).
+
+        It is the mean of the outputs over the ``window`` x ``window`` places around it.
+        """
+        if self.config.place == "coordinates":
+            images = torch.cat([images, coordinates(images)], 1)
+        return local_mean(self(images), self.config.window).squeeze(1)
+
+    def raw_score(self, images: Tensor) -> Tensor:
+        """Return the raw regression (N,) of images (N, C, H, W) in [0, 1]: the map's peak."""
+        return self.anomaly_map(images).amax((1, 2)).double()
+
+
+def local_mean(maps: Tensor, window: int) -> Tensor:
+    """Return the mean over squares of ``window`` places around each place (N, K, h, w)."""
+    side = window // 2
+    mean: Tensor = functional.avg_pool2d(maps, window, 1, side, count_include_pad=False)
+    return mean
+
+
+def coordinates(images: Tensor) -> Tensor:
+    """Return the row and the column (N, 2, H, W) of every pixel, from -1 to 1."""
+    count, _, height, width = images.shape
+    rows, columns = (
+        torch.linspace(-1, 1, extent, device=images.device, dtype=images.dtype)
+        for extent in (height, width)
+    )
+    grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+    return grid.expand(count, 2, height, width)
+
+
+def _as_large(features: Tensor, other: Tensor) -> Tensor:
+    """Double the size of features, and cut them to the size of others."""
+    doubled = functional.interpolate(features, scale_factor=2, mode="nearest")
+    return doubled[..., : other.shape[-2], : other.shape[-1]]

@@ -1,0 +1,77 @@
+"""The layers of a network as plain records, from which module and exported graph are built."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from adacl.config import NetworkConfig
+
+__all__ = ["HEAD", "Layer", "dense_plan"]
+
+HEAD = "head"
+"""Name of the layer whose output is the map."""
+STEM_KERNEL = 5
+
+
+class Layer(NamedTuple):
+    """A convolution over the outputs of earlier layers, laid on top of each other.
+
+    Parameters
+    ----------
+    name
+        Name of the layer, and of its weights in the network's state.
+    inputs
+        Names of the layers that it takes; ``image`` is the image itself. Those that are coarser
+        than the first are doubled in size, each pixel becoming four.
+    before, after
+        Channels of its input and its output.
+    kernel, stride
+        In pixels of its input. The rim is reflected, so that every output has its full field.
+    hidden
+        Whether batch normalisation and a ReLU follow; otherwise a bias alone.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    before: int
+    after: int
+    kernel: int = 3
+    stride: int = 1
+    hidden: bool = True
+
+
+def dense_plan(config: NetworkConfig, channels: int) -> list[Layer]:
+    """Return the layers of a network with a map, in the order in which they are computed.
+
+    Stages of two convolutions halve the image and widen to the widths of ``config.channels``; on
+    the way back each is joined with the stage of its size. The map has half the image's size.
+
+    Parameters
+    ----------
+    config
+        The network.
+    channels
+        Channels of the image.
+    """
+    widths = config.channels
+    layers = [
+        Layer("down0a", ("image",), channels, widths[0], kernel=STEM_KERNEL, stride=2),
+        Layer("down0b", ("down0a",), widths[0], widths[0]),
+    ]
+    for stage in range(1, len(widths)):
+        before, after = widths[stage - 1], widths[stage]
+        layers += [
+            Layer(f"down{stage}a", (f"down{stage - 1}b",), before, after, stride=2),
+            Layer(f"down{stage}b", (f"down{stage}a",), after, after),
+        ]
+    last, width = layers[-1].name, widths[-1]
+    for stage in range(len(widths) - 2, -1, -1):
+        skip, after = f"down{stage}b", widths[stage]
+        narrow = f"narrow{stage}"
+        layers += [
+            Layer(narrow, (last,), width, after, kernel=1),
+            Layer(f"up{stage}", (skip, narrow), 2 * after, after),
+        ]
+        last, width = f"up{stage}", after
+    layers.append(Layer(HEAD, (last,), width, 1, kernel=1, hidden=False))
+    return layers

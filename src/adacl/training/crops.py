@@ -1,0 +1,177 @@
+"""What one step of a network with a map sees: crops of normals, changed in places, and labels."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from adacl.anomalies.local import Made, make_local
+from adacl.config import Config, LabelConfig
+from adacl.imaging.spec import Array, ImageSpec, Stored
+from adacl.networks.dense import coordinates
+
+__all__ = ["Crops", "Pixels", "draw_crops", "label_places", "learn_pixels", "take_crops"]
+
+STRIDE = 2
+"""Pixels from one place of the map to the next."""
+GRAIN = 9
+"""Side in pixels of the mean that a pixel is compared with."""
+LEAST_VISIBLE = 0.02
+TOUCHED = 0.02
+"""From this grade on a place counts as changed."""
+
+
+class Pixels(NamedTuple):
+    """What is learnt of the normals' pixels: mean and standard deviation (C,), and visibility.
+
+    ``visible`` is the smallest change that shows: twice the mean distance of a pixel from its
+    surroundings.
+    """
+
+    mean: Tensor
+    std: Tensor
+    visible: float
+
+
+class Crops(NamedTuple):
+    """Network input (N, C, S, S), labels and weights (N, 1, S / 2, S / 2) of a step."""
+
+    images: Tensor
+    labels: Tensor
+    weights: Tensor
+
+
+def learn_pixels(images: Stored, chosen: Array, spec: ImageSpec) -> Pixels:
+    """Learn mean, deviation and visibility from some of the normal images."""
+    means, deviations, grains = [], [], []
+    for place in np.sort(chosen)[:: max(1, len(chosen) // 64)]:
+        image = spec.to_tensor(images[place][None], torch.device("cpu"))[:, : spec.channels]
+        means.append(image.mean((0, 2, 3)))
+        deviations.append(image.std((0, 2, 3)))
+        smooth = functional.avg_pool2d(image, GRAIN, 1, GRAIN // 2, count_include_pad=False)
+        grains.append(float((image - smooth).abs().mean()))
+    mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
+    return Pixels(mean, std, max(LEAST_VISIBLE, 2 * float(np.mean(grains))))
+
+
+def take_crops(
+    images: Stored, chosen: Array, spec: ImageSpec, config: Config, rng: np.random.Generator
+) -> Tensor:
+    """Cut a square at a random place out of each of some images.
+
+    Parameters
+    ----------
+    images
+        Normal images H x W x C, of any sizes.
+    chosen
+        Numbers of the images (N,), in the order in which they are cut.
+    spec
+        Their form.
+    config
+        ``training.crop`` is the side of the squares, ``training.mirror`` whether half of them are
+        mirrored, and ``network.place`` whether two channels tell where in the image they are.
+    rng
+        Source of randomness.
+
+    Returns
+    -------
+    Tensor
+        (N, C, S, S) in [0, 1], with the coordinates as two more channels. Images that are smaller
+        than the square are continued by their reflection.
+    """
+    side = config.training.crop
+    crops = []
+    for place in chosen:
+        image = spec.to_tensor(images[place][None], torch.device("cpu"))
+        if config.network.place == "coordinates":
+            image = torch.cat([image, coordinates(image)], 1)
+        image = _at_least(image, side)
+        height, width = image.shape[-2:]
+        top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
+        crop = image[..., top : top + side, left : left + side]
+        if config.training.mirror and rng.random() < 0.5:
+            crop = crop.flip(-1)
+        crops.append(crop)
+    return torch.cat(crops)
+
+
+def draw_crops(
+    crops: Tensor,
+    generator: torch.Generator,
+    config: Config,
+    spec: ImageSpec,
+    visible: float,
+) -> Crops:
+    """Vary the light of crops, change places of them, and label every place.
+
+    Parameters
+    ----------
+    crops
+        From :func:`take_crops`.
+    generator
+        Source of randomness, on the device of ``crops``.
+    config
+        The method.
+    spec
+        Form of the images.
+    visible
+        The smallest change that shows, see :class:`Pixels`.
+    """
+    levels = 255 if spec.dtype == "uint8" else 65535
+    normal = crops[:, : spec.channels]
+    if config.training.light:
+        normal = _lit(normal, config.training.light, levels, generator)
+    made = make_local(normal, generator, config.local, visible, levels)
+    labels, changed = label_places(normal, made, generator, config.labels, visible)
+    weights = torch.zeros_like(labels)
+    for part, weight in ((changed, config.training.made_weight), (~changed, 1.0)):
+        weights += part * (weight / part.sum().clamp(min=1))
+    images = torch.cat([made.images, crops[:, spec.channels :]], 1)
+    return Crops(images.contiguous(memory_format=torch.channels_last), labels, weights)
+
+
+def label_places(
+    normal: Tensor, made: Made, generator: torch.Generator, config: LabelConfig, visible: float
+) -> tuple[Tensor, Tensor]:
+    """Return the label of every place, and which places are changed, (N, 1, H / 2, W / 2) each.
+
+    A place has a label from the normal interval where nothing was changed. With the visible
+    change it rises towards one from the anomalous interval, half way at about half of what shows
+    (section 3.2.2 per place, where a change is seen or not). Labels are drawn once for the
+    background of an image, and once for each region of changes.
+    """
+    change = (made.images - normal).abs().amax(1, keepdim=True)
+    change = functional.avg_pool2d(change, 3, 1, 1)
+    grade = torch.tanh(change / visible) * (change > 0)
+    count, regions = len(normal), int(made.region.max()) + 1
+    draws = torch.rand((count, regions + 1), generator=generator, device=normal.device)
+    region = functional.max_pool2d(made.region.float(), STRIDE, ceil_mode=True).long()
+    grade = functional.max_pool2d(grade, STRIDE, ceil_mode=True)
+    changed = grade > TOUCHED
+    if config.scheme == "discrete":
+        return changed.float(), changed
+    (low, high), (low_made, high_made) = config.normal, config.anomalous
+    background = low + (high - low) * draws[:, -1].view(-1, 1, 1, 1)
+    peak = low_made + (high_made - low_made) * draws.gather(1, region.flatten(1)).view_as(grade)
+    return background + (peak - background) * grade, changed
+
+
+def _at_least(image: Tensor, side: int) -> Tensor:
+    while min(image.shape[-2:]) < side:
+        short = [max(0, side - extent) for extent in image.shape[-2:]]
+        down, right = (min(s, e - 1) for s, e in zip(short, image.shape[-2:], strict=True))
+        image = functional.pad(image, (0, right, 0, down), mode="reflect")
+    return image
+
+
+def _lit(images: Tensor, most: float, levels: int, generator: torch.Generator) -> Tensor:
+    """Vary brightness by a factor and an offset, and go back to the grid of stored values."""
+    draws = torch.rand((2, len(images), 1, 1, 1), generator=generator, device=images.device)
+    gain, offset = 2 * draws - 1
+    lit = images * (1 + most * gain) + most / 3 * offset
+    stored: Tensor = (lit.clamp(0, 1) * levels).round() / levels
+    return stored

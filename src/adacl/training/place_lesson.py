@@ -1,0 +1,102 @@
+"""What a network with a map learns from in an epoch, and how it is validated: places of crops."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adacl.config import Config
+from adacl.imaging.spec import Array, ImageSpec, Stored
+from adacl.metrics import auroc
+from adacl.networks.dense import DenseRegressor, local_mean
+from adacl.training.crops import draw_crops, learn_pixels, take_crops
+
+__all__ = ["PlaceLesson"]
+
+VALIDATION_BATCH = 16
+VALIDATED = 64
+"""Crops of held-out normals that validation scores, about."""
+
+
+class PlaceLesson:
+    """One number for a place: crops of normal images, changed in places.
+
+    Parameters
+    ----------
+    images
+        Normal images H x W x C of any sizes, stored as ``spec`` says.
+    train_on, validate_on
+        Numbers of those to learn from and of those for validation.
+    spec
+        Form of the images.
+    config
+        The method.
+
+    Raises
+    ------
+    ConfigError
+        If the network is too large.
+    """
+
+    def __init__(
+        self,
+        images: Stored,
+        train_on: Array,
+        validate_on: Array,
+        spec: ImageSpec,
+        config: Config,
+    ) -> None:
+        self.images, self.spec, self.config = images, spec, config
+        self.validate_on = validate_on
+        self.pixels = learn_pixels(images, train_on, spec)
+
+    def network(self) -> DenseRegressor:
+        """Return an untrained network that knows mean and deviation of the images."""
+        network = DenseRegressor(self.config.network, self.spec.channels)
+        network.mean.copy_(self.pixels.mean.view_as(network.mean))
+        network.std.copy_(self.pixels.std.view_as(network.std))
+        return network
+
+    def loss(self, network: DenseRegressor, chosen: Array, generator: torch.Generator) -> Tensor:
+        """Return the loss of a step that shows crops of some of the images.
+
+        Changed places weigh ``training.made_weight`` together, all others 1. With equal weights
+        the outputs could not rank what lies beyond them: one place in some ten thousand decides
+        the score of an image.
+        """
+        crops = self._crops(chosen, generator).to(network.mean.device)
+        step = draw_crops(crops, generator, self.config, self.spec, self.pixels.visible)
+        half = self.config.training.precision == "bfloat16"
+        with torch.autocast(crops.device.type, torch.bfloat16, enabled=half):
+            output = network(step.images)
+        loss: Tensor = (step.weights * (output.float() - step.labels) ** 2).sum()
+        return loss
+
+    @torch.inference_mode()
+    def validate(
+        self, network: DenseRegressor, generator: torch.Generator
+    ) -> tuple[float, dict[str, float]]:
+        """Return the AUROC of crops of held-out normals against their changed versions."""
+        network.eval()
+        repeated = -(-VALIDATED // len(self.validate_on))
+        chosen = np.tile(self.validate_on, repeated)[: max(VALIDATED, len(self.validate_on))]
+        normals: list[Tensor] = []
+        made: list[Tensor] = []
+        config = self.config.replace(local__clean=0.0)
+        for start in range(0, len(chosen), VALIDATION_BATCH):
+            crops = self._crops(chosen[start : start + VALIDATION_BATCH], generator)
+            crops = crops.to(network.mean.device)
+            step = draw_crops(crops, generator, config, self.spec, self.pixels.visible)
+            for images, scores in ((crops, normals), (step.images, made)):
+                scores.append(local_mean(network(images), network.config.window).amax((1, 2, 3)))
+        found = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())
+        return found, {"local": found}
+
+    def finish(self, network: DenseRegressor) -> None:
+        """Do nothing: all that such a network knows is in its weights."""
+
+    def _crops(self, chosen: Array, generator: torch.Generator) -> Tensor:
+        seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
+        rng = np.random.default_rng(seed)
+        return take_crops(self.images, chosen, self.spec, self.config, rng)
