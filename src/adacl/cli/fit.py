@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +24,9 @@ from adacl.cli.support.options import (
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
-from adacl.config.presets import from_toml, preset
+from adacl.config.presets import by_size, from_toml, preset
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.folders import ImageFiles
+from adacl.data.folders import ImageFiles, stream
 from adacl.data.images import probe
 from adacl.errors import ConfigError, ImageError
 from adacl.files import check_writable
@@ -34,6 +35,9 @@ from adacl.imaging.tiles import Tiling
 __all__ = ["fit"]
 
 log = logging.getLogger("adacl")
+
+PROBED = 200
+"""Images, about, whose size is looked at to choose a preset."""
 
 
 def fit(
@@ -44,9 +48,11 @@ def fit(
     preset_name: Annotated[
         str,
         typer.Option(
-            "--preset", help="Named configuration: paper, or accurate, which takes much longer."
+            "--preset",
+            help="Named configuration: auto, paper, accurate or inspect. auto is paper for images "
+            "of at most 64 pixels and for tiles, and inspect for larger ones.",
         ),
-    ] = "paper",
+    ] = "auto",
     config_file: Annotated[
         Path | None, typer.Option("--config", help="TOML file, instead of a preset.")
     ] = None,
@@ -71,7 +77,10 @@ def fit(
     device: DeviceOption = Device.auto,
     image_size: Annotated[
         str | None,
-        typer.Option(metavar="HxW", help="Resize to this; by default at most 64 pixels."),
+        typer.Option(
+            metavar="HxW",
+            help="Resize to this; by default at most 64 pixels, and not at all for inspect.",
+        ),
     ] = None,
     tile: Annotated[
         str | None, typer.Option(metavar="HxW", help="Cut large images into tiles of this size.")
@@ -93,14 +102,20 @@ def fit(
     check_writable(output)
     if report is not None:
         check_report(report, [output, *normal_dir])
-    config = preset(preset_name) if config_file is None else from_toml(config_file)
+    size, tile_size = parse_size("--image-size", image_size), parse_size("--tile", tile)
+    tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
+    files = ImageFiles(normal_dir)
+    if config_file is not None:
+        config = from_toml(config_file)
+    elif preset_name == "auto":
+        with messages(quiet):
+            config = preset("paper") if tiling else by_size([size] if size else _some_sizes(files))
+    else:
+        config = preset(preset_name)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
     config = _with_kinds(config, add or [], drop or [])
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
     config = config.replace(**{name: value for name, value in given.items() if value is not None})
-    size, tile_size = parse_size("--image-size", image_size), parse_size("--tile", tile)
-    tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
-    files = ImageFiles(normal_dir)
     from adacl import AnomalyDetector
     from adacl.anomalies import check_anomaly_config
     from adacl.networks.devices import resolve_device
@@ -130,6 +145,13 @@ def fit(
         typer.echo(json.dumps({"model": str(output), **_summary(detector.model_)}))
     elif not quiet:
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
+
+
+def _some_sizes(files: ImageFiles) -> list[tuple[int, int]]:
+    """Return height and width of some of the images; of none that can be read, one of 1 x 1."""
+    step = max(1, len(files) // PROBED)
+    found = stream(islice(files, 0, None, step), probe, "skip")
+    return [(header.height, header.width) for _, header in found] or [(1, 1)]
 
 
 def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:
@@ -183,7 +205,7 @@ def _announce(
         return 1
     split = split_normals(count, training.validation_size, rule, True, 0)
     folds = 0
-    if not len(split.calibration):
+    if not (len(split.calibration) or config.network.output == "map"):
         folds = len(fold_splits(count, training.validation_size, rule.folds, 0))
     epochs = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
     if folds:

@@ -89,7 +89,7 @@ def export_model(
     dense = contents.config.network.output == "map"
     if dense and (input_size or int8):
         raise ConfigError(
-            f"{source}: its network has a map, which takes images of any size and is exported in 32 "
+            f"{source}: its network has a map: it takes images of any size, and is exported in 32 "
             "bits; leave the input size and 8 bits out"
         )
     tiled = contents.tiling is not None or "video" in header

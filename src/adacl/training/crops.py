@@ -91,7 +91,7 @@ def take_crops(
             image = torch.cat([image, coordinates(image)], 1)
         image = _at_least(image, side)
         height, width = image.shape[-2:]
-        top, left = (int(rng.integers(extent - side + 1)) for extent in (height, width))
+        top, left = (_place(extent, side, rng) for extent in (height, width))
         crop = image[..., top : top + side, left : left + side]
         if config.training.mirror and rng.random() < 0.5:
             crop = crop.flip(-1)
@@ -158,6 +158,14 @@ def label_places(
     background = low + (high - low) * draws[:, -1].view(-1, 1, 1, 1)
     peak = low_made + (high_made - low_made) * draws.gather(1, region.flatten(1)).view_as(grade)
     return background + (peak - background) * grade, changed
+
+
+def _place(extent: int, side: int, rng: np.random.Generator) -> int:
+    """Draw where a crop starts, so that every pixel, at the border too, is as likely to be seen.
+
+    Crops may reach beyond the border by half their side, and are then moved inside.
+    """
+    return int(np.clip(rng.integers(-(side // 2), extent - side // 2), 0, extent - side))
 
 
 def _at_least(image: Tensor, side: int) -> Tensor:

@@ -33,7 +33,7 @@ from adacl.networks.regressor import Regressor, count_parameters
 from adacl.training.activations import activation_maxima
 from adacl.training.alignment import settled
 from adacl.training.loop import train
-from adacl.training.splits import Images, Split, fold_splits, split_normals
+from adacl.training.splits import Images, Split, fold_splits, split_normals, split_once
 
 __all__ = ["fit_model"]
 
@@ -100,7 +100,7 @@ def fit_model(
         return train(
             store.samples,
             store.samples_of(split.train),
-            store.samples_of(split.validation),
+            store.samples_of(split.calibration if dense else split.validation),
             spec,
             config,
             seed=seed,
@@ -123,7 +123,10 @@ def fit_model(
 
     dense = config.network.output == "map"
     size, rule = config.training.validation_size, config.threshold
-    split = split_normals(count, size, rule, contamination is None, seed)
+    if dense:
+        split = split_once(count, size, rule, seed)
+    else:
+        split = split_normals(count, size, rule, contamination is None, seed)
     config = settled(config, store.samples, store.samples_of(split.train), spec, seed)
     network, history = run("network", split)
     unset = Threshold(0.5, "manual")
@@ -131,10 +134,8 @@ def fit_model(
     if contamination is not None:
         everything = np.arange(count)
         threshold = thresholds.from_contamination(score(network, unset, everything), contamination)
-    elif dense or len(split.calibration):
-        # The last network of a dense training is kept, so its validation chose nothing.
-        untouched = split.calibration if len(split.calibration) else split.validation
-        held_out = score(network, unset, untouched)
+    elif len(split.calibration):
+        held_out = score(network, unset, split.calibration)
         threshold = thresholds.from_normal_scores(held_out, rule.fpr, rule.confidence, "hold-out")
     else:
         out_of_fold = []

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from adacl.config import ThresholdConfig
 from adacl.model import thresholds
 
-__all__ = ["Images", "Split", "fold_splits", "split_normals", "validation_count"]
+__all__ = ["Images", "Split", "fold_splits", "split_normals", "split_once", "validation_count"]
 
 Images = NDArray[np.int64]
 
@@ -46,6 +46,19 @@ def split_normals(
     stopping = validation_count(count, validation_size)
     calibration, validation, rest = np.split(order, [held_out, held_out + stopping])
     return Split(rest, validation, calibration)
+
+
+def split_once(count: int, validation_size: int, config: ThresholdConfig, seed: int) -> Split:
+    """Split ``count`` normals at random where no epoch is chosen: to learn from, or held out.
+
+    At most a fifth is held out: ``validation_size``, or more where the stated false-positive rate
+    needs them. They set the threshold, and tell how the training goes.
+    """
+    order = np.random.default_rng([seed, 0]).permutation(count)
+    needed = thresholds.normals_needed(config.fpr, config.confidence)
+    wanted = max(validation_size, needed, min(count // 10, MOST_HELD_OUT))
+    held_out, rest = np.split(order, [validation_count(count, wanted)])
+    return Split(rest, held_out[:0], held_out)
 
 
 def fold_splits(count: int, validation_size: int, folds: int, seed: int) -> list[Split]:
