@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from adacl.anomalies.drawing import below, choose, uniform
 
-__all__ = ["FILLINGS", "SCAR_FILLINGS", "draw_fillings"]
+__all__ = ["FAMILIES", "FILLINGS", "SCAR_FILLINGS", "draw_fillings"]
 
 STRONGEST = 0.6
 BLUR_SIDES = (3, 5, 9, 15)
@@ -106,6 +106,17 @@ FILLINGS: dict[str, Filling] = {
     "tone": _tone,
 }
 """Name of a filling to its function."""
+FAMILIES = ("piece", "scar", "texture", "tone")
+"""What a network with a map has an output for, each."""
+FAMILY_OF = {
+    "another": "piece",
+    "blur": "texture",
+    "flat": "tone",
+    "moved": "piece",
+    "noise": "texture",
+    "tone": "tone",
+}
+"""The family of what is changed by a filling, unless along a scar."""
 SCAR_FILLINGS: dict[str, float] = {"another": 1.0, "flat": 1.0, "tone": 2.0}
 """Shares of the fillings of scars: a line of blur or noise would not show."""
 
@@ -134,8 +145,8 @@ def draw_fillings(
 
     Returns
     -------
-    filled, structural
-        Images (N, C, H, W), and whether the filling is a piece of an image (N,).
+    filled, families
+        Images (N, C, H, W), and the number of each one's family in ``FAMILIES`` (N,).
     """
     names = sorted(name for name, weight in weights.items() if weight > 0)
     shares = torch.tensor([float(weights[name]) for name in names], device=images.device)
@@ -151,8 +162,6 @@ def draw_fillings(
         chosen = (drawn == place).nonzero().squeeze(1)
         if len(chosen):
             filled[chosen] = FILLINGS[name](images, visible, generator)[chosen]
-    structural = torch.zeros_like(scars)
-    for name in ("another", "moved"):
-        if name in names:
-            structural |= drawn == names.index(name)
-    return filled, structural
+    of_fillings = [FAMILIES.index(FAMILY_OF[name]) for name in names]
+    families = torch.tensor(of_fillings, device=images.device)[drawn]
+    return filled, torch.where(scars, torch.full_like(families, FAMILIES.index("scar")), families)

@@ -8,13 +8,14 @@ import torch
 from torch import Tensor
 
 from adacl.anomalies.drawing import uniform
-from adacl.anomalies.fillings import draw_fillings
+from adacl.anomalies.fillings import FAMILIES, draw_fillings
 from adacl.anomalies.shapes import draw_shapes
 from adacl.config import LocalConfig
 
 __all__ = ["Made", "make_local"]
 
-LEAST_STRUCTURAL = 0.5
+PIECE = FAMILIES.index("piece")
+LEAST_OF_PIECES = 0.5
 """Opacity of pieces of images, at least: fainter ones look like double exposures."""
 
 
@@ -28,10 +29,13 @@ class Made(NamedTuple):
     region
         (N, 1, H, W): the number of the last change that touched each pixel, from 1, or 0 where
         nothing was changed.
+    families
+        (N, R): the family of each of the R changes, as a number in ``FAMILIES``.
     """
 
     images: Tensor
     region: Tensor
+    families: Tensor
 
 
 def make_local(
@@ -58,14 +62,15 @@ def make_local(
     Made
     """
     count, _, height, width = images.shape
-    made = images
+    made, families = images, []
     region = torch.zeros((count, 1, height, width), dtype=torch.long, device=images.device)
     clean = uniform((0, 1), count, generator) < config.clean
     for number in range(1, config.most + 1):
         masks, scars = draw_shapes(count, (height, width), config.shapes, generator)
-        filled, structural = draw_fillings(made, scars, config.fillings, visible, generator)
+        filled, family = draw_fillings(made, scars, config.fillings, visible, generator)
+        families.append(family)
         opacity = uniform(config.opacity, count, generator)
-        opacity = torch.where(structural, opacity.clamp(min=LEAST_STRUCTURAL), opacity)
+        opacity = torch.where(family == PIECE, opacity.clamp(min=LEAST_OF_PIECES), opacity)
         left_out = clean | (uniform((0, 1), count, generator) < (0.3 if number > 1 else 0.0))
         opacity = torch.where(left_out, torch.zeros_like(opacity), opacity)
         changed = made + (filled - made) * (masks * opacity.view(-1, 1, 1, 1))
@@ -73,4 +78,4 @@ def make_local(
         touched = (changed != made).any(1, keepdim=True)
         region = torch.where(touched, number, region)
         made = changed
-    return Made(made, region)
+    return Made(made, region, torch.stack(families, 1))

@@ -287,6 +287,9 @@ class TrainingConfig(Section, name="training"):
     light
         How far the brightness of normal images is varied at most, by a factor, as a part of 1; an
         offset of a third of it joins. For networks with a map.
+    vary
+        How far scale and local contrast of crops are varied: 1 is by a quarter and by 40 % at
+        most, 0 not at all. For networks with a map.
     crop
         Side in pixels of the squares that a network with a map learns from.
     made_weight
@@ -326,6 +329,7 @@ class TrainingConfig(Section, name="training"):
     shift: int = 0
     tint: float = 0.0
     light: float = 0.0
+    vary: float = 0.0
     crop: int = 160
     made_weight: float = 0.1
     min_epoch_images: int = 4096
@@ -362,6 +366,7 @@ class TrainingConfig(Section, name="training"):
             f"{self.rate_min} and {self.rate_max}",
         )
         require(self.shift >= 0, f"training.shift: need at least 0, got {self.shift}")
+        require(0 <= self.vary <= 2, f"training.vary: need 0 to 2, got {self.vary}")
         for name in ("tint", "light"):
             require(
                 0 <= getattr(self, name) < 1,

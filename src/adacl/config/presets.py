@@ -62,6 +62,7 @@ PRESETS: dict[str, Config] = {
             min_epoch_images=1920,
             batch_size=8,
             light=0.15,
+            vary=0.5,
             mirror=True,
             optimizer="adamw",
             weight_decay=1e-2,

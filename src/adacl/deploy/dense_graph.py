@@ -70,7 +70,7 @@ def build_dense_graph(
     local = graph.add(
         "AveragePool", found[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
-    maps = graph.add("Squeeze", local, graph.constant(np.array([1])), output="anomaly_map")
+    maps = graph.add("ReduceMax", local, axes=[1], keepdims=0, output="anomaly_map")
     raw = graph.add("ReduceMax", maps, axes=[1, 2], keepdims=0)
     return graph.model(raw, spec, network.head, batch, None)
 

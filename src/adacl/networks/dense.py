@@ -84,7 +84,7 @@ class DenseRegressor(nn.Module):
         return head.conv
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the outputs (N, 1, ceil(H / 2), ceil(W / 2)) for images (N, C, H, W) in [0, 1].
+        """Return the outputs (N, K, ceil(H / 2), ceil(W / 2)) for images (N, C, H, W) in [0, 1].
 
         With coordinates the images have two channels more, see :func:`coordinates`.
         """
@@ -100,11 +100,11 @@ class DenseRegressor(nn.Module):
     def anomaly_map(self, images: Tensor) -> Tensor:
         """Return the raw regression of every place (N, ceil(H / 2), ceil(W / 2)).
 
-        It is the mean of the outputs over the ``window`` x ``window`` places around it.
+        It is the highest output, each of them averaged over ``window`` x ``window`` places.
         """
         if self.config.place == "coordinates":
             images = torch.cat([images, coordinates(images)], 1)
-        return local_mean(self(images), self.config.window).squeeze(1)
+        return local_mean(self(images), self.config.window).amax(1)
 
     def raw_score(self, images: Tensor) -> Tensor:
         """Return the raw regression (N,) of images (N, C, H, W) in [0, 1]: the map's peak."""

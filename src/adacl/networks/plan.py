@@ -6,10 +6,12 @@ from typing import NamedTuple
 
 from adacl.config import NetworkConfig
 
-__all__ = ["HEAD", "Layer", "dense_plan"]
+__all__ = ["HEAD", "OUTPUTS", "Layer", "dense_plan"]
 
 HEAD = "head"
 """Name of the layer whose output is the map."""
+OUTPUTS = 4
+"""Outputs of a network with a map: one for each family of local anomalies."""
 STEM_KERNEL = 5
 
 
@@ -73,5 +75,5 @@ def dense_plan(config: NetworkConfig, channels: int) -> list[Layer]:
             Layer(f"up{stage}", (skip, narrow), 2 * after, after),
         ]
         last, width = f"up{stage}", after
-    layers.append(Layer(HEAD, (last,), width, 1, kernel=1, hidden=False))
+    layers.append(Layer(HEAD, (last,), width, OUTPUTS, kernel=1, hidden=False))
     return layers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
 from adacl.imaging.spec import Array, ImageSpec, Stored
@@ -21,6 +23,10 @@ STRIDE = 2
 GRAIN = 9
 """Side in pixels of the mean that a pixel is compared with."""
 LEAST_VISIBLE = 0.02
+SCALE, DETAIL = 0.22, 0.35
+"""Natural logarithms of the largest factors of scale and of local contrast."""
+BROAD = 15
+"""Side in pixels of the mean that local contrast is about."""
 TOUCHED = 0.02
 """From this grade on a place counts as changed."""
 
@@ -38,7 +44,7 @@ class Pixels(NamedTuple):
 
 
 class Crops(NamedTuple):
-    """Network input (N, C, S, S), labels and weights (N, 1, S / 2, S / 2) of a step."""
+    """Network input (N, C, S, S), labels (N, 1, h, w) and weights (N, K, h, w) of a step."""
 
     images: Tensor
     labels: Tensor
@@ -72,8 +78,10 @@ def take_crops(
     spec
         Their form.
     config
-        ``training.crop`` is the side of the squares, ``training.mirror`` whether half of them are
-        mirrored, and ``network.place`` whether two channels tell where in the image they are.
+        ``training.crop`` is the side of the squares, ``training.vary`` how far their scale and
+        their local contrast vary. With ``training.mirror`` half of them are mirrored left to right
+        and, unless the network is told places, half of them upside down. ``network.place`` tells
+        whether two channels say where in the image they are.
     rng
         Source of randomness.
 
@@ -83,18 +91,26 @@ def take_crops(
         (N, C, S, S) in [0, 1], with the coordinates as two more channels. Images that are smaller
         than the square are continued by their reflection.
     """
-    side = config.training.crop
+    side, vary = config.training.crop, config.training.vary
+    told = config.network.place == "coordinates"
     crops = []
     for place in chosen:
         image = spec.to_tensor(images[place][None], torch.device("cpu"))
-        if config.network.place == "coordinates":
+        if told:
             image = torch.cat([image, coordinates(image)], 1)
-        image = _at_least(image, side)
+        cut = round(side * math.exp(rng.uniform(-SCALE, SCALE) * vary))
+        image = _at_least(image, cut)
         height, width = image.shape[-2:]
-        top, left = (_place(extent, side, rng) for extent in (height, width))
-        crop = image[..., top : top + side, left : left + side]
-        if config.training.mirror and rng.random() < 0.5:
-            crop = crop.flip(-1)
+        top, left = (_place(extent, cut, rng) for extent in (height, width))
+        crop = image[..., top : top + cut, left : left + cut]
+        if cut != side:
+            size = (side, side)
+            crop = functional.interpolate(crop, size, mode="bilinear", antialias=True)
+        if vary:
+            crop = _contrasted(crop, spec.channels, math.exp(rng.uniform(-DETAIL, DETAIL) * vary))
+        for axis in (-1,) if told else (-1, -2):
+            if config.training.mirror and rng.random() < 0.5:
+                crop = crop.flip(axis)
         crops.append(crop)
     return torch.cat(crops)
 
@@ -107,6 +123,9 @@ def draw_crops(
     visible: float,
 ) -> Crops:
     """Vary the light of crops, change places of them, and label every place.
+
+    To the output of a family its own changes are anomalous, and what was not changed is normal;
+    changes of other families say nothing.
 
     Parameters
     ----------
@@ -126,18 +145,19 @@ def draw_crops(
     if config.training.light:
         normal = _lit(normal, config.training.light, levels, generator)
     made = make_local(normal, generator, config.local, visible, levels)
-    labels, changed = label_places(normal, made, generator, config.labels, visible)
-    weights = torch.zeros_like(labels)
-    for part, weight in ((changed, config.training.made_weight), (~changed, 1.0)):
-        weights += part * (weight / part.sum().clamp(min=1))
+    labels, changed, family = label_places(normal, made, generator, config.labels, visible)
+    own = changed & (family == torch.arange(len(FAMILIES), device=family.device).view(1, -1, 1, 1))
+    weights = (~changed / (~changed).sum().clamp(min=1)).expand_as(own) / len(FAMILIES)
+    share = own / own.sum((0, 2, 3), keepdim=True).clamp(min=1) / len(FAMILIES)
+    weights = weights + config.training.made_weight * share
     images = torch.cat([made.images, crops[:, spec.channels :]], 1)
     return Crops(images.contiguous(memory_format=torch.channels_last), labels, weights)
 
 
 def label_places(
     normal: Tensor, made: Made, generator: torch.Generator, config: LabelConfig, visible: float
-) -> tuple[Tensor, Tensor]:
-    """Return the label of every place, and which places are changed, (N, 1, H / 2, W / 2) each.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return label, whether it is changed, and family of every place, (N, 1, H / 2, W / 2) each.
 
     A place has a label from the normal interval where nothing was changed. With the visible
     change it rises towards one from the anomalous interval, half way at about half of what shows
@@ -152,12 +172,21 @@ def label_places(
     region = functional.max_pool2d(made.region.float(), STRIDE, ceil_mode=True).long()
     grade = functional.max_pool2d(grade, STRIDE, ceil_mode=True)
     changed = grade > TOUCHED
+    family = made.families.gather(1, (region.flatten(1) - 1).clamp(min=0)).view_as(region)
     if config.scheme == "discrete":
-        return changed.float(), changed
+        return changed.float(), changed, family
     (low, high), (low_made, high_made) = config.normal, config.anomalous
     background = low + (high - low) * draws[:, -1].view(-1, 1, 1, 1)
     peak = low_made + (high_made - low_made) * draws.gather(1, region.flatten(1)).view_as(grade)
-    return background + (peak - background) * grade, changed
+    return background + (peak - background) * grade, changed, family
+
+
+def _contrasted(crop: Tensor, channels: int, factor: float) -> Tensor:
+    """Multiply by a factor what the first channels differ from the mean around each pixel."""
+    pixels = crop[:, :channels]
+    smooth = functional.avg_pool2d(pixels, BROAD, 1, BROAD // 2, count_include_pad=False)
+    contrasted = (smooth + factor * (pixels - smooth)).clamp(0, 1)
+    return torch.cat([contrasted, crop[:, channels:]], 1)
 
 
 def _place(extent: int, side: int, rng: np.random.Generator) -> int:
