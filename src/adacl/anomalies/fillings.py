@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from adacl.anomalies.drawing import below, choose, uniform
+from adacl.imaging.smoothing import box_mean
 
 __all__ = ["FAMILIES", "FILLINGS", "SCAR_FILLINGS", "draw_fillings"]
 
@@ -55,10 +56,7 @@ def _flat(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
 def _blur(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
     """Return the images, blurred."""
     side = int(choose(BLUR_SIDES, 1, generator))
-    side = min(side, 2 * min(images.shape[-2:]) - 1)
-    padded = functional.pad(images, 4 * [side // 2], mode="reflect")
-    blurred: Tensor = functional.avg_pool2d(padded, side, 1)
-    return blurred
+    return box_mean(images, side)
 
 
 def _noise(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
@@ -161,7 +159,9 @@ def draw_fillings(
     for place, name in enumerate(names):
         chosen = (drawn == place).nonzero().squeeze(1)
         if len(chosen):
-            filled[chosen] = FILLINGS[name](images, visible, generator)[chosen]
+            shown = images if name == "another" else images[chosen]
+            made = FILLINGS[name](shown, visible, generator)
+            filled[chosen] = made[chosen] if name == "another" else made
     of_fillings = [FAMILIES.index(FAMILY_OF[name]) for name in names]
     families = torch.tensor(of_fillings, device=images.device)[drawn]
     return filled, torch.where(scars, torch.full_like(families, FAMILIES.index("scar")), families)

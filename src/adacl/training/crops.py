@@ -13,6 +13,7 @@ from torch.nn import functional
 from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
+from adacl.imaging.smoothing import box_mean
 from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.networks.dense import coordinates
 
@@ -58,8 +59,7 @@ def learn_pixels(images: Stored, chosen: Array, spec: ImageSpec) -> Pixels:
         image = spec.to_tensor(images[place][None], torch.device("cpu"))[:, : spec.channels]
         means.append(image.mean((0, 2, 3)))
         deviations.append(image.std((0, 2, 3)))
-        smooth = functional.avg_pool2d(image, GRAIN, 1, GRAIN // 2, count_include_pad=False)
-        grains.append(float((image - smooth).abs().mean()))
+        grains.append(float((image - box_mean(image, GRAIN)).abs().mean()))
     mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
     return Pixels(mean, std, max(LEAST_VISIBLE, 2 * float(np.mean(grains))))
 
@@ -95,7 +95,7 @@ def take_crops(
     told = config.network.place == "coordinates"
     crops = []
     for place in chosen:
-        image = spec.to_tensor(images[place][None], torch.device("cpu"))
+        image = spec.to_tensor(images[place][None], torch.device("cpu")).contiguous()
         if told:
             image = torch.cat([image, coordinates(image)], 1)
         cut = round(side * math.exp(rng.uniform(-SCALE, SCALE) * vary))
@@ -165,7 +165,7 @@ def label_places(
     background of an image, and once for each region of changes.
     """
     change = (made.images - normal).abs().amax(1, keepdim=True)
-    change = functional.avg_pool2d(change, 3, 1, 1)
+    change = box_mean(change, 3)
     grade = torch.tanh(change / visible) * (change > 0)
     count, regions = len(normal), int(made.region.max()) + 1
     draws = torch.rand((count, regions + 1), generator=generator, device=normal.device)
@@ -184,7 +184,7 @@ def label_places(
 def _contrasted(crop: Tensor, channels: int, factor: float) -> Tensor:
     """Multiply by a factor what the first channels differ from the mean around each pixel."""
     pixels = crop[:, :channels]
-    smooth = functional.avg_pool2d(pixels, BROAD, 1, BROAD // 2, count_include_pad=False)
+    smooth = box_mean(pixels, BROAD)
     contrasted = (smooth + factor * (pixels - smooth)).clamp(0, 1)
     return torch.cat([contrasted, crop[:, channels:]], 1)
 
