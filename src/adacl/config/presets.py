@@ -58,7 +58,7 @@ PRESETS: dict[str, Config] = {
         "inspect",
         network=NetworkConfig(channels=(24, 44, 60, 60), output="map", place="auto"),
         training=TrainingConfig(
-            epochs=15,
+            epochs=10,
             min_epoch_images=1920,
             batch_size=8,
             light=0.15,
