@@ -40,6 +40,7 @@ PUBLIC = {
         "AnomalyConfig": "adacl.config",
         "Config": "adacl.config",
         "LabelConfig": "adacl.config",
+        "LocalConfig": "adacl.config",
         "NetworkConfig": "adacl.config",
         "ThresholdConfig": "adacl.config",
         "TrainingConfig": "adacl.config",

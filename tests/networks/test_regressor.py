@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.config.presets import PRESETS
 from adacl.errors import ConfigError
+from adacl.imaging.spec import ImageSpec
+from adacl.networks.build import build_network
 from adacl.networks.regressor import Regressor, count_parameters, stage_widths
 
 SIZES = [8, 9, 15, 16, 28, 32, 33, 64, 100, 224, 256, 500, 1000, 1024]
@@ -19,7 +21,7 @@ sides = st.integers(8, 48)
 def test_presets_stay_within_the_paper_limit_at_every_size(channels, name):
     for height in SIZES:
         for width in SIZES:
-            network = Regressor(PRESETS[name].network, channels, height, width)
+            network = build_network(PRESETS[name].network, ImageSpec(height, width, channels))
             assert count_parameters(network) < PARAMETER_LIMIT
 
 

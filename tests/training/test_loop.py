@@ -15,7 +15,7 @@ from adacl.model import tensor_file
 from adacl.model.history import History
 from adacl.networks.devices import resolve_device
 from adacl.networks.regressor import Regressor, raw_scores
-from adacl.training import batches, loop
+from adacl.training import batches, image_lesson, loop
 from adacl.training.loop import learning_rate
 from adacl.training.splits import validation_count
 from support.helpers import LEARNING, TINY
@@ -68,7 +68,7 @@ def untrained(monkeypatch):
         networks.append(Regressor(*args))
         return copy.deepcopy(networks[-1])
 
-    monkeypatch.setattr(loop, "Regressor", make)
+    monkeypatch.setattr(image_lesson, "Regressor", make)
     return networks
 
 
@@ -276,11 +276,11 @@ def scripted(monkeypatch):
     states = []
 
     def script(areas):
-        def validate(network, *_):
+        def validate(lesson, network, generator):
             states.append(state_of(network))
             return areas[len(states) - 1], {}
 
-        monkeypatch.setattr(loop, "_validate", validate)
+        monkeypatch.setattr(image_lesson.ImageLesson, "validate", validate)
         return states
 
     return script
@@ -314,8 +314,8 @@ def test_the_last_epoch_is_kept_where_that_is_asked_for(images, scripted):
 def test_balance_gives_what_is_normal_half_of_the_weight():
     anomalous = torch.tensor([[False, True], [True, False], [True, True], [True, True]])
     labels, output = anomalous.float(), torch.zeros(4, 2)
-    plain = loop._loss(output, labels, anomalous, TrainingConfig())
-    balanced = loop._loss(output, labels, anomalous, TrainingConfig(balance=True))
+    plain = image_lesson._loss(output, labels, anomalous, TrainingConfig())
+    balanced = image_lesson._loss(output, labels, anomalous, TrainingConfig(balance=True))
     assert float(plain) == 6 / 8
     assert float(balanced) == 1 / 2
 
