@@ -151,7 +151,7 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
     for (name, preset), seeds in sorted(groups.items()):
         means = [np.mean([r["auroc"] for r in folds]) for folds in seeds.values()]
         some = [record for folds in seeds.values() for record in folds]
-        low, high = interval(list(seeds.values())[0])
+        low, high = interval(next(iter(seeds.values())))
         pixels = [r["pixel_auroc"] for r in some if r["pixel_auroc"] is not None]
         yield (
             f"{name} {preset}: AUROC {100 * np.mean(means):.1f} ± {100 * np.std(means):.1f} "

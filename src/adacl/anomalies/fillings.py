@@ -115,8 +115,8 @@ FAMILY_OF = {
     "tone": "tone",
 }
 """The family of what is changed by a filling, unless along a scar."""
-SCAR_FILLINGS: dict[str, float] = {"another": 1.0, "flat": 1.0, "tone": 2.0}
-"""Shares of the fillings of scars: a line of blur or noise would not show."""
+SCAR_FILLINGS: dict[str, float] = {"flat": 1.0, "tone": 3.0}
+"""Shares of the fillings of scars: others would not show along a line."""
 
 
 def draw_fillings(

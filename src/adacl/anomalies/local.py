@@ -15,8 +15,8 @@ from adacl.config import LocalConfig
 __all__ = ["Made", "make_local"]
 
 PIECE = FAMILIES.index("piece")
-LEAST_OF_PIECES = 0.5
-"""Opacity of pieces of images, at least: fainter ones look like double exposures."""
+STRONG = 0.5
+"""Opacity of pieces of images and of scars, at least: fainter pieces look like double exposures."""
 
 
 class Made(NamedTuple):
@@ -69,8 +69,9 @@ def make_local(
         masks, scars = draw_shapes(count, (height, width), config.shapes, generator)
         filled, family = draw_fillings(made, scars, config.fillings, visible, generator)
         families.append(family)
+        strong = scars | (family == PIECE)
         opacity = uniform(config.opacity, count, generator)
-        opacity = torch.where(family == PIECE, opacity.clamp(min=LEAST_OF_PIECES), opacity)
+        opacity = torch.where(strong, opacity.clamp(min=STRONG), opacity)
         left_out = clean | (uniform((0, 1), count, generator) < (0.3 if number > 1 else 0.0))
         opacity = torch.where(left_out, torch.zeros_like(opacity), opacity)
         changed = made + (filled - made) * (masks * opacity.view(-1, 1, 1, 1))

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from adacl.anomalies.drawing import uniform
 
@@ -32,6 +33,8 @@ SCAR_WIDTH = (0.5, 3.0)
 SCAR_RIM = 0.8
 WALK = 64
 """Points of the random walk that a scar follows."""
+SMOOTH, CALM = 11, 0.7
+"""Points that a walk is averaged over, twice, and the share of scars of which it is."""
 HARMONICS = (0.45, 0.35, 0.3, 0.2, 0.15, 0.1)
 """Largest amplitudes of a blob's rim, from two lobes upwards, in parts of its radius."""
 
@@ -76,6 +79,10 @@ def _scar(frame: _Frame, generator: torch.Generator) -> Tensor:
     thick = uniform((math.log(SCAR_WIDTH[0]), math.log(SCAR_WIDTH[1])), count, generator).exp()
     steps = torch.randn((count, WALK), generator=generator, device=generator.device)
     walk = steps.cumsum(1)
+    smooth = functional.avg_pool1d(walk.unsqueeze(1), SMOOTH, 1, SMOOTH // 2, False, False)
+    smooth = functional.avg_pool1d(smooth, SMOOTH, 1, SMOOTH // 2, False, False).squeeze(1)
+    calm = uniform((0, 1), count, generator).view(-1, 1) < CALM
+    walk = torch.where(calm, smooth, walk)
     walk -= torch.linspace(0, 1, WALK, device=walk.device) * walk[:, -1:]
     bend = uniform((0.05, 0.5), count, generator) / math.sqrt(WALK)
     walk = walk * bend[:, None] * half.view(-1, 1)

@@ -286,7 +286,7 @@ class TrainingConfig(Section, name="training"):
         varied at most, as a part of 1, drawn anew in every batch before anomalies are made of them.
     light
         How far the brightness of normal images is varied at most, by a factor, as a part of 1; an
-        offset of a third of it joins. For networks with a map.
+        offset of a fifth of it joins. For networks with a map.
     vary
         How far scale and local contrast of crops are varied: 1 is by a quarter and by 40 % at
         most, 0 not at all. For networks with a map.

@@ -16,32 +16,39 @@ from adacl.config import Config, LabelConfig
 from adacl.imaging.smoothing import box_mean
 from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.networks.dense import coordinates
+from adacl.training.visibility import grade_of, learn_scales
 
 __all__ = ["Crops", "Pixels", "draw_crops", "label_places", "learn_pixels", "take_crops"]
 
 STRIDE = 2
 """Pixels from one place of the map to the next."""
-GRAIN = 9
-"""Side in pixels of the mean that a pixel is compared with."""
-LEAST_VISIBLE = 0.02
+SOME = 64
+LEAST_TONE = 0.03
 SCALE, DETAIL = 0.22, 0.35
 """Natural logarithms of the largest factors of scale and of local contrast."""
 BROAD = 15
 """Side in pixels of the mean that local contrast is about."""
-TOUCHED = 0.02
-"""From this grade on a place counts as changed."""
 
 
 class Pixels(NamedTuple):
-    """What is learnt of the normals' pixels: mean and standard deviation (C,), and visibility.
+    """What is learnt of the normals' pixels.
 
-    ``visible`` is the smallest change that shows: twice the mean distance of a pixel from its
-    surroundings.
+    Parameters
+    ----------
+    mean, std
+        Mean and standard deviation (C,).
+    scales
+        What visible changes are measured by, see :mod:`adacl.training.visibility`.
     """
 
     mean: Tensor
     std: Tensor
-    visible: float
+    scales: Tensor
+
+    @property
+    def visible(self) -> float:
+        """The smallest change of tone that is made."""
+        return LEAST_TONE + 2 * float(self.scales[0])
 
 
 class Crops(NamedTuple):
@@ -54,14 +61,13 @@ class Crops(NamedTuple):
 
 def learn_pixels(images: Stored, chosen: Array, spec: ImageSpec) -> Pixels:
     """Learn mean, deviation and visibility from some of the normal images."""
-    means, deviations, grains = [], [], []
-    for place in np.sort(chosen)[:: max(1, len(chosen) // 64)]:
+    means, deviations = [], []
+    for place in np.sort(chosen)[:: max(1, len(chosen) // SOME)]:
         image = spec.to_tensor(images[place][None], torch.device("cpu"))[:, : spec.channels]
         means.append(image.mean((0, 2, 3)))
         deviations.append(image.std((0, 2, 3)))
-        grains.append(float((image - box_mean(image, GRAIN)).abs().mean()))
     mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
-    return Pixels(mean, std, max(LEAST_VISIBLE, 2 * float(np.mean(grains))))
+    return Pixels(mean, std, learn_scales(images, chosen, spec))
 
 
 def take_crops(
@@ -120,7 +126,7 @@ def draw_crops(
     generator: torch.Generator,
     config: Config,
     spec: ImageSpec,
-    visible: float,
+    pixels: Pixels,
 ) -> Crops:
     """Vary the light of crops, change places of them, and label every place.
 
@@ -137,15 +143,15 @@ def draw_crops(
         The method.
     spec
         Form of the images.
-    visible
-        The smallest change that shows, see :class:`Pixels`.
+    pixels
+        What is learnt of the normals' pixels.
     """
     levels = 255 if spec.dtype == "uint8" else 65535
     normal = crops[:, : spec.channels]
     if config.training.light:
         normal = _lit(normal, config.training.light, levels, generator)
-    made = make_local(normal, generator, config.local, visible, levels)
-    labels, changed, family = label_places(normal, made, generator, config.labels, visible)
+    made = make_local(normal, generator, config.local, pixels.visible, levels)
+    labels, changed, family = label_places(normal, made, generator, config.labels, pixels.scales)
     own = changed & (family == torch.arange(len(FAMILIES), device=family.device).view(1, -1, 1, 1))
     weights = (~changed / (~changed).sum().clamp(min=1)).expand_as(own) / len(FAMILIES)
     share = own / own.sum((0, 2, 3), keepdim=True).clamp(min=1) / len(FAMILIES)
@@ -155,23 +161,22 @@ def draw_crops(
 
 
 def label_places(
-    normal: Tensor, made: Made, generator: torch.Generator, config: LabelConfig, visible: float
+    normal: Tensor, made: Made, generator: torch.Generator, config: LabelConfig, scales: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Return label, whether it is changed, and family of every place, (N, 1, H / 2, W / 2) each.
 
-    A place has a label from the normal interval where nothing was changed. With the visible
-    change it rises towards one from the anomalous interval, half way at about half of what shows
-    (section 3.2.2 per place, where a change is seen or not). Labels are drawn once for the
-    background of an image, and once for each region of changes.
+    A place has a label from the normal interval where nothing was changed. With the visibility of
+    the change it rises towards one from the anomalous interval (section 3.2.2 per place, where a
+    change is seen or not). Labels are drawn once for the background of an image, and once for each
+    region of changes.
     """
-    change = (made.images - normal).abs().amax(1, keepdim=True)
-    change = box_mean(change, 3)
-    grade = torch.tanh(change / visible) * (change > 0)
+    touched = functional.max_pool2d((made.region > 0).float(), 3, 1, 1)
+    grade = grade_of(normal, made.images, scales) * touched
     count, regions = len(normal), int(made.region.max()) + 1
     draws = torch.rand((count, regions + 1), generator=generator, device=normal.device)
     region = functional.max_pool2d(made.region.float(), STRIDE, ceil_mode=True).long()
     grade = functional.max_pool2d(grade, STRIDE, ceil_mode=True)
-    changed = grade > TOUCHED
+    changed = functional.max_pool2d(touched, STRIDE, ceil_mode=True) > 0
     family = made.families.gather(1, (region.flatten(1) - 1).clamp(min=0)).view_as(region)
     if config.scheme == "discrete":
         return changed.float(), changed, family
@@ -209,6 +214,6 @@ def _lit(images: Tensor, most: float, levels: int, generator: torch.Generator) -
     """Vary brightness by a factor and an offset, and go back to the grid of stored values."""
     draws = torch.rand((2, len(images), 1, 1, 1), generator=generator, device=images.device)
     gain, offset = 2 * draws - 1
-    lit = images * (1 + most * gain) + most / 3 * offset
+    lit = images * (1 + most * gain) + most / 5 * offset
     stored: Tensor = (lit.clamp(0, 1) * levels).round() / levels
     return stored

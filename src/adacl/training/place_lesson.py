@@ -66,7 +66,7 @@ class PlaceLesson:
         the score of an image.
         """
         crops = self._crops(chosen, generator).to(network.mean.device)
-        step = draw_crops(crops, generator, self.config, self.spec, self.pixels.visible)
+        step = draw_crops(crops, generator, self.config, self.spec, self.pixels)
         half = self.config.training.precision == "bfloat16"
         with torch.autocast(crops.device.type, torch.bfloat16, enabled=half):
             output = network(step.images)
@@ -87,7 +87,7 @@ class PlaceLesson:
         for start in range(0, len(chosen), VALIDATION_BATCH):
             crops = self._crops(chosen[start : start + VALIDATION_BATCH], generator)
             crops = crops.to(network.mean.device)
-            step = draw_crops(crops, generator, config, self.spec, self.pixels.visible)
+            step = draw_crops(crops, generator, config, self.spec, self.pixels)
             for images, scores in ((crops, normals), (step.images, made)):
                 scores.append(local_mean(network(images), network.config.window).amax((1, 2, 3)))
         found = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())

@@ -1,0 +1,59 @@
+"""How visible a change of an image is, in units of what the normal images vary by themselves.
+
+A change shows where the mean of a few pixels moves, or the mean of many, or the strength of the
+texture. Pixels that merely take each other's place within a texture do not: a piece of surface
+moved on itself cannot be seen, and a network that is told it is anomalous learns noise.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from adacl.imaging.smoothing import box_mean
+from adacl.imaging.spec import Array, ImageSpec, Stored
+
+__all__ = ["grade_of", "learn_scales"]
+
+FINE, COARSE, AROUND = 3, 9, 31
+"""Sides in pixels of the means that are looked at, and of what they are compared with."""
+LEAST_SCALE = 0.008
+SOME = 64
+HALF_SEEN = 2.0
+"""Units of a change whose grade is about a half."""
+
+
+def grade_of(normal: Tensor, made: Tensor, scales: Tensor) -> Tensor:
+    """Return how visible the change of each pixel is (N, 1, H, W), in [0, 1).
+
+    Parameters
+    ----------
+    normal, made
+        Images (N, C, H, W) in [0, 1], before and after.
+    scales
+        From :func:`learn_scales`.
+    """
+    found = [
+        (after - before).abs().amax(1, keepdim=True) / scale
+        for before, after, scale in zip(_looks(normal), _looks(made), scales.tolist(), strict=True)
+    ]
+    return torch.tanh((torch.stack(found).amax(0) / HALF_SEEN) ** 2)
+
+
+@torch.inference_mode()
+def learn_scales(images: Stored, chosen: Array, spec: ImageSpec) -> Tensor:
+    """Return how far fine means, coarse means and texture vary around a pixel, (3,).
+
+    Each is the mean absolute distance from the surroundings, over some of the normal images.
+    """
+    rows = []
+    for place in np.sort(chosen)[:: max(1, len(chosen) // SOME)]:
+        image = spec.to_tensor(images[place][None], torch.device("cpu"))[:, : spec.channels]
+        rows.append([float((look - box_mean(look, AROUND)).abs().mean()) for look in _looks(image)])
+    return torch.tensor(rows).mean(0).clamp(min=LEAST_SCALE)
+
+
+def _looks(images: Tensor) -> list[Tensor]:
+    coarse = box_mean(images, COARSE)
+    return [box_mean(images, FINE), coarse, box_mean((images - coarse).abs(), COARSE)]
