@@ -1,7 +1,7 @@
 """The inference graph of a network with a map: pixels in; score, raw regression and map out.
 
-It takes images of any height and width. Batch normalisation and the pixels' scale are folded into
-the convolutions, which changes no score by more than rounding.
+It takes images of any height and width. Batch normalisation, the pixels' scale and the weights of
+the outputs are folded into the convolutions, which changes no score by more than rounding.
 """
 
 from __future__ import annotations
@@ -63,6 +63,9 @@ def build_dense_graph(
         parts = [first, *others]
         joined = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else first
         weight, bias = _folded(tensors, layer)
+        if layer.name == HEAD:
+            shares = tensors["shares"].astype(float)
+            weight, bias = (np.tensordot(shares, part, 1)[None] for part in (weight, bias))
         if layer.inputs == ("image",):
             weight[:, : spec.channels] /= scale
         found[layer.name] = _convolution(graph, joined, layer, weight, bias)
@@ -70,7 +73,7 @@ def build_dense_graph(
     local = graph.add(
         "AveragePool", found[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
-    maps = graph.add("ReduceMax", local, axes=[1], keepdims=0, output="anomaly_map")
+    maps = graph.add("Squeeze", local, graph.constant(np.array([1])), output="anomaly_map")
     raw = graph.add("ReduceMax", maps, axes=[1, 2], keepdims=0)
     return graph.model(raw, spec, network.head, batch, None)
 

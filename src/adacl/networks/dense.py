@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
-from adacl.networks.plan import HEAD, Layer, dense_plan
+from adacl.networks.plan import HEAD, OUTPUTS, Layer, dense_plan
 
 __all__ = ["DenseRegressor", "coordinates", "local_mean"]
 
@@ -56,6 +56,8 @@ class DenseRegressor(nn.Module):
 
     mean: Tensor
     std: Tensor
+    shares: Tensor
+    """Weight of each output in the map (K,); they add up to 1."""
 
     def __init__(self, config: NetworkConfig, channels: int) -> None:
         super().__init__()
@@ -64,6 +66,7 @@ class DenseRegressor(nn.Module):
         self.plan = dense_plan(config, channels + 2 * (config.place == "coordinates"))
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("std", torch.ones(1, channels, 1, 1))
+        self.register_buffer("shares", torch.full((OUTPUTS,), 1 / OUTPUTS))
         parameters = sum(
             layer.before * layer.after * layer.kernel**2 + (2 if layer.hidden else 1) * layer.after
             for layer in self.plan
@@ -100,11 +103,21 @@ class DenseRegressor(nn.Module):
     def anomaly_map(self, images: Tensor) -> Tensor:
         """Return the raw regression of every place (N, ceil(H / 2), ceil(W / 2)).
 
-        It is the highest output, each of them averaged over ``window`` x ``window`` places.
+        It is the weighted mean of the outputs, averaged over ``window`` x ``window`` places.
         """
+        found = torch.einsum("nkhw,k->nhw", self.outputs(images), self.shares)
+        return local_mean(found.unsqueeze(1), self.config.window).squeeze(1)
+
+    def peaks(self, images: Tensor) -> Tensor:
+        """Return the highest local mean of each output (N, K) for images (N, C, H, W) in [0, 1]."""
+        return local_mean(self.outputs(images), self.config.window).amax((2, 3))
+
+    def outputs(self, images: Tensor) -> Tensor:
+        """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates."""
         if self.config.place == "coordinates":
             images = torch.cat([images, coordinates(images)], 1)
-        return local_mean(self(images), self.config.window).amax(1)
+        found: Tensor = self(images)
+        return found
 
     def raw_score(self, images: Tensor) -> Tensor:
         """Return the raw regression (N,) of images (N, C, H, W) in [0, 1]: the map's peak."""

@@ -17,6 +17,8 @@ __all__ = ["PlaceLesson"]
 VALIDATION_BATCH = 16
 VALIDATED = 64
 """Crops of held-out normals that validation scores, about."""
+WEIGHED = 40
+LEAST_SPREAD = 0.01
 
 
 class PlaceLesson:
@@ -48,7 +50,7 @@ class PlaceLesson:
         config: Config,
     ) -> None:
         self.images, self.spec, self.config = images, spec, config
-        self.validate_on = validate_on
+        self.train_on, self.validate_on = train_on, validate_on
         self.pixels = learn_pixels(images, train_on, spec)
 
     def network(self) -> DenseRegressor:
@@ -89,12 +91,26 @@ class PlaceLesson:
             crops = crops.to(network.mean.device)
             step = draw_crops(crops, generator, config, self.spec, self.pixels)
             for images, scores in ((crops, normals), (step.images, made)):
-                scores.append(local_mean(network(images), network.config.window).amax((1, 2, 3)))
-        found = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())
-        return found, {"local": found}
+                found = local_mean(network(images), network.config.window).mean(1)
+                scores.append(found.amax((1, 2)))
+        area = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())
+        return area, {"local": area}
 
+    @torch.inference_mode()
     def finish(self, network: DenseRegressor) -> None:
-        """Do nothing: all that such a network knows is in its weights."""
+        """Weigh each output by how little its peaks differ among (some of) the images learnt from.
+
+        An output that normal images raise to very different heights would otherwise drown those
+        that they leave at rest. The images are not those that set the threshold.
+        """
+        network.eval()
+        some = self.train_on[:: max(1, len(self.train_on) // WEIGHED)]
+        device = network.mean.device
+        peaks = [
+            network.peaks(self.spec.to_tensor(self.images[place][None], device)) for place in some
+        ]
+        spread = torch.cat(peaks).std(0, correction=0).clamp(min=LEAST_SPREAD)
+        network.shares.copy_((1 / spread) / (1 / spread).sum())
 
     def _crops(self, chosen: Array, generator: torch.Generator) -> Tensor:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
