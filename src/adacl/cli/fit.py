@@ -105,6 +105,10 @@ def fit(
     size, tile_size = parse_size("--image-size", image_size), parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
     files = ImageFiles(normal_dir)
+    from adacl import AnomalyDetector
+    from adacl.anomalies import check_anomaly_config
+    from adacl.networks.devices import resolve_device
+
     if config_file is not None:
         config = from_toml(config_file)
     elif preset_name == "auto":
@@ -116,10 +120,6 @@ def fit(
     config = _with_kinds(config, add or [], drop or [])
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
     config = config.replace(**{name: value for name, value in given.items() if value is not None})
-    from adacl import AnomalyDetector
-    from adacl.anomalies import check_anomaly_config
-    from adacl.networks.devices import resolve_device
-
     check_anomaly_config(config.anomalies)
     resolve_device(device.value)
     with resumable(output, resume) as checkpoints, messages(quiet):
