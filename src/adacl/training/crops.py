@@ -13,6 +13,7 @@ from torch.nn import functional
 from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
+from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import box_mean
 from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.networks.dense import coordinates
@@ -203,11 +204,8 @@ def _place(extent: int, side: int, rng: np.random.Generator) -> int:
 
 
 def _at_least(image: Tensor, side: int) -> Tensor:
-    while min(image.shape[-2:]) < side:
-        short = [max(0, side - extent) for extent in image.shape[-2:]]
-        down, right = (min(s, e - 1) for s, e in zip(short, image.shape[-2:], strict=True))
-        image = functional.pad(image, (0, right, 0, down), mode="reflect")
-    return image
+    rows, columns = (torch.from_numpy(reflected(extent, side)) for extent in image.shape[-2:])
+    return image if min(image.shape[-2:]) >= side else image[..., rows, :][..., columns]
 
 
 def _lit(images: Tensor, most: float, levels: int, generator: torch.Generator) -> Tensor:
