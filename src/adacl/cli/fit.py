@@ -107,6 +107,7 @@ def fit(
     files = ImageFiles(normal_dir)
     from adacl import AnomalyDetector
     from adacl.anomalies import check_anomaly_config
+    from adacl.anomalies.local import check_local_config
     from adacl.networks.devices import resolve_device
 
     if config_file is not None:
@@ -121,6 +122,7 @@ def fit(
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
     config = config.replace(**{name: value for name, value in given.items() if value is not None})
     check_anomaly_config(config.anomalies)
+    check_local_config(config.local)
     resolve_device(device.value)
     with resumable(output, resume) as checkpoints, messages(quiet):
         networks = _announce(files, config, tiling, size)

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adacl.anomalies.local import check_local_config
 from adacl.config import Config
 from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.metrics import auroc
@@ -36,7 +37,7 @@ class PlaceLesson:
     Raises
     ------
     ConfigError
-        If the network is too large.
+        If a shape or filling is not known, or the network too large.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class PlaceLesson:
         spec: ImageSpec,
         config: Config,
     ) -> None:
+        check_local_config(config.local)
         self.images, self.spec, self.config = images, spec, config
         self.validate_on = validate_on
         self.pixels = learn_pixels(images, train_on, spec)
