@@ -157,6 +157,11 @@ def _some_sizes(files: ImageFiles) -> list[tuple[int, int]]:
 
 
 def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:
+    if (added or dropped) and config.network.output == "map":
+        raise ConfigError(
+            f"--add and --drop name kinds of whole images, which the preset {config.preset} does "
+            "not make; use --preset paper, or --set local.fillings"
+        )
     weights = dict(config.anomalies.weights)
     for kind in added:
         weights[kind] = weights.get(kind, 0) or 1.0
