@@ -129,7 +129,7 @@ def draw_crops(
     spec: ImageSpec,
     pixels: Pixels,
 ) -> Crops:
-    """Vary the light of crops, change places of them, and label every place.
+    """Vary the light of crops, go back to the grid of stored values, change places, label all.
 
     To the output of a family its own changes are anomalous, and what was not changed is normal;
     changes of other families say nothing.
@@ -147,10 +147,11 @@ def draw_crops(
     pixels
         What is learnt of the normals' pixels.
     """
-    levels = 255 if spec.dtype == "uint8" else 65535
+    levels = 65535 if spec.dtype == "float32" else round(spec.high - spec.low)
     normal = crops[:, : spec.channels]
     if config.training.light:
-        normal = _lit(normal, config.training.light, levels, generator)
+        normal = _lit(normal, config.training.light, generator)
+    normal = (normal.clamp(0, 1) * levels).round() / levels
     made = make_local(normal, generator, config.local, pixels.visible, levels)
     labels, changed, family = label_places(normal, made, generator, config.labels, pixels.scales)
     own = changed & (family == torch.arange(len(FAMILIES), device=family.device).view(1, -1, 1, 1))
@@ -208,10 +209,9 @@ def _at_least(image: Tensor, side: int) -> Tensor:
     return image if min(image.shape[-2:]) >= side else image[..., rows, :][..., columns]
 
 
-def _lit(images: Tensor, most: float, levels: int, generator: torch.Generator) -> Tensor:
-    """Vary brightness by a factor and an offset, and go back to the grid of stored values."""
+def _lit(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Vary brightness by a factor and an offset."""
     draws = torch.rand((2, len(images), 1, 1, 1), generator=generator, device=images.device)
     gain, offset = 2 * draws - 1
-    lit = images * (1 + most * gain) + most / 5 * offset
-    stored: Tensor = (lit.clamp(0, 1) * levels).round() / levels
-    return stored
+    lit: Tensor = images * (1 + most * gain) + most / 5 * offset
+    return lit
