@@ -85,7 +85,7 @@ class PlaceLesson:
         chosen = np.tile(self.validate_on, repeated)[: max(VALIDATED, len(self.validate_on))]
         normals: list[Tensor] = []
         made: list[Tensor] = []
-        config = self.config.replace(local__clean=0.0)
+        config = self.config.replace(local__clean=0.0, training__light=0.0)
         for start in range(0, len(chosen), VALIDATION_BATCH):
             crops = self._crops(chosen[start : start + VALIDATION_BATCH], generator)
             crops = crops.to(network.mean.device)
