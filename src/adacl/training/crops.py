@@ -172,13 +172,13 @@ def label_places(
     change is seen or not). Labels are drawn once for the background of an image, and once for each
     region of changes.
     """
-    touched = functional.max_pool2d((made.region > 0).float(), 3, 1, 1)
-    grade = grade_of(normal, made.images, scales) * touched
+    region = functional.max_pool2d(made.region.float(), 3, 1, 1)
+    grade = grade_of(normal, made.images, scales) * (region > 0)
     count, regions = len(normal), int(made.region.max()) + 1
     draws = torch.rand((count, regions + 1), generator=generator, device=normal.device)
-    region = functional.max_pool2d(made.region.float(), STRIDE, ceil_mode=True).long()
+    region = functional.max_pool2d(region, STRIDE, ceil_mode=True).long()
     grade = functional.max_pool2d(grade, STRIDE, ceil_mode=True)
-    changed = functional.max_pool2d(touched, STRIDE, ceil_mode=True) > 0
+    changed = region > 0
     family = made.families.gather(1, (region.flatten(1) - 1).clamp(min=0)).view_as(region)
     if config.scheme == "discrete":
         return changed.float(), changed, family
