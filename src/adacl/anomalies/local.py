@@ -8,11 +8,12 @@ import torch
 from torch import Tensor
 
 from adacl.anomalies.drawing import uniform
-from adacl.anomalies.fillings import FAMILIES, draw_fillings
-from adacl.anomalies.shapes import draw_shapes
+from adacl.anomalies.fillings import FAMILIES, FILLINGS, draw_fillings
+from adacl.anomalies.shapes import SHAPES, draw_shapes
 from adacl.config import LocalConfig
+from adacl.errors import ConfigError
 
-__all__ = ["Made", "make_local"]
+__all__ = ["Made", "check_local_config", "make_local"]
 
 PIECE = FAMILIES.index("piece")
 STRONG = 0.5
@@ -36,6 +37,23 @@ class Made(NamedTuple):
     images: Tensor
     region: Tensor
     families: Tensor
+
+
+def check_local_config(config: LocalConfig) -> None:
+    """Check that the shapes and fillings of local anomalies exist.
+
+    Raises
+    ------
+    ConfigError
+        If one does not.
+    """
+    known: dict[str, tuple[str, ...]] = {"shapes": tuple(SHAPES), "fillings": tuple(FILLINGS)}
+    for name, names in known.items():
+        for given in getattr(config, name):
+            if given not in names:
+                raise ConfigError(
+                    f"local.{name}: {given!r} is not known; known are {', '.join(sorted(names))}"
+                )
 
 
 def make_local(

@@ -105,6 +105,11 @@ def fit(
     size, tile_size = parse_size("--image-size", image_size), parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
     files = ImageFiles(normal_dir)
+    from adacl import AnomalyDetector
+    from adacl.anomalies import check_anomaly_config
+    from adacl.anomalies.local import check_local_config
+    from adacl.networks.devices import resolve_device
+
     if config_file is not None:
         config = from_toml(config_file)
     elif preset_name == "auto":
@@ -116,11 +121,8 @@ def fit(
     config = _with_kinds(config, add or [], drop or [])
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
     config = config.replace(**{name: value for name, value in given.items() if value is not None})
-    from adacl import AnomalyDetector
-    from adacl.anomalies import check_anomaly_config
-    from adacl.networks.devices import resolve_device
-
     check_anomaly_config(config.anomalies)
+    check_local_config(config.local)
     resolve_device(device.value)
     with resumable(output, resume) as checkpoints, messages(quiet):
         networks = _announce(files, config, tiling, size)
@@ -155,6 +157,11 @@ def _some_sizes(files: ImageFiles) -> list[tuple[int, int]]:
 
 
 def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:
+    if (added or dropped) and config.network.output == "map":
+        raise ConfigError(
+            f"--add and --drop name kinds of whole images, which the preset {config.preset} does "
+            "not make; use --preset paper, or --set local.fillings"
+        )
     weights = dict(config.anomalies.weights)
     for kind in added:
         weights[kind] = weights.get(kind, 0) or 1.0

@@ -435,6 +435,12 @@ class Config(Section, name=""):
             "network.output = 'map' needs training.keep = 'last' and training.loss = 'mse': the "
             "normals that are not learnt from set the threshold, and must not choose the epoch",
         )
+        stages = len(self.network.channels)
+        require(
+            self.network.output == "score" or self.training.crop > 2**stages,
+            f"training.crop: {stages} stages of network.channels need more than {2**stages} "
+            f"pixels, got {self.training.crop}",
+        )
         mirrored = self.network.mirrored
         require(
             not (self.training.mirror and mirrored == "own"),

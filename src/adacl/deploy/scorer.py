@@ -19,11 +19,13 @@ from adacl.deploy.engines import BACKENDS, describe, open_backend
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
+from adacl.imaging.reflection import reflected
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.exported_file import from_properties, unsealed
 from adacl.model.file import Contents, checked_size, parse_header
 from adacl.model.scoring import FileScore, ImageScore, check_files, fitting, full_size, scores_of
 from adacl.model.thresholds import Threshold
+from adacl.networks.plan import smallest_side
 
 __all__ = ["Scorer"]
 
@@ -112,6 +114,7 @@ class Scorer:
             self.spec, self.tiling = contents.spec, contents.tiling
             self._resize = contents.resize
             self._has_map = contents.config.network.output == "map"
+            self._least = smallest_side(contents.config.network) if self._has_map else 0
             size = self.header["input_size"]
             self._size = None if self._has_map and size is None else checked_size(size)
             batch = self.header["batch"]
@@ -173,7 +176,9 @@ class Scorer:
         """Return the raw regression of every pixel of an image, if the graph has a map."""
         if not self._has_map:
             return None
-        return full_size(self._run(image[None], "anomaly_map")[0], *image.shape[:2])
+        height, width = image.shape[:2]
+        found = self._run(self._continued(image[None]), "anomaly_map")[0]
+        return full_size(found[: (height + 1) // 2, : (width + 1) // 2], height, width)
 
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says.
@@ -200,12 +205,20 @@ class Scorer:
 
     def _raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of a few samples, in this thread."""
-        size = self._batch
+        size, samples = self._batch, self._continued(samples)
         parts = [self._run(samples[i : i + size]) for i in range(0, len(samples), size)]
         found = np.concatenate(parts).astype(float)
         if not np.isfinite(found).all():
             raise ModelFileError(f"{self.path}: its scores are not finite; export or fit it again")
         return found
+
+    def _continued(self, samples: Array) -> Array:
+        """Continue images that are too small for a graph with a map by their reflection."""
+        height, width = samples.shape[1:3]
+        if min(height, width) >= self._least:
+            return samples
+        rows, columns = reflected(height, self._least), reflected(width, self._least)
+        return samples[:, rows[:, None], columns]
 
     def anomaly_score(self, X: Any) -> Array:
         """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""

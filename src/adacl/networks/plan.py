@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from adacl.config import NetworkConfig
 
-__all__ = ["HEAD", "OUTPUTS", "Layer", "dense_plan"]
+__all__ = ["HEAD", "OUTPUTS", "Layer", "dense_plan", "smallest_side"]
 
 HEAD = "head"
 """Name of the layer whose output is the map."""
@@ -40,6 +40,11 @@ class Layer(NamedTuple):
     kernel: int = 3
     stride: int = 1
     hidden: bool = True
+
+
+def smallest_side(config: NetworkConfig) -> int:
+    """Return from which side on, in pixels, all layers have a rim that they can reflect."""
+    return int(2 ** len(config.channels)) + 1
 
 
 def dense_plan(config: NetworkConfig, channels: int) -> list[Layer]:

@@ -13,6 +13,7 @@ from torch.nn import functional
 from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
+from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import box_mean
 from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.networks.dense import coordinates
@@ -128,7 +129,7 @@ def draw_crops(
     spec: ImageSpec,
     pixels: Pixels,
 ) -> Crops:
-    """Vary the light of crops, change places of them, and label every place.
+    """Vary the light of crops, go back to the grid of stored values, change places, label all.
 
     To the output of a family its own changes are anomalous, and what was not changed is normal;
     changes of other families say nothing.
@@ -146,10 +147,11 @@ def draw_crops(
     pixels
         What is learnt of the normals' pixels.
     """
-    levels = 255 if spec.dtype == "uint8" else 65535
+    levels = 65535 if spec.dtype == "float32" else round(spec.high - spec.low)
     normal = crops[:, : spec.channels]
     if config.training.light:
-        normal = _lit(normal, config.training.light, levels, generator)
+        normal = _lit(normal, config.training.light, generator)
+    normal = (normal.clamp(0, 1) * levels).round() / levels
     made = make_local(normal, generator, config.local, pixels.visible, levels)
     labels, changed, family = label_places(normal, made, generator, config.labels, pixels.scales)
     own = changed & (family == torch.arange(len(FAMILIES), device=family.device).view(1, -1, 1, 1))
@@ -170,13 +172,13 @@ def label_places(
     change is seen or not). Labels are drawn once for the background of an image, and once for each
     region of changes.
     """
-    touched = functional.max_pool2d((made.region > 0).float(), 3, 1, 1)
-    grade = grade_of(normal, made.images, scales) * touched
+    region = functional.max_pool2d(made.region.float(), 3, 1, 1)
+    grade = grade_of(normal, made.images, scales) * (region > 0)
     count, regions = len(normal), int(made.region.max()) + 1
     draws = torch.rand((count, regions + 1), generator=generator, device=normal.device)
-    region = functional.max_pool2d(made.region.float(), STRIDE, ceil_mode=True).long()
+    region = functional.max_pool2d(region, STRIDE, ceil_mode=True).long()
     grade = functional.max_pool2d(grade, STRIDE, ceil_mode=True)
-    changed = functional.max_pool2d(touched, STRIDE, ceil_mode=True) > 0
+    changed = region > 0
     family = made.families.gather(1, (region.flatten(1) - 1).clamp(min=0)).view_as(region)
     if config.scheme == "discrete":
         return changed.float(), changed, family
@@ -203,17 +205,13 @@ def _place(extent: int, side: int, rng: np.random.Generator) -> int:
 
 
 def _at_least(image: Tensor, side: int) -> Tensor:
-    while min(image.shape[-2:]) < side:
-        short = [max(0, side - extent) for extent in image.shape[-2:]]
-        down, right = (min(s, e - 1) for s, e in zip(short, image.shape[-2:], strict=True))
-        image = functional.pad(image, (0, right, 0, down), mode="reflect")
-    return image
+    rows, columns = (torch.from_numpy(reflected(extent, side)) for extent in image.shape[-2:])
+    return image if min(image.shape[-2:]) >= side else image[..., rows, :][..., columns]
 
 
-def _lit(images: Tensor, most: float, levels: int, generator: torch.Generator) -> Tensor:
-    """Vary brightness by a factor and an offset, and go back to the grid of stored values."""
+def _lit(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
+    """Vary brightness by a factor and an offset."""
     draws = torch.rand((2, len(images), 1, 1, 1), generator=generator, device=images.device)
     gain, offset = 2 * draws - 1
-    lit = images * (1 + most * gain) + most / 5 * offset
-    stored: Tensor = (lit.clamp(0, 1) * levels).round() / levels
-    return stored
+    lit: Tensor = images * (1 + most * gain) + most / 5 * offset
+    return lit

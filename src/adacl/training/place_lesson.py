@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from adacl.anomalies.local import check_local_config
 from adacl.config import Config
 from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.metrics import auroc
@@ -38,7 +39,7 @@ class PlaceLesson:
     Raises
     ------
     ConfigError
-        If the network is too large.
+        If a shape or filling is not known, or the network too large.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class PlaceLesson:
         spec: ImageSpec,
         config: Config,
     ) -> None:
+        check_local_config(config.local)
         self.images, self.spec, self.config = images, spec, config
         self.train_on, self.validate_on = train_on, validate_on
         self.pixels = learn_pixels(images, train_on, spec)
@@ -85,7 +87,7 @@ class PlaceLesson:
         chosen = np.tile(self.validate_on, repeated)[: max(VALIDATED, len(self.validate_on))]
         normals: list[Tensor] = []
         made: list[Tensor] = []
-        config = self.config.replace(local__clean=0.0)
+        config = self.config.replace(local__clean=0.0, training__light=0.0)
         for start in range(0, len(chosen), VALIDATION_BATCH):
             crops = self._crops(chosen[start : start + VALIDATION_BATCH], generator)
             crops = crops.to(network.mean.device)
