@@ -504,9 +504,10 @@ def test_what_works_without_the_packages_for_training(scorer, model, threes, tmp
     assert without_training_packages("score", scorer.path, threes.test_normal, "-q") == wanted
     assert without_training_packages("info", scorer.path) == call("info", scorer.path)
     assert without_training_packages("info", model) == call("info", model)
-    folders = ["--normal", threes.test_normal, "--abnormal", threes.test_abnormal]
+    evaluate = ["evaluate", scorer.path, "--normal", threes.test_normal]
+    evaluate += ["--abnormal", threes.test_abnormal]
+    assert without_training_packages(*evaluate) == call(*evaluate)
     for missing, *command in (
-        ("adacl[train]", "evaluate", scorer.path, *folders),
         ("adacl[train]", "score", model, threes.test_normal),
         ("adacl[train]", "calibrate", model, threes.test_normal),
         ("adacl[train]", "fit", threes.train, "-o", tmp_path / "x"),
