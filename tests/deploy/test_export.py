@@ -227,7 +227,7 @@ def test_int8_still_ranks_with_residual_stages_and_views(digits, tmp_path):
         network__distance=0.5,
     )
     detector = AnomalyDetector(config=config).fit(digits.of(3))
-    assert len(detector.model_.activation_maxima) == 2 + 2 * 2
+    assert len(detector.model_.header.activation_maxima) == 2 + 2 * 2
     found = exported(detector, tmp_path, int8=True)
     good, bad = digits.of(3), digits.other_than(3)
     wanted = auroc(-detector.score_samples(good), -detector.score_samples(bad))

@@ -5,23 +5,62 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 
+from adacl.config import Config
 from adacl.errors import InputError
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
+from adacl.model.header import ModelHeader
+from adacl.model.thresholds import Threshold
 
 __all__ = [
     "FileScore",
     "ImageScore",
+    "ScoringModel",
     "check_files",
     "fitting",
     "scores_of",
 ]
 
 Identity = TypeVar("Identity")
+
+
+class ScoringModel(Protocol):
+    """What scores, whatever computes: a network in PyTorch, an exported file, a stand-in.
+
+    Attributes
+    ----------
+    header
+        What is known of the model; its threshold can be replaced, the rest is as it was fitted.
+    """
+
+    header: ModelHeader
+
+    def raw(self, samples: Array) -> Array:
+        """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Form of the network's input."""
+        return self.header.spec
+
+    @property
+    def config(self) -> Config:
+        """The method that the network was trained by."""
+        return self.header.config
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """How images are cut into tiles, or None."""
+        return self.header.tiling
+
+    @property
+    def threshold(self) -> Threshold:
+        """The threshold, and where it comes from."""
+        return self.header.threshold
 
 
 @dataclass(frozen=True)
@@ -114,7 +153,7 @@ def _score_batch(
             yield identity, ImageScore(tiling.aggregate(scores), place)
 
 
-def fitting(images: Array, spec: ImageSpec, tiling: Tiling | None) -> Array:
+def fitting(images: Array, spec: ImageSpec, any_size: bool) -> Array:
     """Return images N x H x W x C in the depth that a model takes, if they go with it.
 
     Raises
@@ -123,7 +162,7 @@ def fitting(images: Array, spec: ImageSpec, tiling: Tiling | None) -> Array:
         If their size, channels or type do not.
     """
     expected = (spec.height, spec.width, spec.channels)
-    if images.shape[3] != expected[2] or not (tiling or images.shape[1:] == expected):
+    if images.shape[3] != expected[2] or not (any_size or images.shape[1:] == expected):
         raise InputError(
             f"images of shape {images.shape[1:]} do not go with a model that takes {expected}"
         )

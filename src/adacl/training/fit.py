@@ -23,6 +23,7 @@ from adacl.errors import DataError
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
+from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
@@ -107,7 +108,7 @@ def fit_model(
         )
 
     def score(network: Regressor, threshold: Threshold, images: Images) -> NDArray[np.float64]:
-        scorer = Model(network, spec, config, tiling, resize, threshold, History())
+        scorer = Model(network, ModelHeader(spec, config, tiling, resize, threshold, History()))
         places = store.samples_of(images)
         chunks = np.array_split(places, 1 + len(places) // 4096)
         raw = np.concatenate([scorer.raw(store.samples[chunk]) for chunk in chunks])
@@ -137,8 +138,7 @@ def fit_model(
             np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting"
         )
         flagged = int((score(network, unset, split.validation) > threshold.value).sum())
-    return Model(
-        network,
+    header = ModelHeader(
         spec,
         config,
         tiling,
@@ -159,7 +159,6 @@ def fit_model(
             "validation_flagged": flagged,
             "parameters": count_parameters(network),
         },
-        store.digests[:MOST_DIGESTS],
         activation_maxima(
             network,
             store.samples,
@@ -169,3 +168,4 @@ def fit_model(
             seed,
         ),
     )
+    return Model(network, header, store.digests[:MOST_DIGESTS])
