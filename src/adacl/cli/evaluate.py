@@ -104,7 +104,7 @@ def evaluate(
         typer.echo(json.dumps(result))
     else:
         _print(result)
-    remark = advice(figures, scorer.header.tiling is not None)
+    remark = advice(figures, scorer.header)
     if remark and not quiet:
         say(f"note: {remark}")
 

@@ -20,6 +20,8 @@ __all__ = [
 
 FAIR_AUROC = 0.75
 FEW_FOUND = 0.5
+WEAK_MAP = 0.6
+"""Validation AUROC below which a network with a map has hardly learnt anything."""
 
 INTENDED = (
     "Telling images that look like those it learned from, from images that do not; to point a "
@@ -35,14 +37,15 @@ LIMITS = (
 
 
 def notes(header: ModelHeader) -> list[str]:
-    """Say in sentences what a user should know about how a model was header."""
+    """Say in sentences what a user should know about how a model was trained."""
     facts, best = header.training, header.history.best
     lines = [
-        f"{facts['parameters']:,} parameters; {facts['train']} images to learn from, "
-        f"{facts['validation']} for early stopping, {facts['calibration']} for the threshold",
+        f"{facts['parameters']:,} parameters; {_split(header)}",
         f"epoch {best.epoch + 1} of {len(header.history.epochs)} kept: validation AUROC "
         f"{best.validation_auroc:.4f} against made anomalies",
     ]
+    if header.has_map:
+        return lines + _weak_map(best.validation_auroc) + header.threshold.describe()
     if facts["validation"] < header.config.training.validation_size:
         lines.append(
             f"only {facts['validation']} normals could be spared for early stopping "
@@ -66,15 +69,48 @@ def notes(header: ModelHeader) -> list[str]:
     return lines + header.threshold.describe()
 
 
-def advice(figures: Mapping[str, Any], tiled: bool) -> str | None:
+def _weak_map(area: float) -> list[str]:
+    if area >= WEAK_MAP:
+        return []
+    return [
+        f"made anomalies are hardly told from normal (AUROC {area:.2f}): train longer (--epochs); "
+        "if that does not help, do not rely on this model"
+    ]
+
+
+def _split(header: ModelHeader) -> str:
+    """Say what the normal images were used for."""
+    facts = header.training
+    stopping = "" if header.has_map else f"{facts['validation']:,} for early stopping, "
+    return (
+        f"{facts['train']:,} images to learn from, {stopping}{facts['calibration']:,} for the "
+        "threshold"
+    )
+
+
+def _made(header: ModelHeader) -> str:
+    """Name the anomalies that were made of them."""
+    if not header.has_map:
+        return ", ".join(header.config.anomalies.weights)
+    local = header.config.local
+    shapes, fillings = (", ".join(names) for names in (local.shapes, local.fillings))
+    return f"{shapes}; filled with {fillings}"
+
+
+def _size(header: ModelHeader) -> str:
+    spec = header.spec
+    return "any size" if header.has_map else f"{spec.height} × {spec.width} pixels"
+
+
+def advice(figures: Mapping[str, Any], header: ModelHeader) -> str | None:
     """Say what may help where anomalies score higher, but few of them above the threshold.
 
     Parameters
     ----------
     figures
         What :func:`adacl.metrics.evaluation` returned.
-    tiled
-        Whether the model cuts images into tiles.
+    header
+        Of the model.
 
     Returns
     -------
@@ -83,7 +119,9 @@ def advice(figures: Mapping[str, Any], tiled: bool) -> str | None:
     """
     if figures["auroc"] < FAIR_AUROC or figures["tpr"] >= FEW_FOUND:
         return None
-    tiles = "" if tiled else "cut the images into tiles if the defects are small (--tile), "
+    tiles = (
+        "" if header.any_size else "cut the images into tiles if the defects are small (--tile), "
+    )
     return (
         f"anomalies do score higher than normal images (AUROC {figures['auroc']:.2f}), but only "
         f"{figures['tpr']:.0%} of them score above the threshold; to find more, train longer "
@@ -96,17 +134,15 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
     spec, training, exported = header.spec, header.training, header.exported
     colour = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
     rows = [
-        ("Input", f"{spec.height} × {spec.width} pixels, {colour}, {spec.dtype}"),
+        ("Input", f"{_size(header)}, {colour}, {spec.dtype}"),
         ("Images are", _sized(header.resize, header.tiling)),
         ("Preset", header.config.preset),
         ("Parameters", f"{training['parameters']:,}, trained from scratch"),
         (
             "Fitted on",
-            f"{training['images']:,} normal images: {training['train']:,} to learn from, "
-            f"{training['validation']:,} for early stopping, {training['calibration']:,} for the "
-            "threshold",
+            f"{training['images']:,} normal images: {_split(header)}",
         ),
-        ("Made anomalies", ", ".join(header.config.anomalies.weights)),
+        ("Made anomalies", _made(header)),
         (
             "Training",
             f"epoch {header.history.best_epoch + 1} of {len(header.history.epochs)} kept, seed "
@@ -146,13 +182,11 @@ def lines(header: ModelHeader) -> Iterator[str]:
         fitted = f"{training['frames']} frames in {training['images']} blocks"
     rows = {
         "preset": header.config.preset,
-        "input": f"{spec.height} x {spec.width} pixels, {spec.channels} channel(s), "
+        "input": f"{_size(header).replace('×', 'x')}, {spec.channels} channel(s), "
         f"{spec.dtype} values {spec.low:g} to {spec.high:g}",
         "tiles": describe_tiles(header.tiling) if header.tiling else "none, whole images",
         "parameters": f"{training['parameters']:,}",
-        "fitted on": f"{fitted} ({training['train']} to learn from, "
-        f"{training['validation']} for early stopping, {training['calibration']} for the "
-        "threshold)",
+        "fitted on": f"{fitted} ({_split(header)})",
         "training": f"epoch {history.best_epoch + 1} of {len(history.epochs)}, seed "
         f"{training['seed']}, {training['device']}, adacl {training['adacl']}, PyTorch "
         f"{training['torch']}",
