@@ -67,7 +67,8 @@ def notes(trained: Trained) -> list[str]:
         f"epoch {best.epoch + 1} of {len(trained.history.epochs)} kept: validation AUROC "
         f"{best.validation_auroc:.4f} against made anomalies",
     ]
-    if facts["validation"] < trained.config.training.validation_size:
+    dense = trained.config.network.output == "map"
+    if not dense and facts["validation"] < trained.config.training.validation_size:
         lines.append(
             f"only {facts['validation']} normals could be spared for early stopping "
             f"({trained.config.training.validation_size} wanted); its AUROC is rough"
@@ -81,7 +82,7 @@ def notes(trained: Trained) -> list[str]:
             "more than the threshold promises: networks of other folds score differently; train "
             "longer, or calibrate with further normals (adacl calibrate)"
         )
-    for kind in trained.history.weak_kinds():
+    for kind in () if dense else trained.history.weak_kinds():
         lines.append(
             f"{kind} is hardly told from normal (AUROC {best.kind_auroc[kind]:.2f}): if longer "
             "training does not help, it hardly changes these images; consider leaving it out "
@@ -120,8 +121,11 @@ def facts(header: Mapping[str, Any]) -> list[tuple[str, str]]:
     spec, training, tiling = header["spec"], header["training"], header["tiling"]
     history = header["history"]
     colour = {1: "grey", 3: "colour"}.get(spec["channels"], f"{spec['channels']} channels")
+    size = "any size" if _is_dense(header) else f"{spec['height']} × {spec['width']} pixels"
+    config = header["config"]
+    made = config["local"]["fillings"] if _is_dense(header) else config["anomalies"]["weights"]
     rows = [
-        ("Input", f"{spec['height']} × {spec['width']} pixels, {colour}, {spec['dtype']}"),
+        ("Input", f"{size}, {colour}, {spec['dtype']}"),
         ("Images are", _sized(header["resize"], tiling)),
         ("Preset", header["preset"]),
         ("Parameters", f"{training['parameters']:,}, trained from scratch"),
@@ -131,10 +135,7 @@ def facts(header: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"{training['validation']:,} for early stopping, {training['calibration']:,} for the "
             "threshold",
         ),
-        (
-            "Made anomalies",
-            ", ".join(header["config"]["anomalies"]["weights"]),
-        ),
+        ("Made anomalies", ", ".join(made)),
         (
             "Training",
             f"epoch {history['best_epoch'] + 1} of {len(history['epochs'])} kept, seed "
@@ -152,6 +153,10 @@ def facts(header: Mapping[str, Any]) -> list[tuple[str, str]]:
             ("Licence", header["licence"]),
         ]
     return [*rows, ("Fingerprint", header["fingerprint"])]
+
+
+def _is_dense(header: Mapping[str, Any]) -> bool:
+    return bool(header["config"]["network"].get("output") == "map")
 
 
 def _sized(resize: list[int] | None, tiling: Mapping[str, Any] | None) -> str:
@@ -179,9 +184,10 @@ def lines(header: Mapping[str, Any]) -> Iterator[str]:
     fitted = f"{training['images']} images"
     if "video" in header:
         fitted = f"{training['frames']} frames in {training['images']} blocks"
+    size = "any size" if _is_dense(header) else f"{spec['height']} x {spec['width']} pixels"
     rows = {
         "preset": header["preset"],
-        "input": f"{spec['height']} x {spec['width']} pixels, {spec['channels']} channel(s), "
+        "input": f"{size}, {spec['channels']} channel(s), "
         f"{spec['dtype']} values {spec['low']:g} to {spec['high']:g}",
         "tiles": describe_tiles(tiling) if tiling else "none, whole images",
         "parameters": f"{training['parameters']:,}",
