@@ -79,18 +79,18 @@ def export_model(
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{source}: not a sound model file ({error})") from error
     spec, maxima = header.spec, header.activation_maxima
-    if int8 and not maxima:
-        raise ModelFileError(
-            f"{source}: fitted before adacl measured the activations that int8 needs; fit it again"
-        )
-    size = (spec.height, spec.width)
-    given = _checked(input_size) or size
     dense = header.has_map
     if dense and (input_size or int8):
         raise ConfigError(
             f"{source}: its network has a map: it takes images of any size, and is exported in 32 "
             "bits; leave the input size and 8 bits out"
         )
+    if int8 and not maxima:
+        raise ModelFileError(
+            f"{source}: fitted before adacl measured the activations that int8 needs; fit it again"
+        )
+    size = (spec.height, spec.width)
+    given = _checked(input_size) or size
     tiled = header.tiling is not None or header.video is not None
     if given != size and (tiled or spec.dtype == "float32"):
         taken = "tiles" if tiled else "arrays of floats"

@@ -8,11 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from adacl.config import NetworkConfig
-from adacl.imaging.reflection import reflected
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.networks import regressor
 from adacl.networks.dense import DenseRegressor
-from adacl.networks.plan import smallest_side
 from adacl.networks.regressor import Regressor
 
 __all__ = ["Network", "build_network", "dense_map", "raw_scores"]
@@ -40,7 +38,7 @@ def dense_map(network: DenseRegressor, image: Tensor) -> NDArray[np.float32]:
     """Return the map (ceil(H / 2), ceil(W / 2)) of an image 1 x C x H x W in [0, 1]."""
     network.eval()
     height, width = image.shape[-2:]
-    found: NDArray[np.float32] = network.anomaly_map(_continued(network, image))[0].cpu().numpy()
+    found: NDArray[np.float32] = network.anomaly_map(image)[0].cpu().numpy()
     return found[: (height + 1) // 2, : (width + 1) // 2]
 
 
@@ -50,17 +48,7 @@ def raw_scores(network: Network, batch: Tensor) -> Array:
     if isinstance(network, Regressor):
         return regressor.raw_scores(network, batch)
     network.eval()
-    batch = _continued(network, batch)
     at_once = max(1, DENSE_PIXELS // batch[0, 0].numel())
     parts = [network.raw_score(part) for part in torch.split(batch, at_once)]
     scores: Array = torch.cat(parts).cpu().numpy()
     return scores
-
-
-def _continued(network: DenseRegressor, batch: Tensor) -> Tensor:
-    """Continue images that are too small for a network by their reflection."""
-    least = smallest_side(network.config)
-    if min(batch.shape[-2:]) >= least:
-        return batch
-    rows, columns = (torch.from_numpy(reflected(extent, least)) for extent in batch.shape[-2:])
-    return batch[..., rows, :][..., columns]

@@ -14,7 +14,8 @@ from torch.nn import functional
 
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
-from adacl.networks.plan import HEAD, OUTPUTS, Layer, dense_plan
+from adacl.imaging.reflection import reflected
+from adacl.networks.plan import HEAD, OUTPUTS, Layer, dense_plan, smallest_side
 
 __all__ = ["DenseRegressor", "coordinates", "local_mean"]
 
@@ -113,7 +114,15 @@ class DenseRegressor(nn.Module):
         return local_mean(self.outputs(images), self.config.window).amax((2, 3))
 
     def outputs(self, images: Tensor) -> Tensor:
-        """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates."""
+        """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates.
+
+        Images that are too small for the layers are continued by their reflection, and so is the
+        map.
+        """
+        least = smallest_side(self.config)
+        if min(images.shape[-2:]) < least:
+            rows, columns = (torch.from_numpy(reflected(e, least)) for e in images.shape[-2:])
+            images = images[..., rows, :][..., columns]
         if self.config.place == "coordinates":
             images = torch.cat([images, coordinates(images)], 1)
         found: Tensor = self(images)
