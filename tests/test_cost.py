@@ -74,7 +74,7 @@ def test_an_epoch_sees_each_image_once_with_its_anomaly(digits, monkeypatch):
     images = np.concatenate([digits.images, digits.images])[:2400]
     epochs = 3
     detector = AnomalyDetector(config=TINY, epochs=epochs).fit(images)
-    facts = detector.model_.training
+    facts = detector.model_.header.training
     assert facts["calibration"] > 0  # else further networks are trained
     assert seen["learned from"] == 2 * epochs * facts["train"]
     validating = (1 + 4) * full(facts["validation"]) + full(1)  # per kind, and for finiteness

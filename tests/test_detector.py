@@ -235,10 +235,10 @@ def test_few_normals_are_cross_fitted_and_many_held_out(digits):
     config = TINY.replace(threshold__fpr=0.2, threshold__confidence=0.5)
     few = tiny(config=config).fit(digits.of(3)[:19]).model_
     assert (few.threshold.method, few.threshold.n) == ("cross-fitting", 19)
-    assert few.training["calibration"] == 0
+    assert few.header.training["calibration"] == 0
     many = tiny(config=config).fit(digits.of(3)[:20]).model_
     assert (many.threshold.method, many.threshold.n) == ("hold-out", 4)
-    assert many.training["train"] + many.training["validation"] == 16
+    assert many.header.training["train"] + many.header.training["validation"] == 16
 
 
 def test_what_was_done_is_logged(normal, caplog):
@@ -398,7 +398,7 @@ def test_small_defects_in_large_images_are_found_and_placed(tmp_path):
     for seed, folder in enumerate(folders):
         write_images(folder, stripes(24, seed, folder.name == "defects")[0])
     detector = tiny(config=LEARNING, tile=(16, 16), stride=8).fit(folders[0])
-    assert detector.model_.training["samples"] == 24 * 7 * 7
+    assert detector.model_.header.training["samples"] == 24 * 7 * 7
 
     scores = [list(detector.score_files(list_images(folder))) for folder in folders[1:]]
     raw = [[score.raw for score in some] for some in scores]
@@ -459,7 +459,7 @@ def test_a_broken_file_is_skipped_by_choice_and_counted(some_broken, caplog):
     folder, paths = some_broken
     with caplog.at_level(logging.INFO, "adacl"):
         detector = tiny(on_error="skip").fit(folder)
-    assert detector.model_.training["images"] == 19
+    assert detector.model_.header.training["images"] == 19
     assert any(str(paths[5]) in message for message in caplog.messages)
     assert any("1 of 20" in message for message in caplog.messages)
     skipped = []

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from adacl.errors import InputError
 from adacl.metrics import auroc, average_precision, equal_error_rate, evaluation, roc
@@ -16,6 +17,17 @@ def test_auroc_counts_the_pairs_in_order_and_ties_by_half(normal, abnormal):
     pairs = list(itertools.product(normal, abnormal))
     wins = sum((a > n) + (a == n) / 2 for n, a in pairs)
     assert auroc(normal, abnormal) == pytest.approx(wins / len(pairs))
+
+
+@given(scores, scores)
+def test_measures_are_those_of_scikit_learn_to_the_last_bit(normal, abnormal):
+    normal, abnormal = np.array(normal) / 7, np.array(abnormal) / 7
+    labelled = np.r_[np.zeros(len(normal)), np.ones(len(abnormal))], np.r_[normal, abnormal]
+    assert auroc(normal, abnormal) == roc_auc_score(*labelled)
+    assert average_precision(normal, abnormal) == average_precision_score(*labelled)
+    wanted = roc_curve(*labelled, drop_intermediate=False)
+    for found, expected in zip(roc(normal, abnormal), wanted, strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @given(scores, scores)
@@ -67,6 +79,8 @@ def test_both_kinds_of_sample_are_needed(measure):
     for normal, abnormal in (([], [1]), ([1], []), ([], [])):
         with pytest.raises(InputError, match="normal"):
             measure(normal, abnormal)
+    with pytest.raises(InputError, match="not finite"):
+        measure([1], [float("nan")])
 
 
 def test_evaluation():

@@ -44,7 +44,7 @@ def run(folder: Path, weights: dict[str, float], epochs: int, seed: int) -> dict
         "auroc": auroc(normal, abnormal),
         "epochs": epochs,
         "seconds": round(seconds),
-        "parameters": detector.model_.training["parameters"],
+        "parameters": detector.model_.header.training["parameters"],
         "kind_auroc": detector.history_.best.kind_auroc,
     }
 

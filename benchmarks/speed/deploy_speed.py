@@ -33,6 +33,7 @@ from adacl.deploy.export import export_model
 from adacl.detector import AnomalyDetector
 from adacl.imaging.spec import ImageSpec
 from adacl.model.file import save_model
+from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
@@ -56,8 +57,7 @@ def untrained(images: np.ndarray, path: Path) -> tuple[Model, float]:
     network.std.fill_(images.std() / 255)
     places = np.arange(min(512, len(images)))
     epoch = EpochRecord(0, 0.1, 0.9, {"rotation": 0.9}, 1e-3, 1.0)
-    model = Model(
-        network,
+    header = ModelHeader(
         spec,
         config,
         None,
@@ -65,8 +65,9 @@ def untrained(images: np.ndarray, path: Path) -> tuple[Model, float]:
         Threshold(0.5, "manual"),
         History([epoch], 0),
         {"parameters": sum(p.numel() for p in network.parameters())},
-        activation_maxima=activation_maxima(network, images, places, spec, config.anomalies, 0),
+        activation_maxima(network, images, places, spec, config.anomalies, 0),
     )
+    model = Model(network, header)
     save_model(model, path)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(spec.to_tensor(images[:8], torch.device("cpu")))

@@ -74,7 +74,7 @@ def by_size(photographs: np.ndarray, folder: Path) -> list[dict[str, Any]]:
         row: dict[str, Any] = {
             "side": side,
             "mflop_per_image": flops / 1e6,
-            "parameters": model.training["parameters"],
+            "parameters": model.header.training["parameters"],
         }
         for threads in sorted({1, cores}):
             scorer = Scorer(folder / f"{side}.onnx", threads=threads)

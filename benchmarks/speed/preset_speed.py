@@ -56,7 +56,7 @@ def measure(images: np.ndarray, rounds: int) -> dict[str, Any]:
                     training__epochs=1, training__min_epoch_images=LEARNT, **changes
                 )
                 detector = fit(config, learnt)
-                seen = max(LEARNT, detector.model_.training["train"])
+                seen = max(LEARNT, detector.model_.header.training["train"])
                 spent = detector.history_.epochs[0].seconds
                 found[name]["epoch, ms per image"].append(1000 * spent / seen)
                 if number or "bfloat16" in name:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,27 +18,27 @@ from sklearn.utils.validation import check_array, validate_data
 from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
-from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
-from adacl.data.images import decode, read_image
+from adacl.data.folders import OnError, Skipped, list_images, stream
+from adacl.data.images import read_image
 from adacl.data.samples import digest, probe_files, store_of_array, store_of_files
+from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError
-from adacl.explain.heatmap import resized
-from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
 from adacl.model.card import notes
 from adacl.model.file import load_model, save_model
+from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
-from adacl.model.scoring import FileScore, check_files, fitting
-from adacl.model.thresholds import Threshold
+from adacl.model.scoring import FileScore, ImageScore, check_files, fitting
 from adacl.networks.devices import resolve_device
 from adacl.training.fit import fit_model
 
 __all__ = ["AnomalyDetector", "NotFittedError"]
 
 Array = NDArray[Any]
+Identity = TypeVar("Identity")
 log = logging.getLogger("adacl")
 
 
@@ -46,7 +46,7 @@ class NotFittedError(AdaclError, SklearnNotFittedError):  # type: ignore[misc]
     """The detector was used before ``fit`` or ``load``."""
 
 
-class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
+class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore[misc]
     """Detect anomalous images after learning from normal ones alone (ADACL).
 
     ``X`` is, everywhere, one of: an array N x H x W or N x H x W x C (uint8 and uint16 in their
@@ -214,51 +214,19 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             checkpoints=checkpoints,
             on_epoch=self.on_epoch,
         )
-        self.offset_ = -self.model_.threshold.value
-        for line in notes(self.model_):
+        for line in notes(self.header):
             log.info(line)
         return self
 
     @property
-    def threshold_(self) -> float:
-        """The threshold on the anomaly score."""
-        return self._fitted().threshold.value
+    def header(self) -> ModelHeader:
+        """All that is known of the model, as its file will hold it."""
+        return self._fitted().header
 
     @property
     def history_(self) -> History:
         """The epochs of the training."""
-        return self._fitted().history
-
-    def anomaly_score(self, X: Any) -> Array:
-        """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
-        return np.clip(-self.score_samples(X), 0, 1)
-
-    def score_samples(self, X: Any) -> Array:
-        """Return scores (N,), higher for more normal images: the negative raw regression."""
-        model = self._fitted()
-        if is_paths(X):
-            return -np.array([score.raw for score in self.score_files(ImageFiles(X))], float)
-        images = self._images(X, reset=False)
-        images = fitting(images, model.spec, model.any_size)
-        return -np.array([score.raw for _, score in model.scores(enumerate(images))], float)
-
-    def decision_function(self, X: Any) -> Array:
-        """Return ``score_samples(X) - offset_`` (N,), negative for outliers."""
-        scores = self.score_samples(X)
-        return scores - self.offset_
-
-    def predict(self, X: Any, threshold: float | None = None) -> Array:
-        """Return +1 for normal and -1 for anomalous images (N,).
-
-        Parameters
-        ----------
-        X
-            Images, see the class.
-        threshold
-            Used instead of the model's own.
-        """
-        scores = self.score_samples(X)
-        return np.where(scores < (self.offset_ if threshold is None else -threshold), -1, 1)
+        return self.header.history
 
     def calibrate(self, X: Any, fpr: float | None = None) -> Self:
         """Set the threshold anew from normal images, without retraining.
@@ -278,35 +246,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             thresholds.from_normal_scores(scores, rate, rule.confidence, "calibration")
         )
 
-    def set_threshold(self, threshold: float | Threshold) -> Self:
-        """Replace the model's threshold."""
-        model = self._fitted()
-        if not isinstance(threshold, Threshold):
-            threshold = model.threshold.moved_to(threshold)
-        model.threshold = threshold
-        self.offset_ = -threshold.value
-        return self
-
     def score_files(
         self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
-        """Score image files in order, decoding in parallel with bounded memory.
-
-        Parameters
-        ----------
-        paths
-            Image files.
-        skipped
-            Receives the broken files, each with the reason, when ``on_error`` is ``skip``.
-
-        Yields
-        ------
-        FileScore
-        """
+        """Score image files in order, decoding in parallel; see :class:`ImageScorer`."""
         model = self._fitted()
         spec = model.spec
         check_files(spec)
-        read = partial(read_image, channels=spec.channels, dtype=spec.dtype, size=model.resize)
+        size = model.header.resize
+        read = partial(read_image, channels=spec.channels, dtype=spec.dtype, size=size)
         seen = set(model.digests.tolist())
 
         def decoded() -> Iterator[tuple[tuple[Path, bool | None], Array]]:
@@ -315,29 +263,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
 
         for (path, trained_on), score in model.scores(decoded()):
             yield FileScore(path, score.raw, score.score, score.tile, trained_on)
-
-    def anomaly_map(
-        self, image: str | Path | Array, method: Method = "occlusion"
-    ) -> NDArray[np.float32]:
-        """Return which places of an image make it anomalous, H x W in its own size.
-
-        Parameters
-        ----------
-        image
-            A file, or pixels H x W or H x W x C.
-        method
-            See :func:`adacl.explain.maps.anomaly_map`.
-        """
-        model = self._fitted()
-        if not isinstance(image, str | Path):
-            pixels = fitting(
-                self._images(np.asarray(image)[None], False), model.spec, model.any_size
-            )
-            return anomaly_map(model, pixels[0], method)
-        check_files(model.spec)
-        spec = model.spec
-        height, width, pixels = decode(image, None, spec.channels, spec.dtype, model.resize)
-        return resized(anomaly_map(model, pixels, method), height, width)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, see :mod:`adacl.model.file`."""
@@ -352,11 +277,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         MissingDataError, ModelFileError
             If the file is not there, or not sound.
         """
-        model = load_model(path, device)
+        return cls.from_model(load_model(path, device), device=device, on_error=on_error)
+
+    @classmethod
+    def from_model(cls, model: Model, *, device: str = "auto", on_error: OnError = "fail") -> Self:
+        """Return a fitted detector around a model; ``device`` is where it would be fitted again."""
         tiling = model.tiling
         detector = cls(
             config=model.config,
-            image_size=model.resize,
+            image_size=model.header.resize,
             tile=(tiling.height, tiling.width) if tiling else None,
             stride=tiling.stride if tiling else None,
             top_k=tiling.top_k if tiling else 1,
@@ -364,7 +293,6 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
             on_error=on_error,
         )
         detector.model_ = model
-        detector.offset_ = -model.threshold.value
         return detector
 
     def __sklearn_tags__(self) -> Any:
@@ -377,6 +305,15 @@ class AnomalyDetector(OutlierMixin, BaseEstimator):  # type: ignore[misc]
         if not hasattr(self, "model_"):
             raise NotFittedError("this AnomalyDetector is not fitted yet; call fit or load first")
         return self.model_
+
+    def _checked(self, array: Any) -> Array:
+        model = self._fitted()
+        return fitting(self._images(array, reset=False), model.spec, model.header.any_size)
+
+    def _scored(
+        self, images: Iterable[tuple[Identity, Array]]
+    ) -> Iterator[tuple[Identity, ImageScore]]:
+        return self._fitted().scores(images)
 
     def _config(self, sizes: Sequence[tuple[int, int]], tiling: Tiling | None) -> Config:
         """Return the configuration, for images of some heights and widths."""

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from adacl.errors import InputError
 
@@ -23,12 +22,7 @@ __all__ = [
 ]
 
 
-def _labelled(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Any, Any]:
-    normal, abnormal = np.asarray(normal, float), np.asarray(abnormal, float)
-    if not normal.size or not abnormal.size:
-        raise InputError("scores of at least one normal and one abnormal sample are needed")
-    labels = np.r_[np.zeros(normal.size), np.ones(abnormal.size)]
-    return labels, np.r_[normal.ravel(), abnormal.ravel()]
+Floats = NDArray[np.float64]
 
 
 def auroc(normal: ArrayLike, abnormal: ArrayLike) -> float:
@@ -39,18 +33,43 @@ def auroc(normal: ArrayLike, abnormal: ArrayLike) -> float:
     normal, abnormal
         Anomaly scores of the two kinds of sample.
     """
-    return float(roc_auc_score(*_labelled(normal, abnormal)))
+    alarms, hits, _ = _counted(normal, abnormal)
+    corner = np.ones(len(hits), bool)
+    corner[1:-1] = (np.diff(alarms, 2) != 0) | (np.diff(hits, 2) != 0)
+    fpr, tpr = (np.r_[0.0, part[corner]] / part[-1] for part in (alarms, hits))
+    return float((np.diff(fpr) * (tpr[1:] + tpr[:-1]) / 2.0).sum())
 
 
 def average_precision(normal: ArrayLike, abnormal: ArrayLike) -> float:
     """Return the average precision, in [0, 1]; parameters as for :func:`auroc`."""
-    return float(average_precision_score(*_labelled(normal, abnormal)))
+    alarms, hits, _ = _counted(normal, abnormal)
+    precision, recall = (hits / (hits + alarms))[::-1], np.r_[(hits / hits[-1])[::-1], 0.0]
+    return float(max(0.0, -(np.diff(recall) * precision).sum()))
 
 
-def roc(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Any, Any, Any]:
+def roc(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """Return false- and true-positive rates and the thresholds they belong to."""
-    fpr, tpr, thresholds = roc_curve(*_labelled(normal, abnormal), drop_intermediate=False)
-    return fpr, tpr, thresholds
+    alarms, hits, thresholds = _counted(normal, abnormal)
+    return (
+        np.r_[0.0, alarms] / alarms[-1],
+        np.r_[0.0, hits] / hits[-1],
+        np.r_[np.inf, thresholds],
+    )
+
+
+def _counted(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Floats, Floats, Floats]:
+    """Return how many normal and abnormal scores reach each score that occurs, highest first."""
+    normal, abnormal = np.ravel(np.asarray(normal, float)), np.ravel(np.asarray(abnormal, float))
+    if not normal.size or not abnormal.size:
+        raise InputError("scores of at least one normal and one abnormal sample are needed")
+    scores = np.r_[normal, abnormal]
+    if not np.isfinite(scores).all():
+        raise InputError("scores: hold values that are not finite")
+    order = np.argsort(scores)[::-1]
+    scores = scores[order]
+    last = np.r_[np.flatnonzero(np.diff(scores)), len(scores) - 1]
+    hits = np.cumsum(order >= len(normal), dtype=float)[last]
+    return 1 + last - hits, hits, scores[last]
 
 
 def equal_error_rate(normal: ArrayLike, abnormal: ArrayLike) -> float:

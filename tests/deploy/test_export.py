@@ -227,7 +227,7 @@ def test_int8_still_ranks_with_residual_stages_and_views(digits, tmp_path):
         network__distance=0.5,
     )
     detector = AnomalyDetector(config=config).fit(digits.of(3))
-    assert len(detector.model_.activation_maxima) == 2 + 2 * 2
+    assert len(detector.model_.header.activation_maxima) == 2 + 2 * 2
     found = exported(detector, tmp_path, int8=True)
     good, bad = digits.of(3), digits.other_than(3)
     wanted = auroc(-detector.score_samples(good), -detector.score_samples(bad))
@@ -504,9 +504,10 @@ def test_what_works_without_the_packages_for_training(scorer, model, threes, tmp
     assert without_training_packages("score", scorer.path, threes.test_normal, "-q") == wanted
     assert without_training_packages("info", scorer.path) == call("info", scorer.path)
     assert without_training_packages("info", model) == call("info", model)
-    folders = ["--normal", threes.test_normal, "--abnormal", threes.test_abnormal]
+    evaluate = ["evaluate", scorer.path, "--normal", threes.test_normal]
+    evaluate += ["--abnormal", threes.test_abnormal]
+    assert without_training_packages(*evaluate) == call(*evaluate)
     for missing, *command in (
-        ("adacl[train]", "evaluate", scorer.path, *folders),
         ("adacl[train]", "score", model, threes.test_normal),
         ("adacl[train]", "calibrate", model, threes.test_normal),
         ("adacl[train]", "fit", threes.train, "-o", tmp_path / "x"),

@@ -15,7 +15,8 @@ import adacl
 from adacl.detector import AnomalyDetector
 from adacl.errors import DataError, MissingDataError, ModelFileError
 from adacl.model import tensor_file
-from adacl.model.file import FORMAT_VERSION, load_model, read_header, save_model
+from adacl.model.file import load_model, read_model, save_model
+from adacl.model.header import FORMAT_VERSION
 from support.helpers import TINY
 
 
@@ -68,9 +69,8 @@ def test_equal_models_give_equal_files(digits, content, tmp_path):
 
 
 def test_the_header_tells_what_is_inside(path):
-    header, tensors = read_header(path)
-    assert header["format_version"] == FORMAT_VERSION
-    assert header["spec"]["height"] == 8
+    header, tensors = read_model(path)
+    assert header.spec.height == 8
     assert "network.output.weight" in tensors
 
 

@@ -181,7 +181,7 @@ def test_models_tell_what_a_client_needs(service, models, scorers):
     assert (three["height"], three["width"], three["channels"]) == (8, 8, 1)
     assert (three["tiled"], tiled["tiled"]) == (False, True)
     assert three["threshold"] == json.loads(json.dumps(scorers["three"].threshold.to_dict()))
-    assert three["fingerprint"] == scorers["three"].header["fingerprint"]
+    assert three["fingerprint"] == scorers["three"].header.fingerprint
     assert told["limits"]["max_files"] == 64
     assert told["training"]["available"] is True
     answer = service.ask("/v1/models/three/file")

@@ -89,7 +89,7 @@ def test_trains_serves_and_survives_a_restart(folder, normals, tmp_path):
             AnomalyDetector.load(tmp_path / "got.adacl").threshold_ == model["threshold"]["value"]
         )
         (tmp_path / "got.onnx").write_bytes(service.ask("/v1/models/three-2/file").body)
-        assert Scorer(tmp_path / "got.onnx").header["fingerprint"] == model["fingerprint"]
+        assert Scorer(tmp_path / "got.onnx").header.fingerprint == model["fingerprint"]
         kept = {path.name for path in (tmp_path / "trainings" / told["id"]).iterdir()}
         assert kept == {"training.json", "model.adacl", "model.onnx", "stderr.txt"}
 

@@ -46,8 +46,8 @@ def test_the_images_for_the_threshold_are_not_looked_at(digits, monkeypatch):
     )
     images = np.tile(digits.images, (1, 1, 1))
     detector = AnomalyDetector(config=config.replace(threshold__fpr=0.05)).fit(images)
-    assert detector.model_.training["calibration"] > 0
-    assert len(looked_at[0]) == detector.model_.training["train"]
+    assert detector.model_.header.training["calibration"] > 0
+    assert len(looked_at[0]) == detector.model_.header.training["train"]
 
 
 def test_accurate_is_settled_and_others_are_left_alone(digits):

@@ -52,6 +52,6 @@ def test_every_normal_is_scored_by_one_network_that_did_not_see_it(count, folds,
 def test_a_network_that_scores_unlike_those_of_the_folds_is_pointed_out(digits, flagged, warned):
     model = AnomalyDetector(config=TINY).fit(digits.of(3)).model_
     assert model.threshold.method == "cross-fitting"
-    assert model.training["validation_flagged"] <= model.training["validation"]
-    model.training |= {"validation": 90, "validation_flagged": flagged}
-    assert any("more than the threshold promises" in line for line in notes(model)) == warned
+    assert model.header.training["validation_flagged"] <= model.header.training["validation"]
+    model.header.training.update({"validation": 90, "validation_flagged": flagged})
+    assert any("more than the threshold promises" in line for line in notes(model.header)) == warned

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 
 from adacl.cli.support.interrupts import interruptible
-from adacl.cli.support.opened import count_seen, scores_of_files
+from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
 from adacl.cli.support.options import (
+    Backend,
     Device,
     DeviceOption,
     ModelArgument,
@@ -22,7 +23,6 @@ from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError, ModelFileError
 from adacl.files import check_writable
-from adacl.model.exported_file import is_exported
 
 __all__ = ["calibrate"]
 
@@ -49,17 +49,17 @@ def calibrate(
     """Set the threshold anew from normal images, without retraining."""
     target = output or model
     check_writable(target)
-    if is_exported(model):
-        raise ModelFileError(
-            f"{model}: an exported file keeps its threshold; calibrate the model file and export "
-            "it again, or score with --threshold"
-        )
-    from adacl.detector import AnomalyDetector
+    from adacl.deploy.scorer import Scorer
     from adacl.model.thresholds import from_normal_scores
 
     with interruptible([target]), messages(quiet):
-        detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
-        rule = detector.model_.config.threshold
+        detector, _ = open_scorer(model, device, Backend.onnxruntime, on_error)
+        if isinstance(detector, Scorer):
+            raise ModelFileError(
+                f"{model}: an exported file keeps its threshold; calibrate the model file and "
+                "export it again, or score with --threshold"
+            )
+        rule = detector.header.config.threshold
         rate = rule.fpr if fpr is None else fpr
         if not 0 < rate < 1:
             raise ConfigError(f"--fpr: need a rate between 0 and 1, got {fpr}")

@@ -71,10 +71,11 @@ def _run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     from adacl.datasets.as_folders import write_images
     from adacl.detector import AnomalyDetector
     from adacl.metrics import evaluation
+    from adacl.model.file import read_model
 
     try:
         from adacl.report.page import write_report
-        from adacl.report.subject import Subject, header_of
+        from adacl.report.subject import Subject
         from adacl.report.tally import Gathering
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
@@ -116,9 +117,8 @@ def _run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
         title=f"Digit {digit} against the rest",
         story="evaluate",
         model_path=model_path,
-        header=header_of(model_path, detector),
+        header=read_model(model_path)[0],
         scorer=detector,
-        spec=detector.model_.spec,
         threshold=detector.model_.threshold,
         command=shlex.join(evaluate),
         again=evaluate,

@@ -13,7 +13,7 @@ import typer
 
 from adacl.cli.explain import localisation
 from adacl.cli.support.interrupts import interruptible
-from adacl.cli.support.opened import count_seen, open_model, scores_of_files
+from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
 from adacl.cli.support.options import (
     Backend,
     BackendOption,
@@ -70,11 +70,9 @@ def evaluate(
     _check_apart(normal, abnormal)
     mask_of = find_masks(list(ImageFiles(abnormal)), abnormal, masks) if masks else {}
     with interruptible([report] if report else []), messages(quiet):
-        opened = open_model(model, device, backend, on_error, threshold)
-        gathering = gathering_for(opened) if report else None
-        scored = partial(
-            scores_of_files, opened.model.score_files, quiet=quiet, gathering=gathering
-        )
+        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
+        gathering = gathering_for(scorer, in_use) if report else None
+        scored = partial(scores_of_files, scorer.score_files, quiet=quiet, gathering=gathering)
         good = list(scored(ImageFiles(normal), "normal images", group="normal"))
         bad = list(scored(ImageFiles(abnormal), "anomalous images", group="anomalous"))
         seen = count_seen([*good, *bad])
@@ -86,19 +84,19 @@ def evaluate(
             log.warning(
                 "%d of these images were used in fitting; the figures flatter the model", seen
             )
-        places = localisation(opened, good, bad, mask_of, quiet) if masks else {}
+        places = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
         figures = evaluation(
             [s.raw for s in good],
             [s.raw for s in bad],
-            [s.raw > opened.threshold for s in good],
-            [s.raw > opened.threshold for s in bad],
+            [s.raw > in_use.value for s in good],
+            [s.raw > in_use.value for s in bad],
         )
         if report and gathering:
             title = f"{title_of(abnormal)} against {title_of(normal)}"
-            report_scores(report, opened, model, gathering, title, quiet, figures)
+            report_scores(report, scorer, in_use, model, gathering, title, quiet, figures)
     result: dict[str, Any] = {
         **figures,
-        "threshold": opened.threshold,
+        "threshold": in_use.value,
         "n_seen_in_fit": seen,
         **places,
     }
@@ -106,7 +104,7 @@ def evaluate(
         typer.echo(json.dumps(result))
     else:
         _print(result)
-    remark = advice(figures, opened.tiled)
+    remark = advice(figures, scorer.header)
     if remark and not quiet:
         say(f"note: {remark}")
 

@@ -12,7 +12,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from adacl.cli.support.opened import Opened, check_skipped, open_model
+from adacl.cli.support.opened import check_skipped, open_scorer
 from adacl.cli.support.options import (
     Backend,
     BackendOption,
@@ -31,6 +31,8 @@ from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, check_writable
 
 if TYPE_CHECKING:
+    from adacl.cli.support.opened import Opened
+    from adacl.deploy.image_scorer import ImageScorer
     from adacl.imaging.spec import ImageSpec
     from adacl.model.scoring import FileScore
 
@@ -80,20 +82,20 @@ def explain(
     from adacl.explain.heatmap import side_by_side
 
     with messages(quiet):
-        opened = open_model(model, device, backend, on_error, threshold)
+        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
         paths = list(ImageFiles(images))
         targets = _targets(model, images, paths, output)
         skipped: list[Skipped] = []
         for path, target in count(zip(paths, targets, strict=True), "maps", len(paths), quiet):
-            scores = list(opened.model.score_files([path], skipped))
+            scores = list(scorer.score_files([path], skipped))
             if not scores:
                 continue
-            anomaly_map = opened.model.anomaly_map(path, method.value)
-            _write_png(target, side_by_side(_shown(path, opened.spec), anomaly_map))
+            anomaly_map = scorer.anomaly_map(path, method.value)
+            _write_png(target, side_by_side(_shown(path, scorer.header.spec), anomaly_map))
             if npy:
                 with atomic_file(target.with_suffix(".npy")) as file:
                     np.save(file, anomaly_map)
-            typer.echo(f"{_verdict(scores[0], opened.threshold, anomaly_map)}; wrote {target}")
+            typer.echo(f"{_verdict(scores[0], in_use.value, anomaly_map)}; wrote {target}")
         check_skipped(skipped, len(paths))
 
 
@@ -157,15 +159,15 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
 
 
 def with_heatmaps(
-    scores: Iterable[FileScore], opened: Opened, folder: Path, roots: Sequence[Path]
+    scores: Iterable[FileScore], scorer: Opened, folder: Path, roots: Sequence[Path]
 ) -> Iterator[FileScore]:
     """Pass scores on, and write a heat map for each: the image under its colours."""
     from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)
     for score in scores:
-        anomaly_map = opened.model.anomaly_map(score.path)
-        _write_png(target(score.path), overlay(_shown(score.path, opened.spec), anomaly_map))
+        anomaly_map = scorer.anomaly_map(score.path)
+        _write_png(target(score.path), overlay(_shown(score.path, scorer.header.spec), anomaly_map))
         yield score
 
 
@@ -189,7 +191,7 @@ def _shown(path: Path, spec: ImageSpec) -> NDArray[np.uint8]:
 
 
 def localisation(
-    opened: Opened,
+    scorer: ImageScorer,
     normal: Sequence[FileScore],
     abnormal: Sequence[FileScore],
     masks: Mapping[Path, Path],
@@ -203,7 +205,7 @@ def localisation(
     found = Localisation()
     for path, mask in count(images, "anomaly maps", len(images), quiet):
         known = None if mask is None else read_mask(mask, path)
-        found.add(opened.model.anomaly_map(path), known)
+        found.add(scorer.anomaly_map(path), known)
     return {
         "pixel_auroc": found.pixel_auroc,
         "peaks_inside": found.peaks_inside,

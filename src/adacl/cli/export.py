@@ -60,8 +60,9 @@ def export(
             licence=licence or UNSTATED,
         )
     if not quiet:
-        batch = "any number of images" if header["batch"] is None else "one image"
+        assert header.exported
+        batch = "any number of images" if header.exported.batch is None else "one image"
         say(
-            f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB): opset {header['opset']}, "
-            f"{header['precision']}, {batch} at once"
+            f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB): opset "
+            f"{header.exported.opset}, {header.exported.precision}, {batch} at once"
         )

@@ -32,6 +32,7 @@ from adacl.data.images import probe
 from adacl.errors import ConfigError, ImageError
 from adacl.files import check_writable
 from adacl.imaging.tiles import Tiling
+from adacl.model.header import ModelHeader
 
 __all__ = ["fit"]
 
@@ -146,7 +147,7 @@ def fit(
         with messages(quiet), interruptible([report]):
             report_fit(report, detector, output, list(files), quiet)
     if json_output:
-        typer.echo(json.dumps({"model": str(output), **_summary(detector.model_)}))
+        typer.echo(json.dumps({"model": str(output), **_summary(detector.header)}))
     elif not quiet:
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
 
@@ -177,12 +178,12 @@ def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:
     return config.replace(anomalies__weights=weights)
 
 
-def _summary(model: Any) -> dict[str, Any]:
-    best = model.history.best
+def _summary(header: ModelHeader) -> dict[str, Any]:
+    best = header.history.best
     return {
-        "threshold": model.threshold.to_dict(),
-        "training": model.training,
-        "epochs": len(model.history.epochs),
+        "threshold": header.threshold.to_dict(),
+        "training": header.training,
+        "epochs": len(header.history.epochs),
         "best_epoch": best.epoch,
         "validation_auroc": best.validation_auroc,
         "kind_auroc": best.kind_auroc,

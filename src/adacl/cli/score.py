@@ -9,7 +9,7 @@ import typer
 
 from adacl.cli.explain import check_outside, with_heatmaps
 from adacl.cli.support.interrupts import interruptible
-from adacl.cli.support.opened import open_model, scores_of_files
+from adacl.cli.support.opened import open_scorer, scores_of_files
 from adacl.cli.support.options import (
     Backend,
     BackendOption,
@@ -77,14 +77,14 @@ def score(
         check_report(report, [model, *paths, *([output] if output else [])])
     unwritten = [path for path in (output, report) if path]
     with interruptible(unwritten), messages(quiet):
-        opened = open_model(model, device, backend, on_error, threshold)
+        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
         files = ImageFiles(paths)
-        gathering = gathering_for(opened) if report else None
-        scores = scores_of_files(opened.model.score_files, files, "scoring", quiet, gathering)
+        gathering = gathering_for(scorer, in_use) if report else None
+        scores = scores_of_files(scorer.score_files, files, "scoring", quiet, gathering)
         if heatmaps is not None:
-            scores = with_heatmaps(scores, opened, heatmaps, paths)
-        write_records(output, output_format, scores, opened)
+            scores = with_heatmaps(scores, scorer, heatmaps, paths)
+        write_records(output, output_format, scores, in_use.value, scorer.header.tiling is not None)
         if output:
             unwritten.remove(output)
         if report and gathering:
-            report_scores(report, opened, model, gathering, title_of(paths), quiet)
+            report_scores(report, scorer, in_use, model, gathering, title_of(paths), quiet)

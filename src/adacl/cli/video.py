@@ -124,7 +124,7 @@ def fit(
         summary = {
             "model": str(output),
             **model.describe(),
-            "training": model.tiles.describe()["training"],
+            "training": model.tiles.header.training,
         }
         typer.echo(json.dumps(summary))
     elif not quiet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl._version import __version__
-from adacl.errors import AdaclError, ConfigError, ModelFileError, missing_extra
+from adacl.errors import ConfigError, ModelFileError, missing_extra
 from adacl.files import atomic_file
-from adacl.model.exported_file import EXPORT_VERSION, seal, to_properties
-from adacl.model.file import checked_size, parse_header, read_header
-from adacl.model.tensor_file import digest
+from adacl.model.exported_file import seal, to_properties
+from adacl.model.file import read_model
+from adacl.model.header import Exported, ModelHeader, checked_size
 
 __all__ = ["UNSTATED", "export_model"]
 
@@ -29,7 +30,7 @@ def export_model(
     int8: bool = False,
     input_size: tuple[int, int] | None = None,
     licence: str = UNSTATED,
-) -> dict[str, Any]:
+) -> ModelHeader:
     """Export a model file, for images or for video, as one ONNX file.
 
     Parameters
@@ -48,8 +49,8 @@ def export_model(
 
     Returns
     -------
-    dict
-        The header, as the file holds it.
+    ModelHeader
+        The header that the file holds.
 
     Raises
     ------
@@ -72,15 +73,13 @@ def export_model(
 
     onnx_errors = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
     source, target = Path(source), Path(target)
-    header, tensors = read_header(source)
-    fingerprint = digest(tensors, header)
+    header, tensors = read_model(source)
     try:
-        contents = parse_header(header)
         network = _network(tensors)
-    except (AdaclError, KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{source}: not a sound model file ({error})") from error
-    spec, maxima = contents.spec, contents.activation_maxima
-    dense = contents.config.network.output == "map"
+    spec, maxima = header.spec, header.activation_maxima
+    dense = header.has_map
     if dense and (input_size or int8):
         raise ConfigError(
             f"{source}: its network has a map: it takes images of any size, and is exported in 32 "
@@ -92,24 +91,22 @@ def export_model(
         )
     size = (spec.height, spec.width)
     given = _checked(input_size) or size
-    tiled = contents.tiling is not None or "video" in header
+    tiled = header.tiling is not None or header.video is not None
     if given != size and (tiled or spec.dtype == "float32"):
         taken = "tiles" if tiled else "arrays of floats"
         raise ConfigError(f"input size: this model takes {taken} and resizes nothing; leave it out")
-    header = {
-        "export_version": EXPORT_VERSION,
-        "exported_by": __version__,
-        "fingerprint": fingerprint,
-        "licence": licence,
-        "opset": OPSET,
-        "precision": "int8" if int8 else "float32",
-        "batch": None if dynamic_batch else 1,
-        "input_size": None if dense else list(given),
-        "normalisation": {part: network[part].ravel().tolist() for part in ("mean", "std")},
-        **{name: value for name, value in header.items() if name != "activation_maxima"},
-    }
+    exported = Exported(
+        exported_by=__version__,
+        licence=licence,
+        opset=OPSET,
+        precision="int8" if int8 else "float32",
+        batch=None if dynamic_batch else 1,
+        input_size=None if dense else given,
+        normalisation={part: network[part].ravel().tolist() for part in ("mean", "std")},
+    )
+    header = replace(header, exported=exported)
+    layers, batch = header.config.network, exported.batch
     try:
-        layers, batch = contents.config.network, header["batch"]
         if dense:
             model = build_dense_graph(network, spec, layers, batch)
         else:
@@ -117,7 +114,7 @@ def export_model(
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{source}: not a sound model file ({reason})") from error
-    onnx.helper.set_model_props(model, to_properties(header))
+    onnx.helper.set_model_props(model, to_properties(header.to_dict()))
     with atomic_file(target) as file:
         file.write(seal(model.SerializeToString(deterministic=True)))
     return header

@@ -7,24 +7,30 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data.arrays import as_images, is_paths
-from adacl.data.folders import ImageFiles, OnError, Skipped, in_order, pass_over, processors
+from adacl.data.arrays import as_images
+from adacl.data.folders import OnError, Skipped, in_order, pass_over, processors
 from adacl.data.images import MAX_PIXELS, Decoded, decode
 from adacl.deploy.engines import BACKENDS, describe, open_backend
+from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
-from adacl.explain.heatmap import resized
-from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.reflection import reflected
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.exported_file import from_properties, unsealed
-from adacl.model.file import Contents, checked_size, parse_header
-from adacl.model.scoring import FileScore, ImageScore, check_files, fitting, full_size, scores_of
-from adacl.model.thresholds import Threshold
+from adacl.model.header import ModelHeader
+from adacl.model.scoring import (
+    FileScore,
+    ImageScore,
+    ScoringModel,
+    check_files,
+    fitting,
+    full_size,
+    scores_of,
+)
 from adacl.networks.plan import smallest_side
 
 __all__ = ["Scorer"]
@@ -39,7 +45,7 @@ FILES = 16
 """Image files that a thread decodes and scores in one go."""
 
 
-class Scorer:
+class Scorer(ScoringModel, ImageScorer):
     """Scores images with a model that ``adacl export`` wrote.
 
     It can be pickled, the model included, and called from several threads at once.
@@ -57,7 +63,7 @@ class Scorer:
 
     Attributes
     ----------
-    header : dict
+    header : ModelHeader
         What the file says of itself, see ``docs/deploy.md``.
     spec : ImageSpec
         Form of the images that the graph takes.
@@ -104,20 +110,15 @@ class Scorer:
         self.threads = threads or processors()
         self.on_error = on_error
         self.content = unsealed(self.path)
-        self.threshold = self._open().threshold
+        self._open()
 
-    def _open(self) -> Contents:
+    def _open(self) -> None:
         try:
             properties, kind, shape = describe(self.content)
-            self.header = from_properties(properties)
-            contents = parse_header(self.header)
-            self.spec, self.tiling = contents.spec, contents.tiling
-            self._resize = contents.resize
-            self._has_map = contents.config.network.output == "map"
-            self._least = smallest_side(contents.config.network) if self._has_map else 0
-            size = self.header["input_size"]
-            self._size = None if self._has_map and size is None else checked_size(size)
-            batch = self.header["batch"]
+            self.header = ModelHeader.from_dict(from_properties(properties))
+            assert self.header.exported
+            self._size, batch = self.header.exported.input_size, self.header.exported.batch
+            self._least = smallest_side(self.header.config.network) if self.header.has_map else 0
             form = [batch or shape[0], *(self._size or shape[1:3]), self.spec.channels]
             if shape != form or kind.replace("float", "float32") != f"tensor({self.spec.dtype})":
                 raise ValueError(f"the graph takes {kind} {shape}, the header says {form}")
@@ -131,15 +132,16 @@ class Scorer:
         pixels = math.prod(size) * self.spec.channels
         self._most = max(1, min(BATCH, PIXELS // pixels))
         self._batch = batch or self._most
-        return contents
 
     def __getstate__(self) -> dict[str, Any]:
         names = ("path", "backend", "threads", "on_error", "threshold", "content")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        threshold = state.pop("threshold")
         self.__dict__.update(state)
         self._open()
+        self.set_threshold(threshold)
 
     def __call__(self, image: str | Path | Array) -> ImageScore:
         """Score one image: a file, or pixels H x W or H x W x C."""
@@ -148,33 +150,11 @@ class Scorer:
             pixels = self.decode(image).pixels
         else:
             pixels = self._checked(np.asarray(image)[None])[0]
-        return next(self._scores([(None, pixels)], self.raw))[1]
-
-    def anomaly_map(
-        self, image: str | Path | Array, method: Method = "occlusion"
-    ) -> NDArray[np.float32]:
-        """Return which places of an image make it anomalous, H x W in its own size.
-
-        Parameters
-        ----------
-        image
-            A file, or pixels H x W or H x W x C.
-        method
-            ``occlusion``; see :func:`adacl.explain.maps.anomaly_map`.
-        """
-        if not isinstance(image, str | Path):
-            return anomaly_map(self, self._checked(np.asarray(image)[None])[0], method)
-        check_files(self.spec)
-        height, width, pixels = self.decode(image)
-        return resized(anomaly_map(self, pixels, method), height, width)
-
-    def describe(self) -> dict[str, Any]:
-        """Return what ``adacl info`` shows, as plain values."""
-        return self.header
+        return next(self._scored([(None, pixels)]))[1]
 
     def native_map(self, image: Array) -> NDArray[np.float32] | None:
         """Return the raw regression of every pixel of an image, if the graph has a map."""
-        if not self._has_map:
+        if not self.header.has_map:
             return None
         height, width = image.shape[:2]
         found = self._run(self._continued(image[None]), "anomaly_map")[0]
@@ -220,74 +200,17 @@ class Scorer:
         rows, columns = reflected(height, self._least), reflected(width, self._least)
         return samples[:, rows[:, None], columns]
 
-    def anomaly_score(self, X: Any) -> Array:
-        """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
-        return np.clip(-self.score_samples(X), 0, 1)
-
-    def score_samples(self, X: Any) -> Array:
-        """Return scores (N,), higher for more normal images: the negative raw regression.
-
-        Parameters
-        ----------
-        X
-            An array N x H x W or N x H x W x C, a folder of images, or a list of image files
-            and folders.
-
-        Raises
-        ------
-        InputError, DataError
-            If an array does not go with the model, or a file cannot be read.
-        """
-        if is_paths(X):
-            raw = [score.raw for score in self.score_files(ImageFiles(X))]
-        else:
-            images = enumerate(self._checked(np.asarray(X)))
-            raw = [score.raw for _, score in self._scores(images, self.raw)]
-        return -np.array(raw, float)
-
-    def decision_function(self, X: Any) -> Array:
-        """Return ``score_samples(X)`` plus the threshold (N,), negative for outliers."""
-        return self.score_samples(X) + self.threshold_
-
-    def predict(self, X: Any, threshold: float | None = None) -> Array:
-        """Return +1 for normal and -1 for anomalous images (N,); see :meth:`score_samples`."""
-        limit = self.threshold_ if threshold is None else threshold
-        return np.where(-self.score_samples(X) > limit, -1, 1)
-
     @property
     def at_once(self) -> int:
         """Image files that a thread may hold decoded, so that memory stays bounded."""
         return 1 if self.tiling else self._most
 
-    @property
-    def threshold_(self) -> float:
-        """The threshold on the anomaly score."""
-        return self.threshold.value
-
-    def set_threshold(self, threshold: float | Threshold) -> Self:
-        """Replace the threshold."""
-        if not isinstance(threshold, Threshold):
-            threshold = self.threshold.moved_to(threshold)
-        self.threshold = threshold
-        return self
-
     def score_files(
         self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
-        """Score image files in order, with bounded memory.
+        """Score image files in order, with bounded memory; see :class:`ImageScorer`.
 
         Every thread decodes some files and scores them, so that neither waits for the other.
-
-        Parameters
-        ----------
-        paths
-            Image files.
-        skipped
-            Receives the broken files, each with the reason, when ``on_error`` is ``skip``.
-
-        Yields
-        ------
-        FileScore
         """
         check_files(self.spec)
         size = min(FILES, self.at_once)
@@ -309,7 +232,7 @@ class Scorer:
                 found.append(None)
             except ImageError as error:
                 found.append(error)
-        scores = self._scores(images, self._raw)
+        scores = self._scored(images, self._raw)
         return [(path, error or next(scores)[1]) for path, error in zip(paths, found, strict=True)]
 
     def decode(
@@ -323,7 +246,7 @@ class Scorer:
             If it cannot be decoded, has more pixels than ``most``, or a size that the model,
             exported with ``--input-size``, does not take.
         """
-        size = None if self._inside else self._resize
+        size = None if self._inside else self.header.resize
         image = decode(name, content, self.spec.channels, self.spec.dtype, size, most)
         if self._inside and self._size and (image.height, image.width) != self._size:
             raise ImageError(
@@ -334,24 +257,29 @@ class Scorer:
 
     def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
         """Score images as :meth:`decode` returns them, in this thread alone."""
-        return [score for _, score in self._scores(enumerate(images), self._raw)]
+        return [score for _, score in self._scored(enumerate(images), self._raw)]
 
     @property
     def _inside(self) -> bool:
         """Whether the graph resizes."""
         return self._size not in (None, (self.spec.height, self.spec.width))
 
-    def _checked(self, array: Array) -> Array:
+    def _fitted(self) -> Scorer:
+        return self
+
+    def _checked(self, array: Any) -> Array:
+        array = np.asarray(array)
         shape = (self.spec.height, self.spec.width, self.spec.channels)
         images = as_images(array, shape if array.ndim == 2 else None)
         if images.dtype == np.float32 and not np.isfinite(images).all():
             raise InputError("images: hold values that are not finite; remove or replace them")
-        spec = self.spec
-        height, width = self._size or (spec.height, spec.width)
-        form = ImageSpec(height, width, spec.channels, spec.dtype)
-        return fitting(images, form, self.tiling is not None or self._has_map)
+        height, width = self._size or (self.spec.height, self.spec.width)
+        form = ImageSpec(height, width, self.spec.channels, self.spec.dtype)
+        return fitting(images, form, self.header.any_size)
 
-    def _scores(
-        self, images: Iterable[tuple[Identity, Array]], raw: Callable[[Array], Array]
+    def _scored(
+        self,
+        images: Iterable[tuple[Identity, Array]],
+        raw: Callable[[Array], Array] | None = None,
     ) -> Iterator[tuple[Identity, ImageScore]]:
-        return scores_of(images, raw, self.tiling, self._most * self.threads)
+        return scores_of(images, raw or self.raw, self.tiling, self._most * self.threads)

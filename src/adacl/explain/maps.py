@@ -12,7 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from heapq import nlargest
 from operator import itemgetter
-from typing import TYPE_CHECKING, Literal, Protocol, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +20,15 @@ from numpy.typing import NDArray
 from adacl.errors import ConfigError, InputError
 from adacl.explain.occlusion import VALUES, occlusion_map
 from adacl.imaging.blending import Blend, Place
-from adacl.imaging.spec import Array, ImageSpec
+from adacl.imaging.spec import Array
 from adacl.imaging.tiles import Tiling
+from adacl.model.scoring import ScoringModel
 from adacl.model.thresholds import Threshold
 
 if TYPE_CHECKING:
     from adacl.networks.regressor import Regressor
 
-__all__ = ["Explainable", "Method", "anomaly_map"]
+__all__ = ["Method", "anomaly_map"]
 
 Method = Literal["occlusion", "gradient"]
 Map = NDArray[np.float32]
@@ -36,21 +37,7 @@ SHARPENED = 32
 """Tiles of an image, at most, in which the place is looked for."""
 
 
-class Explainable(Protocol):
-    """What scores: a :class:`~adacl.model.model.Model`, or a :class:`~adacl.runtime.Scorer`."""
-
-    spec: ImageSpec
-    tiling: Tiling | None
-    threshold: Threshold
-
-    def raw(self, samples: Array) -> Array:
-        """Return the raw regression (S,) of samples S x H x W x C."""
-
-    def native_map(self, image: Array) -> Map | None:
-        """Return the raw regression of every pixel H x W, if the network has a map."""
-
-
-def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") -> Map:
+def anomaly_map(model: ScoringModel, image: Array, method: Method = "occlusion") -> Map:
     """Return where an image is anomalous: what of its score above the usual is due to a place.
 
     One place seldom explains all of it: what two causes raise does not fall when one is covered.
@@ -94,7 +81,7 @@ def anomaly_map(model: Explainable, image: Array, method: Method = "occlusion") 
     return found * np.float32(excess / peak) if 0 < peak < excess else found
 
 
-def _looker(model: Explainable, method: Method) -> Callable[[Array], Map]:
+def _looker(model: ScoringModel, method: Method) -> Callable[[Array], Map]:
     """Return what makes the map of an image of the size that the network takes."""
     if method == "occlusion":
         return partial(occlusion_map, model.raw)
@@ -109,7 +96,7 @@ def _looker(model: Explainable, method: Method) -> Callable[[Array], Map]:
 
 
 def _tile_map(
-    model: Explainable,
+    model: ScoringModel,
     image: Array,
     tiling: Tiling,
     look: Callable[[Array], Map],

@@ -64,7 +64,10 @@ def is_exported(path: Path) -> bool:
 
 def to_properties(header: Mapping[str, Any]) -> dict[str, str]:
     """Return a header as metadata properties."""
-    return {PREFIX + name: json.dumps(value, allow_nan=False) for name, value in header.items()}
+    return {
+        PREFIX + name: json.dumps(value, sort_keys=True, allow_nan=False)
+        for name, value in header.items()
+    }
 
 
 def from_properties(properties: Mapping[str, str]) -> dict[str, Any]:

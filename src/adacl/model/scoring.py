@@ -6,19 +6,23 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from adacl.config import Config
 from adacl.errors import InputError
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
+from adacl.model.header import ModelHeader
+from adacl.model.thresholds import Threshold
 
 __all__ = [
     "FileScore",
     "ImageScore",
+    "ScoringModel",
     "check_files",
     "fitting",
     "full_size",
@@ -26,6 +30,45 @@ __all__ = [
 ]
 
 Identity = TypeVar("Identity")
+
+
+class ScoringModel(Protocol):
+    """What scores, whatever computes: a network in PyTorch, an exported file, a stand-in.
+
+    Attributes
+    ----------
+    header
+        What is known of the model; its threshold can be replaced, the rest is as it was fitted.
+    """
+
+    header: ModelHeader
+
+    def raw(self, samples: Array) -> Array:
+        """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
+
+    def native_map(self, image: Array) -> NDArray[np.float32] | None:
+        """Return the raw regression of every pixel of an image, if the network has a map."""
+        return None
+
+    @property
+    def spec(self) -> ImageSpec:
+        """Form of the network's input."""
+        return self.header.spec
+
+    @property
+    def config(self) -> Config:
+        """The method that the network was trained by."""
+        return self.header.config
+
+    @property
+    def tiling(self) -> Tiling | None:
+        """How images are cut into tiles, or None."""
+        return self.header.tiling
+
+    @property
+    def threshold(self) -> Threshold:
+        """The threshold, and where it comes from."""
+        return self.header.threshold
 
 
 @dataclass(frozen=True)

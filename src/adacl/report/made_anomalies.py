@@ -33,7 +33,7 @@ def samples(model: Model, paths: Sequence[Path]) -> list[Tensor]:
     spec, tiling = model.spec, model.tiling
 
     def read(path: Path) -> Array:
-        image = read_image(path, spec.channels, spec.dtype, model.resize)
+        image = read_image(path, spec.channels, spec.dtype, model.header.resize)
         if tiling is None:
             return image
         tiles = tiling.cut(image)

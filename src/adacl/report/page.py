@@ -85,12 +85,12 @@ def write_report(
         data=_embedded(data),
         model_name=readable(subject.model_path.name),
         when=f"{now.day} {now:%B %Y, %H:%M}",
-        learned=subject.header["training"]["images"],
+        learned=subject.header.training["images"],
         total=gathering.total(),
         groups={group: gathering.total(group) for group in gathering.counts},
         flagged={group: flagged[0] for group, flagged in gathering.flagged.items()},
         figures=figures,
-        advice=figures and advice(figures, subject.header["tiling"] is not None),
+        advice=figures and advice(figures, subject.header),
         threshold=threshold,
         expected=threshold.fpr_at(threshold.value),
         promise=promise,
@@ -102,9 +102,9 @@ def write_report(
         named=min(SKIPPED, len(gathering.skipped)),
         seen=sum(bool(row.score.trained_on) for row in rows),
         examples=examples,
-        history=subject.header["history"],
+        history=subject.header.to_dict()["history"],
         facts=card.facts(subject.header),
-        remarks=[line for line in card.remarks(subject.header) if line not in described],
+        remarks=[line for line in card.notes(subject.header) if line not in described],
         described=described,
         intended=card.INTENDED,
         limits=card.LIMITS,
@@ -138,7 +138,7 @@ def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str)
         ],
         "rows": _listed(rows, gathering),
         "pictures": _pictures(subject, rows),
-        "history": subject.header["history"],
+        "history": subject.header.to_dict()["history"],
         "again": readable(shlex.join(subject.again)),
     }
 
@@ -163,7 +163,7 @@ def _pictures(subject: Subject, rows: list[Row]) -> dict[int, str]:
     room = min(THUMBNAILS - len(places), len(others))
     places |= {others[i * len(others) // room] for i in range(room)}
     order = sorted(places)
-    found = thumbnails([rows[place].score.path for place in order], subject.spec)
+    found = thumbnails([rows[place].score.path for place in order], subject.header.spec)
     return {place: url for place, url in zip(order, found, strict=True) if url}
 
 

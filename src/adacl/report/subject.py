@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from adacl.imaging.spec import ImageSpec
-from adacl.model.file import read_header
-from adacl.model.tensor_file import digest
+from adacl.model.header import ModelHeader
 from adacl.model.thresholds import Threshold
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
     from adacl.detector import AnomalyDetector
 
-__all__ = ["Story", "Subject", "header_of", "readable"]
+__all__ = ["Story", "Subject", "readable"]
 
 Story = Literal["score", "evaluate", "fit"]
 
@@ -34,8 +32,8 @@ class Subject:
         Whether images were scored, labelled images evaluated, or a model fitted.
     model_path, header
         The file of the model, and what it says of itself, its fingerprint included.
-    scorer, spec
-        What scored, and the form of the images it takes.
+    scorer
+        What scored.
     threshold
         The threshold in use.
     command
@@ -47,9 +45,8 @@ class Subject:
     title: str
     story: Story
     model_path: Path
-    header: Mapping[str, Any]
+    header: ModelHeader
     scorer: AnomalyDetector | Scorer
-    spec: ImageSpec
     threshold: Threshold
     command: str
     again: Sequence[str]
@@ -58,11 +55,3 @@ class Subject:
 def readable(text: str | Path) -> str:
     r"""Return text in which bytes that are no UTF-8 are written ``\xff``."""
     return os.fsencode(text).decode("utf-8", "backslashreplace")
-
-
-def header_of(path: Path, scorer: AnomalyDetector | Scorer) -> Mapping[str, Any]:
-    """Return what a model's file says of itself, with the fingerprint."""
-    if hasattr(scorer, "header"):
-        return scorer.header
-    header, tensors = read_header(path)
-    return header | {"fingerprint": digest(tensors, header)}

@@ -17,7 +17,7 @@ from adacl.errors import ImageError
 from adacl.explain.heatmap import resized, to_png
 from adacl.explain.maps import Map, anomaly_map
 from adacl.imaging.spec import Array
-from adacl.model.scoring import ImageScore
+from adacl.model.scoring import ImageScore, ScoringModel
 from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
 from adacl.serve.models import Served
@@ -267,12 +267,11 @@ def _left() -> ProblemError:
     return ProblemError(400, "the client left")
 
 
-class _Wanted:
+class _Wanted(ScoringModel):
     """A scorer that stops when nobody waits for the result any more."""
 
     def __init__(self, ticket: Ticket) -> None:
-        scorer = ticket.served.scorer
-        self.spec, self.tiling, self.threshold = scorer.spec, scorer.tiling, scorer.threshold
+        self.header = ticket.served.scorer.header
         self._ticket = ticket
 
     def raw(self, samples: Array) -> Array:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from adacl.deploy.scorer import Scorer
-from adacl.errors import ConfigError, ModelFileError
+from adacl.deploy.opening import open_exported
+from adacl.errors import ConfigError
 from adacl.files import read_whole
-from adacl.model.exported_file import is_exported
 from adacl.model.scoring import check_files
 from adacl.serve.problems import ProblemError
 
@@ -42,15 +40,14 @@ class Served:
     ) -> None:
         self.name = name
         self.model_file = model_file
-        self.scorer = _open(path, backend)
-        if "video" in self.scorer.header:
-            raise ModelFileError(f"{path}: a model for video; score videos with adacl video score")
+        self.scorer = open_exported(path, backend, threads=1)
+        self.scorer.header.check_kind(path, video=False)
         check_files(self.scorer.spec)
 
     def describe(self) -> dict[str, Any]:
         """Return what clients are told of it."""
         scorer = self.scorer
-        training = scorer.header["training"]
+        training = scorer.header.training
         return {
             "name": self.name,
             "height": scorer.spec.height,
@@ -59,7 +56,7 @@ class Served:
             "tiled": scorer.tiling is not None,
             "threshold": scorer.threshold.to_dict(),
             "parameters": training["parameters"],
-            "fingerprint": scorer.header["fingerprint"],
+            "fingerprint": scorer.header.fingerprint,
             "trained_here": self.model_file is not None,
             "training": training,
         }
@@ -69,17 +66,6 @@ class Served:
         if form == "onnx":
             return self.scorer.content
         return read_whole(self.model_file) if self.model_file else None
-
-
-def _open(path: Path, backend: str) -> Scorer:
-    if is_exported(path):
-        return Scorer(path, backend=backend, threads=1)
-    from adacl.deploy.export import export_model
-
-    with tempfile.TemporaryDirectory() as folder:
-        exported = Path(folder) / f"{path.stem}.onnx"
-        export_model(path, exported, dynamic_batch=True)
-        return Scorer(exported, backend=backend, threads=1)
 
 
 class Models:

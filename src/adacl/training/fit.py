@@ -25,6 +25,7 @@ from adacl.errors import DataError
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
+from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
@@ -110,7 +111,7 @@ def fit_model(
         )
 
     def score(network: Network, threshold: Threshold, images: Images) -> NDArray[np.float64]:
-        scorer = Model(network, spec, config, tiling, resize, threshold, History())
+        scorer = Model(network, ModelHeader(spec, config, tiling, resize, threshold, History()))
         places = store.samples_of(images)
         if dense:
             return np.concatenate([scorer.raw(store.samples[place][None]) for place in places])
@@ -146,8 +147,7 @@ def fit_model(
             np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting"
         )
         flagged = int((score(network, unset, split.validation) > threshold.value).sum())
-    return Model(
-        network,
+    header = ModelHeader(
         spec,
         config,
         tiling,
@@ -168,10 +168,10 @@ def fit_model(
             "validation_flagged": flagged,
             "parameters": count_parameters(network),
         },
-        store.digests[:MOST_DIGESTS],
         activation_maxima(
             network, store.samples, store.samples_of(split.validation), spec, config.anomalies, seed
         )
         if isinstance(network, Regressor)
         else (),
     )
+    return Model(network, header, store.digests[:MOST_DIGESTS])

@@ -174,15 +174,13 @@ class VideoAnomalyDetector:
     def notes(self) -> list[str]:
         """Say in sentences what a user should know about how the model was trained."""
         model = self._fitted()
-        described = model.tiles.describe()
-        facts, history = described["training"], described["history"]
-        best = history["best_epoch"]
+        facts, history = model.tiles.header.training, model.tiles.header.history
         return [
             f"{facts['parameters']:,} parameters; {facts['samples']:,} moving tiles of "
             f"{facts['frames']:,} frames; frames of {model.height}x{model.width} at "
             f"{model.frame_rate:.3g} a second",
-            f"epoch {best + 1} of {len(history['epochs'])} kept: validation AUROC "
-            f"{history['epochs'][best]['validation_auroc']:.4f} against made anomalies",
+            f"epoch {history.best_epoch + 1} of {len(history.epochs)} kept: validation AUROC "
+            f"{history.best.validation_auroc:.4f} against made anomalies",
             *model.alarm.describe(),
         ]
 

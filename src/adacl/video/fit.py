@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import dropwhile, groupby
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -43,13 +42,6 @@ MOST_ENERGIES = 4000
 
 Mask = NDArray[np.bool_]
 log = logging.getLogger("adacl")
-
-
-class Scorer(Protocol):
-    """What scores samples: the model of the tiles, or a rival in its place."""
-
-    def raw(self, samples: NDArray[np.uint8]) -> NDArray[np.float64]:
-        """Return scores (S,)."""
 
 
 @dataclass
@@ -129,8 +121,8 @@ def fit_video(
         checkpoints=checkpoints, on_epoch=on_epoch,
     )  # fmt: skip
     model.digests = np.empty(0, np.uint64)
-    model.training["clips"] = len(clips)
-    model.training["frames"] = sum(footage.counts)
+    model.header.training["clips"] = len(clips)
+    model.header.training["frames"] = sum(footage.counts)
     found = VideoModel(
         model,
         video,
@@ -138,7 +130,7 @@ def fit_video(
         footage.width,
         1 / footage.seconds,
         footage.motion,
-        levels_of(model, np.asarray(store.samples), tiles, footage, video.training),
+        levels_of(model.raw, np.asarray(store.samples), tiles, footage, video.training),
         Alarm(0.5),
     )
     if per_hour is not None:
@@ -299,19 +291,19 @@ def _checked(mask: Mask, clip: Clip, count: int) -> Mask:
 
 
 def levels_of(
-    model: Scorer,
+    raw: Callable[[NDArray[np.uint8]], NDArray[np.float64]],
     samples: NDArray[np.uint8],
     tiles: NDArray[np.intp],
     footage: Footage,
     video: VideoConfig,
 ) -> Levels:
-    """Measure what is usual in the tiles (S,) that were learned from."""
+    """Measure what is usual in the tiles (S,) that were learned from, by the scores of ``raw``."""
     rows = video.rows(footage.height, footage.width)
 
     def measure(values: NDArray[np.float64]) -> Level:
         return Level.measure(values, rows[tiles], int(rows.max()) + 1, video.levels == "row")
 
-    network = measure(model.raw(samples[..., : video.channels]))
+    network = measure(raw(samples[..., : video.channels]))
     if video.frames == 1 or not video.motion_weight:
         return Levels(network)
     return Levels(network, measure(stack_energy(samples)), video.motion_weight)

@@ -6,26 +6,23 @@ import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config.sections import build, plain
 from adacl.data.video import Frame
+from adacl.deploy.opening import open_model
 from adacl.errors import AdaclError, DataError, InputError, ModelFileError
-from adacl.model.exported_file import is_exported
-from adacl.model.file import load_with_header, save_model
+from adacl.model.file import save_model
+from adacl.model.scoring import ScoringModel
 from adacl.video.alarms import Alarm
 from adacl.video.chunks import CHUNK, Chunk, chunks, segments
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore, smooth
 from adacl.video.motion import stack_energy
 from adacl.video.row_levels import Levels
-
-if TYPE_CHECKING:
-    from adacl.deploy.scorer import Scorer
-    from adacl.model.model import Model
 
 __all__ = ["VideoModel"]
 
@@ -41,7 +38,7 @@ class VideoModel:
     Parameters
     ----------
     tiles
-        The model of the tiles, or the runtime of an exported one.
+        What scores the tiles.
     config
         How frames become tiles.
     height, width
@@ -56,7 +53,7 @@ class VideoModel:
         Threshold and release level.
     """
 
-    tiles: Model | Scorer
+    tiles: ScoringModel
     config: VideoConfig
     height: int
     width: int
@@ -172,10 +169,11 @@ class VideoModel:
         InputError
             If it was read from an exported file.
         """
-        from adacl.deploy.scorer import Scorer
-
-        if isinstance(self.tiles, Scorer):
+        if self.tiles.header.exported:
             raise InputError("an exported model is not saved again; keep the file")
+        from adacl.model.model import Model
+
+        assert isinstance(self.tiles, Model)
         save_model(self.tiles, path, self.describe())
 
     @classmethod
@@ -198,18 +196,9 @@ class VideoModel:
         MissingDataError, ModelFileError
             If the file is not there, not sound, or a model for images.
         """
-        tiles: Model | Scorer
-        if is_exported(Path(path)):
-            from adacl.deploy.scorer import Scorer
-
-            tiles = Scorer(path, backend=backend)
-            header = tiles.header
-        else:
-            tiles, header = load_with_header(path, device)
-        if "video" not in header:
-            raise ModelFileError(f"{path}: a model for images; use it with adacl score")
+        tiles = open_model(path, device=device, backend=backend, video=True)
         try:
-            video = dict(header["video"])
+            video = dict(tiles.header.video or {})
             config = build(VideoConfig, video.pop("config"))
             levels, alarm = Levels.from_dict(video.pop("levels")), Alarm(**video.pop("alarm"))
             found = cls(tiles, config, levels=levels, alarm=alarm, **video)

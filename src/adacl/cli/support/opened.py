@@ -1,89 +1,57 @@
-"""Open a model file or an exported file, whichever the command line names, and score files."""
+"""Open what scores images, whichever file the command line names, and score files."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from adacl.cli.support.options import Backend, Device, OnError
 from adacl.cli.support.progress import count
 from adacl.data.folders import ImageFiles, Skipped
-from adacl.errors import ConfigError, DataError, MissingExtraError, ModelFileError
-from adacl.model.exported_file import is_exported
-from adacl.model.file import read_header
-from adacl.model.thresholds import Threshold
+from adacl.errors import DataError
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
     from adacl.detector import AnomalyDetector
-    from adacl.imaging.spec import ImageSpec
     from adacl.model.scoring import FileScore
+    from adacl.model.thresholds import Threshold
     from adacl.report.tally import Gathering, Group
 
+    Opened = AnomalyDetector | Scorer
     ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
 
-__all__ = ["Opened", "check_skipped", "count_seen", "open_model", "scores_of_files"]
+__all__ = ["check_skipped", "count_seen", "open_scorer", "scores_of_files"]
 
 log = logging.getLogger("adacl")
 
 
-class Opened(NamedTuple):
-    """What scores images, the form it takes, the threshold, and whether images are cut.
-
-    ``rule`` is the threshold with all that is known of it.
-    """
-
-    model: AnomalyDetector | Scorer
-    spec: ImageSpec
-    threshold: float
-    tiled: bool
-    rule: Threshold
-
-
-def open_model(
-    model: Path, device: Device, backend: Backend, on_error: OnError, threshold: float | None
-) -> Opened:
-    """Open a model for images, of either kind.
+def open_scorer(
+    model: Path,
+    device: Device,
+    backend: Backend,
+    on_error: OnError,
+    threshold: float | None = None,
+) -> tuple[Opened, Threshold]:
+    """Open a model for images, of either kind, and tell the threshold in use.
 
     Raises
     ------
-    MissingDataError, ModelFileError
-        If the file is not there, not sound, or a model for video.
-    ConfigError
-        If an option does not go with this kind of model, or the threshold is not finite.
-    MissingExtraError
-        If what it is scored with is not installed.
+    AdaclError
+        As for :func:`adacl.deploy.opening.open_model`, or if the threshold is not finite.
     """
-    if is_exported(model):
-        if device is Device.cuda:
-            raise ConfigError("--device cuda: an exported file is scored on the CPU")
-        from adacl.deploy.scorer import Scorer
+    from adacl.deploy.opening import open_model
+    from adacl.deploy.scorer import Scorer
 
-        scorer = Scorer(model, backend=backend.value, on_error=on_error.value)
-        if "video" in scorer.header:
-            raise ModelFileError(f"{model}: a model for video; use it with adacl video score")
-        rule = _rule(scorer.threshold, threshold)
-        return Opened(scorer, scorer.spec, rule.value, scorer.tiling is not None, rule)
-    if backend is not Backend.onnxruntime:
-        raise ConfigError(f"--backend {backend}: for exported files; see adacl export")
-    try:
-        from adacl import AnomalyDetector
-    except MissingExtraError as error:
-        read_header(model)
-        raise MissingExtraError(
-            f"{model}: a model file is scored with PyTorch (pip install 'adacl[train]'); without "
-            "it, score what adacl export makes of it"
-        ) from error
-    detector = AnomalyDetector.load(model, device=device.value, on_error=on_error.value)
-    own = detector.model_
-    rule = _rule(own.threshold, threshold)
-    return Opened(detector, own.spec, rule.value, own.tiling is not None, rule)
+    found = open_model(model, device=device.value, backend=backend.value, on_error=on_error.value)
+    in_use = found.threshold if threshold is None else found.threshold.moved_to(threshold)
+    if isinstance(found, Scorer):
+        return found, in_use
+    from adacl import AnomalyDetector
 
-
-def _rule(own: Threshold, given: float | None) -> Threshold:
-    return own if given is None else own.moved_to(given)
+    detector = AnomalyDetector.from_model(found, device=device.value, on_error=on_error.value)
+    return detector, in_use
 
 
 def scores_of_files(

@@ -12,7 +12,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
-from adacl.cli.support.opened import Opened
 from adacl.files import atomic_file
 
 if TYPE_CHECKING:
@@ -30,9 +29,22 @@ class Format(StrEnum):
 
 
 def write_records(
-    output: Path | None, form: Format, scores: Iterator[FileScore], opened: Opened
+    output: Path | None, form: Format, scores: Iterator[FileScore], threshold: float, tiled: bool
 ) -> None:
     """Write scores as they come, to a file or to stdout.
+
+    Parameters
+    ----------
+    output
+        The file; None for stdout.
+    form
+        How they are written.
+    scores
+        The scores.
+    threshold
+        Above which an image is labelled anomalous.
+    tiled
+        Whether the scores name tiles.
 
     Raises
     ------
@@ -41,7 +53,7 @@ def write_records(
     """
     write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
     with _opened(output) as file:
-        write[form](file, scores, opened)
+        write[form](file, scores, threshold, tiled)
 
 
 @contextmanager
@@ -55,11 +67,10 @@ def _opened(output: Path | None) -> Iterator[IO[str]]:
             yield file
 
 
-def _write_table(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
-    tiled = opened.tiled
+def _write_table(file: IO[str], scores: Iterator[FileScore], threshold: float, tiled: bool) -> None:
     print(f"pred_score  pred_label  {'tile' * tiled:{11 * tiled}}image_path", file=file)
     for s in scores:
-        label = "ANOMALOUS" if s.raw > opened.threshold else "normal"
+        label = "ANOMALOUS" if s.raw > threshold else "normal"
         place = "{},{}".format(*s.tile) if s.tile else ""
         print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{s.path}", file=file)
 
@@ -74,16 +85,16 @@ def _record(score: FileScore, threshold: float) -> dict[str, Any]:
     return record | ({"tile": list(score.tile)} if score.tile else {})
 
 
-def _write_jsonl(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
+def _write_jsonl(file: IO[str], scores: Iterator[FileScore], threshold: float, tiled: bool) -> None:
     for s in scores:
-        print(json.dumps(_record(s, opened.threshold)), file=file)
+        print(json.dumps(_record(s, threshold)), file=file)
 
 
-def _write_csv(file: IO[str], scores: Iterator[FileScore], opened: Opened) -> None:
+def _write_csv(file: IO[str], scores: Iterator[FileScore], threshold: float, tiled: bool) -> None:
     columns = ["image_path", "pred_score", "pred_label", "raw_score"]
-    columns += ["tile_top", "tile_left"] if opened.tiled else []
+    columns += ["tile_top", "tile_left"] if tiled else []
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(columns)
     for s in scores:
-        record = _record(s, opened.threshold)
+        record = _record(s, threshold)
         writer.writerow([*(record[name] for name in columns[:4]), *(s.tile or ())])

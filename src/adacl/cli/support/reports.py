@@ -19,6 +19,7 @@ from adacl.files import check_writable
 if TYPE_CHECKING:
     from adacl.cli.support.opened import Opened
     from adacl.detector import AnomalyDetector
+    from adacl.model.thresholds import Threshold
     from adacl.report.tally import Gathering
 
 __all__ = [
@@ -80,16 +81,17 @@ def title_of(paths: Sequence[Path]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def gathering_for(opened: Opened) -> Gathering:
+def gathering_for(scorer: Opened, threshold: Threshold) -> Gathering:
     """Return what gathers the scores of a model for a report."""
     from adacl.report.tally import Gathering
 
-    return Gathering(opened.threshold, opened.model.threshold_)
+    return Gathering(threshold.value, scorer.threshold_)
 
 
 def report_scores(
     report: Path,
-    opened: Opened,
+    scorer: Opened,
+    threshold: Threshold,
     model: Path,
     gathering: Gathering,
     title: str,
@@ -98,17 +100,16 @@ def report_scores(
 ) -> None:
     """Write the report on scored images; with figures, on labelled ones."""
     from adacl.report.page import write_report
-    from adacl.report.subject import Subject, header_of
+    from adacl.report.subject import Subject
 
     arguments = ["adacl", *sys.argv[1:]]
     subject = Subject(
         title=title,
         story="score" if figures is None else "evaluate",
         model_path=model,
-        header=header_of(model, opened.model),
-        scorer=opened.model,
-        spec=opened.spec,
-        threshold=opened.rule,
+        header=scorer.header,
+        scorer=scorer,
+        threshold=threshold,
         command=shlex.join(arguments),
         again=_without_threshold(arguments),
     )
@@ -120,9 +121,10 @@ def report_fit(
     report: Path, detector: AnomalyDetector, model: Path, images: list[Path], quiet: bool
 ) -> None:
     """Write the report on a fit: a sample of the training images against made anomalies."""
+    from adacl.model.file import read_model
     from adacl.report import made_anomalies
     from adacl.report.page import write_report
-    from adacl.report.subject import Subject, header_of
+    from adacl.report.subject import Subject
     from adacl.report.tally import Gathering
 
     sample = images[:: -(-len(images) // SAMPLE)]
@@ -141,9 +143,8 @@ def report_fit(
         title=f"What {model.name} learned",
         story="fit",
         model_path=model,
-        header=header_of(model, detector),
+        header=read_model(model)[0],
         scorer=detector,
-        spec=detector.model_.spec,
         threshold=threshold,
         command=shlex.join(["adacl", *sys.argv[1:]]),
         again=["adacl", "score", str(model), "IMAGES"],

@@ -191,10 +191,10 @@ def _fit(
         checkpoints=checkpoints,
     )  # fmt: skip
     assert isinstance(model.tiles, Model)
-    history = model.tiles.history
+    history = model.tiles.header.history
     return model, {
         "parameters": count_parameters(model.tiles.network),
-        "tiles": model.tiles.training["samples"],
+        "tiles": model.tiles.header.training["samples"],
         "epochs": len(history.epochs),
         "best_epoch": history.best.epoch + 1,
         "validation_auroc": history.best.validation_auroc,
@@ -212,7 +212,7 @@ def _fit_rival(
     rival = RIVALS[method]()
     rival.fit(samples, seed, config.training.epochs)
     tiles: Any = _FramesOnly(rival, video.frames)
-    levels = levels_of(tiles, samples, places, footage, video.training)
+    levels = levels_of(tiles.raw, samples, places, footage, video.training)
     model = VideoModel(
         tiles, video, footage.height, footage.width, 1 / footage.seconds, footage.motion, levels,
         Alarm(0.5),

@@ -1,0 +1,155 @@
+"""What the detector and the scorer of an exported file have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.data.arrays import is_paths
+from adacl.data.folders import ImageFiles, Skipped
+from adacl.data.images import MAX_PIXELS, Decoded, decode
+from adacl.explain.heatmap import resized
+from adacl.explain.maps import Method, anomaly_map
+from adacl.imaging.spec import Array
+from adacl.model.scoring import FileScore, ImageScore, ScoringModel, check_files
+from adacl.model.thresholds import Threshold
+
+__all__ = ["ImageScorer"]
+
+Identity = TypeVar("Identity")
+
+
+class ImageScorer(ABC):
+    """Scores arrays, files and folders of images, with the signs of scikit-learn."""
+
+    @abstractmethod
+    def _fitted(self) -> ScoringModel:
+        """Return what scores samples."""
+
+    @abstractmethod
+    def _checked(self, array: Any) -> Array:
+        """Return an array as images N x H x W x C that the model takes."""
+
+    @abstractmethod
+    def _scored(
+        self, images: Iterable[tuple[Identity, Array]]
+    ) -> Iterator[tuple[Identity, ImageScore]]:
+        """Score images H x W x C one after another, in the order given."""
+
+    @abstractmethod
+    def score_files(
+        self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
+    ) -> Iterator[FileScore]:
+        """Score image files in order, decoding in parallel with bounded memory.
+
+        Parameters
+        ----------
+        paths
+            Image files.
+        skipped
+            Receives the broken files, each with the reason, when ``on_error`` is ``skip``.
+
+        Yields
+        ------
+        FileScore
+        """
+
+    def decode(
+        self, name: Path | str, content: bytes | None = None, most: int = MAX_PIXELS
+    ) -> Decoded:
+        """Decode an image file as the model takes it; arguments as for ``data.images.decode``.
+
+        Raises
+        ------
+        ImageError
+            If it cannot be decoded, or has more pixels than ``most``.
+        """
+        header = self._fitted().header
+        spec = header.spec
+        return decode(name, content, spec.channels, spec.dtype, header.resize, most)
+
+    def anomaly_score(self, X: Any) -> Array:
+        """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
+        return np.clip(-self.score_samples(X), 0, 1)
+
+    def score_samples(self, X: Any) -> Array:
+        """Return scores (N,), higher for more normal images: the negative raw regression.
+
+        Parameters
+        ----------
+        X
+            An array N x H x W or N x H x W x C, a folder of images, or a list of image files
+            and folders.
+
+        Raises
+        ------
+        InputError, DataError
+            If an array does not go with the model, or a file cannot be read.
+        """
+        if is_paths(X):
+            raw = [score.raw for score in self.score_files(ImageFiles(X))]
+        else:
+            raw = [score.raw for _, score in self._scored(enumerate(self._checked(X)))]
+        return -np.array(raw, float)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return ``score_samples(X) - offset_`` (N,), negative for outliers."""
+        scores = self.score_samples(X)
+        return scores - self.offset_
+
+    def predict(self, X: Any, threshold: float | None = None) -> Array:
+        """Return +1 for normal and -1 for anomalous images (N,).
+
+        Parameters
+        ----------
+        X
+            Images, as for :meth:`score_samples`.
+        threshold
+            Used instead of the model's own.
+        """
+        scores = self.score_samples(X)
+        return np.where(scores < (self.offset_ if threshold is None else -threshold), -1, 1)
+
+    def anomaly_map(
+        self, image: str | Path | Array, method: Method = "occlusion"
+    ) -> NDArray[np.float32]:
+        """Return which places of an image make it anomalous, H x W in its own size.
+
+        Parameters
+        ----------
+        image
+            A file, or pixels H x W or H x W x C.
+        method
+            ``occlusion``, or ``gradient``, which needs the model file; see
+            :func:`adacl.explain.maps.anomaly_map`.
+        """
+        model = self._fitted()
+        if not isinstance(image, str | Path):
+            return anomaly_map(model, self._checked(np.asarray(image)[None])[0], method)
+        check_files(model.spec)
+        height, width, pixels = self.decode(image)
+        return resized(anomaly_map(model, pixels, method), height, width)
+
+    @property
+    def threshold_(self) -> float:
+        """The threshold on the anomaly score."""
+        return self._fitted().threshold.value
+
+    @property
+    def offset_(self) -> float:
+        """``-threshold_``, of which ``decision_function`` tells the distance."""
+        return -self.threshold_
+
+    def set_threshold(self, threshold: float | Threshold) -> Self:
+        """Replace the threshold."""
+        model = self._fitted()
+        if not isinstance(threshold, Threshold):
+            threshold = model.threshold.moved_to(threshold)
+        model.header = replace(model.header, threshold=threshold)
+        return self

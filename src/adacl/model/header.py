@@ -1,0 +1,204 @@
+"""The header of a model: all that its file says of it, as plain data and back."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from adacl.config import Config
+from adacl.data.images import MAX_PIXELS
+from adacl.errors import ModelFileError
+from adacl.imaging.spec import ImageSpec
+from adacl.imaging.tiles import Tiling
+from adacl.model.exported_file import EXPORT_VERSION
+from adacl.model.history import History
+from adacl.model.thresholds import Threshold
+
+__all__ = ["FORMAT_VERSION", "Exported", "ModelHeader", "checked_size"]
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What the header of an exported file says beyond that of its model file.
+
+    Parameters
+    ----------
+    exported_by
+        Version of adacl.
+    licence
+        Under which the model may be used.
+    opset, precision
+        Of the ONNX graph; ``float32`` or ``int8``.
+    batch
+        Images that the graph takes at once; None for any number.
+    input_size
+        Height and width of the images that the graph takes; None for any.
+    normalisation
+        Mean and standard deviation of each channel.
+    """
+
+    exported_by: str
+    licence: str
+    opset: int
+    precision: str
+    batch: int | None
+    input_size: tuple[int, int] | None
+    normalisation: Mapping[str, Any]
+
+    def __post_init__(self) -> None:
+        if self.input_size is not None:
+            object.__setattr__(self, "input_size", checked_size(self.input_size))
+
+
+@dataclass(frozen=True)
+class ModelHeader:
+    """All that is known of a trained model but its weights; what its file holds as JSON.
+
+    Parameters
+    ----------
+    spec, config
+        Form of the network's input, and the method it was trained by.
+    tiling
+        How images are cut into tiles, or None.
+    resize
+        Height and width that image files are resized to (before cutting), or None.
+    threshold, history
+        How the threshold and the network came about.
+    training
+        Provenance: versions, seed, numbers of images.
+    activation_maxima
+        The largest activation of each stage, see
+        :func:`adacl.training.activations.activation_maxima`; what an 8-bit copy of the network is
+        scaled by. Exported files do not hold it.
+    video
+        What a :class:`adacl.video.model.VideoModel` has beyond the model of its tiles.
+    exported
+        What was added by the export, for an exported file.
+    fingerprint
+        SHA-256 of the model file that it was read from, or that was exported; "" before.
+    """
+
+    spec: ImageSpec
+    config: Config
+    tiling: Tiling | None
+    resize: tuple[int, int] | None
+    threshold: Threshold
+    history: History
+    training: dict[str, Any] = field(default_factory=dict)
+    activation_maxima: tuple[float, ...] = ()
+    video: Mapping[str, Any] | None = None
+    exported: Exported | None = None
+    fingerprint: str = ""
+
+    @property
+    def any_size(self) -> bool:
+        """Whether images of any size are scored, rather than of the size in ``spec`` alone."""
+        return self.tiling is not None or self.has_map
+
+    @property
+    def has_map(self) -> bool:
+        """Whether the network has an output for every place, rather than for the image alone."""
+        return self.config.network.output == "map"
+
+    def check_kind(self, path: str | Path, video: bool) -> None:
+        """Check that it is a model for video, or one for images.
+
+        Raises
+        ------
+        ModelFileError
+            If it is the other; ``path`` is named in the message.
+        """
+        if video and self.video is None:
+            raise ModelFileError(f"{path}: a model for images; use it with adacl score")
+        if not video and self.video is not None:
+            raise ModelFileError(f"{path}: a model for video; use it with adacl video score")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what a model file or, if it was exported, an exported file holds.
+
+        Nothing in it depends on the clock.
+        """
+        history = self.history.to_dict()
+        for record in history["epochs"]:
+            del record["seconds"]
+        tree = {
+            "config": self.config.to_dict(),
+            "format_version": FORMAT_VERSION,
+            "history": history,
+            "preset": self.config.preset,
+            "resize": list(self.resize) if self.resize else None,
+            "spec": asdict(self.spec),
+            "threshold": self.threshold.to_dict(),
+            "tiling": asdict(self.tiling) if self.tiling else None,
+            "training": self.training,
+        }
+        if self.video is not None:
+            tree["video"] = dict(self.video)
+        if self.exported is None:
+            return {"activation_maxima": list(self.activation_maxima), **tree}
+        return {
+            "export_version": EXPORT_VERSION,
+            "exported_by": self.exported.exported_by,
+            "fingerprint": self.fingerprint,
+            **asdict(self.exported),
+            **tree,
+        }
+
+    @classmethod
+    def from_dict(cls, tree: Mapping[str, Any], fingerprint: str = "") -> Self:
+        """Build a header from what :meth:`to_dict` returned, today or in an earlier version.
+
+        Parameters
+        ----------
+        tree
+            The header of a model file or of an exported file.
+        fingerprint
+            Of a model file; an exported file holds its own.
+
+        Raises
+        ------
+        AdaclError, KeyError, TypeError, ValueError
+            If something is missing, of the wrong type or out of range.
+        """
+        if not isinstance(tree["training"], dict):
+            raise ValueError(f"training: need a table, got {tree['training']!r}")
+        maxima = tree.get("activation_maxima", [])
+        if not all(isinstance(value, int | float) and 0 < value < math.inf for value in maxima):
+            raise ValueError(f"activation_maxima: need numbers above 0, got {maxima}")
+        exported = None
+        if "export_version" in tree:
+            exported = Exported(*(tree[name] for name in Exported.__dataclass_fields__))
+        return cls(
+            ImageSpec(**tree["spec"]),
+            Config.from_dict(tree["config"]),
+            Tiling(**tree["tiling"]) if tree["tiling"] else None,
+            None if tree["resize"] is None else checked_size(tree["resize"]),
+            Threshold(**tree["threshold"]),
+            History.from_dict(tree["history"]),
+            tree["training"],
+            tuple(maxima),
+            tree.get("video"),
+            exported,
+            tree["fingerprint"] if exported else fingerprint,
+        )
+
+
+def checked_size(size: Any) -> tuple[int, int]:
+    """Return a height and width that an image may have.
+
+    Raises
+    ------
+    ValueError
+        If they are not two whole numbers, at least 1 and not more than images may have.
+    """
+    whole = [side for side in size if isinstance(side, int) and not isinstance(side, bool)]
+    if not (len(size) == len(whole) == 2 and min(whole) > 0 and whole[0] * whole[1] <= MAX_PIXELS):
+        raise ValueError(
+            f"need height and width, {MAX_PIXELS // 10**6} megapixels at most, got {size}"
+        )
+    return whole[0], whole[1]
