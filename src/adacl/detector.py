@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
 from adacl.config import Config
-from adacl.config.presets import by_size, preset
+from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import OnError, Skipped, list_images, stream
 from adacl.data.images import read_image
@@ -320,7 +320,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if self.config is not None:
             config = self.config
         elif self.preset == "auto":
-            config = preset("paper") if tiling else by_size(sizes)
+            config = for_tiles() if tiling else by_size(sizes)
         else:
             config = preset(self.preset)
         changes = {"training__epochs": self.epochs, "threshold__fpr": self.fpr}

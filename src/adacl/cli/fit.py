@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,9 +25,9 @@ from adacl.cli.support.options import (
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
-from adacl.config.presets import by_size, from_toml, preset
+from adacl.config.presets import by_size, for_tiles, from_toml, preset
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.folders import ImageFiles, stream
+from adacl.data.folders import ImageFiles, in_order
 from adacl.data.images import probe
 from adacl.errors import ConfigError, ImageError
 from adacl.files import check_writable
@@ -114,8 +115,9 @@ def fit(
     if config_file is not None:
         config = from_toml(config_file)
     elif preset_name == "auto":
+        sizes = [size] if size else _some_sizes(files)
         with messages(quiet):
-            config = preset("paper") if tiling else by_size([size] if size else _some_sizes(files))
+            config = for_tiles() if tiling else by_size(sizes)
     else:
         config = preset(preset_name)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
@@ -153,8 +155,11 @@ def fit(
 def _some_sizes(files: ImageFiles) -> list[tuple[int, int]]:
     """Return height and width of some of the images; of none that can be read, one of 1 x 1."""
     step = max(1, len(files) // PROBED)
-    found = stream(islice(files, 0, None, step), probe, "skip")
-    return [(header.height, header.width) for _, header in found] or [(1, 1)]
+    found = []
+    for _, header in in_order(islice(files, 0, None, step), probe):
+        with suppress(ImageError):
+            found.append((header.result().height, header.result().width))
+    return found or [(1, 1)]
 
 
 def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:
@@ -206,14 +211,17 @@ def _announce(
     int
         The number of networks.
     """
-    from adacl.training.splits import fold_splits, split_normals
+    from adacl.training.splits import fold_splits, split_normals, split_once
 
     count, training, rule = len(files), config.training, config.threshold
     if count < SMALLEST_SET:
         return 1
-    split = split_normals(count, training.validation_size, rule, True, 0)
+    if config.network.output == "map":
+        split = split_once(count, training.validation_size, rule, 0)
+    else:
+        split = split_normals(count, training.validation_size, rule, True, 0)
     folds = 0
-    if not (len(split.calibration) or config.network.output == "map"):
+    if not len(split.calibration):
         folds = len(fold_splits(count, training.validation_size, rule.folds, 0))
     epochs = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
     if folds:

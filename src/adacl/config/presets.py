@@ -15,7 +15,7 @@ from statistics import median
 from adacl.config.method import AnomalyConfig, Config, NetworkConfig, TrainingConfig
 from adacl.errors import ConfigError, MissingDataError
 
-__all__ = ["PRESETS", "by_size", "from_toml", "preset", "suited"]
+__all__ = ["PRESETS", "by_size", "for_tiles", "from_toml", "preset", "suited"]
 
 log = logging.getLogger("adacl")
 
@@ -109,6 +109,12 @@ def by_size(sizes: Sequence[tuple[int, int]]) -> Config:
         THUMBNAIL,
     )
     return preset(name)
+
+
+def for_tiles() -> Config:
+    """Return the preset that suits tiles, and say which."""
+    log.info("preset paper: tiles are scored one by one; without --tile larger images get inspect")
+    return preset("paper")
 
 
 def from_toml(path: str | Path) -> Config:

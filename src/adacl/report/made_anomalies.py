@@ -10,23 +10,25 @@ import torch
 from torch import Tensor
 
 from adacl.anomalies import make, make_mixture
+from adacl.anomalies.local import make_local
 from adacl.data.folders import stream
 from adacl.data.images import read_image
-from adacl.imaging.spec import Array
+from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.model import Model
 from adacl.networks.build import raw_scores
 from adacl.report.thumbnails import url
+from adacl.training.crops import grid, learn_pixels
 
 __all__ = ["examples", "mixture_scores", "samples"]
 
 EXAMPLES = 6
 
 
-def samples(model: Model, paths: Sequence[Path]) -> Tensor | None:
-    """Return one network input of each image file, as a batch N x C x H x W in [0, 1].
+def samples(model: Model, paths: Sequence[Path]) -> list[Tensor]:
+    """Return one network input of each image file, in batches N x C x H x W in [0, 1].
 
-    Of images that are cut, the tile in the middle. Files that can no longer be read are passed
-    over; None if that goes for all.
+    Of images that are cut, the tile in the middle; images of any size are batches of one. Files
+    that can no longer be read are passed over.
     """
     spec, tiling = model.spec, model.tiling
 
@@ -39,10 +41,11 @@ def samples(model: Model, paths: Sequence[Path]) -> Tensor | None:
         return middle
 
     images = [image for _, image in stream(paths, read, "skip")]
-    return spec.to_tensor(np.stack(images), model.network.mean.device) if images else None
+    alike = [image[None] for image in images] if _is_dense(model) else [np.stack(images)]
+    return [spec.to_tensor(batch, model.network.mean.device) for batch in alike] if images else []
 
 
-def examples(model: Model, normal: Tensor) -> list[tuple[str, list[tuple[str, float]]]]:
+def examples(model: Model, normal: Sequence[Tensor]) -> list[tuple[str, list[tuple[str, float]]]]:
     """Return normal samples, and the anomalies that training makes from such.
 
     Returns
@@ -50,25 +53,45 @@ def examples(model: Model, normal: Tensor) -> list[tuple[str, list[tuple[str, fl
     list of (str, list of (str, float))
         For each kind of anomaly pictures with their raw scores.
     """
-    generator = torch.Generator(normal.device).manual_seed(0)
+    generator = torch.Generator(normal[0].device).manual_seed(0)
     options = model.config.anomalies.options
-    normal = normal[:EXAMPLES]
-    batches = {"normal": normal} | {
-        kind: make(kind, normal, generator, **options.get(kind, {}))
-        for kind in model.config.anomalies.kinds
-    }
-    found = []
-    for kind, batch in batches.items():
-        pixels = (batch.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
-        pictures = [url(np.broadcast_to(image, (*image.shape[:2], 3)), "PNG") for image in pixels]
-        scores = raw_scores(model.network, batch).tolist()
-        found.append((kind, list(zip(pictures, scores, strict=True))))
+    normal = [batch[:EXAMPLES] for batch in normal[:EXAMPLES]]
+    found = [("normal", _scored(model, normal))]
+    if _is_dense(model):
+        return [*found, ("local", _scored(model, _changed(model, normal, generator)))]
+    for kind in model.config.anomalies.kinds:
+        made = [make(kind, batch, generator, **options.get(kind, {})) for batch in normal]
+        found.append((kind, _scored(model, made)))
     return found
 
 
-def mixture_scores(model: Model, normal: Tensor, seed: int) -> list[float]:
+def mixture_scores(model: Model, normal: Sequence[Tensor], seed: int) -> list[float]:
     """Return raw scores of one made anomaly of each sample, their kinds drawn as in training."""
-    generator = torch.Generator(normal.device).manual_seed(seed)
-    made, _ = make_mixture(normal, generator, model.config.anomalies)
-    scores: list[float] = raw_scores(model.network, made).tolist()
-    return scores
+    generator = torch.Generator(normal[0].device).manual_seed(seed)
+    if _is_dense(model):
+        made = _changed(model, normal, generator)
+    else:
+        made = [make_mixture(batch, generator, model.config.anomalies)[0] for batch in normal]
+    return [float(score) for batch in made for score in raw_scores(model.network, batch)]
+
+
+def _is_dense(model: Model) -> bool:
+    return model.config.network.output == "map"
+
+
+def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+    """Return images after local changes; what shows is learnt from these images."""
+    spec, config = model.spec, model.config.replace(local__clean=0.0).local
+    unit = ImageSpec(spec.height, spec.width, spec.channels, "float32", 0.0, 1.0)
+    images = [batch[0].permute(1, 2, 0).cpu().numpy() for batch in normal]
+    visible = learn_pixels(images, np.arange(len(images)), unit).visible
+    return [make_local(batch, generator, config, visible, grid(spec)).images for batch in normal]
+
+
+def _scored(model: Model, batches: Sequence[Tensor]) -> list[tuple[str, float]]:
+    found: list[tuple[str, float]] = []
+    for batch in batches:
+        pixels = (batch.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
+        pictures = [url(np.broadcast_to(image, (*image.shape[:2], 3)), "PNG") for image in pixels]
+        found += zip(pictures, raw_scores(model.network, batch).tolist(), strict=True)
+    return found

@@ -204,7 +204,7 @@ def _examples(subject: Subject, rows: list[Row]) -> Any:
     lowest = lowest[: max(made_anomalies.EXAMPLES, len(lowest) // 10)]
     chosen = lowest[:: len(lowest) // made_anomalies.EXAMPLES or 1]
     samples = made_anomalies.samples(model, [row.score.path for row in chosen])
-    return None if samples is None else made_anomalies.examples(model, samples)
+    return made_anomalies.examples(model, samples) if samples else None
 
 
 def _embedded(data: Mapping[str, Any]) -> str:

@@ -19,7 +19,7 @@ from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.networks.dense import coordinates
 from adacl.training.visibility import grade_of, learn_scales
 
-__all__ = ["Crops", "Pixels", "draw_crops", "label_places", "learn_pixels", "take_crops"]
+__all__ = ["Crops", "Pixels", "draw_crops", "grid", "label_places", "learn_pixels", "take_crops"]
 
 STRIDE = 2
 """Pixels from one place of the map to the next."""
@@ -147,7 +147,7 @@ def draw_crops(
     pixels
         What is learnt of the normals' pixels.
     """
-    levels = 65535 if spec.dtype == "float32" else round(spec.high - spec.low)
+    levels = grid(spec)
     normal = crops[:, : spec.channels]
     if config.training.light:
         normal = _lit(normal, config.training.light, generator)
@@ -160,6 +160,11 @@ def draw_crops(
     weights = weights + config.training.made_weight * share
     images = torch.cat([made.images, crops[:, spec.channels :]], 1)
     return Crops(images.contiguous(memory_format=torch.channels_last), labels, weights)
+
+
+def grid(spec: ImageSpec) -> int:
+    """Return the number of steps of the stored values of images from 0 to 1."""
+    return 65535 if spec.dtype == "float32" else round(spec.high - spec.low)
 
 
 def label_places(

@@ -136,7 +136,7 @@ def report_fit(
     ]
     for start in range(0, len(paths), AT_ONCE):
         samples = made_anomalies.samples(detector.model_, paths[start : start + AT_ONCE])
-        if samples is not None:
+        if samples:
             for raw in made_anomalies.mixture_scores(detector.model_, samples, start):
                 gathering.add(raw, "made")
     subject = Subject(
