@@ -1,4 +1,4 @@
-"""Draw the worst misses, the worst false alarms and good finds of a model, each beside its map::
+"""Draw the worst misses, the worst false alarms and good finds of a model, each beside its map.
 
     python -m benchmarks.accuracy.inspection_pictures MODEL SET_DIR PICTURE.png
 

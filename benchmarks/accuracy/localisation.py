@@ -173,7 +173,7 @@ def sets(data: Path) -> dict[str, tuple[Callable[[], Any], dict[str, Any]]]:
 def trained(path: Path, images: np.ndarray, settings: dict[str, Any]) -> AnomalyDetector:
     if not path.exists():
         started = time.perf_counter()
-        detector = AnomalyDetector(contamination=0.01, **settings).fit(images)
+        detector = AnomalyDetector(preset="paper", contamination=0.01, **settings).fit(images)
         detector.save(path)
         print(f"{path.stem}: trained in {time.perf_counter() - started:.0f} s", flush=True)
     return AnomalyDetector.load(path)

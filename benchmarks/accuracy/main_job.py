@@ -58,7 +58,9 @@ def kolektor(source: Path, folder: Path) -> dict[str, list[str]]:
 
 def run(task: dict[str, list[str]], seed: int, folder: Path) -> dict[str, Any]:
     model = str(folder / "model.adacl")
-    fit = adacl("fit", *task["fit"], "-o", model, "--seed", str(seed), "--json")
+    fit = adacl(
+        "fit", *task["fit"], "--preset", "paper", "-o", model, "--seed", str(seed), "--json"
+    )
     folders = [x for part in ("normal", "abnormal") for f in task[part] for x in ("--" + part, f)]
     evaluated = adacl("evaluate", model, *folders, "--json", "--quiet")
     summary = json.loads(fit["output"])

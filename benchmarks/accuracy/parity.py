@@ -39,7 +39,7 @@ def run(task: tuple[str, int, str]) -> dict[str, Any]:
     torch.set_num_threads(1)
     images, labels = catalogue.load(name, "train", data_dir)
     test, test_labels = catalogue.load(name, "test", data_dir)
-    detector = AnomalyDetector(contamination=0.01).fit(images[labels == normal])
+    detector = AnomalyDetector(preset="paper", contamination=0.01).fit(images[labels == normal])
     wanted = -detector.score_samples(test)
     abnormal = test_labels != normal
     found: dict[str, Any] = {

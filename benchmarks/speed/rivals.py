@@ -94,7 +94,9 @@ class Adacl(Method):
         """Learn from normal images."""
         from adacl import AnomalyDetector
 
-        self.detector = AnomalyDetector(epochs=self.epochs, random_state=SEED).fit(images)
+        self.detector = AnomalyDetector(preset="paper", epochs=self.epochs, random_state=SEED).fit(
+            images
+        )
 
     def score(self, images: Images) -> NDArray[np.float64]:
         """Return raw scores."""

@@ -96,7 +96,9 @@ def _run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
         write_images(images[places], names, folder / name)
 
     with epochs(EPOCHS, quiet) as display:
-        detector = AnomalyDetector(epochs=EPOCHS, random_state=seed, on_epoch=display)
+        detector = AnomalyDetector(
+            preset="paper", epochs=EPOCHS, random_state=seed, on_epoch=display
+        )
         detector.fit(folder / "good")
     model_path = folder / "digits.adacl"
     detector.save(model_path)
