@@ -202,9 +202,10 @@ def _contrasted(crop: Tensor, channels: int, factor: float) -> Tensor:
 
 
 def _place(extent: int, side: int, rng: np.random.Generator) -> int:
-    """Draw where a crop starts, so that every pixel, at the border too, is as likely to be seen.
+    """Draw where a crop starts, so that pixels at the border are seen half as often as others.
 
-    Crops may reach beyond the border by half their side, and are then moved inside.
+    Crops may reach beyond the border by half their side, and are then moved inside. Drawn inside
+    the image alone, hardly any would reach a border pixel.
     """
     return int(np.clip(rng.integers(-(side // 2), extent - side // 2), 0, extent - side))
 

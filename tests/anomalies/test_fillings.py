@@ -1,0 +1,79 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from adacl.anomalies.fillings import FAMILIES, FAMILY_OF, FILLINGS, SCAR_FILLINGS, draw_fillings
+from adacl.networks.plan import OUTPUTS
+
+seeds = st.integers(0, 2**32)
+
+
+def batch(count=4, channels=3, height=20, width=26, seed=0):
+    return torch.rand((count, channels, height, width), generator=generator(seed))
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def test_a_network_has_an_output_for_each_family_and_each_filling_a_family():
+    assert len(FAMILIES) == OUTPUTS
+    assert FAMILY_OF.keys() == FILLINGS.keys()
+    assert set(FAMILY_OF.values()) | {"scar"} == set(FAMILIES)
+    assert SCAR_FILLINGS.keys() <= FILLINGS.keys()
+
+
+@given(
+    st.sampled_from(sorted(FILLINGS)), st.integers(1, 4), st.integers(1, 5), st.booleans(), seeds
+)
+def test_fillings_keep_the_form_of_any_images(name, count, channels, scars, seed):
+    images = batch(count, channels, seed=seed)
+    before = images.clone()
+    filled, families = draw_fillings(
+        images, torch.full((count,), scars), {name: 1.0}, 0.05, generator(seed)
+    )
+    assert filled.shape == images.shape
+    assert filled.isfinite().all()
+    assert torch.equal(images, before)
+    wanted = "scar" if scars else FAMILY_OF[name]
+    assert {FAMILIES[number] for number in families.tolist()} == {wanted}
+
+
+@pytest.mark.parametrize("name", FILLINGS)
+def test_every_filling_changes_images(name):
+    images = batch(8)
+    filled = FILLINGS[name](images, 0.1, generator())
+    assert ((filled - images).abs().amax((1, 2, 3)) > 0.05).all()
+
+
+@pytest.mark.parametrize("visible", [0.02, 0.2, 0.7])
+def test_a_change_of_tone_shows(visible):
+    images = batch(200, 1)
+    change = (FILLINGS["tone"](images, visible, generator()) - images).abs().mean((1, 2, 3))
+    assert float(change.min()) >= visible * 0.999
+
+
+def test_pieces_come_from_other_images_of_the_batch():
+    images = torch.arange(5.0).view(5, 1, 1, 1).expand(5, 1, 20, 20) / 8
+    filled = FILLINGS["another"](images, 0.1, generator())
+    assert sorted(filled.amax((1, 2, 3)).tolist()) == (torch.arange(5.0) / 8).tolist()
+    assert torch.equal(FILLINGS["moved"](images, 0.1, generator()), images)
+
+
+def test_a_filling_without_a_share_is_not_drawn_for_scars_either():
+    images, scars = batch(300, 1), torch.ones(300, dtype=torch.bool)
+    filled, _ = draw_fillings(
+        images, scars, {"tone": 0.0, "flat": 1.0, "blur": 1.0}, 0.1, generator()
+    )
+    assert (filled.flatten(1).std(1) < 1e-6).all()
+
+
+@given(seeds)
+def test_equal_generators_give_equal_fillings(seed):
+    images, scars = batch(6), torch.arange(6) < 3
+    weights = dict.fromkeys(FILLINGS, 1.0)
+    first, again = (
+        draw_fillings(images, scars, weights, 0.1, generator(seed))[0] for _ in range(2)
+    )
+    assert torch.equal(first, again)

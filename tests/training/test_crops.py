@@ -1,0 +1,249 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from adacl.anomalies.fillings import FAMILIES
+from adacl.anomalies.local import Made
+from adacl.config import LabelConfig
+from adacl.config.presets import preset
+from adacl.imaging.spec import ImageSpec
+from adacl.training.crops import draw_crops, grid, label_places, learn_pixels, take_crops
+
+STILL = preset("inspect").replace(
+    training__vary=0.0, training__light=0.0, training__mirror=False, training__crop=32
+)
+"""Crops are pieces of the images as they are."""
+seeds = st.integers(0, 2**32)
+
+
+def numbered(height, width):
+    """Return an image whose pixels are all different: their numbers, as floats."""
+    return np.arange(height * width, dtype=np.float32).reshape(height, width, 1)
+
+
+def spec_of(image):
+    return ImageSpec(*image.shape, "float32", 0.0, float(image.size - 1))
+
+
+def textures(count=6, side=48, channels=1, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.normal(128, 20, (count, side, side, channels)).clip(0, 255).astype(np.uint8)
+
+
+def step_of(images, config, spec=None, seed=0, chosen=None):
+    spec = spec or ImageSpec(*images[0].shape)
+    chosen = np.arange(len(images)) if chosen is None else chosen
+    pixels = learn_pixels(images, np.arange(len(images)), spec)
+    crops = take_crops(images, chosen, spec, config, np.random.default_rng(seed))
+    return crops, draw_crops(crops, torch.Generator().manual_seed(seed), config, spec, pixels)
+
+
+def seen(image, config, times, seed=0):
+    """Count how often each pixel of an image is in a crop."""
+    crops = take_crops(
+        [image], np.zeros(times, int), spec_of(image), config, np.random.default_rng(seed)
+    )
+    numbers = (crops[:, 0].double() * (image.size - 1)).round().long()
+    return numbers.flatten().bincount(minlength=image.size).view(image.shape[:2]).double()
+
+
+def test_crops_are_pieces_of_the_images():
+    image = numbered(50, 70)
+    crops = take_crops([image], np.zeros(50, int), spec_of(image), STILL, np.random.default_rng(0))
+    numbers = (crops[:, 0].double() * (image.size - 1)).round().long()
+    top, left = numbers[:, 0, 0] // 70, numbers[:, 0, 0] % 70
+    inside = torch.arange(32)
+    wanted = (top[:, None, None] + inside[:, None]) * 70 + left[:, None, None] + inside
+    assert torch.equal(numbers, wanted)
+    assert len(set(top.tolist())) > 5
+    assert {0, 18} <= set(top.tolist())
+
+
+def test_border_pixels_are_seen_about_as_often_as_middle_ones():
+    """Of places drawn uniformly inside the image, one in a hundred would reach a border pixel."""
+    counts = seen(numbered(128, 160), STILL, 2000)
+    middle = counts[56:72, 64:96].mean()
+    for rim in (counts[0], counts[-1], counts[:, 0], counts[:, -1]):
+        assert 0.4 < float(rim.mean() / middle) < 1.5
+    corners = counts[[0, 0, -1, -1], [0, -1, 0, -1]]
+    assert float(corners.min() / middle) > 0.15
+
+
+@pytest.mark.parametrize("size", [(8, 8), (1, 40), (31, 31), (20, 300)])
+def test_images_smaller_than_the_crop_are_continued_by_their_reflection(size):
+    image = numbered(*size)
+    config = STILL.replace(network__place="coordinates")
+    crop = take_crops([image], np.zeros(1, int), spec_of(image), config, np.random.default_rng(0))
+    assert crop.shape == (1, 3, 32, 32)
+    values = (crop[0, 0].double() * (image.size - 1)).round().long()
+    rows, columns = values // size[1], values % size[1]
+    for numbers, told, extent in ((rows, crop[0, 1], size[0]), (columns, crop[0, 2], size[1])):
+        wanted = torch.linspace(-1, 1, extent)[numbers]
+        torch.testing.assert_close(told, wanted)
+
+
+@pytest.mark.parametrize("vary", [0.0, 1.0])
+def test_coordinates_are_those_of_the_whole_image(vary):
+    rows, columns = np.meshgrid(np.linspace(0, 1, 60), np.linspace(0, 1, 90), indexing="ij")
+    image = np.stack([rows, columns], -1).astype(np.float32)
+    spec = ImageSpec(60, 90, 2, "float32", 0.0, 1.0)
+    config = STILL.replace(network__place="coordinates", training__vary=vary, training__mirror=True)
+    crops = take_crops([image], np.zeros(30, int), spec, config, np.random.default_rng(1))
+    assert crops.shape == (30, 4, 32, 32)
+    middle = slice(8, 24)
+    torch.testing.assert_close(
+        crops[:, 2:, middle, middle], 2 * crops[:, :2, middle, middle] - 1, rtol=0, atol=0.08
+    )
+    assert float(crops[:, 2:].min()) < -0.9
+    assert float(crops[:, 2:].max()) > 0.9
+    upright = crops[:, 2, -1, 0] > crops[:, 2, 0, 0]
+    assert upright.all()
+    rightwards = (crops[:, 3, 0, -1] > crops[:, 3, 0, 0]).float().mean()
+    assert 0.2 < float(rightwards) < 0.8
+
+
+def test_crops_are_turned_upside_down_only_where_places_do_not_count():
+    image = numbered(40, 40)
+    config = STILL.replace(training__mirror=True)
+    crops = take_crops(
+        [image], np.zeros(60, int), spec_of(image), config, np.random.default_rng(0)
+    )[:, 0]
+    down = (crops[:, -1, 0] > crops[:, 0, 0]).float().mean()
+    right = (crops[:, 0, -1] > crops[:, 0, 0]).float().mean()
+    assert 0.25 < float(down) < 0.75
+    assert 0.25 < float(right) < 0.75
+
+
+@settings(max_examples=20)
+@given(st.integers(1, 5), st.booleans(), st.sampled_from([0.0, 0.15]), st.integers(32, 47), seeds)
+def test_a_step_has_stored_values_labels_and_weights(channels, told, light, side, seed):
+    config = preset("inspect").replace(
+        network__place="coordinates" if told else "no", training__light=light, training__crop=side
+    )
+    _, step = step_of(textures(4, channels=channels), config, seed=seed)
+    places = (side + 1) // 2
+    assert step.images.shape == (4, channels + 2 * told, side, side)
+    assert step.labels.shape == (4, 1, places, places)
+    assert step.weights.shape == (4, len(FAMILIES), places, places)
+    stored = step.images[:, :channels]
+    assert torch.equal((stored * 255).round() / 255, stored)
+    assert float(step.labels.min()) >= 0
+    assert float(step.labels.max()) <= 1
+    assert float(step.weights.min()) >= 0
+
+
+@pytest.mark.parametrize("made_weight", [0.1, 2.0])
+def test_changed_places_weigh_what_is_asked_for_and_all_others_one(made_weight):
+    config = STILL.replace(training__made_weight=made_weight, local__clean=0.3)
+    _, step = step_of(textures(16), config)
+    normal = (step.weights > 0).all(1)
+    others = step.weights * normal[:, None]
+    assert float(others.sum()) == pytest.approx(1, rel=1e-4)
+    of_family = (step.weights - others).sum((0, 2, 3))
+    assert (of_family > 0).all()
+    assert of_family.tolist() == pytest.approx([made_weight / len(FAMILIES)] * 4, rel=1e-4)
+    assert (((step.weights > 0) & ~normal[:, None]).sum(1) <= 1).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_unchanged_places_are_normal_at_any_depth_without_varied_light(dtype):
+    images = textures(8).astype(dtype)
+    images = images * 16 if dtype == "uint16" else images / 255
+    spec = ImageSpec(48, 48, 1, dtype, float(images.min()), float(images.max()))
+    _, step = step_of(images, STILL.replace(training__vary=0.5, local__clean=0.9), spec)
+    assert float((step.weights > 0).all(1).float().mean()) > 0.5
+    steps = step.images * grid(spec)
+    torch.testing.assert_close(steps, steps.round(), rtol=0, atol=0.01)
+
+
+def test_a_deep_image_has_the_steps_of_its_own_range():
+    assert grid(ImageSpec(8, 8, 1)) == 255
+    assert grid(ImageSpec(8, 8, 1, "uint16", 100.0, 4195.0)) == 4095
+
+
+@given(seeds)
+@settings(max_examples=3)
+def test_equal_seeds_give_equal_steps(seed):
+    images = textures()
+    (_, first), (_, again) = (step_of(images, preset("inspect"), seed=seed) for _ in range(2))
+    assert all(torch.equal(a, b) for a, b in zip(first, again, strict=True))
+
+
+def patched(changes, families):
+    """Return flat images, and the same with patches (row, column, height, width, change)."""
+    normal = torch.full((1, 1, 40, 40), 0.5)
+    images, region = normal.clone(), torch.zeros(1, 1, 40, 40, dtype=torch.long)
+    for number, (row, column, height, width, change) in enumerate(changes, start=1):
+        place = (..., slice(row, row + height), slice(column, column + width))
+        images[place] += change
+        region[place] = number
+    return normal, Made(images, region, torch.tensor([families]))
+
+
+SCALES = torch.full((3,), 0.01)
+
+
+def labelled(changes, families, seed=0, **settings):
+    normal, made = patched(changes, families)
+    generator = torch.Generator().manual_seed(seed)
+    found = label_places(normal, made, generator, LabelConfig(**settings), SCALES)
+    return [part[0, 0] for part in found]
+
+
+@given(seeds)
+def test_labels_lie_in_the_intervals(seed):
+    labels, changed, _ = labelled([(10, 10, 12, 12, 0.4)], [2], seed)
+    background = labels[~changed]
+    assert float(background.min()) == float(background.max())
+    assert 0 <= float(background[0]) <= 0.3
+    inside = labels[6:10, 6:10]
+    assert changed[5:11, 5:11].all()
+    assert not changed[:4].any()
+    assert not changed[:, 13:].any()
+    assert 0.69 <= float(inside.min()) <= float(inside.max()) <= 1
+
+
+def test_labels_rise_with_the_change():
+    labels = [
+        float(labelled([(10, 10, 12, 12, c)], [0])[0][7, 7]) for c in (0.002, 0.01, 0.03, 0.4)
+    ]
+    assert labels == sorted(labels)
+    assert labels[0] < 0.35
+    assert labels[-1] > 0.69
+    assert labels[2] - labels[0] > 0.1
+
+
+def test_a_hair_line_is_not_lost_between_places():
+    for row in (20, 21):
+        labels, changed, _ = labelled([(row, 4, 1, 32, 0.4)], [1])
+        assert changed[10, 2:18].all()
+        assert (labels[10, 3:17] > 0.6).all()
+        assert not changed[13:].any()
+
+
+def test_every_place_of_a_change_has_its_family_up_to_the_rim():
+    _, changed, family = labelled([(4, 4, 8, 8, 0.4), (24, 24, 8, 8, 0.4)], [3, 1])
+    for corner, wanted in ((0, 3), (10, 1)):
+        part = slice(corner, corner + 10)
+        assert set(family[part, part][changed[part, part]].tolist()) == {wanted}
+    assert changed[11:17, 11:17].all()
+
+
+def test_discrete_labels_say_whether_a_place_is_changed():
+    labels, changed, _ = labelled([(10, 10, 12, 12, 0.4)], [2], scheme="discrete")
+    assert torch.equal(labels, changed.float())
+
+
+def test_pixels_are_described_by_the_normals_alone():
+    images = textures(10, channels=3)
+    images[..., 1] //= 2
+    spec = ImageSpec(48, 48, 3)
+    pixels = learn_pixels(images, np.arange(8), spec)
+    wanted = images[:8].reshape(-1, 3) / 255
+    assert pixels.mean.tolist() == pytest.approx(wanted.mean(0).tolist(), abs=1e-3)
+    assert pixels.std.tolist() == pytest.approx(wanted.std(0).tolist(), rel=0.02)
+    flat = learn_pixels(np.full((4, 40, 40, 3), 9, np.uint8), np.arange(4), spec)
+    assert (flat.std > 0).all()
+    assert 0 < flat.visible < pixels.visible < 1
