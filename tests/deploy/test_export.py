@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import venv
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -30,7 +31,8 @@ from adacl.errors import (
 )
 from adacl.metrics import auroc
 from adacl.model import tensor_file
-from adacl.model.exported_file import seal
+from adacl.model.exported_file import from_properties, seal
+from adacl.model.file import read_model
 from adacl.runtime import Scorer
 from support.helpers import LEARNING, REPOSITORY, TINY, call, refused, write_images
 
@@ -332,6 +334,13 @@ def test_the_file_is_not_needed_any_more_once_it_is_read(scorer, learned, threes
     assert (again.decision_function(threes.test_abnormal) < 0).tolist() == (
         again.predict(threes.test_abnormal) == -1
     ).tolist()
+
+
+def test_an_exported_file_holds_the_header_of_its_model_file(scorer, model):
+    properties = {p.key: p.value for p in onnx.load(scorer.path).metadata_props}
+    assert from_properties(properties) == json.loads(json.dumps(scorer.header.to_dict()))
+    wanted = replace(read_model(model)[0], activation_maxima=(), exported=scorer.header.exported)
+    assert scorer.header == wanted
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

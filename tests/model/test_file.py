@@ -16,7 +16,7 @@ from adacl.detector import AnomalyDetector
 from adacl.errors import DataError, MissingDataError, ModelFileError
 from adacl.model import tensor_file
 from adacl.model.file import load_model, read_model, save_model
-from adacl.model.header import FORMAT_VERSION
+from adacl.model.header import FORMAT_VERSION, ModelHeader
 from support.helpers import TINY
 
 
@@ -72,6 +72,13 @@ def test_the_header_tells_what_is_inside(path):
     header, tensors = read_model(path)
     assert header.spec.height == 8
     assert "network.output.weight" in tensors
+
+
+def test_a_header_gives_back_what_the_file_holds(path):
+    _, tree = tensor_file.read(path)
+    assert json.loads(json.dumps(read_model(path)[0].to_dict())) == tree
+    tree["config"]["network"].pop("blocks")  # as a version without this setting wrote it
+    assert ModelHeader.from_dict(tree).config.network.blocks == TINY.network.blocks
 
 
 @settings(max_examples=100)

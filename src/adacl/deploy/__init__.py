@@ -1,1 +1,1 @@
-"""A model without PyTorch: the exported graph, the engines that run it, and what scores with it."""
+"""A model where it is used: opened from either kind of file, exported, and run without PyTorch."""

@@ -92,6 +92,7 @@ class ImageScorer(ABC):
         InputError, DataError
             If an array does not go with the model, or a file cannot be read.
         """
+        self._fitted()
         if is_paths(X):
             raw = [score.raw for score in self.score_files(ImageFiles(X))]
         else:

@@ -33,18 +33,7 @@ def write_records(
 ) -> None:
     """Write scores as they come, to a file or to stdout.
 
-    Parameters
-    ----------
-    output
-        The file; None for stdout.
-    form
-        How they are written.
-    scores
-        The scores.
-    threshold
-        Above which an image is labelled anomalous.
-    tiled
-        Whether the scores name tiles.
+    Images above ``threshold`` are labelled anomalous; ``tiled`` says whether scores name tiles.
 
     Raises
     ------
