@@ -152,16 +152,18 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
         means = [np.mean([r["auroc"] for r in folds]) for folds in seeds.values()]
         some = [record for folds in seeds.values() for record in folds]
         low, high = interval(next(iter(seeds.values())))
-        pixels = [r["pixel_auroc"] for r in some if r["pixel_auroc"] is not None]
+        pixels, seconds, peak = (
+            [r[name] for r in some if r[name] is not None] or [float("nan")]
+            for name in ("pixel_auroc", "fit_seconds", "peak_mib")
+        )
         yield (
             f"{name} {preset}: AUROC {100 * np.mean(means):.1f} ± {100 * np.std(means):.1f} "
             f"({len(seeds)} seeds, {len(some)} fits; 95 % {100 * low:.1f} to {100 * high:.1f}), "
             f"found {np.mean([r['found'] for r in some]):.2f} with "
             f"{sum(r['flagged'] for r in some)} of {sum(r['n']['good'] for r in some)} false, "
-            f"pixels {100 * np.mean(pixels) if pixels else float('nan'):.1f}, "
-            f"fit {np.median([r['fit_seconds'] for r in some]):.0f} s, "
+            f"pixels {100 * np.mean(pixels):.1f}, fit {np.median(seconds):.0f} s, "
             f"{np.median([r['seconds_per_image'] for r in some]):.3f} s an image, "
-            f"{max(r['peak_mib'] for r in some):.0f} MiB"
+            f"{max(peak):.0f} MiB"
         )
 
 
