@@ -4,9 +4,16 @@ import tempfile
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adacl.data import samples
-from adacl.data.samples import build_store, digest
+from adacl.data.samples import (
+    build_ragged,
+    build_store,
+    digest,
+    probe_files,
+    store_of_files,
+)
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 
@@ -81,3 +88,69 @@ def test_digest_depends_on_the_pixels_alone(images):
     other[0, 0, 0] ^= 1
     assert digest(other) != digest(image)
     assert 0 <= digest(image) < 2**64
+
+
+SIZES = [(20, 24), (9, 31), (8, 8), (1, 5)]
+
+
+def of_sizes(channels=3, dtype=np.uint8):
+    rng = np.random.default_rng(0)
+    return [rng.integers(0, 200, (*size, channels)).astype(dtype) for size in SIZES]
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_images_of_any_size_come_back_as_they_were(dtype):
+    given = of_sizes(dtype=dtype)
+    built = build_ragged(iter(given), [image.shape for image in given], dtype)
+    assert len(built.samples) == len(built) == 4
+    assert all((built.samples[n] == image).all() for n, image in enumerate(given))
+    assert built.samples[np.int64(1)].shape == (9, 31, 3)
+    assert built.owner.tolist() == [0, 1, 2, 3]
+    assert built.digests.tolist() == [digest(image) for image in given]
+    assert built.dtype == dtype
+    assert built.form == (8, 16, 3)
+    assert built.samples_of(np.array([3, 1])).tolist() == [1, 3]
+
+
+def test_broken_images_of_any_size_leave_no_gap():
+    given = of_sizes()
+    shapes = [(50, 60, 3), *(image.shape for image in given)]
+    built = build_ragged(iter(given[1:]), shapes, "uint8")
+    assert len(built) == len(built.samples) == 3
+    assert (built.samples[2] == given[3]).all()
+    assert built.samples.pixels.size == sum(image.size for image in given[1:])
+
+
+def test_the_range_of_images_of_any_size_is_that_of_their_pixels():
+    deep = [image + np.uint16(1000) for image in of_sizes(1, np.uint16)]
+    built = build_ragged(iter(deep), [(90, 90, 1), *(image.shape for image in deep)], "uint16")
+    lowest, highest = min(i.min() for i in deep), max(i.max() for i in deep)
+    assert built.value_range() == (float(lowest), float(highest))
+    assert build_ragged(iter(of_sizes()), [(50, 90, 3)], "uint8").value_range() == (0, 255)
+
+
+def test_large_images_of_any_size_are_memory_mapped_and_leave_no_file(on_disk):
+    given = of_sizes()
+    built = build_ragged(iter(given), [image.shape for image in given], "uint8")
+    assert isinstance(built.samples.pixels, np.memmap)
+    assert (built.samples[0] == given[0]).all()
+    assert not list(on_disk.iterdir())
+
+
+def test_files_of_any_size_and_mode_become_alike_in_channels_and_depth(tmp_path):
+    rng = np.random.default_rng(0)
+    modes = {"L": (), "RGB": (3,), "RGBA": (4,)}
+    paths = []
+    for number, (mode, channels) in enumerate(modes.items()):
+        pixels = rng.integers(0, 256, (20 + number, 30 - number, *channels), np.uint8)
+        paths.append(tmp_path / f"{number}.png")
+        Image.fromarray(pixels, mode).save(paths[-1])
+    paths.append(tmp_path / "deep.png")
+    Image.fromarray(rng.integers(0, 65536, (25, 25), np.uint16)).save(paths[-1])
+    store, size = store_of_files(probe_files(paths, "fail"), None, None, "fail", any_size=True)
+    assert size is None
+    assert store.samples.shapes == [(20, 30, 3), (21, 29, 3), (22, 28, 3), (25, 25, 3)]
+    assert store.dtype == "uint16"
+    store, size = store_of_files(probe_files(paths, "fail"), None, (16, 18), "fail", any_size=True)
+    assert size == (16, 18)
+    assert store.samples.shape == (4, 16, 18, 3)

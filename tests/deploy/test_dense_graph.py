@@ -1,0 +1,146 @@
+"""The exported graph of a network with a map equals the network, at any size of image."""
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from adacl import AnomalyDetector, Scorer
+from adacl.config.presets import preset
+from adacl.deploy.engines import open_backend
+from adacl.deploy.export import export_model
+from adacl.errors import ConfigError
+from support.textures import scratched, textures
+
+SIZES = [(32, 32), (33, 47), (64, 50), (75, 96), (101, 65)]
+
+
+def config(**settings):
+    return preset("inspect").replace(
+        training__epochs=1,
+        training__min_epoch_images=16,
+        training__batch_size=4,
+        training__crop=40,
+        network__channels=[4, 6, 8, 8],
+        **settings,
+    )
+
+
+def images_of(size, channels=1, dtype="uint8", count=3, seed=0):
+    images = scratched(textures(count * channels, size, seed), seed)[0]
+    images = images.reshape(count, channels, *size).transpose(0, 2, 3, 1)
+    return {
+        "uint8": images,
+        "uint16": images * np.uint16(200),
+        "float32": images / np.float32(255),
+    }[dtype]
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        ("no", 1, "uint8"),
+        ("coordinates", 3, "uint8"),
+        ("coordinates", 1, "uint16"),
+        ("no", 2, "float32"),
+    ],
+    ids=lambda p: "-".join(map(str, p)),
+)
+def exported(request, tmp_path_factory):
+    """A detector, its channels and depth, and exported files for one image and for any number."""
+    place, channels, dtype = request.param
+    folder = tmp_path_factory.mktemp("dense")
+    detector = AnomalyDetector(config=config(network__place=place), device="cpu")
+    detector.fit(images_of((48, 56), channels, dtype, count=12))
+    detector.save(folder / "m.adacl")
+    export_model(folder / "m.adacl", folder / "one.onnx")
+    export_model(folder / "m.adacl", folder / "any.onnx", dynamic_batch=True)
+    return detector, channels, dtype, folder
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_raw_score_and_map_agree_with_the_network(size, exported):
+    detector, channels, dtype, folder = exported
+    images = images_of(size, channels, dtype, seed=1)
+    network, spec = detector.model_.network, detector.model_.spec
+    with torch.inference_mode():
+        maps = network.anomaly_map(spec.to_tensor(images, torch.device("cpu"))).numpy()
+    raw = maps.max((1, 2))
+    assert raw.std() > 0
+    one, many = (
+        open_backend("onnxruntime", (folder / f"{name}.onnx").read_bytes(), 1)
+        for name in ("one", "any")
+    )
+    for output, wanted in (
+        ("raw_score", raw),
+        ("pred_score", raw.clip(0, 1)),
+        ("anomaly_map", maps),
+    ):
+        found = many(images, output)
+        assert found.shape == wanted.shape
+        assert found.dtype == np.float32
+        assert np.abs(found - wanted).max() < 1e-4
+        singly = np.concatenate([one(image[None], output) for image in images])
+        assert np.abs(singly - wanted).max() < 1e-4
+
+
+@pytest.mark.parametrize("size", [*SIZES, (9, 40), (8, 8)])
+def test_a_scorer_agrees_on_arrays(size, exported):
+    detector, channels, dtype, folder = exported
+    images = images_of((max(size[0], 32), max(size[1], 32)), channels, dtype, seed=2)
+    images = images[:, : size[0], : size[1]]
+    for name in ("one", "any"):
+        scorer = Scorer(folder / f"{name}.onnx", threads=2)
+        assert np.abs(scorer.score_samples(images) - detector.score_samples(images)).max() < 1e-4
+        assert np.array_equal(scorer.predict(images, 0.5), detector.predict(images, 0.5))
+        for image in images[:2]:
+            found, wanted = scorer.anomaly_map(image), detector.anomaly_map(image)
+            assert found.shape == wanted.shape == image.shape[:2]
+            assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_a_scorer_agrees_on_files_of_many_sizes(tmp_path):
+    from PIL import Image
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    sizes = [(70, 80), (64, 64), (10, 90), (99, 71), (70, 80), (64, 64), (80, 70)]
+    for number, size in enumerate(sizes):
+        image = scratched(textures(1, (100, 100), number), number)[0][0][: size[0], : size[1]]
+        Image.fromarray(image).save(folder / f"{number}.png")
+    detector = AnomalyDetector(config=config(), device="cpu").fit(folder)
+    detector.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx")
+    scorer = Scorer(tmp_path / "m.onnx", threads=2)
+    paths = sorted(folder.iterdir())
+    pairs = zip(scorer.score_files(paths), detector.score_files(paths), strict=True)
+    for found, wanted in pairs:
+        assert found.path == wanted.path
+        assert abs(found.raw - wanted.raw) < 1e-4
+    for path, size in zip(paths, sizes, strict=True):
+        found, wanted = scorer.anomaly_map(path), detector.anomaly_map(path)
+        assert found.shape == wanted.shape == size
+        assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_the_graph_tells_its_outputs(exported):
+    _, channels, _, folder = exported
+    for name, batch in (("one", 1), ("any", "batch")):
+        graph = onnx.load(folder / f"{name}.onnx").graph
+        shapes = {
+            value.name: [d.dim_param or d.dim_value for d in value.type.tensor_type.shape.dim]
+            for value in [*graph.input, *graph.output]
+        }
+        assert shapes == {
+            "images": [batch, "height", "width", channels],
+            "raw_score": [batch],
+            "pred_score": [batch],
+            "anomaly_map": [batch, "map_height", "map_width"],
+        }
+
+
+@pytest.mark.parametrize("options", [{"int8": True}, {"input_size": (64, 64)}])
+def test_eight_bits_and_an_input_size_are_refused(options, exported, tmp_path):
+    with pytest.raises(ConfigError, match=r"has a map.*any size.*32 bits"):
+        export_model(exported[3] / "m.adacl", tmp_path / "x.onnx", **options)
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,322 @@
+"""Inspection of parts and surfaces: what is chosen by itself, bad input, and the walk of a user."""
+
+import json
+import logging
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adacl import AnomalyDetector, Scorer, detector
+from adacl.config.presets import by_size, preset
+from adacl.errors import AdaclError, ConfigError, DataError
+from support.helpers import call, refused, write_images
+from support.textures import scratched, textures
+
+SMALL = preset("inspect").replace(
+    training__epochs=1,
+    training__min_epoch_images=16,
+    training__batch_size=4,
+    training__crop=40,
+    network__channels=[4, 6, 8, 8],
+)
+OPTIONS = [
+    *("--epochs", 1),
+    *("--set", "training.min_epoch_images=256"),
+    *("--set", "training.crop=48"),
+    *("--set", "network.channels=[6, 8, 8]"),
+]
+SIZES = [(80, 96), (90, 70), (101, 75)]
+
+
+def files(folder, images):
+    """Write images of any sizes and modes."""
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(folder / f"{number:02d}.png")
+    return folder
+
+
+def of_many_sizes(count, seed=0):
+    return [textures(1, SIZES[n % 3], seed + n)[0] for n in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "name"),
+    [
+        ([(64, 64)], "paper"),
+        ([(64, 900)], "paper"),
+        ([(65, 65)], "inspect"),
+        ([(32, 32), (70, 500), (90, 66)], "inspect"),
+        ([(500, 500), (60, 500), (40, 40)], "paper"),
+    ],
+)
+def test_the_median_of_the_shorter_sides_decides(sizes, name, caplog):
+    with caplog.at_level(logging.INFO, "adacl"):
+        assert by_size(sizes) == preset(name)
+    assert f"preset {name}" in caplog.text
+    assert "64" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("side", "options", "name", "why"),
+    [
+        (64, [], "paper", "64 pixels"),
+        (65, [], "inspect", "65 pixels"),
+        (96, ["--image-size", "32x32"], "paper", "32 pixels"),
+        (40, ["--image-size", "80x80"], "inspect", "80 pixels"),
+        (96, ["--tile", "32x32"], "paper", "tiles"),
+        (96, ["--preset", "paper"], "paper", None),
+        (40, ["--preset", "inspect"], "inspect", None),
+    ],
+)
+def test_the_command_line_chooses_and_says_why(side, options, name, why, tmp_path):
+    folder, model = tmp_path / "good", tmp_path / "m.adacl"
+    write_images(folder, textures(6, (side, side)))
+    code, _, err = call("fit", folder, "-o", model, *options, "--epochs", 1,
+                        "--set", "training.min_epoch_images=8")  # fmt: skip
+    assert code == 0, err
+    said = [line for line in err.splitlines() if line.startswith("preset ")]
+    if why:
+        assert len(said) == 1
+        assert said[0].startswith(f"preset {name}: ")
+        assert why in said[0]
+    else:
+        assert not said
+    assert json.loads(call("info", model, "--json")[1])["config"]["preset"] == name
+
+
+@pytest.mark.parametrize(
+    ("side", "tile", "name"), [(20, None, "paper"), (72, None, "inspect"), (72, (32, 32), "paper")]
+)
+def test_a_detector_chooses_by_arrays_and_by_files(side, tile, name, tmp_path, caplog, monkeypatch):
+    class FitError(Exception):
+        """Ends a fit whose method is settled."""
+
+    def fit_model(store, spec, config, **_):
+        configs.append(config)
+        raise FitError
+
+    configs = []
+    monkeypatch.setattr(detector, "fit_model", fit_model)
+    images = textures(6, (side, side))
+    write_images(tmp_path, images)
+    for given in (images, tmp_path):
+        with caplog.at_level(logging.INFO, "adacl"), pytest.raises(FitError):
+            AnomalyDetector(tile=tile).fit(given)
+        assert f"preset {name}" in caplog.text
+        caplog.clear()
+    assert configs == [preset(name)] * 2
+
+
+def test_what_inspection_does_not_take_is_refused(tmp_path):
+    folder = files(tmp_path / "good", of_many_sizes(6))
+    target = tmp_path / "m"
+    assert "use --preset paper" in refused(2, "fit", folder, "-o", target, "--add", "blur")
+    words = refused(2, "fit", folder, "-o", target, "--preset", "inspect", "--tile", "32x32")
+    assert "leave tile out" in words
+    for setting, remedy in (
+        ("local.shapes={star = 1}", "known are blob"),
+        ("local.fillings={star = 1}", "known are another"),
+        ("local.opacity=[0.0, 0.5]", "local.opacity"),
+        ("local.clean=1.0", "local.clean"),
+        ("local.most=0", "local.most"),
+        ("training.crop=16", "training.crop"),
+        ("network.window=4", "odd"),
+        ("training.keep=best", "training.keep"),
+        ("network.channels=[64, 128, 256]", "300,000"),
+    ):
+        assert remedy in refused(2, "fit", folder, "-o", target, "--set", setting)
+    assert not target.exists()
+
+
+def test_crops_must_leave_the_coarsest_stage_a_rim():
+    stages = {"network__channels": [4] * 6}
+    with pytest.raises(ConfigError, match=r"training\.crop"):
+        SMALL.replace(**stages, training__crop=64)
+    assert SMALL.replace(**stages, training__crop=65).training.crop == 65
+
+
+rng = np.random.default_rng(0)
+ODD = {
+    "mixed sizes": lambda: of_many_sizes(7),
+    "mixed modes": lambda: [
+        *textures(3, (70, 70)),
+        *np.repeat(textures(2, (70, 80))[..., None], 3, 3),
+        *np.repeat(textures(2, (80, 70))[..., None], 4, 3),
+    ],
+    "16 bits": lambda: list(textures(5, (70, 72)) * np.uint16(200)),
+    "16 and 8 bits": lambda: [*(textures(3, (70, 72)) * np.uint16(200)), *textures(3, (70, 72))],
+    "smaller than the stride": lambda: list(textures(6, (8, 8))),
+    "one pixel wide": lambda: list(textures(6, (90, 1))),
+    "small among large": lambda: [*textures(5, (70, 70)), *textures(2, (4, 9))],
+    "constant": lambda: [np.full((70, 70), 90, np.uint8)] * 6,
+    "black, 16 bits": lambda: [np.zeros((70, 70), np.uint16)] * 6,
+    "constant, but different": lambda: [np.full((70, 70), 30 * n, np.uint8) for n in range(6)],
+    "one image repeated": lambda: [textures(1, (70, 70))[0]] * 8,
+    "four": lambda: list(textures(4, (70, 70))),
+    "long": lambda: list(textures(5, (24, 400))),
+}
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_odd_images_have_an_answer(name, tmp_path):
+    folder = files(tmp_path / "images", ODD[name]())
+    fitted = AnomalyDetector(config=SMALL, device="cpu").fit(folder)
+    others = files(tmp_path / "others", [*textures(2, (75, 64), 9), *textures(1, (3, 11), 9)])
+    scores = fitted.score_samples([folder, others])
+    assert len(scores) == len(list(folder.iterdir())) + 3
+    assert np.isfinite(scores).all()
+    assert np.isfinite(fitted.threshold_)
+    for path in [*sorted(folder.iterdir())[:1], *sorted(others.iterdir())]:
+        found = fitted.anomaly_map(path)
+        assert found.shape == Image.open(path).size[::-1]
+        assert np.isfinite(found).all()
+    fitted.save(tmp_path / "m.adacl")
+    again = AnomalyDetector.load(tmp_path / "m.adacl", device="cpu")
+    assert np.array_equal(again.score_samples([folder, others]), scores)
+
+
+def test_too_few_images_are_refused_with_a_remedy(tmp_path):
+    folder = files(tmp_path / "images", list(textures(3, (70, 70))))
+    with pytest.raises(DataError, match="at least 4"):
+        AnomalyDetector(config=SMALL).fit(folder)
+
+
+def test_arrays_that_cannot_be_right_are_refused():
+    fitted = AnomalyDetector(config=SMALL, device="cpu").fit(textures(6, (40, 44)))
+    assert len(fitted.score_samples(textures(2, (50, 33)))) == 2
+    for wrong in (
+        np.zeros((2, 40, 44, 3), np.uint8),
+        np.zeros((2, 40, 44), np.float32),
+        np.full((2, 40, 44), np.nan, np.float32),
+    ):
+        with pytest.raises((AdaclError, ValueError)):
+            fitted.score_samples(wrong)
+
+
+def test_equal_seeds_give_equal_files(tmp_path):
+    folder = files(tmp_path / "images", of_many_sizes(8))
+    contents = []
+    for seed in (0, 0, 1):
+        AnomalyDetector(config=SMALL, device="cpu", random_state=seed).fit(folder).save(
+            tmp_path / "m.adacl"
+        )
+        found = AnomalyDetector.load(tmp_path / "m.adacl").score_samples(folder)
+        contents.append(found.tobytes())
+    assert contents[0] == contents[1] != contents[2]
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Folders of surfaces of many sizes, good and scratched, with masks, and a model."""
+    root = tmp_path_factory.mktemp("parts")
+    files(root / "good", of_many_sizes(20))
+    (root / "good" / "broken.png").write_bytes(b"no image")
+    files(root / "fresh", of_many_sizes(6, 100))
+    bad = [scratched(image[None], n) for n, image in enumerate(of_many_sizes(6, 200))]
+    files(root / "bad", [image[0] for image, _ in bad])
+    files(root / "masks", [mask[0].astype(np.uint8) * 255 for _, mask in bad])
+    code, _, err = call("fit", root / "good", "-o", root / "m.adacl", *OPTIONS)
+    assert code == 0, err
+    assert err.count("broken.png") == 1
+    assert "one network is trained" in err
+    code, _, err = call("export", root / "m.adacl", root / "m.onnx")
+    assert code == 0, err
+    return root
+
+
+MODELS = ["m.adacl", "m.onnx"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_score_with_heat_maps_and_a_report(model, parts, tmp_path):
+    arguments = ["score", parts / model, parts / "fresh", parts / "bad", "--format", "jsonl"]
+    arguments += ["--heatmaps", tmp_path / "maps", "--report", tmp_path / "r.html"]
+    code, out, err = call(*arguments)
+    assert code == 0, err
+    scores = [json.loads(line)["pred_score"] for line in out.splitlines()]
+    assert len(scores) == 12
+    assert np.mean(scores[6:]) > np.mean(scores[:6])
+    for path in sorted((parts / "bad").iterdir()):
+        (found,) = (tmp_path / "maps").rglob(f"bad/{path.name}*")
+        assert Image.open(found).size == Image.open(path).size
+    assert "<html" in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("method", ["occlusion", "gradient"])
+def test_explain_writes_the_native_map(method, parts, tmp_path):
+    options = ["-o", tmp_path, "--npy", "--method", method]
+    code, out, err = call("explain", parts / "m.adacl", parts / "bad", *options)
+    assert code == 0, err
+    fitted = AnomalyDetector.load(parts / "m.adacl")
+    for path in sorted((parts / "bad").iterdir()):
+        (saved,) = tmp_path.rglob(f"{path.name}*.npy")
+        assert np.array_equal(np.load(saved), fitted.anomaly_map(path))
+        assert path.name in out
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_evaluate_measures_maps_by_masks(model, parts, tmp_path):
+    arguments = [
+        "evaluate",
+        parts / model,
+        "--normal",
+        parts / "fresh",
+        "--abnormal",
+        parts / "bad",
+    ]
+    code, out, err = call(
+        *arguments, "--masks", parts / "masks", "--json", "--report", tmp_path / "r.html"
+    )
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["auroc"] > 0.5
+    assert any("pixel" in name for name in _names(found))
+    assert (tmp_path / "r.html").stat().st_size > 10_000
+
+
+def _names(tree):
+    for name, value in tree.items():
+        yield name
+        if isinstance(value, dict):
+            yield from _names(value)
+
+
+def test_calibrate_sets_the_threshold_anew(parts, tmp_path):
+    target = tmp_path / "c.adacl"
+    code, _, err = call("calibrate", parts / "m.adacl", parts / "fresh", "-o", target, "--fpr", 0.2)
+    assert code == 0, err
+    scores = -AnomalyDetector.load(target).score_samples(parts / "fresh")
+    assert (scores > AnomalyDetector.load(target).threshold_).mean() <= 0.2
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_info_tells_what_images_are_taken(model, parts):
+    code, out, err = call("info", parts / model)
+    assert code == 0, err
+    assert "inspect" in out
+    assert "any size" in out
+
+
+def test_a_fit_writes_a_report(parts, tmp_path):
+    report = tmp_path / "r.html"
+    code, _, err = call(
+        "fit", parts / "fresh", "-o", tmp_path / "m", "--report", report, *OPTIONS, "--json"
+    )
+    assert code == 0, err
+    text = report.read_text(encoding="utf-8")
+    assert "local" in text
+    assert "cut_paste" not in text
+
+
+def test_an_exported_scorer_draws_the_same_map(parts):
+    scorer, fitted = Scorer(parts / "m.onnx"), AnomalyDetector.load(parts / "m.adacl")
+    for path in sorted((parts / "bad").iterdir()):
+        assert np.abs(scorer.anomaly_map(path) - fitted.anomaly_map(path)).max() < 1e-4
+
+
+@pytest.mark.parametrize("options", [["--int8"], ["--input-size", "64x64"]])
+def test_exports_that_a_map_does_not_allow_are_refused(options, parts, tmp_path):
+    words = refused(2, "export", parts / "m.adacl", tmp_path / "x.onnx", *options)
+    assert "images of any size" in words

@@ -1,0 +1,190 @@
+"""Training of networks with a map: it learns, repeats itself and goes on where it stopped."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from adacl.config.presets import preset
+from adacl.errors import ConfigError
+from adacl.imaging.spec import ImageSpec
+from adacl.metrics import auroc
+from adacl.networks.build import build_network, dense_map, raw_scores
+from adacl.training import loop, place_lesson
+from adacl.training.place_lesson import PlaceLesson
+from support.textures import scratched, textures
+
+CPU = torch.device("cpu")
+TINY_MAP = preset("inspect").replace(
+    training__epochs=2,
+    training__min_epoch_images=16,
+    training__batch_size=4,
+    training__crop=32,
+    network__channels=[4, 8],
+    network__place="no",
+)
+LEARNING_MAP = TINY_MAP.replace(
+    training__epochs=3,
+    training__min_epoch_images=1024,
+    training__batch_size=8,
+    training__crop=48,
+    network__channels=[8, 16, 16],
+)
+SPEC = ImageSpec(64, 64, 1)
+
+
+@pytest.fixture(scope="module")
+def images():
+    return textures(40)[..., None]
+
+
+def train(images, config=TINY_MAP, seed=0, spec=SPEC, **options):
+    places = np.arange(len(images))
+    return loop.train(
+        images, places[:-8], places[-8:], spec, config, seed=seed, device=CPU, **options
+    )
+
+
+def state_of(network):
+    return {name: tensor.numpy().tobytes() for name, tensor in network.state_dict().items()}
+
+
+def without_seconds(history):
+    return [dataclasses.replace(record, seconds=0.0) for record in history.epochs]
+
+
+def test_it_learns_to_find_scratches_that_it_never_saw(images):
+    network, history = train(images, LEARNING_MAP)
+    untrained = build_network(LEARNING_MAP.network, SPEC)
+    untrained.mean.copy_(network.mean)
+    untrained.std.copy_(network.std)
+    before = dict(untrained.named_parameters())
+    assert all(not torch.equal(p, before[name]) for name, p in network.named_parameters())
+    assert history.epochs[-1].loss < 0.8 * history.epochs[0].loss
+    assert history.best_epoch == 2
+
+    normal = SPEC.to_tensor(textures(40, seed=1)[..., None], CPU)
+    defective, masks = scratched(textures(40, seed=2))
+    abnormal = SPEC.to_tensor(defective[..., None], CPU)
+    areas = [
+        auroc(raw_scores(model, normal), raw_scores(model, abnormal))
+        for model in (untrained, network)
+    ]
+    assert areas[1] > 0.8
+    assert areas[1] > areas[0] + 0.1
+    maps = np.stack([dense_map(network, image[None]) for image in abnormal])
+    places = masks.reshape(40, 32, 2, 32, 2).any((2, 4))
+    assert auroc(maps[~places], maps[places]) > 0.8
+
+
+def test_equal_seeds_give_equal_networks(images):
+    (network, history), (again, history_again) = train(images), train(images)
+    assert state_of(network) == state_of(again)
+    assert without_seconds(history) == without_seconds(history_again)
+    assert state_of(train(images, seed=1)[0]) != state_of(network)
+
+
+def test_global_random_state_is_left_alone(images):
+    torch.manual_seed(7)
+    state = torch.get_rng_state()
+    network, _ = train(images)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(8)
+    assert state_of(train(images)[0]) == state_of(network)
+
+
+def stop_after(epoch):
+    def on_epoch(record, network):
+        if record.epoch == epoch:
+            raise KeyboardInterrupt
+
+    return on_epoch
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{}, {"training__optimizer": "muon"}, {"network__place": "coordinates"}],
+    ids=["inspect", "muon", "coordinates"],
+)
+def test_a_resumed_training_equals_an_undisturbed_one(changes, images, tmp_path):
+    config = TINY_MAP.replace(training__epochs=3, **changes)
+    undisturbed, history = train(images, config)
+    checkpoint = tmp_path / "checkpoint"
+    for epoch in (0, 1):
+        with pytest.raises(KeyboardInterrupt):
+            train(images, config, checkpoint=checkpoint, on_epoch=stop_after(epoch))
+    resumed, history_resumed = train(images, config, checkpoint=checkpoint)
+    assert state_of(resumed) == state_of(undisturbed)
+    assert without_seconds(history_resumed) == without_seconds(history)
+    assert state_of(train(images, config, checkpoint=checkpoint)[0]) == state_of(undisturbed)
+
+
+def test_an_epoch_interrupted_halfway_is_repeated(images, tmp_path, monkeypatch):
+    config = TINY_MAP.replace(training__epochs=3)
+    undisturbed, _ = train(images, config)
+    draw, steps = place_lesson.draw_crops, []
+
+    def interrupted(*args):
+        steps.append(args)
+        if len(steps) == 18:
+            raise KeyboardInterrupt
+        return draw(*args)
+
+    monkeypatch.setattr(place_lesson, "draw_crops", interrupted)
+    checkpoint = tmp_path / "checkpoint"
+    with pytest.raises(KeyboardInterrupt):
+        train(images, config, checkpoint=checkpoint)
+    assert checkpoint.exists()
+    resumed, _ = train(images, config, checkpoint=checkpoint)
+    assert state_of(resumed) == state_of(undisturbed)
+
+
+def test_validation_leaves_changes_alone_as_the_difference(images, monkeypatch):
+    """Normal crops and made ones differ by the changes, and by no change of light."""
+    seen = []
+
+    def watched(*args):
+        seen.append((args[0], draw(*args)))
+        return seen[-1][1]
+
+    draw = place_lesson.draw_crops
+    monkeypatch.setattr(place_lesson, "draw_crops", watched)
+    config = TINY_MAP.replace(training__light=0.5, training__vary=0.0)
+    lesson = PlaceLesson(images, np.arange(32), np.arange(32, 40), SPEC, config)
+    area, kinds = lesson.validate(lesson.network(), torch.Generator().manual_seed(0))
+    assert 0 <= area <= 1
+    assert kinds == {"local": area}
+    crops, steps = (
+        torch.cat(parts) for parts in zip(*[(c, s.images) for c, s in seen], strict=True)
+    )
+    assert len(crops) >= place_lesson.VALIDATED
+    same = (crops - steps).abs() < 1e-6
+    assert float(same.float().mean()) > 0.5
+    assert not same.flatten(1).all(1).all()
+
+
+def test_outputs_that_vary_among_the_normals_count_less(images):
+    lesson = PlaceLesson(images, np.arange(32), np.arange(32, 40), SPEC, TINY_MAP)
+    torch.manual_seed(0)
+    network = lesson.network()
+    with torch.no_grad():
+        network.output.weight[0] *= 100
+    lesson.finish(network)
+    assert float(network.shares.sum()) == pytest.approx(1, abs=1e-6)
+    assert (network.shares > 0).all()
+    assert float(network.shares[0]) == float(network.shares.min()) < 0.1
+
+
+@pytest.mark.parametrize("section", ["shapes", "fillings"])
+def test_unknown_shapes_and_fillings_are_refused_before_the_training(section, images):
+    with pytest.raises(ConfigError, match=f"local.{section}: 'star'"):
+        train(images, TINY_MAP.replace(**{f"local__{section}": {"star": 1.0}}))
+
+
+def test_images_of_many_sizes_are_learnt_from():
+    sizes = [(40, 70), (64, 64), (33, 90), (20, 20)] * 4
+    mixed = [textures(1, size, seed)[0][..., None] for seed, size in enumerate(sizes)]
+    network, history = train(mixed)
+    assert len(history.epochs) == 2
+    assert all(torch.isfinite(p).all() for p in network.parameters())
