@@ -150,7 +150,9 @@ def test_images_smaller_than_a_tile(tile_detector, large_threes):
 def fake(raw, tiling=None, side=32):
     threshold = Threshold(0.5, "manual", n=2, curve=((0.2, 0.5), (0.4, 0.0)))
     spec = ImageSpec(side, side, 1)
-    return SimpleNamespace(raw=raw, tiling=tiling, spec=spec, threshold=threshold)
+    return SimpleNamespace(
+        raw=raw, tiling=tiling, spec=spec, threshold=threshold, native_map=lambda image: None
+    )
 
 
 def test_tiles_count_from_what_is_usual():

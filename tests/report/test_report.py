@@ -9,6 +9,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -218,7 +219,8 @@ def test_an_exported_model_is_reported_on_without_pytorch(shop, tmp_path):
     [(0.75, 0.49, True), (0.74, 0.49, False), (0.99, 0.5, False), (0.99, 0.0, True)],
 )
 def test_advice_is_for_models_that_rank_well_and_find_few(auroc, tpr, given):
-    found = [advice({"auroc": auroc, "tpr": tpr}, tiled) for tiled in (False, True)]
+    headers = [SimpleNamespace(any_size=any_size) for any_size in (False, True)]
+    found = [advice({"auroc": auroc, "tpr": tpr}, header) for header in headers]
     assert [words is not None for words in found] == [given, given]
     if given:
         assert ["--tile" in words for words in found] == [True, False]
