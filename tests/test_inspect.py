@@ -11,6 +11,7 @@ from adacl import AnomalyDetector, Scorer, detector
 from adacl.config.presets import by_size, preset
 from adacl.errors import AdaclError, ConfigError, DataError
 from support.helpers import call, refused, write_images
+from support.serving import serving
 from support.textures import scratched, textures
 
 SMALL = preset("inspect").replace(
@@ -320,3 +321,20 @@ def test_an_exported_scorer_draws_the_same_map(parts):
 def test_exports_that_a_map_does_not_allow_are_refused(options, parts, tmp_path):
     words = refused(2, "export", parts / "m.adacl", tmp_path / "x.onnx", *options)
     assert "images of any size" in words
+
+
+def test_a_service_answers_images_of_many_sizes_as_offline(parts):
+    paths = sorted((parts / "bad").iterdir())
+    scorer = Scorer(parts / "m.onnx")
+    wanted = (-scorer.score_samples(paths)).tolist()
+    with serving(parts / "m.onnx") as service:
+        answer = service.send([(path.name, path.read_bytes()) for path in paths])
+        (shown,) = service.score(paths[0].read_bytes(), "anomaly_map=true").json["results"]
+    results = answer.json["results"]
+    assert [result["raw_score"] for result in results] == pytest.approx(wanted, abs=1e-6)
+    heights = [(result["height"], result["width"]) for result in results]
+    assert heights == [SIZES[number % 3] for number in range(6)]
+    found = scorer.anomaly_map(paths[0])
+    row, column = np.unravel_index(found.argmax(), found.shape)
+    peak = shown["anomaly_map"]["peak"]
+    assert peak == pytest.approx([(row + 0.5) / found.shape[0], (column + 0.5) / found.shape[1]])
