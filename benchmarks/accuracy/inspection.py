@@ -7,7 +7,8 @@ there are masks, ``ground_truth/KIND``), or one of folds ``fold0``, ``fold1``, â
 
 Every fit is that of ``AnomalyDetector(preset=â€¦)`` and a folder, nothing else being set. Records are
 appended to ``benchmarks/results/inspection.jsonl`` as they come; those that are there are not run
-again. ``--table`` prints the means. Intervals are those of a bootstrap over the test images.
+again. ``--table`` prints the means. Intervals are those of a bootstrap over the parts of the test
+images; parts of KolektorSDD and runs of magnetic tiles have several.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ from adacl import AnomalyDetector
 from adacl.data.folders import list_images
 from adacl.data.masks import find_masks, read_mask
 from adacl.metrics import Localisation, auroc
+from benchmarks.accuracy.robustness import kept, moved, parts_of
 from benchmarks.common import RESULTS, machine
 
 RECORDS = RESULTS / "inspection.jsonl"
@@ -105,7 +107,9 @@ def run(folder: Path, preset: str, seed: int, keep: Path | None, name: str) -> d
         "pixel_auroc": pixel_auroc(detector, folder, kinds, good),
         "found": float((anomalous > threshold.value).mean()),
         "flagged": int((normal > threshold.value).sum()),
-        "threshold": {k: v for k, v in threshold.to_dict().items() if k != "curve"},
+        "threshold": threshold.to_dict(),
+        "promise_kept": kept(detector, good, normal),
+        "moved": moved(detector, good),
         "n": {"train": detector.header.training["train"], "good": len(normal)},
         "parameters": detector.header.training["parameters"],
         "epochs": len(detector.history_.epochs),
@@ -113,6 +117,7 @@ def run(folder: Path, preset: str, seed: int, keep: Path | None, name: str) -> d
         "seconds_per_image": per_image,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "scores": {"good": normal.tolist(), **{k: v.tolist() for k, v in found.items()}},
+        "parts": parts_of([*good, *(x for k in kinds for x in list_images(folder / "test" / k))]),
         "machine": machine(),
     }
 
@@ -168,18 +173,24 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
 
 
 def interval(folds: list[dict[str, Any]]) -> tuple[float, float]:
-    """Return the 95 % interval of the mean AUROC of folds, by a bootstrap over test images."""
+    """Return the 95 % interval of the mean AUROC of folds, by a bootstrap over their parts."""
     rng = np.random.default_rng(0)
-    areas = []
+    areas: list[list[float]] = []
     for record in folds:
-        scores = {kind: np.array(values) for kind, values in record["scores"].items()}
-        good = scores.pop("good")
-        anomalous = np.concatenate(list(scores.values()))
-        drawn = [
-            auroc(rng.choice(good, len(good)), rng.choice(anomalous, len(anomalous)))
-            for _ in range(RESAMPLES)
+        scores = np.concatenate(list(record["scores"].values()))
+        anomalous = np.arange(len(scores)) >= len(record["scores"]["good"])
+        members = [
+            np.flatnonzero(np.array(record["parts"]) == part)
+            for part in sorted(set(record["parts"]))
         ]
-        areas.append(drawn)
+        areas.append([])
+        while len(areas[-1]) < RESAMPLES:
+            chosen = np.concatenate(
+                [members[i] for i in rng.integers(len(members), size=len(members))]
+            )
+            good, bad = (scores[chosen[anomalous[chosen] == side]] for side in (False, True))
+            if len(good) and len(bad):
+                areas[-1].append(auroc(good, bad))
     low, high = np.quantile(np.mean(areas, axis=0), [0.025, 0.975])
     return float(low), float(high)
 

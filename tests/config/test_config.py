@@ -151,6 +151,14 @@ def test_unknown_settings_and_wrong_forms_are_refused(tree, name):
         Config.from_dict(tree)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"), [("turns", [0, 1]), ("distance", 1.0), ("kernel", 3), ("hidden", 32)]
+)
+def test_settings_that_a_network_with_a_map_would_ignore_are_refused(name, value):
+    with pytest.raises(ConfigError, match=f"network.{name}: does not go with"):
+        preset("inspect").replace(**{f"network__{name}": value})
+
+
 @pytest.mark.parametrize(("head", "loss"), [("clip", "bce"), ("sigmoid", "mse")])
 def test_head_and_loss_must_go_together(head, loss):
     with pytest.raises(ConfigError, match=r"network\.head.*training\.loss"):

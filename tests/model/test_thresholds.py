@@ -100,6 +100,16 @@ def test_a_threshold_by_hand():
     assert Threshold(**threshold.to_dict()) == threshold
 
 
+@pytest.mark.parametrize(("count", "rank"), [(19, 1), (20, 2), (45, 2), (198, 2), (1000, 10)])
+def test_one_odd_normal_alone_does_not_set_the_threshold(count, rank):
+    scores = shuffled(count)
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+    assert threshold.value == np.sort(scores)[-rank]
+    if rank == 2:
+        strict = from_normal_scores(scores, 0.01, 0.95, "hold-out")
+        assert threshold.upper_bound >= strict.upper_bound
+
+
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_threshold_must_be_finite(value):
     with pytest.raises(ConfigError, match="finite"):

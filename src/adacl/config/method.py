@@ -6,7 +6,7 @@ decided in :mod:`adacl.config.presets`.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self
 
 import tomli_w
@@ -29,6 +29,9 @@ PARAMETER_LIMIT = 300_000
 """The paper's bound on the size of the network (section 3.3)."""
 
 Interval = tuple[float, float]
+
+OF_MAPS = ("channels", "output", "place", "window", "top")
+"""Settings of a network with a map."""
 
 
 @dataclass(frozen=True)
@@ -199,13 +202,16 @@ class NetworkConfig(Section, name="network"):
         along all other directions it has one scale. 0 stands for all.
     output
         ``score``: one number for an image, as in the paper. ``map``: one for every place, see
-        :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place`` and
-        ``window`` are settings.
+        :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
+        ``window`` and ``top`` are settings.
     place
         Whether a network with a map is told the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
     window
         Side, in places of the map, of the square that each is the mean of; odd.
+    top
+        Highest places of the map whose mean is the raw score: their number, not their share, so
+        that a defect weighs the same in a larger image.
     """
 
     channels: tuple[int, ...] = (16, 32, 64)
@@ -226,6 +232,7 @@ class NetworkConfig(Section, name="network"):
     output: Literal["score", "map"] = "score"
     place: Literal["no", "coordinates", "auto"] = "no"
     window: int = 5
+    top: int = 1
 
     def _check(self) -> None:
         require(
@@ -260,6 +267,13 @@ class NetworkConfig(Section, name="network"):
             self.window > 0 and self.window % 2 == 1,
             f"network.window: need an odd positive size, got {self.window}",
         )
+        require(self.top >= 1, f"network.top: need at least 1, got {self.top}")
+        for setting in fields(self) if self.output == "map" else ():
+            require(
+                setting.name in OF_MAPS or getattr(self, setting.name) == setting.default,
+                f"network.{setting.name}: does not go with network.output = 'map', which takes "
+                f"only {', '.join(OF_MAPS)}",
+            )
         for name in ("conv_dropout", "dropout"):
             require(
                 0 <= getattr(self, name) < 1,
@@ -286,7 +300,7 @@ class TrainingConfig(Section, name="training"):
         varied at most, as a part of 1, drawn anew in every batch before anomalies are made of them.
     light
         How far the brightness of normal images is varied at most, by a factor, as a part of 1; an
-        offset of a fifth of it joins. For networks with a map.
+        offset of half of it joins. For networks with a map.
     vary
         How far scale and local contrast of crops are varied: 1 is by a quarter and by 40 % at
         most, 0 not at all. For networks with a map.
@@ -395,11 +409,16 @@ class ThresholdConfig(Section, name="threshold"):
         Confidence of the stated upper bound on that share.
     folds
         Folds of the cross-fitting that serves small sets.
+    set_aside
+        Highest scores of held-out normals that never set the threshold, so that one odd part does
+        not hide defects. They count as flagged in the stated bound. Fewer than 20 held-out
+        normals for each are too few: then they do.
     """
 
     fpr: float = 0.01
     confidence: float = 0.95
     folds: int = 3
+    set_aside: int = 0
 
     def _check(self) -> None:
         require(0 < self.fpr < 1, f"threshold.fpr: need 0 < fpr < 1, got {self.fpr}")
@@ -408,6 +427,7 @@ class ThresholdConfig(Section, name="threshold"):
             f"threshold.confidence: need 0 < confidence < 1, got {self.confidence}",
         )
         require(self.folds >= 2, f"threshold.folds: need at least 2, got {self.folds}")
+        require(self.set_aside >= 0, f"threshold.set_aside: need at least 0, got {self.set_aside}")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from adacl.config.method import AnomalyConfig, Config, NetworkConfig, TrainingConfig
+from adacl.config.method import (
+    AnomalyConfig,
+    Config,
+    NetworkConfig,
+    ThresholdConfig,
+    TrainingConfig,
+)
 from adacl.errors import ConfigError, MissingDataError
 
 __all__ = ["PRESETS", "by_size", "for_tiles", "from_toml", "preset", "suited"]
@@ -56,12 +62,14 @@ PRESETS: dict[str, Config] = {
     ),
     "inspect": Config(
         "inspect",
-        network=NetworkConfig(channels=(24, 44, 60, 60), output="map", place="auto"),
+        network=NetworkConfig(
+            channels=(16, 40, 64, 72), output="map", place="auto", window=3, top=100
+        ),
         training=TrainingConfig(
             epochs=10,
             min_epoch_images=1920,
             batch_size=8,
-            light=0.1,
+            light=0.15,
             vary=0.5,
             mirror=True,
             optimizer="adamw",
@@ -69,6 +77,7 @@ PRESETS: dict[str, Config] = {
             rate_max=3e-3,
             keep="last",
         ),
+        threshold=ThresholdConfig(set_aside=1),
     ),
     "video": Config(
         "video",
@@ -90,7 +99,10 @@ def preset(name: str) -> Config:
         If there is no preset of that name.
     """
     if name not in PRESETS:
-        raise ConfigError(f"preset {name!r} is not known; known are {', '.join(sorted(PRESETS))}")
+        raise ConfigError(
+            f"preset {name!r} is not known; known are auto (which looks at the images first), "
+            f"{', '.join(sorted(PRESETS))}"
+        )
     return PRESETS[name].replace()
 
 

@@ -74,8 +74,19 @@ def build_dense_graph(
         "AveragePool", found[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
     maps = graph.add("Squeeze", local, graph.constant(np.array([1])), output="anomaly_map")
-    raw = graph.add("ReduceMax", maps, axes=[1, 2], keepdims=0)
-    return graph.model(raw, spec, network.head, batch, None)
+    return graph.model(_peak(graph, maps, network.top), spec, network.head, batch, None)
+
+
+def _peak(graph: Graph, maps: str, top: int) -> str:
+    """Return the mean of the highest places of each map, or of all where there are fewer."""
+    places = graph.add("Flatten", maps)
+    shape = graph.add("Shape", places)
+    bounds = (graph.constant(np.array([number])) for number in (1, 2))
+    count = graph.add("Slice", shape, *bounds)
+    count = graph.add("Min", count, graph.constant(np.array([top])))
+    highest = graph.add("TopK", places, count, axis=1, sorted=0)
+    graph.nodes[-1].output.append("where_highest")
+    return graph.add("ReduceMean", highest, axes=[1], keepdims=0)
 
 
 def _convolution(graph: Graph, value: str, layer: Layer, weight: Array, bias: Array) -> str:

@@ -23,6 +23,8 @@ Method = Literal["hold-out", "cross-fitting", "calibration", "contamination", "m
 
 CURVE_POINTS = 100
 CHANCE = 0.01
+ENOUGH = 20
+"""Held-out normals for each score that is set aside, at least."""
 
 
 @dataclass(frozen=True)
@@ -138,9 +140,12 @@ def normals_needed(fpr: float, confidence: float) -> int:
 
 
 def from_normal_scores(
-    scores: ArrayLike, fpr: float, confidence: float, method: Method
+    scores: ArrayLike, fpr: float, confidence: float, method: Method, set_aside: int = 0
 ) -> Threshold:
     """Set a threshold from raw scores (n,) of normals that were not trained on.
+
+    The highest ``set_aside`` of them do not set it, unless there are fewer than 20 normals for
+    each: one odd part must not hide defects. The bound counts them as flagged.
 
     Raises
     ------
@@ -157,7 +162,8 @@ def from_normal_scores(
     n = len(ordered)
     if not n or not np.isfinite(ordered).all():
         raise InputError("a threshold needs at least one score, all of them finite")
-    k = min(n, math.ceil((n + 1) * (1 - fpr)))
+    most = n - set_aside if n >= ENOUGH * set_aside else n
+    k = min(most, math.ceil((n + 1) * (1 - fpr)))
     bound = float(beta.ppf(confidence, n - k + 1, k))
     return Threshold(float(ordered[k - 1]), method, fpr, n, bound, confidence, _curve(ordered))
 

@@ -1,7 +1,7 @@
 """The dense regressor: a fully convolutional network whose output is a map.
 
-The paper's regression per pixel. The anomaly score of an image is the peak of its map, so it
-has the unit of the labels, whatever the image's size.
+The paper's regression per pixel. The anomaly score of an image is the mean of the highest places
+of its map, so it has the unit of the labels, whatever the image's size.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from adacl.errors import ConfigError
 from adacl.imaging.reflection import reflected
 from adacl.networks.plan import HEAD, OUTPUTS, Layer, dense_plan, smallest_side
 
-__all__ = ["DenseRegressor", "coordinates", "local_mean"]
+__all__ = ["DenseRegressor", "coordinates", "local_mean", "peaks"]
 
 FIRST_OUTPUT = 0.15
 
@@ -110,8 +110,8 @@ class DenseRegressor(nn.Module):
         return local_mean(found.unsqueeze(1), self.config.window).squeeze(1)
 
     def peaks(self, images: Tensor) -> Tensor:
-        """Return the highest local mean of each output (N, K) for images (N, C, H, W) in [0, 1]."""
-        return local_mean(self.outputs(images), self.config.window).amax((2, 3))
+        """Return the peak of each output (N, K) for images (N, C, H, W) in [0, 1]."""
+        return peaks(local_mean(self.outputs(images), self.config.window), self.config.top)
 
     def outputs(self, images: Tensor) -> Tensor:
         """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates.
@@ -130,7 +130,7 @@ class DenseRegressor(nn.Module):
 
     def raw_score(self, images: Tensor) -> Tensor:
         """Return the raw regression (N,) of images (N, C, H, W) in [0, 1]: the map's peak."""
-        return self.anomaly_map(images).amax((1, 2)).double()
+        return peaks(self.anomaly_map(images), self.config.top).double()
 
 
 def local_mean(maps: Tensor, window: int) -> Tensor:
@@ -138,6 +138,12 @@ def local_mean(maps: Tensor, window: int) -> Tensor:
     side = window // 2
     mean: Tensor = functional.avg_pool2d(maps, window, 1, side, count_include_pad=False)
     return mean
+
+
+def peaks(maps: Tensor, top: int) -> Tensor:
+    """Return the mean of the ``top`` highest places (..., ) of maps (..., h, w)."""
+    places = maps.flatten(-2)
+    return places.topk(min(top, places.shape[-1]), sorted=False).values.mean(-1)
 
 
 def coordinates(images: Tensor) -> Tensor:

@@ -219,5 +219,5 @@ def _lit(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
     """Vary brightness by a factor and an offset."""
     draws = torch.rand((2, len(images), 1, 1, 1), generator=generator, device=images.device)
     gain, offset = 2 * draws - 1
-    lit: Tensor = images * (1 + most * gain) + most / 5 * offset
+    lit: Tensor = images * (1 + most * gain) + most / 2 * offset
     return lit

@@ -137,14 +137,16 @@ def fit_model(
         threshold = thresholds.from_contamination(score(network, unset, everything), contamination)
     elif len(split.calibration):
         held_out = score(network, unset, split.calibration)
-        threshold = thresholds.from_normal_scores(held_out, rule.fpr, rule.confidence, "hold-out")
+        threshold = thresholds.from_normal_scores(
+            held_out, rule.fpr, rule.confidence, "hold-out", rule.set_aside
+        )
     else:
         out_of_fold = []
         for number, fold in enumerate(fold_splits(count, size, rule.folds, seed), start=1):
             fold_network, _ = run(f"fold {number}", fold)
             out_of_fold.append(score(fold_network, unset, fold.calibration))
         threshold = thresholds.from_normal_scores(
-            np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting"
+            np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting", rule.set_aside
         )
         flagged = int((score(network, unset, split.validation) > threshold.value).sum())
     header = ModelHeader(

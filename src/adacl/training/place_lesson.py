@@ -10,7 +10,7 @@ from adacl.anomalies.local import check_local_config
 from adacl.config import Config
 from adacl.imaging.spec import Array, ImageSpec, Stored
 from adacl.metrics import auroc
-from adacl.networks.dense import DenseRegressor, local_mean
+from adacl.networks.dense import DenseRegressor, local_mean, peaks
 from adacl.training.crops import draw_crops, learn_pixels, take_crops
 
 __all__ = ["PlaceLesson"]
@@ -94,7 +94,7 @@ class PlaceLesson:
             step = draw_crops(crops, generator, config, self.spec, self.pixels)
             for images, scores in ((crops, normals), (step.images, made)):
                 found = local_mean(network(images), network.config.window).mean(1)
-                scores.append(found.amax((1, 2)))
+                scores.append(peaks(found, network.config.top))
         area = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())
         return area, {"local": area}
 
