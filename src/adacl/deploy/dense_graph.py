@@ -17,7 +17,7 @@ from adacl.config import NetworkConfig
 from adacl.deploy.graph import BATCH_NORM_EPSILON, pixels_less_mean
 from adacl.deploy.nodes import Graph
 from adacl.imaging.spec import ImageSpec
-from adacl.networks.plan import HEAD, Layer, dense_plan
+from adacl.networks.plan import HALVING, HEAD, Layer, dense_plan
 
 __all__ = ["build_dense_graph"]
 
@@ -90,13 +90,21 @@ def _peak(graph: Graph, maps: str, top: int) -> str:
 
 
 def _convolution(graph: Graph, value: str, layer: Layer, weight: Array, bias: Array) -> str:
-    rim = layer.kernel // 2
-    if rim:
-        pads = graph.constant(np.array([0, 0, rim, rim, 0, 0, rim, rim]))
-        value = graph.add("Pad", value, pads, mode="reflect")
+    if layer.halved:
+        kernel = np.outer(HALVING, HALVING).astype(np.float32)
+        kernel = np.broadcast_to(kernel, (layer.before, 1, 3, 3))
+        value = _reflected(graph, value, 1)
+        value = graph.add("Conv", value, graph.constant(kernel), strides=[2, 2], group=layer.before)
+    if layer.kernel > 1:
+        value = _reflected(graph, value, layer.kernel // 2)
     parameters = (graph.constant(part.astype(np.float32)) for part in (weight, bias))
     value = graph.add("Conv", value, *parameters, strides=2 * [layer.stride])
     return graph.add("Relu", value) if layer.hidden else value
+
+
+def _reflected(graph: Graph, value: str, rim: int) -> str:
+    pads = graph.constant(np.array([0, 0, rim, rim, 0, 0, rim, rim]))
+    return graph.add("Pad", value, pads, mode="reflect")
 
 
 def _folded(tensors: Tensors, layer: Layer) -> tuple[Array, Array]:
@@ -119,9 +127,8 @@ def _as_large(graph: Graph, value: str, other: str) -> str:
         value,
         "",
         graph.constant(np.array([1, 1, 2, 2], np.float32)),
-        mode="nearest",
-        coordinate_transformation_mode="asymmetric",
-        nearest_mode="floor",
+        mode="linear",
+        coordinate_transformation_mode="half_pixel",
     )
     ends = _sides(graph, other)
     starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))

@@ -15,7 +15,7 @@ from torch.nn import functional
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.reflection import reflected
-from adacl.networks.plan import HEAD, OUTPUTS, Layer, dense_plan, smallest_side
+from adacl.networks.plan import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
 
 __all__ = ["DenseRegressor", "coordinates", "local_mean", "peaks"]
 
@@ -30,9 +30,11 @@ class _Convolution(nn.Module):
             layer.before, layer.after, layer.kernel, layer.stride, bias=not layer.hidden
         )
         self.norm = nn.BatchNorm2d(layer.after) if layer.hidden else nn.Identity()
-        self.hidden = layer.hidden
+        self.hidden, self.halved = layer.hidden, layer.halved
 
     def forward(self, features: Tensor) -> Tensor:
+        if self.halved:
+            features = _halved(features)
         if self.rim[0]:
             features = functional.pad(features, self.rim, mode="reflect")
         found: Tensor = self.norm(self.conv(features))
@@ -157,7 +159,16 @@ def coordinates(images: Tensor) -> Tensor:
     return grid.expand(count, 2, height, width)
 
 
+def _halved(features: Tensor) -> Tensor:
+    """Smooth features, and take every second row and column, from the first on."""
+    channels = features.shape[1]
+    weights = features.new_tensor(HALVING)
+    kernel = torch.outer(weights, weights).expand(channels, 1, 3, 3)
+    rim = functional.pad(features, [1, 1, 1, 1], mode="reflect")
+    return functional.conv2d(rim, kernel, stride=2, groups=channels)
+
+
 def _as_large(features: Tensor, other: Tensor) -> Tensor:
     """Double the size of features, and cut them to the size of others."""
-    doubled = functional.interpolate(features, scale_factor=2, mode="nearest")
+    doubled = functional.interpolate(features, scale_factor=2, mode="bilinear", align_corners=False)
     return doubled[..., : other.shape[-2], : other.shape[-1]]

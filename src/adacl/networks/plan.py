@@ -6,13 +6,15 @@ from typing import NamedTuple
 
 from adacl.config import NetworkConfig
 
-__all__ = ["HEAD", "OUTPUTS", "Layer", "dense_plan", "smallest_side"]
+__all__ = ["HALVING", "HEAD", "OUTPUTS", "Layer", "dense_plan", "smallest_side"]
 
 HEAD = "head"
 """Name of the layer whose output is the map."""
 OUTPUTS = 4
 """Outputs of a network with a map: one for each family of local anomalies."""
 STEM_KERNEL = 5
+HALVING = (0.25, 0.5, 0.25)
+"""Binomial filter: it takes away what half as many pixels cannot show."""
 
 
 class Layer(NamedTuple):
@@ -24,11 +26,15 @@ class Layer(NamedTuple):
         Name of the layer, and of its weights in the network's state.
     inputs
         Names of the layers that it takes; ``image`` is the image itself. Those that are coarser
-        than the first are doubled in size, each pixel becoming four.
+        than the first are doubled in size, linearly between their pixels.
     before, after
         Channels of its input and its output.
     kernel, stride
         In pixels of its input. The rim is reflected, so that every output has its full field.
+    halved
+        Whether the input is halved first: smoothed by ``HALVING`` along rows and columns, of which
+        every second is taken. Without smoothing, scores depend on where the grid of every second
+        pixel happens to lie.
     hidden
         Whether batch normalisation and a ReLU follow; otherwise a bias alone.
     """
@@ -39,6 +45,7 @@ class Layer(NamedTuple):
     after: int
     kernel: int = 3
     stride: int = 1
+    halved: bool = False
     hidden: bool = True
 
 
@@ -62,18 +69,18 @@ def dense_plan(config: NetworkConfig, channels: int) -> list[Layer]:
     """
     widths = config.channels
     layers = [
-        Layer("down0a", ("image",), channels, widths[0], kernel=STEM_KERNEL, stride=2),
-        Layer("down0b", ("down0a",), widths[0], widths[0]),
+        Layer("stem", ("image",), channels, widths[0], kernel=STEM_KERNEL, stride=2),
+        Layer("down0", ("stem",), widths[0], widths[0]),
     ]
     for stage in range(1, len(widths)):
         before, after = widths[stage - 1], widths[stage]
         layers += [
-            Layer(f"down{stage}a", (f"down{stage - 1}b",), before, after, stride=2),
-            Layer(f"down{stage}b", (f"down{stage}a",), after, after),
+            Layer(f"halved{stage}", (f"down{stage - 1}",), before, after, halved=True),
+            Layer(f"down{stage}", (f"halved{stage}",), after, after),
         ]
     last, width = layers[-1].name, widths[-1]
     for stage in range(len(widths) - 2, -1, -1):
-        skip, after = f"down{stage}b", widths[stage]
+        skip, after = f"down{stage}", widths[stage]
         narrow = f"narrow{stage}"
         layers += [
             Layer(narrow, (last,), width, after, kernel=1),
