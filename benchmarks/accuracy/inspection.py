@@ -14,8 +14,6 @@ images; parts of KolektorSDD and runs of magnetic tiles have several.
 from __future__ import annotations
 
 import argparse
-import json
-import os
 import resource
 import subprocess
 import time
@@ -30,6 +28,7 @@ from adacl import AnomalyDetector
 from adacl.data.folders import list_images
 from adacl.data.masks import find_masks, read_mask
 from adacl.metrics import Localisation, auroc
+from adacl.scale import records
 from benchmarks.accuracy.robustness import kept, moved, parts_of
 from benchmarks.common import RESULTS, machine
 
@@ -67,17 +66,12 @@ def key(record: dict[str, Any]) -> tuple[Any, ...]:
 
 def read() -> list[dict[str, Any]]:
     """Return the records so far."""
-    return (
-        [json.loads(line) for line in RECORDS.read_text().splitlines()] if RECORDS.exists() else []
-    )
+    return records.read(RECORDS)
 
 
 def append(record: dict[str, Any]) -> None:
     """Append a record, whole or not at all."""
-    with RECORDS.open("a") as file:
-        file.write(json.dumps(record) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
+    records.append(RECORDS, record)
     print(
         {name: record[name] for name in ("set", "fold", "seed", "auroc", "fit_seconds")}, flush=True
     )

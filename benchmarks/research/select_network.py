@@ -9,7 +9,7 @@ Whether this signal means anything is checked on data that no table reports: sci
 8 x 8 digits, enlarged to 28 x 28, with the other digits as real anomalies.
 
     python -m benchmarks.research.select_network --data-dir DATA
-        --out benchmarks/results/select_network.jsonl
+        --out benchmarks/results/select_network
 
 Finished cells are skipped, so the command can be repeated after an interruption.
 """
@@ -17,9 +17,7 @@ Finished cells are skipped, so the command can be repeated after an interruption
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,6 +31,7 @@ from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks.regressor import count_parameters, raw_scores
+from adacl.scale import grid
 from adacl.training.loop import train
 
 TASKS = [
@@ -162,9 +161,9 @@ def cell(candidate: str, data: str, number: int, seed: int, folder: str) -> dict
     return result
 
 
-def summary(path: Path) -> str:
+def summary(folder: Path) -> str:
     """Return the table of ``docs/network.md``: means in per cent over classes and seeds."""
-    cells = [json.loads(line) for line in path.read_text().splitlines()]
+    cells = grid.read_cells(folder)
     rows = []
     for candidate in CANDIDATES:
         own = [c for c in cells if c["candidate"] == candidate]
@@ -196,13 +195,23 @@ def main() -> None:
     if arguments.summary:
         print(summary(arguments.out))
         return
-    lines = arguments.out.read_text().splitlines() if arguments.out.exists() else []
-    done = {tuple(json.loads(x)[k] for k in ("candidate", "data", "class", "seed")) for x in lines}
-    cells = [(c, d, n, s) for s in arguments.seeds for c in CANDIDATES for d, n in TASKS]
-    with ProcessPoolExecutor(arguments.jobs) as pool, arguments.out.open("a") as out:
-        jobs = [pool.submit(cell, *c, arguments.data_dir) for c in cells if c not in done]
-        for job in jobs:
-            print(json.dumps(job.result()), file=out, flush=True)
+    cells: list[grid.Cell] = [
+        (
+            f"{data}-{number}-seed{seed}-{candidate}",
+            {
+                "candidate": candidate,
+                "data": data,
+                "number": number,
+                "seed": seed,
+                "folder": arguments.data_dir,
+            },
+        )
+        for seed in arguments.seeds
+        for candidate in CANDIDATES
+        for data, number in TASKS
+    ]
+    for result in grid.run_cells(cell, cells, arguments.out, arguments.jobs):
+        print("done:", result["cell"], flush=True)
 
 
 if __name__ == "__main__":

@@ -88,8 +88,8 @@ def main() -> None:
                 "cpu",
             )
         ]
-        for name in grid.run_cells(run_cell, todo, arguments.out, arguments.jobs):
-            print("done:", name, flush=True)
+        for result in grid.run_cells(run_cell, todo, arguments.out, arguments.jobs):
+            print("done:", result["cell"], flush=True)
     show(arguments.out)
 
 

@@ -129,9 +129,8 @@ def ask(description: str, question: Question) -> None:
         for seed in given.seeds
         for source in given.classes.split(",")
     ]
-    for name in grid.run_cells(partial(run, question), cells, given.out, given.jobs):
-        found = json.loads((given.out / "cells" / f"{name}.json").read_text(encoding="utf-8"))
-        print(name, json.dumps(found["auroc"]), flush=True)
+    for found in grid.run_cells(partial(run, question), cells, given.out, given.jobs):
+        print(found["cell"], json.dumps(found["auroc"]), flush=True)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from adacl.metrics import auroc
 from adacl.protocols import summary
 from adacl.protocols.image import ablations, data, one_vs_rest, rivals
 from adacl.scale import grid
-from support.helpers import write_images
+from support.helpers import write_cell, write_images
 
 
 @pytest.fixture
@@ -135,11 +135,9 @@ CELL = {
 
 
 def write_cells(folder: Path, areas: dict[tuple[str, int], float], **changes: object) -> None:
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
     for (name, seed), area in areas.items():
         cell = {**CELL, "class": name, "seed": seed, "auroc": area, **changes}
-        path = folder / "cells" / f"{cell['data']}-{name}-seed{seed}-{cell['variant']}.json"
-        path.write_text(json.dumps(cell))
+        write_cell(folder, f"{cell['data']}-{name}-seed{seed}-{cell['variant']}", cell)
 
 
 def test_summary_of_an_incomplete_grid(tmp_path: Path) -> None:

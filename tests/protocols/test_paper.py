@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +15,7 @@ from adacl.protocols.image import ablations
 from adacl.protocols.paper import claims, curves, pictures, tables
 from adacl.protocols.paper.report import write_report
 from adacl.scale.grid import read_cells
+from support.helpers import write_cell
 
 
 def cell(data: str, name: str, seed: int, variant: str, area: float, curve: list[float]) -> dict:
@@ -32,15 +32,14 @@ def cell(data: str, name: str, seed: int, variant: str, area: float, curve: list
 def folder(tmp_path: Path) -> Path:
     """Cells in which all of the paper's claims hold, but for the interval, which matters."""
     rng = np.random.default_rng(0)
-    (tmp_path / "cells").mkdir()
 
     def put(data: str, variant: str, area: float, noise: float, start: float = 0.7) -> None:
         for name in catalogue.get(data).classes[:3]:
             for seed in range(5):
                 final = area + noise * rng.normal()
                 curve = list(np.linspace(start, final, 8))
-                path = tmp_path / "cells" / f"{data}-{name}-seed{seed}-{variant}.json"
-                path.write_text(json.dumps(cell(data, name, seed, variant, final, curve)))
+                made = cell(data, name, seed, variant, final, curve)
+                write_cell(tmp_path, f"{data}-{name}-seed{seed}-{variant}", made)
 
     put("cifar10", "paper", 0.8, 0.002)
     put("cifar10", "discrete", 0.8, 0.02)
@@ -68,7 +67,6 @@ def test_report_has_all_tables_and_figures(folder: Path) -> None:
 
 
 def test_a_report_of_an_empty_grid_says_what_is_missing(tmp_path: Path) -> None:
-    (tmp_path / "cells").mkdir()
     write_report(tmp_path, with_images=False, notes=["CIFAR-10 is a JPEG copy."])
     text = (tmp_path / "report" / "report.md").read_text()
     assert "**CIFAR-10 is a JPEG copy.**" in text
@@ -152,8 +150,8 @@ def test_a_comparison_takes_only_classes_and_seeds_that_all_its_variants_have(
     folder: Path,
 ) -> None:
     for name in catalogue.get("mnist").classes[3:5]:
-        path = folder / "cells" / f"mnist-{name}-seed0-paper.json"
-        path.write_text(json.dumps(cell("mnist", name, 0, "paper", 0.1, [0.1])))
+        made = cell("mnist", name, 0, "paper", 0.1, [0.1])
+        write_cell(folder, f"mnist-{name}-seed0-paper", made)
     cells = read_cells(folder)
     alike = summary.alike(cells, "mnist", ("paper", "interval-0.1"))
     assert len(alike) == 2 * 3 * 5

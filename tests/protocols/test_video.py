@@ -17,7 +17,7 @@ from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.protocols.video import footage, runs, tables
 from adacl.protocols.video.rivals import RIVALS
 from support.footage import walkers, write_frames, write_video
-from support.helpers import call, refused
+from support.helpers import call, refused, write_cell
 
 RUN = range(60, 100)
 QUICK = {"tile": 16, "stride": 16, "max_samples": 600, "training__epochs": 1}
@@ -95,17 +95,16 @@ def test_the_command_writes_table_curves_and_results(tree: Path, tmp_path: Path)
     assert "not the published frames" in text
     (group,) = json.loads((out / "results.json").read_text())
     assert group["auroc_smoothed"]["mean"] > 80
-    before = (out / "cells" / "ucsd-ped2-frame-difference-seed0.json").stat().st_mtime_ns
+    before = (out / "cells.jsonl").stat().st_mtime_ns
     call(*arguments, "--variants", "frame-difference", "-q")
-    after = (out / "cells" / "ucsd-ped2-frame-difference-seed0.json").stat().st_mtime_ns
+    after = (out / "cells.jsonl").stat().st_mtime_ns
     assert before == after, "a finished cell is run again"
 
 
 def test_curves_and_table_of_our_own_cells(tree: Path, quick: None, tmp_path: Path) -> None:
-    (tmp_path / "cells").mkdir()
     for seed in (0, 1):
         cell = runs.run_cell("ucsd-ped2", tree, tmp_path / "k", "quick", seed)
-        (tmp_path / "cells" / f"{seed}.json").write_text(json.dumps(cell))
+        write_cell(tmp_path, str(seed), cell)
     (group,) = tables.write(tmp_path)
     assert group["seeds"] == [0, 1]
     assert group["auroc_smoothed"]["sd"] is not None
@@ -113,7 +112,7 @@ def test_curves_and_table_of_our_own_cells(tree: Path, quick: None, tmp_path: Pa
     assert f"{group['auroc_smoothed']['mean']:.2f} ± {group['auroc_smoothed']['sd']:.2f}" in table
     assert Image.open(tmp_path / "curves-ucsd-ped2-quick.png").size[0] > 300
     other = cell | {"original_frames": True, "seed": 2}
-    (tmp_path / "cells" / "2.json").write_text(json.dumps(other))
+    write_cell(tmp_path, "2", other)
     with pytest.raises(DataError, match="mixed"):
         tables.write(tmp_path)
 

@@ -1,6 +1,7 @@
 """What several test files share and fixtures cannot give."""
 
 import io
+import json
 import sys
 import time
 from pathlib import Path
@@ -40,6 +41,12 @@ def write_images(folder: Path, images: np.ndarray, suffix: str = ".png") -> list
     for path, image in zip(paths, images, strict=True):
         Image.fromarray(image).save(path)
     return paths
+
+
+def write_cell(folder: Path, name: str, result: dict[str, object]) -> None:
+    """Add a finished cell to a grid."""
+    with (folder / "cells.jsonl").open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"cell": name, **result}) + "\n")
 
 
 def slow_square(x: int, delay: float) -> dict[str, int]:

@@ -3,36 +3,28 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
 from adacl.cli.support.options import Device, DeviceOption, JsonOption, QuietOption, parse_setting
-from adacl.cli.support.progress import count, messages
+from adacl.cli.support.progress import messages
 from adacl.datasets import catalogue
-from adacl.errors import ConfigError, DataError, MissingDataError, missing_extra
+from adacl.errors import ConfigError, MissingDataError, missing_extra
 from adacl.files import atomic_file
 
 if TYPE_CHECKING:
     from adacl.protocols.image.one_vs_rest import Variant
 
-__all__ = ["app", "parse_seeds"]
-
-log = logging.getLogger("adacl")
+__all__ = ["app"]
 
 app = typer.Typer(help="Run the experiments of the paper.")
 
-OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
 ClassesOption = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Normal classes; by default all.")
-]
-SeedsOption = Annotated[str, typer.Option(metavar="A..B", help="Seeds, as 0..4 or 0,2.")]
-JobsOption = Annotated[
-    int | None, typer.Option(min=1, help="Processes at a time; by default one a core.")
 ]
 DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Data folder, see adacl data.")]
 SetOption = Annotated[
@@ -66,9 +58,9 @@ def one_vs_rest(
 ) -> None:
     """One class is normal, the rest are anomalies: table 1 of the paper.
 
-    Every class, seed and method is a cell with a file of its own in DIR/cells. Finished cells are
-    not run again, so an interrupted grid is continued by the same command. DIR/results.json sums
-    up all cells.
+    Every class, seed and method is a cell with a line of its own in DIR/cells.jsonl. Finished cells
+    are not run again, so an interrupted grid is continued by the same command. DIR/results.json
+    sums up all cells.
     """
     from adacl.protocols.image.one_vs_rest import Variant, paper_config, rival_variant
 
@@ -142,9 +134,10 @@ def report(
     """Write the paper's tables and figures, ours beside the printed ones, to DIR/report."""
     try:
         from adacl.protocols.paper.report import write_report
+        from adacl.scale.grid import read_cells
     except ModuleNotFoundError as error:
         raise missing_extra(error, "bench") from error
-    if not (out / "cells").is_dir():
+    if not read_cells(out):
         raise MissingDataError(f"{out}: has no cells; run adacl bench one-vs-rest --out {out}")
     with messages(quiet):
         written = write_report(out, data_dir, frames, images, note or [])
@@ -163,13 +156,11 @@ def _run(
     json_output: bool,
     quiet: bool,
 ) -> None:
-    import joblib
-
     from adacl.datasets.fetch import fetch
     from adacl.protocols import summary
     from adacl.protocols.image import data
     from adacl.protocols.image import one_vs_rest as protocol
-    from adacl.scale import grid
+    from adacl.scale.grid import read_cells
 
     known = data.classes(source)
     chosen = classes.split(",") if classes else list(known)
@@ -180,19 +171,8 @@ def _run(
     with messages(quiet):
         if source in catalogue.BENCHMARKS:
             fetch(source, data_dir)
-        try:
-            missing = grid.missing_cells(cells, out)
-            done = grid.run_cells(protocol.run_cell, cells, out, jobs or joblib.cpu_count())
-            for cell in count(done, source, len(missing), quiet):
-                log.info("done: %s", cell)
-        except KeyboardInterrupt as error:
-            left = len(grid.missing_cells(cells, out))
-            raise InterruptError(
-                f"interrupted with {left} cells to do; the same command goes on"
-            ) from error
-        except OSError as error:
-            raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
-        groups = summary.summarise(grid.read_cells(out))
+        run_grid(protocol.run_cell, cells, out, jobs, source, quiet)
+        groups = summary.summarise(read_cells(out))
         with atomic_file(out / "results.json", "w") as file:
             json.dump(groups, file, indent=1)
     names = {variant.name for variant in variants}
@@ -202,25 +182,6 @@ def _run(
         if group["data"] == data.short_name(source) and group["variant"] in names
     ]
     typer.echo(json.dumps(mine) if json_output else "\n\n".join(map(_table, mine)))
-
-
-def parse_seeds(text: str) -> list[int]:
-    """Read seeds given as 0..4 or 0,2.
-
-    Raises
-    ------
-    typer.BadParameter
-        If they are neither, or negative.
-    """
-    try:
-        first, dots, last = text.partition("..")
-        seeds = range(int(first), int(last) + 1) if dots else map(int, text.split(","))
-        found = sorted(set(seeds))
-    except ValueError:
-        found = []
-    if not found or found[0] < 0:
-        raise typer.BadParameter(f"{text!r}: need seeds as 0..4 or 0,2")
-    return found
 
 
 def _table(group: dict[str, Any]) -> str:

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import logging
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from adacl.cli.bench_image import JobsOption, OutOption, SeedsOption, parse_seeds
-from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
 from adacl.cli.support.options import JsonOption, QuietOption
-from adacl.cli.support.progress import count, messages
-from adacl.errors import DataError, missing_extra
+from adacl.cli.support.progress import messages
+from adacl.errors import missing_extra
 
 __all__ = ["avenue", "ucsd"]
-
-log = logging.getLogger("adacl")
 
 
 class Subset(StrEnum):
@@ -63,8 +59,8 @@ def ucsd(
 ) -> None:
     """UCSD pedestrians, frame level: table 3 of the paper.
 
-    Every variant and seed is a cell with a file of its own in DIR/cells; finished cells are not
-    run again. DIR/table3.md and curves of each clip are written from all of them. Whether the
+    Every variant and seed is a cell with a line of its own in DIR/cells.jsonl; finished cells are
+    not run again. DIR/table3.md and curves of each clip are written from all of them. Whether the
     frames are the published ones is checked by their SHA-256.
     """
     name = f"ucsd-{subset.value}" + ("-two-fold" if protocol is Protocol.two_fold else "")
@@ -97,11 +93,8 @@ def _run(
     json_output: bool,
     quiet: bool,
 ) -> None:
-    import joblib
-
     try:
         from adacl.protocols.video import footage, runs, tables
-        from adacl.scale import grid
     except ModuleNotFoundError as error:
         raise missing_extra(error, "bench") from error
     cells = runs.cells(
@@ -109,18 +102,7 @@ def _run(
     )
     with messages(quiet):
         footage.load(name, data)
-        try:
-            missing = grid.missing_cells(cells, out)
-            done = grid.run_cells(runs.run_cell, cells, out, jobs or joblib.cpu_count())
-            for cell in count(done, name, len(missing), quiet):
-                log.info("done: %s", cell)
-        except KeyboardInterrupt as error:
-            left = len(grid.missing_cells(cells, out))
-            raise InterruptError(
-                f"interrupted with {left} cells to do; the same command goes on"
-            ) from error
-        except OSError as error:
-            raise DataError(f"{out}: cannot be written ({error.strerror or error})") from error
+        run_grid(runs.run_cell, cells, out, jobs, name, quiet)
         groups = tables.write(out)
     if json_output:
         typer.echo(json.dumps([group for group in groups if group["data"] == name]))

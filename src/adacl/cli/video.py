@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 import json
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -26,10 +24,11 @@ from adacl.cli.support.options import (
     parse_setting,
 )
 from adacl.cli.support.progress import epochs, messages, say
+from adacl.cli.support.records import TILE_COLUMNS, RecordWriter, opened
 from adacl.cli.support.reports import check_page_name
 from adacl.config.presets import preset
 from adacl.errors import ConfigError
-from adacl.files import atomic_file, check_writable
+from adacl.files import check_writable
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip
@@ -44,7 +43,10 @@ app = typer.Typer(help="Learn from normal footage, and find what is not normal i
 FrameRateOption = Annotated[
     float, typer.Option(min=0.1, help="Frames per second of folders of frames.")
 ]
-COLUMNS = ["start", "end", "peak_time", "first_frame", "last_frame", "peak_frame", "score"]
+FRAME_COLUMNS = ["frame", "time", "pred_score", "pred_label", "smoothed_score", "raw_score"]
+FRAME_COLUMNS += TILE_COLUMNS
+EVENT_COLUMNS = ["start", "end", "peak_time", "first_frame", "last_frame", "peak_frame", "score"]
+EVENT_COLUMNS += TILE_COLUMNS
 
 
 class Format(StrEnum):
@@ -194,18 +196,23 @@ def score(
         clip = detector.clip(source)
         if clip.live:
             unwritten.clear()
-        with _opened(output, clip.live) as file, _table(events, clip.live) as table:
+        with ExitStack() as files:
+            file = files.enter_context(opened(output, clip.live))
+            table = None
+            if events:
+                table = RecordWriter(files.enter_context(opened(events, clip.live)), EVENT_COLUMNS)
             scores, timeline = _shown(detector, clip, annotate, report, quiet)
-            records = _records(scores, file, output_format, detector)
+            if output_format is not Format.none:
+                scores = _recorded(scores, file, output_format, detector.alarm.threshold)
             found, count = [], 0
-            for event in find_events(records, detector.alarm):
+            for event in find_events(scores, detector.alarm):
                 count += 1
                 if timeline:
                     found.append(event)
                 if output_format is Format.none:
                     print(_sentence(event), file=file, flush=True)
                 if table:
-                    table.writerow(_row(event))
+                    table.write(_event(event))
         if report:
             unwritten[:] = [report]
             timeline.write(report, found)
@@ -257,25 +264,17 @@ def _watched(
         say("stopped")
 
 
-def _records(
-    scores: Iterator[FrameScore], file: IO[str], form: Format, detector: VideoAnomalyDetector
+def _recorded(
+    scores: Iterator[FrameScore], file: IO[str], form: Format, threshold: float
 ) -> Iterator[FrameScore]:
-    """Pass scores on, printing a record of each."""
-    writer = csv.writer(file, lineterminator="\n")
-    for number, score in enumerate(scores):
-        if form is not Format.none:
-            record = _record(score, detector.alarm.threshold)
-            if form is Format.jsonl:
-                print(json.dumps(record), file=file, flush=True)
-            else:
-                if not number:
-                    writer.writerow([*list(record)[:-1], "tile_top", "tile_left"])
-                writer.writerow([*list(record.values())[:-1], *(score.tile or ("", ""))])
-                file.flush()
+    """Pass scores on, writing a record of each."""
+    writer = RecordWriter(file, FRAME_COLUMNS if form is Format.csv else None)
+    for score in scores:
+        writer.write(_frame(score, threshold))
         yield score
 
 
-def _record(score: FrameScore, threshold: float) -> dict[str, Any]:
+def _frame(score: FrameScore, threshold: float) -> dict[str, Any]:
     return {
         "frame": score.number,
         "time": round(score.time, 3),
@@ -295,29 +294,7 @@ def _sentence(event: Event) -> str:
     )
 
 
-def _row(event: Event) -> list[Any]:
+def _event(event: Event) -> dict[str, Any]:
     times = [round(t, 3) for t in (event.start, event.end, event.peak_time)]
-    return [*times, event.first, event.last, event.peak, event.score, *(event.tile or ("", ""))]
-
-
-@contextmanager
-def _opened(output: Path | None, live: bool) -> Iterator[IO[str]]:
-    if output is None:
-        yield sys.stdout
-    elif live:  # it may never end: what is known is on the disk
-        with output.open("w", buffering=1, encoding="utf-8") as file:
-            yield file
-    else:
-        with atomic_file(output, "w") as file:
-            yield file
-
-
-@contextmanager
-def _table(path: Path | None, live: bool) -> Iterator[Any]:
-    if path is None:
-        yield None
-    else:
-        with _opened(path, live) as file:
-            table = csv.writer(file, lineterminator="\n")
-            table.writerow([*COLUMNS, "tile_top", "tile_left"])
-            yield table
+    values = [*times, event.first, event.last, event.peak, event.score]
+    return {**dict(zip(EVENT_COLUMNS, values, strict=False)), "tile": event.tile}

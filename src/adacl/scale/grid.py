@@ -1,7 +1,8 @@
-"""Run independent cells in parallel, each with a result file of its own.
+"""Run independent cells in parallel, and keep the result of each as a line of one file.
 
-A cell's file appears only when the cell is finished, and a finished cell is never run again. So a
-grid that is killed and started again ends with the same files as an undisturbed one.
+A line is appended when its cell is finished, and a finished cell is not run again. So a grid that
+is killed and started again ends with the same results as an undisturbed one, and several processes
+may work on one grid.
 """
 
 from __future__ import annotations
@@ -20,27 +21,29 @@ from typing import Any
 import joblib
 
 from adacl.errors import DataError
-from adacl.files import atomic_file
+from adacl.files import read_whole
+from adacl.scale import records
 
 __all__ = ["missing_cells", "read_cells", "run_cells"]
 
+FILE = "cells.jsonl"
+"""Has a line for each finished cell: its name as ``cell``, and its result."""
+
 Cell = tuple[str, dict[str, Any]]
-"""The name of a cell, which is that of its file, and the arguments of its function."""
-
-
-def _file(folder: Path, name: str) -> Path:
-    return folder / "cells" / f"{name}.json"
+"""The name of a cell and the arguments of its function."""
+Result = dict[str, Any]
 
 
 def missing_cells(cells: Sequence[Cell], folder: Path) -> list[Cell]:
     """Return the cells that have no result yet."""
-    return [cell for cell in cells if not _file(folder, cell[0]).exists()]
+    finished = _finished(folder)
+    return [cell for cell in cells if cell[0] not in finished]
 
 
 def run_cells(
-    function: Callable[..., dict[str, Any]], cells: Sequence[Cell], folder: Path, jobs: int
-) -> Iterator[str]:
-    """Run the cells that have no result yet, and yield the name of each as it is done.
+    function: Callable[..., Result], cells: Sequence[Cell], folder: Path, jobs: int | None = None
+) -> Iterator[Result]:
+    """Run the cells that have no result yet, and yield the result of each as it is done.
 
     Parameters
     ----------
@@ -49,28 +52,31 @@ def run_cells(
     cells
         All cells of the grid.
     folder
-        Where the results are, in ``cells/``.
+        Where the results are, in ``cells.jsonl``.
     jobs
-        Processes at a time; each gets its share of the processor's cores.
+        Processes at a time; by default one a core. Each gets its share of the cores.
 
     Raises
     ------
     DataError
         If a result cannot be written.
     """
-    (folder / "cells").mkdir(parents=True, exist_ok=True)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be written ({error.strerror})") from error
+    jobs = jobs or joblib.cpu_count()
     threads = max(1, joblib.cpu_count() // jobs)
     context = multiprocessing.get_context("spawn")
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads,)) as pool:
         try:
-            waiting = {
-                pool.submit(_run, function, _file(folder, name), arguments): name
+            waiting = [
+                pool.submit(_run, function, folder, name, arguments)
                 for name, arguments in missing_cells(cells, folder)
-            }
+            ]
             for future in as_completed(waiting):
-                future.result()
-                yield waiting[future]
+                yield future.result()
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             for worker in multiprocessing.active_children():
@@ -95,24 +101,39 @@ def _leave_with_parent() -> None:
     os._exit(1)
 
 
-def _run(function: Callable[..., dict[str, Any]], path: Path, arguments: dict[str, Any]) -> None:
-    result = function(**arguments)
-    with atomic_file(path, "w") as file:
-        json.dump(result, file)
+def _run(
+    function: Callable[..., Result], folder: Path, name: str, arguments: dict[str, Any]
+) -> Result:
+    found = _finished(folder).get(name)  # another process may have been faster
+    if found is None:
+        found = {"cell": name, **function(**arguments)}
+        records.append(folder / FILE, found)
+    return found
 
 
-def read_cells(folder: Path) -> list[dict[str, Any]]:
+def read_cells(folder: Path) -> list[Result]:
     """Read the results of all finished cells in a folder, in the order of their names.
+
+    Folders of former versions, with a file for each cell in ``cells/``, are read, too.
 
     Raises
     ------
     DataError
-        If a result file is damaged.
+        If a result is damaged.
     """
-    results = []
-    for path in sorted((folder / "cells").glob("*.json")):
+    return [result for _, result in sorted(_finished(folder).items())]
+
+
+def _finished(folder: Path) -> dict[str, Result]:
+    """Return the results by the names of their cells; of two results of a cell, the first."""
+    finished: dict[str, Result] = {}
+    for path in (folder / "cells").glob("*.json"):
         try:
-            results.append(json.loads(path.read_text(encoding="utf-8")))
+            finished[path.stem] = {"cell": path.stem, **json.loads(read_whole(path))}
         except ValueError as error:
             raise DataError(f"{path}: damaged; delete it and run the grid again") from error
-    return results
+    for result in records.read(folder / FILE):
+        if "cell" not in result:
+            raise DataError(f"{folder / FILE}: has a line without the name of a cell; delete it")
+        finished.setdefault(result["cell"], result)
+    return finished

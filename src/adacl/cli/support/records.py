@@ -1,4 +1,4 @@
-"""The records that ``adacl score`` writes: a table for people, CSV or JSON lines for programs."""
+"""The records that commands write: a table for people, CSV or JSON lines for programs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,9 @@ from adacl.files import atomic_file
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
-__all__ = ["Format", "write_records"]
+__all__ = ["TILE_COLUMNS", "Format", "RecordWriter", "opened", "write_records"]
+
+TILE_COLUMNS = ["tile_top", "tile_left"]
 
 
 class Format(StrEnum):
@@ -28,10 +30,58 @@ class Format(StrEnum):
     csv = "csv"
 
 
+class RecordWriter:
+    """Writes each record at once, as a line of JSON or a row of CSV.
+
+    In a row, ``tile`` takes the columns ``tile_top`` and ``tile_left``, empty if there is none.
+
+    Parameters
+    ----------
+    file
+        Where the records go.
+    columns
+        Names of the columns of CSV, which begins with them; without them JSON lines are written.
+    """
+
+    def __init__(self, file: IO[str], columns: Sequence[str] | None) -> None:
+        self.file = file
+        self.rows = csv.DictWriter(file, columns, lineterminator="\n") if columns else None
+        if self.rows:
+            self.rows.writeheader()
+
+    def write(self, record: dict[str, Any]) -> None:
+        """Write a record."""
+        if self.rows:
+            tile = record.get("tile") or ()
+            row = {name: value for name, value in record.items() if name != "tile"}
+            self.rows.writerow(row | dict(zip(TILE_COLUMNS, tile, strict=False)))
+        else:
+            self.file.write(json.dumps(record) + "\n")
+        self.file.flush()
+
+
+@contextmanager
+def opened(output: Path | None, live: bool = False) -> Iterator[IO[str]]:
+    """Open a file to write text to, or stdout if there is none.
+
+    The file appears once it is complete; a ``live`` one, which may never be, at once.
+    """
+    if output is None:
+        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
+            sys.stdout.reconfigure(errors="surrogateescape")
+        yield sys.stdout
+    elif live:
+        with output.open("w", buffering=1, encoding="utf-8") as file:
+            yield file
+    else:
+        with atomic_file(output, "w") as file:
+            yield file
+
+
 def write_records(
     output: Path | None, form: Format, scores: Iterator[FileScore], threshold: float, tiled: bool
 ) -> None:
-    """Write scores as they come, to a file or to stdout.
+    """Write the scores of images as they come, to a file or to stdout.
 
     Images above ``threshold`` are labelled anomalous; ``tiled`` says whether scores name tiles.
 
@@ -40,20 +90,14 @@ def write_records(
     DataError
         If the file cannot be written.
     """
-    write = {Format.table: _write_table, Format.jsonl: _write_jsonl, Format.csv: _write_csv}
-    with _opened(output) as file:
-        write[form](file, scores, threshold, tiled)
-
-
-@contextmanager
-def _opened(output: Path | None) -> Iterator[IO[str]]:
-    if output is None:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
-            sys.stdout.reconfigure(errors="surrogateescape")
-        yield sys.stdout
-    else:
-        with atomic_file(output, "w") as file:
-            yield file
+    columns = ["image_path", "pred_score", "pred_label", "raw_score", *(TILE_COLUMNS * tiled)]
+    with opened(output) as file:
+        if form is Format.table:
+            _write_table(file, scores, threshold, tiled)
+            return
+        writer = RecordWriter(file, columns if form is Format.csv else None)
+        for score in scores:
+            writer.write(_record(score, threshold))
 
 
 def _write_table(file: IO[str], scores: Iterator[FileScore], threshold: float, tiled: bool) -> None:
@@ -72,18 +116,3 @@ def _record(score: FileScore, threshold: float) -> dict[str, Any]:
         "raw_score": score.raw,
     }
     return record | ({"tile": list(score.tile)} if score.tile else {})
-
-
-def _write_jsonl(file: IO[str], scores: Iterator[FileScore], threshold: float, tiled: bool) -> None:
-    for s in scores:
-        print(json.dumps(_record(s, threshold)), file=file)
-
-
-def _write_csv(file: IO[str], scores: Iterator[FileScore], threshold: float, tiled: bool) -> None:
-    columns = ["image_path", "pred_score", "pred_label", "raw_score"]
-    columns += ["tile_top", "tile_left"] if tiled else []
-    writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(columns)
-    for s in scores:
-        record = _record(s, threshold)
-        writer.writerow([*(record[name] for name in columns[:4]), *(s.tile or ())])

@@ -28,7 +28,7 @@ def write_report(
     Parameters
     ----------
     folder
-        Where ``cells/`` is.
+        Where ``cells.jsonl`` is.
     data_dir
         Where the benchmarks' files are, for figures 4 to 6.
     frames

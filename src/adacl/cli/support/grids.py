@@ -1,0 +1,73 @@
+"""Run a grid of ``adacl bench``, image or video: what its commands share."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.progress import count
+
+if TYPE_CHECKING:
+    from adacl.scale.grid import Cell
+
+__all__ = ["JobsOption", "OutOption", "SeedsOption", "parse_seeds", "run_grid"]
+
+log = logging.getLogger("adacl")
+
+OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
+SeedsOption = Annotated[str, typer.Option(metavar="A..B", help="Seeds, as 0..4 or 0,2.")]
+JobsOption = Annotated[
+    int | None, typer.Option(min=1, help="Processes at a time; by default one a core.")
+]
+
+
+def run_grid(
+    function: Callable[..., dict[str, Any]],
+    cells: Sequence[Cell],
+    out: Path,
+    jobs: int | None,
+    title: str,
+    quiet: bool,
+) -> None:
+    """Run the cells that have no result yet, and show progress.
+
+    Raises
+    ------
+    InterruptError
+        If Ctrl-C was pressed.
+    """
+    from adacl.scale import grid
+
+    try:
+        missing = len(grid.missing_cells(cells, out))
+        for result in count(grid.run_cells(function, cells, out, jobs), title, missing, quiet):
+            log.info("done: %s", result["cell"])
+    except KeyboardInterrupt as error:
+        left = len(grid.missing_cells(cells, out))
+        raise InterruptError(
+            f"interrupted with {left} cells to do; the same command goes on"
+        ) from error
+
+
+def parse_seeds(text: str) -> list[int]:
+    """Read seeds given as 0..4 or 0,2.
+
+    Raises
+    ------
+    typer.BadParameter
+        If they are neither, or negative.
+    """
+    try:
+        first, dots, last = text.partition("..")
+        seeds = range(int(first), int(last) + 1) if dots else map(int, text.split(","))
+        found = sorted(set(seeds))
+    except ValueError:
+        found = []
+    if not found or found[0] < 0:
+        raise typer.BadParameter(f"{text!r}: need seeds as 0..4 or 0,2")
+    return found
