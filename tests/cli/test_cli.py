@@ -337,7 +337,7 @@ def test_an_interrupt_while_python_ends_changes_nothing(parts: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--preset", "best"], "known are accurate, aligned, inspect, paper"),
+        (["--preset", "best"], "accurate, aligned, inspect, paper, varied, video"),
         (["--image-size", "4x4"], "HEIGHTxWIDTH"),
         (["--image-size", "a"], "HEIGHTxWIDTH"),
         (["--tile", "64x"], "HEIGHTxWIDTH"),

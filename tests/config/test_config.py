@@ -128,6 +128,30 @@ def test_invalid_values_are_refused_by_name(section, name, value):
 
 
 @pytest.mark.parametrize(
+    ("section", "name", "value", "message"),
+    [
+        ("training", "epochs", 0, "training.epochs: need at least 1, got 0"),
+        ("training", "epochs", "10", "training.epochs: need a whole number, got '10'"),
+        ("training", "loss", "l1", "training.loss: need one of mse, bce, got 'l1'"),
+        ("threshold", "fpr", 1, "threshold.fpr: need more than 0 and less than 1, got 1.0"),
+        ("network", "kernel", 4, "network.kernel: need an odd number and at least 1, got 4"),
+        ("network", "channels", [8, 0], "network.channels: need at least 1, got 0"),
+        ("network", "channels", 8, "network.channels: need a list of whole numbers, got 8"),
+        ("network", "turns", [1], "network.turns: need 0 first, then some of 1, 2, 3, got [1]"),
+        ("labels", "normal", [0.3], "labels.normal: need a list of 2 numbers, got [0.3]"),
+        ("labels", "normal", [0.3, 0], "labels.normal: need the lower end first, got [0.3, 0.0]"),
+        ("local", "shapes", {"blob": -1}, "local.shapes.blob: need at least 0, got -1.0"),
+        ("local", "shapes", {"blob": 0}, "local.shapes: need a sum above 0, got {'blob': 0.0}"),
+        ("anomalies", "options", 1, "anomalies.options: need a table of tables of values, got 1"),
+    ],
+)
+def test_a_message_names_the_setting_its_range_and_the_value(section, name, value, message):
+    with pytest.raises(ConfigError) as caught:
+        Config.from_dict({section: {name: value}})
+    assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
     ("section", "name", "value"),
     [case for case in INVALID if isinstance(case[2], str) or case[2] is math.inf],
 )
@@ -222,6 +246,15 @@ def test_unreadable_files_are_refused_by_name(tmp_path):
             from_toml(tmp_path / name)
     with pytest.raises(AdaclError, match=str(tmp_path)):
         from_toml(tmp_path)
+
+
+def test_what_was_set_is_no_setting():
+    changed = preset("varied").replace(training__epochs=15, preset="mine")
+    assert changed.explicit == {"training__epochs"}
+    assert changed == preset("varied").replace(preset="mine")
+    assert "explicit" not in changed.to_dict()
+    with pytest.raises(ConfigError, match="explicit: unknown setting"):
+        Config.from_dict({"explicit": []})
 
 
 def test_replace_leaves_the_original():

@@ -50,9 +50,9 @@ def test_turns_that_cannot_be(turns):
         NetworkConfig(turns=turns)
 
 
-@pytest.mark.parametrize("count", [-1, 7])
-def test_more_views_than_there_are_cannot_be_scored(count):
-    with pytest.raises(ConfigError, match="need 0 to 6"):
+@pytest.mark.parametrize(("count", "words"), [(-1, "need at least 0"), (7, "need 0 to 6")])
+def test_more_views_than_there_are_cannot_be_scored(count, words):
+    with pytest.raises(ConfigError, match=f"network.scored_views: {words}, got {count}"):
         NetworkConfig(turns=(0, 1, 3), mirrored="own", scored_views=count)
 
 

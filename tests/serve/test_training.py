@@ -1,6 +1,7 @@
 """Trainings through the service: real digits, in a process of their own."""
 
 import asyncio
+import json
 import os
 import shutil
 import signal
@@ -12,11 +13,13 @@ from types import SimpleNamespace
 import pytest
 
 from adacl import AnomalyDetector
+from adacl.config import Config
+from adacl.config.presets import preset
 from adacl.runtime import Scorer
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models
 from adacl.serve.training.queue import Trainings
-from adacl.serve.training.record import Training
+from adacl.serve.training.record import Training, write
 from support.helpers import LEARNING, TINY, write_images
 from support.serving import WAIT_SECONDS, serving, write_model
 
@@ -207,6 +210,17 @@ def test_parameters_are_checked(service, normals, query, status, detail):
     answer = begin(service, normals, query)
     assert answer.status == status
     assert detail in answer.detail
+
+
+def test_what_the_service_s_file_sets_is_handed_on_beside_its_preset(tmp_path):
+    config = preset("accurate").replace(training__shift=2)
+    trainings = Trainings(tmp_path, Models(), Limits(), "onnxruntime", config)
+    for preset_name, wanted in ((None, config), ("accurate", preset("accurate"))):
+        training = trainings.begin("a", preset_name, None, None, None).training
+        write(tmp_path, training)
+        settings = json.loads((tmp_path / "training.json").read_text())
+        told = Config.from_dict(settings["config"], settings["explicit"])
+        assert (told, told.explicit) == (wanted, wanted.explicit)
 
 
 def test_a_preset_takes_the_place_of_the_service_s_configuration(service, normals):

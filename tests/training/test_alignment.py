@@ -1,10 +1,13 @@
 """Whether images have a common layout, and what the preset accurate becomes."""
 
+import copy
+
 import numpy as np
 import pytest
 
 from adacl import AnomalyDetector
-from adacl.config.presets import PRESETS, preset, suited
+from adacl.config import Config, TrainingConfig
+from adacl.config.presets import PRESETS, from_toml, preset, suited
 from adacl.errors import ConfigError
 from adacl.imaging.spec import ImageSpec
 from adacl.training import alignment
@@ -66,6 +69,24 @@ def test_what_was_changed_stays_changed():
     for aligned, name in ((True, "aligned"), (False, "varied")):
         wanted = preset(name).replace(training__epochs=2, network__hidden=32, threshold__fpr=0.1)
         assert suited(changed, aligned) == wanted
+
+
+def test_what_was_set_to_the_value_of_the_other_preset_stays_too(tmp_path):
+    (tmp_path / "my.toml").write_text('preset = "accurate"\n[training]\nshift = 2\n')
+    replaced = preset("accurate").replace(training__shift=2)
+    told = Config.from_dict(replaced.to_dict(), replaced.explicit)
+    for config in (replaced, told, copy.deepcopy(replaced), from_toml(tmp_path / "my.toml")):
+        assert suited(config, True) == preset("aligned").replace(training__shift=2)
+    again = suited(replaced, True).replace(training__tint=0.1)
+    assert again.explicit == {"training__shift", "training__tint"}
+
+
+def test_a_section_and_a_tree_that_were_given_whole_stay():
+    labels = {"scheme": "discrete"}
+    changed = preset("accurate").replace(labels=labels, training__epochs=2)
+    assert suited(changed, True) == preset("aligned").replace(labels=labels, training__epochs=2)
+    whole = Config("accurate", training=TrainingConfig(epochs=3))
+    assert suited(whole, True) == whole.replace(preset="aligned")
 
 
 def test_a_detector_keeps_what_it_became(digits, tmp_path):

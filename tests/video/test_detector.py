@@ -382,7 +382,7 @@ def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
         assert "two things at once" in refused(
             2, "video", "score", model_file, film, "--events", outputs[0], "--report", outputs[1]
         )
-    assert "need int" in refused(
+    assert "need a whole number" in refused(
         2, "video", "fit", film, "-o", output, "--overlap", "--set", "video.tile=abc"
     )
     assert "record the stream" in refused(

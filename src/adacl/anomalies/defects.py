@@ -16,7 +16,7 @@ from adacl.anomalies.drawing import (
     rectangles,
     uniform,
 )
-from adacl.config.method import Interval
+from adacl.config.sections import Interval
 from adacl.errors import ConfigError
 from adacl.imaging.smoothing import smoothed
 

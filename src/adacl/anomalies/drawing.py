@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from adacl.config.method import Interval
+from adacl.config.sections import Interval
 from adacl.errors import ConfigError
 
 __all__ = [

@@ -26,7 +26,7 @@ from adacl.anomalies.drawing import (
     take,
     uniform,
 )
-from adacl.config.method import Interval
+from adacl.config.sections import Interval
 
 __all__ = ["cut_paste", "mix_up", "puzzling", "rotation"]
 

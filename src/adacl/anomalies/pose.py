@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from adacl.anomalies.drawing import check_range, choose, places, take, uniform
-from adacl.config.method import Interval
+from adacl.config.sections import Interval
 from adacl.errors import ConfigError
 
 __all__ = ["flip", "shift"]

@@ -163,7 +163,9 @@ def _some_sizes(files: ImageFiles) -> list[tuple[int, int]]:
 
 
 def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:
-    if (added or dropped) and config.network.output == "map":
+    if not (added or dropped):
+        return config
+    if config.network.output == "map":
         raise ConfigError(
             f"--add and --drop name kinds of whole images, which the preset {config.preset} does "
             "not make; use --preset paper, or --set local.fillings"

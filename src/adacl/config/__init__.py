@@ -1,15 +1,9 @@
 """The configuration: a tree of checked settings, and the presets that fill it in."""
 
-from adacl.config.method import (
-    PARAMETER_LIMIT,
-    AnomalyConfig,
-    Config,
-    LabelConfig,
-    LocalConfig,
-    NetworkConfig,
-    ThresholdConfig,
-    TrainingConfig,
-)
+from adacl.config.anomalies import AnomalyConfig, LocalConfig
+from adacl.config.method import Config
+from adacl.config.network import PARAMETER_LIMIT, NetworkConfig
+from adacl.config.training import LabelConfig, ThresholdConfig, TrainingConfig
 
 __all__ = [
     "PARAMETER_LIMIT",

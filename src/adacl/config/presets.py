@@ -12,13 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from adacl.config.method import (
-    AnomalyConfig,
-    Config,
-    NetworkConfig,
-    ThresholdConfig,
-    TrainingConfig,
-)
+from adacl.config.anomalies import AnomalyConfig
+from adacl.config.method import Config
+from adacl.config.network import NetworkConfig
+from adacl.config.training import ThresholdConfig, TrainingConfig
 from adacl.errors import ConfigError, MissingDataError
 
 __all__ = ["PRESETS", "by_size", "for_tiles", "from_toml", "preset", "suited"]
@@ -103,7 +100,7 @@ def preset(name: str) -> Config:
             f"preset {name!r} is not known; known are auto (which looks at the images first), "
             f"{', '.join(sorted(PRESETS))}"
         )
-    return PRESETS[name].replace()
+    return Config.from_dict(PRESETS[name].to_dict(), explicit=())
 
 
 def by_size(sizes: Sequence[tuple[int, int]]) -> Config:
@@ -146,10 +143,12 @@ def from_toml(path: str | Path) -> Config:
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a readable TOML file ({error})") from error
     tree = PRESETS.get(str(given.get("preset")), PRESETS["paper"]).to_dict()
+    explicit = []
     for name, value in given.items():
         both = isinstance(value, dict) and isinstance(tree.get(name), dict)
         tree[name] = tree[name] | value if both else value
-    return Config.from_dict(tree)
+        explicit += [f"{name}__{setting}" for setting in value] if both else [name]
+    return Config.from_dict(tree, explicit)
 
 
 def suited(config: Config, aligned: bool) -> Config:
@@ -158,15 +157,16 @@ def suited(config: Config, aligned: bool) -> Config:
     Parameters
     ----------
     config
-        A configuration that started from ``accurate``. Settings that differ from those of
-        ``varied``, which ``accurate`` starts from, stay as they are.
+        A configuration that started from ``accurate``. Settings that were set explicitly stay as
+        they are.
     aligned
         Whether the images have a common layout, see :func:`adacl.training.alignment.layout_auroc`.
     """
-    start, tree = PRESETS["accurate"].to_dict(), config.to_dict()
-    chosen = PRESETS["aligned" if aligned else "varied"].to_dict()
-    for section, settings in tree.items():
-        if isinstance(settings, dict):
-            changed = {name: x for name, x in settings.items() if x != start[section][name]}
-            chosen[section] |= changed
-    return Config.from_dict(chosen)
+    start, tree = preset("aligned" if aligned else "varied"), config.to_dict()
+    if config.explicit is None:
+        return config.replace(preset=start.preset)
+    changes = {}
+    for address in sorted(config.explicit):
+        section, _, name = address.partition("__")
+        changes[address] = tree[section][name] if name else tree[section]
+    return start.replace(**changes)

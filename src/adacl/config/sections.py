@@ -1,19 +1,64 @@
-"""Frozen dataclasses that check their own types, and their way to and from plain dictionaries."""
+"""Frozen dataclasses that check their own types and ranges, and their way to and from dictionaries.
+
+A range stands beside its field, as ``epochs: Annotated[int, at_least(1)] = 10``.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-import types
-from collections.abc import Mapping
+import operator
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from adacl.errors import ConfigError
 
-__all__ = ["Section", "build", "plain", "require"]
+__all__ = [
+    "ODD",
+    "ORDERED",
+    "SOME",
+    "Count",
+    "Interval",
+    "Natural",
+    "Rule",
+    "Section",
+    "Share",
+    "above",
+    "at_least",
+    "at_most",
+    "below",
+    "build",
+    "plain",
+    "require",
+    "settings",
+    "type_words",
+]
 
 T = TypeVar("T")
+Interval = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a value must be beyond its type, in words that follow "need", and as a function."""
+
+    words: str
+    holds: Callable[[Any], bool]
+
+
+def _comparison(words: str, holds: Callable[[Any, Any], bool]) -> Callable[[float], Rule]:
+    return lambda bound: Rule(f"{words} {bound:g}", lambda value: holds(value, bound))
+
+
+at_least, above = _comparison("at least", operator.ge), _comparison("more than", operator.gt)
+at_most, below = _comparison("at most", operator.le), _comparison("less than", operator.lt)
+ODD = Rule("an odd number", lambda value: value % 2 == 1)
+SOME = Rule("at least one", bool)
+ORDERED = Rule("the lower end first", lambda ends: ends[0] <= ends[1])
+Natural = Annotated[int, at_least(0)]
+Count = Annotated[int, at_least(1)]
+Share = Annotated[float, at_least(0), below(1)]
 
 
 def require(condition: bool, message: str) -> None:
@@ -24,7 +69,7 @@ def require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the tree: checks the types of its fields, then what ``_check`` adds."""
+    """A part of the tree: checks its fields' types and ranges, then what ``_check`` adds."""
 
     def __init_subclass__(cls, name: str) -> None:
         cls._prefix = f"{name}." if name else ""
@@ -32,20 +77,26 @@ class Section:
     _prefix: ClassVar[str]
 
     def __post_init__(self) -> None:
-        for name, hint in get_type_hints(type(self)).items():
-            if get_origin(hint) is not ClassVar:
-                value = _cast(hint, getattr(self, name), self._prefix + name)
-                object.__setattr__(self, name, value)
+        for name, hint in settings(type(self)).items():
+            object.__setattr__(self, name, _cast(hint, getattr(self, name), self._prefix + name))
         self._check()
 
     def _check(self) -> None:
-        """Check what types cannot say."""
+        """Check what concerns several fields."""
+
+
+def settings(cls: Any) -> dict[str, Any]:
+    """Return the settings of a section and their types: all fields that count in comparisons."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.compare}
 
 
 def plain(value: Any) -> Any:
     """Return dataclasses, mappings and sequences as dictionaries and lists."""
     if dataclasses.is_dataclass(value):
-        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {
+            f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value) if f.compare
+        }
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -65,7 +116,7 @@ def build(cls: type[T], tree: Any, where: str = "") -> T:
         return tree
     if not isinstance(tree, Mapping):
         raise ConfigError(f"{where.rstrip('.') or 'configuration'}: need a table, got {tree!r}")
-    known = sorted(field.name for field in dataclasses.fields(cls))  # type: ignore[arg-type]
+    known = sorted(settings(cls))
     unknown = sorted(set(tree) - set(known))
     if unknown:
         raise ConfigError(f"{where}{unknown[0]}: unknown setting; known are {', '.join(known)}")
@@ -75,26 +126,46 @@ def build(cls: type[T], tree: Any, where: str = "") -> T:
 def _cast(hint: Any, value: Any, where: str) -> Any:
     """Check ``value`` against a type hint, turning lists into tuples and ints into floats."""
     origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        value = _cast(args[0], value, where)
+        if not all(rule.holds(value) for rule in args[1:]):
+            words = " and ".join(rule.words for rule in args[1:])
+            raise ConfigError(f"{where}: need {words}, got {plain(value)!r}")
+        return value
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where + ".")  # type: ignore[arg-type]
-    if origin is Literal:
-        if value in args:
-            return value
-        raise ConfigError(f"{where}: need one of {', '.join(map(str, args))}, got {value!r}")
-    if origin in (Union, types.UnionType):
-        return None if value is None else _cast(args[0], value, where)
     if origin is tuple and isinstance(value, list | tuple):
         items = [args[0]] * len(value) if args[-1] is Ellipsis else list(args)
         if len(items) == len(value):
             return tuple(_cast(h, v, where) for h, v in zip(items, value, strict=True))
-    elif origin is not None and issubclass(origin, Mapping) and isinstance(value, Mapping):
+    elif origin is Mapping and isinstance(value, Mapping):
         return {str(k): _cast(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    elif hint is Any or (hint is bool and isinstance(value, bool)):
+    elif (
+        hint is Any
+        or (origin is Literal and value in args)
+        or (hint is bool and isinstance(value, bool))
+    ):
         return value
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
         if math.isfinite(value):
             return float(value)
     elif hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
         return value
-    name = getattr(hint, "__name__", str(hint)) if origin is None else str(hint)
-    raise ConfigError(f"{where}: need {name}, got {value!r}")
+    raise ConfigError(f"{where}: need {type_words(hint)}, got {value!r}")
+
+
+def type_words(hint: Any) -> str:
+    """Return a type hint in words that follow "need"."""
+    origin, args = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return type_words(args[0])
+    if origin is Literal:
+        return f"one of {', '.join(map(str, args))}"
+    if origin in (tuple, Mapping):
+        item, of, rest = type_words(args[origin is Mapping]).removeprefix("a ").partition(" of ")
+        count = f"{len(args)} " if origin is tuple and args[-1] is not Ellipsis else ""
+        form = "list" if origin is tuple else "table"
+        return f"a {form} of {count}{item}s{of}{rest}"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(
+        hint, "a value"
+    )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.config.sections import Section, require
+from adacl.config.sections import SOME, Count, Section, above, at_least, at_most, require
 from adacl.imaging.tiles import Tiling
 
 __all__ = ["VideoConfig"]
@@ -47,45 +47,35 @@ class VideoConfig(Section, name="video"):
     smoothing
         Standard deviation, in frames, of the Gaussian that smooths the frames' scores.
     tallest
-        Frames with more lines than this are shrunk to it.
+        Frames with more lines than this are shrunk to it; at least ``tile``.
     max_samples
         Tiles to learn from, drawn at random if there are more.
     """
 
-    tile: int = 30
-    stride: int = 30
+    tile: Annotated[int, at_least(8)] = 30
+    stride: Count = 30
     frames: Literal[1, 3] = 3
-    lag: int = 2
-    speeds: tuple[float, ...] = (2.0,)
+    lag: Count = 2
+    speeds: Annotated[tuple[Annotated[float, above(1), at_most(10)], ...], SOME] = (2.0,)
     position: bool = True
     gate: Literal["difference", "background", "none"] = "difference"
-    motion_weight: float = 1.0
+    motion_weight: Annotated[float, at_least(0)] = 1.0
     levels: Literal["row", "all"] = "row"
-    smoothing: float = 6.0
+    smoothing: Annotated[float, at_least(0)] = 6.0
     tallest: int = 240
-    max_samples: int = 16_000
+    max_samples: Annotated[int, at_least(100)] = 16_000
 
     def _check(self) -> None:
         _ = self.tiling
-        require(self.lag >= 1, f"video.lag: at least 1 frame, got {self.lag}")
-        require(
-            bool(self.speeds) and all(1 < speed <= 10 for speed in self.speeds),
-            f"video.speeds: need factors above 1 and up to 10, got {list(self.speeds)}",
-        )
         require(
             len(set(self.steps)) == len(self.speeds) and self.lag not in self.steps,
             f"video.speeds: with lag {self.lag} they are steps of {list(self.steps)} frames, "
             "which must differ from it and from each other",
         )
-        require(self.smoothing >= 0, f"video.smoothing: at least 0, got {self.smoothing}")
-        require(
-            self.motion_weight >= 0, f"video.motion_weight: at least 0, got {self.motion_weight:g}"
-        )
         require(
             self.tallest >= self.tile,
-            f"video.tallest: at least a tile ({self.tile} lines), got {self.tallest}",
+            f"video.tallest: need at least a tile ({self.tile} lines), got {self.tallest}",
         )
-        require(self.max_samples >= 100, f"video.max_samples: at least 100, got {self.max_samples}")
 
     @property
     def tiling(self) -> Tiling:

@@ -159,6 +159,7 @@ class Trainings:
             tile,
             config.to_dict(),
             created,
+            None if config.explicit is None else sorted(config.explicit),
         )
         return Reception(self, training, self._folder / training.id, self._limits.pixels)
 

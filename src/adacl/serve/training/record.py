@@ -34,6 +34,7 @@ class Training:
     tile: tuple[int, int] | None
     config: dict[str, Any]
     created: str
+    explicit: list[str] | None = None
     state: State = "queued"
     images: int = 0
     skipped: list[dict[str, str]] = field(default_factory=list)

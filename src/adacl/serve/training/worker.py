@@ -45,7 +45,7 @@ def _train(folder: Path, settings: dict[str, Any]) -> None:
     from adacl import AnomalyDetector
     from adacl.training.splits import fold_splits, split_normals
 
-    config = Config.from_dict(settings["config"])
+    config = Config.from_dict(settings["config"], settings["explicit"])
     images = sorted((folder / "images").iterdir())
     size, rule = config.training.validation_size, config.threshold
     held_out = len(split_normals(len(images), size, rule, True, 0).calibration)

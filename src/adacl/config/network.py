@@ -1,0 +1,117 @@
+"""Settings of the network."""
+
+from dataclasses import dataclass, fields
+from typing import Annotated, Literal
+
+from adacl.config.sections import ODD, SOME, Count, Natural, Rule, Section, Share, at_least, require
+
+__all__ = ["PARAMETER_LIMIT", "NetworkConfig"]
+
+PARAMETER_LIMIT = 300_000
+"""The paper's bound on the size of the network (section 3.3)."""
+
+OF_MAPS = ("channels", "output", "place", "window", "top")
+"""Settings of a network with a map."""
+
+TURNS = Rule(
+    "0 first, then some of 1, 2, 3",
+    lambda turns: turns[:1] == (0,) and len(set(turns) & {0, 1, 2, 3}) == len(turns),
+)
+
+
+@dataclass(frozen=True)
+class NetworkConfig(Section, name="network"):
+    """The regressor (paper, 3.3).
+
+    Parameters
+    ----------
+    channels
+        Output channels of the convolution stages; each stage halves the image. Images that
+        need further stages repeat the last width, see
+        :func:`adacl.networks.regressor.stage_widths`.
+    kernel
+        Side of the convolution kernels of the stages in ``channels``, in pixels.
+    hidden
+        Units of the layer between the flattened features and the output.
+    conv_dropout
+        Drop probability of whole feature maps after each stage.
+    dropout
+        Drop probability of the hidden units' inputs.
+    batch_norm
+        Whether each convolution is followed by batch normalisation.
+    pool
+        ``flatten`` keeps the place of each feature, ``average`` pools it away.
+    head
+        ``clip``: a linear output, clipped to [0, 1] as the score; ``sigmoid``.
+    blocks
+        Residual 3 x 3 convolutions that follow each of the stages in ``channels``; 0 where the
+        list ends, which is no longer than ``channels``.
+    turns
+        Quarter turns of the image, 0 first, that have an output each: one for which the image
+        turned so far is the normal one, and all others are anomalies. The score is the mean
+        over the image's turned copies, each by its own output.
+    mirrored
+        ``normal``: mirrored images are as normal, and the score is the mean over them, too.
+        ``own``: they are anomalies, and further views with outputs of their own.
+    scored_views
+        How many of the views are scored: fewer are faster, and less accurate. 0 stands for all.
+    distance
+        Weight, beside the regression, of the distance of an image's embedding from those of
+        normal images, see :class:`adacl.networks.distance.Distance`. 0 leaves it out.
+    distance_among
+        What that embedding is: the ``hidden`` units, the ``features`` they are computed from, or
+        ``both``.
+    distance_components
+        Principal components of normal images along which the distance has a scale of its own;
+        along all other directions it has one scale. 0 stands for all.
+    output
+        ``score``: one number for an image, as in the paper. ``map``: one for every place, see
+        :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
+        ``window`` and ``top`` are settings.
+    place
+        Whether a network with a map is told the ``coordinates`` of every pixel: for aligned images.
+        ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
+    window
+        Side, in places of the map, of the square that each is the mean of.
+    top
+        Highest places of the map whose mean is the raw score: their number, not their share, so
+        that a defect weighs the same in a larger image.
+    """
+
+    channels: Annotated[tuple[Count, ...], SOME] = (16, 32, 64)
+    kernel: Annotated[int, ODD, at_least(1)] = 5
+    hidden: Count = 64
+    conv_dropout: Share = 0.1
+    dropout: Share = 0.3
+    batch_norm: bool = False
+    pool: Literal["flatten", "average"] = "flatten"
+    head: Literal["clip", "sigmoid"] = "clip"
+    blocks: tuple[Natural, ...] = ()
+    turns: Annotated[tuple[int, ...], TURNS] = (0,)
+    mirrored: Literal["no", "normal", "own"] = "no"
+    scored_views: Natural = 0
+    distance: Annotated[float, at_least(0)] = 0.0
+    distance_among: Literal["hidden", "features", "both"] = "hidden"
+    distance_components: Natural = 0
+    output: Literal["score", "map"] = "score"
+    place: Literal["no", "coordinates", "auto"] = "no"
+    window: Annotated[int, ODD, at_least(1)] = 5
+    top: Count = 1
+
+    def _check(self) -> None:
+        require(
+            len(self.blocks) <= len(self.channels),
+            f"network.blocks: need at most {len(self.channels)}, one for each of network.channels, "
+            f"got {list(self.blocks)}",
+        )
+        views = len(self.turns) * (1 if self.mirrored == "no" else 2)
+        require(
+            self.scored_views <= views,
+            f"network.scored_views: need 0 to {views}, got {self.scored_views}",
+        )
+        for setting in fields(self) if self.output == "map" else ():
+            require(
+                setting.name in OF_MAPS or getattr(self, setting.name) == setting.default,
+                f"network.{setting.name}: does not go with network.output = 'map', which takes "
+                f"only {', '.join(OF_MAPS)}",
+            )
