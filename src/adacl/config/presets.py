@@ -60,7 +60,7 @@ PRESETS: dict[str, Config] = {
     "inspect": Config(
         "inspect",
         network=NetworkConfig(
-            channels=(16, 40, 64, 72), output="map", place="auto", window=3, top=100
+            channels=(16, 40, 64, 72), output="map", place="auto", window=3, top=20
         ),
         training=TrainingConfig(
             epochs=10,
