@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -19,7 +18,6 @@ from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import OnError, Skipped, list_images, stream
-from adacl.data.images import read_image
 from adacl.data.samples import digest, probe_files, store_of_array, store_of_files
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError
@@ -251,18 +249,18 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
     ) -> Iterator[FileScore]:
         """Score image files in order, decoding in parallel; see :class:`ImageScorer`."""
         model = self._fitted()
-        spec = model.spec
-        check_files(spec)
-        size = model.header.resize
-        read = partial(read_image, channels=spec.channels, dtype=spec.dtype, size=size)
-        seen = set(model.digests.tolist())
+        check_files(model.spec)
 
         def decoded() -> Iterator[tuple[tuple[Path, bool | None], Array]]:
-            for path, image in stream(map(Path, paths), read, self.on_error, skipped):
-                yield (path, digest(image) in seen if seen else None), image
+            for path, image in stream(map(Path, paths), self.decode, self.on_error, skipped):
+                yield (path, self._trained_on(image.pixels)), image.pixels
 
         for (path, trained_on), score in model.scores(decoded()):
             yield FileScore(path, score.raw, score.score, score.tile, trained_on)
+
+    def _trained_on(self, pixels: Array) -> bool | None:
+        known = self._fitted().digests
+        return bool((known == np.uint64(digest(pixels))).any()) if len(known) else None
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, see :mod:`adacl.model.file`."""

@@ -74,6 +74,19 @@ def test_one_bit(suffix, tmp_path):
     assert difference(read_image(path, 1), (GREY > 60)[..., None] * 255) == 0
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
+@pytest.mark.parametrize("size", [None, (9, 12)])
+def test_the_colours_beside_the_pixels_are_those_of_the_image_by_itself(mode, size, tmp_path):
+    image = Image.fromarray(DEEP if mode == "I;16" else COLOUR).convert(mode)
+    path = save(image, tmp_path / "image.png")
+    for dtype in ("uint8", "uint16"):
+        found = decode(path, None, 1, dtype, size, colour=True)
+        assert (found.height, found.width) == (20, 24)
+        assert (found.pixels == read_image(path, 1, dtype, size)).all()
+        assert found.colour.dtype == found.pixels.dtype
+        assert (found.colour == read_image(path, 3, dtype)).all()
+
+
 def test_palette(tmp_path):
     image = Image.fromarray(GREY % 4, "P")
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30])

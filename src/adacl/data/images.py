@@ -52,11 +52,15 @@ class ImageHeader:
 
 
 class Decoded(NamedTuple):
-    """An image: its size as shown, and its pixels H x W x C, perhaps resized."""
+    """An image: its size as shown, and its pixels H x W x C, perhaps resized.
+
+    ``colour`` holds them H x W x 3 in the image's own size, where that was asked for.
+    """
 
     height: int
     width: int
     pixels: NDArray[Any]
+    colour: NDArray[Any] | None = None
 
 
 @contextmanager
@@ -172,6 +176,7 @@ def decode(
     dtype: str = "uint8",
     size: tuple[int, int] | None = None,
     most: int = MAX_PIXELS,
+    colour: bool = False,
 ) -> Decoded:
     """Decode an image that is in memory or, if ``content`` is None, in a file.
 
@@ -185,6 +190,8 @@ def decode(
         As for :func:`read_image`.
     most
         Pixels that it may have, at most.
+    colour
+        Whether it is also wanted in colour and in its own size.
 
     Raises
     ------
@@ -193,20 +200,31 @@ def decode(
     """
     with _opened(path, content, most) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        height, width = image.height, image.width
-        if image.mode in _DEEP:
-            return Decoded(height, width, _deep_pixels(path, image, channels, dtype, size))
-        if image.has_transparency_data:
-            rgba = image.convert("RGBA")
-            image = Image.new("RGBA", rgba.size, "black")
-            image.alpha_composite(rgba)
-        mode = "L" if channels == 1 else "RGB"
-        if image.mode != mode:
-            image = image.convert(mode)
-        if size is not None and size != (image.height, image.width):
-            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-        pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
-    return Decoded(height, width, pixels * np.uint16(257) if dtype == "uint16" else pixels)
+        pixels = _pixels(path, image, channels, dtype, size)
+        shown = _pixels(path, image, 3, dtype, None) if colour else None
+        return Decoded(image.height, image.width, pixels, shown)
+
+
+def _pixels(
+    path: Path | str,
+    image: Image.Image,
+    channels: int,
+    dtype: str,
+    size: tuple[int, int] | None,
+) -> NDArray[Any]:
+    if image.mode in _DEEP:
+        return _deep_pixels(path, image, channels, dtype, size)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.new("RGBA", rgba.size, "black")
+        image.alpha_composite(rgba)
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if size is not None and size != (image.height, image.width):
+        image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
+    return pixels * np.uint16(257) if dtype == "uint16" else pixels
 
 
 def _deep_pixels(

@@ -236,7 +236,11 @@ class Scorer(ScoringModel, ImageScorer):
         return [(path, error or next(scores)[1]) for path, error in zip(paths, found, strict=True)]
 
     def decode(
-        self, name: Path | str, content: bytes | None = None, most: int = MAX_PIXELS
+        self,
+        name: Path | str,
+        content: bytes | None = None,
+        most: int = MAX_PIXELS,
+        colour: bool = False,
     ) -> Decoded:
         """Decode an image file as the model takes it; arguments as for ``data.images.decode``.
 
@@ -247,7 +251,7 @@ class Scorer(ScoringModel, ImageScorer):
             exported with ``--input-size``, does not take.
         """
         size = None if self._inside else self.header.resize
-        image = decode(name, content, self.spec.channels, self.spec.dtype, size, most)
+        image = decode(name, content, self.spec.channels, self.spec.dtype, size, most, colour)
         if self._inside and self._size and (image.height, image.width) != self._size:
             raise ImageError(
                 f"{name}: {image.height}x{image.width} pixels, the model was exported with "
