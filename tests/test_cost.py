@@ -102,7 +102,7 @@ def work(folder, monkeypatch):
     scan, load, open_file = os.scandir, ImageFile.ImageFile.load, Path.open
 
     def counting_scan(path):
-        counted["listed"] += Path(path) == folder
+        counted["listed"] += path == folder
         return scan(path)
 
     def counting_load(image):
@@ -119,9 +119,21 @@ def work(folder, monkeypatch):
     return counted
 
 
-def test_a_file_is_opened_twice_to_fit(folder, work):
+ONE_FIT = {"listed": 1, "opened": 2 * 20, "decoded": 20}
+"""Each file is opened once for its size, and once to be decoded."""
+
+
+def test_what_a_fit_reads(folder, work):
     AnomalyDetector(config=TINY).fit(folder)
-    assert work == {"listed": 2, "opened": 2 * 20, "decoded": 2 * 20}
+    assert work == ONE_FIT
+
+
+@pytest.mark.parametrize("options", [["--preset", "paper"], [], ["--tile", "8x8"]], ids=str)
+def test_what_a_fit_by_the_command_line_reads(options, folder, work, tmp_path):
+    model = ["-o", tmp_path / "m.adacl", "--set", "training.min_epoch_images=64"]
+    code, _, err = call("fit", folder, *model, "--epochs", 1, *options)
+    assert code == 0, err
+    assert work == ONE_FIT
 
 
 def test_a_file_is_decoded_once_to_score(folder, work, digits, scorer):

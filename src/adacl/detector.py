@@ -18,7 +18,7 @@ from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import OnError, Skipped, list_images, stream
-from adacl.data.samples import digest, probe_files, store_of_array, store_of_files
+from adacl.data.samples import ProbedFiles, digest, probe_files, store_of_array, store_of_files
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError
 from adacl.imaging.spec import ImageSpec
@@ -155,7 +155,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         Parameters
         ----------
         X
-            Normal images, see the class.
+            Normal images, see the class; or files that :func:`~adacl.data.samples.probe_files`
+            looked at already.
         y
             Ignored.
 
@@ -173,15 +174,14 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
         device = resolve_device(self.device)
-        if is_paths(X):
-            paths = list_images(X)
-            files = probe_files(paths, self.on_error)
-            shown = [image_size or (header.height, header.width) for _, header in files]
-            config = self._config(shown, tiling)
+        if isinstance(X, ProbedFiles) or is_paths(X):
+            files = X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error)
+            config = self._config(files.sizes(image_size), tiling)
             any_size = config.network.output == "map"
             store, resize = store_of_files(files, tiling, image_size, self.on_error, any_size)
-            if len(store) < len(paths):
-                log.warning("%d of %d images were skipped", len(paths) - len(store), len(paths))
+            if len(store) < files.listed:
+                skipped = files.listed - len(store)
+                log.warning("%d of %d images were skipped", skipped, files.listed)
         else:
             images = self._images(X, reset=True)
             config = self._config([images.shape[1:3]], tiling)

@@ -176,6 +176,17 @@ def test_orientation(suffix, orientation, tmp_path):
     assert difference(agrees_with_probe(path), ORIENTED[orientation](COLOUR)) <= tolerance
 
 
+def test_a_png_file_may_say_how_it_is_turned_behind_its_pixels(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    path = save(COLOUR, tmp_path / "turned.png", exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4])
+    path.write_bytes(content[:start] + content[end:-12] + content[start:end] + content[-12:])
+    assert difference(agrees_with_probe(path), ORIENTED[6](COLOUR)) == 0
+
+
 @pytest.mark.parametrize("image", [GREY, DEEP], ids=["8 bits", "16 bits"])
 @pytest.mark.parametrize("orientation", [3, 6])
 @pytest.mark.parametrize("suffix", ["png", "tif"])

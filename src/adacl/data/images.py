@@ -39,6 +39,8 @@ _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _TURNED = frozenset({5, 6, 7, 8})
 _ORIENTATION = 0x0112
+_PNG_REMARKS = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
+"""Chunks of a PNG file that may say how it is turned."""
 
 
 @dataclass(frozen=True)
@@ -124,9 +126,9 @@ def _unreadable(path: Path | str, error: Exception) -> ImageError:
 
 
 def probe(path: Path) -> ImageHeader:
-    """Read what an image file says of itself; of PNG alone the pixels are decoded, too.
+    """Read what an image file says of itself, without its pixels.
 
-    PNG files may say how they are turned behind the pixels.
+    Only PNG files with remarks behind the pixels are decoded: they may say how they are turned.
 
     Raises
     ------
@@ -134,10 +136,27 @@ def probe(path: Path) -> ImageHeader:
         If it is not an image of a supported format, or larger than ``MAX_PIXELS``.
     """
     with _opened(path) as image:
-        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED
+        if image.format == "PNG" and _remarks_at_the_end(image):
+            image.load()
+        exif = Image.Image.getexif(image)  # that of PNG decodes the pixels
+        turned = image.format != "TIFF" and exif.get(_ORIENTATION) in _TURNED
         width, height = image.size[::-1] if turned else image.size
         channels = 1 if image.mode in _GREY else 3
         return ImageHeader(height, width, channels, "uint16" if image.mode in _DEEP else "uint8")
+
+
+def _remarks_at_the_end(image: Image.Image) -> bool:
+    """Tell whether a PNG file has remarks behind its pixels."""
+    file: IO[bytes] = image.fp  # type: ignore[attr-defined]
+    start, behind, found = file.tell(), False, False
+    file.seek(8)
+    while not found and len(head := file.read(8)) == 8:
+        kind = head[4:]
+        behind = behind or kind == b"IDAT"
+        found = behind and kind in _PNG_REMARKS
+        file.seek(int.from_bytes(head[:4]) + 4, io.SEEK_CUR)
+    file.seek(start)
+    return found
 
 
 def read_image(

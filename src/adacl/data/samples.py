@@ -25,6 +25,7 @@ from adacl.imaging.tiles import Tiling
 
 __all__ = [
     "MEMORY_LIMIT",
+    "ProbedFiles",
     "Ragged",
     "Store",
     "build_ragged",
@@ -36,7 +37,6 @@ __all__ = [
 ]
 
 Size = tuple[int, int]
-Headers = list[tuple[Path, ImageHeader]]
 log = logging.getLogger("adacl")
 
 MEMORY_LIMIT = 1 << 30
@@ -212,7 +212,20 @@ def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         return np.memmap(file, dtype, "r+", shape=shape)
 
 
-def probe_files(paths: list[Path], on_error: OnError) -> Headers:
+@dataclass(frozen=True)
+class ProbedFiles:
+    """Image files that can be read, what each says of itself, and of how many files they are."""
+
+    paths: list[Path]
+    headers: list[ImageHeader]
+    listed: int
+
+    def sizes(self, resize: Size | None) -> list[Size]:
+        """Return height and width of each image, after it is resized if it is."""
+        return [resize or (header.height, header.width) for header in self.headers]
+
+
+def probe_files(paths: list[Path], on_error: OnError) -> ProbedFiles:
     """Read the headers of image files: size, channels and depth.
 
     Raises
@@ -223,11 +236,11 @@ def probe_files(paths: list[Path], on_error: OnError) -> Headers:
     found = list(stream(paths, probe, on_error))
     if not found:
         raise DataError(f"none of {len(paths)} image files can be read")
-    return found
+    return ProbedFiles([path for path, _ in found], [header for _, header in found], len(paths))
 
 
 def store_of_files(
-    files: Headers,
+    files: ProbedFiles,
     tiling: Tiling | None,
     image_size: Size | None,
     on_error: OnError,
@@ -264,7 +277,7 @@ def store_of_files(
     InputError
         If the tiles are larger than the largest image.
     """
-    paths, headers = [path for path, _ in files], [header for _, header in files]
+    paths, headers = files.paths, files.headers
     channels = max(header.channels for header in headers)
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
     read = partial(read_image, channels=channels, dtype=dtype)
@@ -277,7 +290,7 @@ def store_of_files(
         side, counts = resize, [1] * len(headers)
     else:
         resize, side = image_size, (tiling.height, tiling.width)
-        sizes = [resize or (header.height, header.width) for header in headers]
+        sizes = files.sizes(resize)
         _check_tile(tiling, np.max(sizes, axis=0))
         counts = [len(tiling.places(*size)) for size in sizes]
     assert side is not None
