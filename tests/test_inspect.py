@@ -94,7 +94,7 @@ def test_a_detector_chooses_by_arrays_and_by_files(side, tile, name, tmp_path, c
     class FitError(Exception):
         """Ends a fit whose method is settled."""
 
-    def fit_model(store, spec, config, **_):
+    def fit_model(samples, config, **_):
         configs.append(config)
         raise FitError
 

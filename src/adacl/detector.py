@@ -18,10 +18,15 @@ from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import OnError, Skipped, list_images, stream
-from adacl.data.samples import ProbedFiles, digest, probe_files, store_of_array, store_of_files
+from adacl.data.samples import (
+    ProbedFiles,
+    digest,
+    probe_files,
+    samples_of_array,
+    samples_of_files,
+)
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError
-from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
 from adacl.model.card import notes
@@ -178,22 +183,21 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             files = X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error)
             config = self._config(files.sizes(image_size), tiling)
             any_size = config.network.output == "map"
-            store, resize = store_of_files(files, tiling, image_size, self.on_error, any_size)
-            if len(store) < files.listed:
-                skipped = files.listed - len(store)
+            samples, resize = samples_of_files(files, tiling, image_size, self.on_error, any_size)
+            if len(samples.digests) < files.listed:
+                skipped = files.listed - len(samples.digests)
                 log.warning("%d of %d images were skipped", skipped, files.listed)
         else:
             images = self._images(X, reset=True)
             config = self._config([images.shape[1:3]], tiling)
             any_size = config.network.output == "map"
-            store, resize = store_of_array(images, tiling), None
+            samples = samples_of_array(images, tiling)
+            resize = None if tiling or any_size else (images.shape[1], images.shape[2])
         if any_size and tiling is not None:
             raise ConfigError(
                 f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
                 "or use the preset paper"
             )
-        height, width, channels = store.form
-        spec = ImageSpec(height, width, channels, store.dtype, *store.value_range())
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
@@ -201,11 +205,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if checkpoints:
             checkpoints.mkdir(parents=True, exist_ok=True)
         self.model_ = fit_model(
-            store,
-            spec,
+            samples,
             config,
             tiling=tiling,
-            resize=resize or (None if tiling or any_size else (height, width)),
+            resize=resize,
             contamination=contamination,
             seed=int(seed),
             device=device,
