@@ -25,7 +25,7 @@ from adacl.cli.support.options import (
     ThresholdOption,
 )
 from adacl.cli.support.progress import count, messages
-from adacl.data.folders import ImageFiles, Skipped
+from adacl.data.folders import Skipped, list_images
 from adacl.data.images import EXTENSIONS
 from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, check_writable
@@ -82,7 +82,7 @@ def explain(
 
     with messages(quiet):
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
-        paths = list(ImageFiles(images))
+        paths = list_images(images)
         targets = _targets(model, images, paths, output)
         skipped: list[Skipped] = []
         explained = scorer.explain_files(paths, skipped, method.value)

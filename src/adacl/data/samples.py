@@ -74,7 +74,6 @@ class Ragged:
         self.shapes = shapes
         self.ends = np.cumsum([math.prod(shape) for shape in shapes])
         self.pixels = pixels[: self.ends[-1] if shapes else 0]
-        self.dtype = pixels.dtype
 
     def __len__(self) -> int:
         return len(self.shapes)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from adacl.data.arrays import is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
+from adacl.errors import ImageError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import Array
@@ -115,11 +116,23 @@ class ImageScorer(ABC):
         Raises
         ------
         ImageError
-            If it cannot be decoded, or has more pixels than ``most``.
+            If it cannot be decoded, has more pixels than ``most``, or a size that a model exported
+            with ``--input-size`` does not take.
         """
         header = self._fitted().header
-        spec = header.spec
-        return decode(name, content, spec.channels, spec.dtype, header.resize, most, colour)
+        spec, resize = header.spec, header.resize
+        given = header.exported.input_size if header.exported else None
+        if given == (spec.height, spec.width):
+            given = None
+        if given:
+            resize = None  # the graph resizes
+        image = decode(name, content, spec.channels, spec.dtype, resize, most, colour)
+        if given and (image.height, image.width) != given:
+            raise ImageError(
+                f"{name}: {image.height}x{image.width} pixels, the model was exported with "
+                f"--input-size {given[0]}x{given[1]}; export it without"
+            )
+        return image
 
     def anomaly_score(self, X: Any) -> Array:
         """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
