@@ -131,6 +131,13 @@ def test_what_inspection_does_not_take_is_refused(tmp_path):
     assert not target.exists()
 
 
+def test_files_that_cannot_be_decoded_are_told(tmp_path):
+    for path in write_images(tmp_path, textures(5, (72, 72))):
+        path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match="none of 5 image files"):
+        AnomalyDetector(on_error="skip").fit(tmp_path)
+
+
 def test_crops_must_leave_the_coarsest_stage_a_rim():
     stages = {"network__channels": [4] * 6}
     with pytest.raises(ConfigError, match=r"training\.crop"):

@@ -165,11 +165,6 @@ def test_batches_are_what_the_form_says(images):
         assert torch.equal(batch[0], torch.from_numpy(given[number]).permute(2, 0, 1) / 255)
 
 
-def test_no_image_at_all_is_refused():
-    with pytest.raises(DataError, match="none of the images"):
-        build_ragged(iter(()), [(8, 8, 3)], "uint16")
-
-
 def test_files_of_any_size_and_mode_become_alike_in_channels_and_depth(tmp_path):
     rng = np.random.default_rng(0)
     modes = {"L": (), "RGB": (3,), "RGBA": (4,)}

@@ -7,11 +7,11 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,6 +41,7 @@ __all__ = [
 
 Size = tuple[int, int]
 Numbers = NDArray[Any]
+T = TypeVar("T")
 log = logging.getLogger("adacl")
 
 MEMORY_LIMIT = 1 << 30
@@ -99,11 +100,6 @@ class Samples:
         (N,) a hash of each image's pixels, to recognise it later.
     numbers
         Which of the pixels these are, and in which order; by default all.
-
-    Raises
-    ------
-    DataError
-        If a form is to be told from no pixels.
     """
 
     def __init__(
@@ -163,8 +159,6 @@ class Samples:
 
 
 def _form(pixels: Stored) -> ImageSpec:
-    if not len(pixels):
-        raise DataError("none of the images can be read")
     shapes = pixels.shapes if isinstance(pixels, Ragged) else [pixels[0].shape]
     height, width, channels = map(int, np.median(shapes, axis=0))
     values = pixels.pixels[None] if isinstance(pixels, Ragged) else np.asarray(pixels)
@@ -288,10 +282,19 @@ def probe_files(paths: list[Path], on_error: OnError) -> ProbedFiles:
     DataError
         If no file can be read, or one cannot and ``on_error`` is ``fail``.
     """
-    found = list(stream(paths, probe, on_error))
-    if not found:
-        raise DataError(f"none of {len(paths)} image files can be read")
+    found = list(_readable(paths, probe, on_error))
     return ProbedFiles([path for path, _ in found], [header for _, header in found], len(paths))
+
+
+def _readable(
+    paths: list[Path], read: Callable[[Path], T], on_error: OnError
+) -> Iterator[tuple[Path, T]]:
+    count = 0
+    for found in stream(paths, read, on_error):
+        count += 1
+        yield found
+    if not count:
+        raise DataError(f"none of {len(paths)} image files can be read")
 
 
 def samples_of_files(
@@ -328,7 +331,7 @@ def samples_of_files(
     Raises
     ------
     DataError
-        If a file cannot be read and ``on_error`` is ``fail``.
+        If no file can be read, or one cannot and ``on_error`` is ``fail``.
     InputError
         If the tiles are larger than the largest image.
     """
@@ -337,7 +340,7 @@ def samples_of_files(
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
     read = partial(read_image, channels=channels, dtype=dtype)
     if any_size and not image_size:
-        images = stream(paths, partial(read, size=None), on_error)
+        images = _readable(paths, partial(read, size=None), on_error)
         shapes = [(header.height, header.width, channels) for header in headers]
         return build_ragged((image for _, image in images), shapes, dtype), None
     if tiling is None:
@@ -349,7 +352,7 @@ def samples_of_files(
         _check_tile(tiling, np.max(sizes, axis=0))
         counts = [len(tiling.places(*size)) for size in sizes]
     assert side is not None
-    images = stream(paths, partial(read, size=resize), on_error)
+    images = _readable(paths, partial(read, size=resize), on_error)
     decoded = (image for _, image in images)
     return build_samples(decoded, (*side, channels), dtype, counts, tiling), resize
 
