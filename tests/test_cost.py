@@ -5,6 +5,7 @@ A figure here may be lowered whenever something gets cheaper; raising one needs 
 
 import collections
 import itertools
+import os
 import tracemalloc
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import onnx
 import onnxruntime
 import pytest
 import torch
+from PIL import ImageFile
 from torch.utils.flop_counter import FlopCounterMode
 
 from adacl import AnomalyDetector
@@ -22,7 +24,7 @@ from adacl.data.folders import ImageFiles
 from adacl.deploy.export import export_model
 from adacl.deploy.scorer import BATCH, Scorer
 from adacl.networks.regressor import Regressor, count_parameters
-from support.helpers import TINY, write_images
+from support.helpers import TINY, call, write_images
 
 PRESET = {
     (1, 28, 28): (130_177, 10.794),
@@ -87,21 +89,73 @@ def full(count):
     return 16 * -(-count // 16)
 
 
-def test_every_file_is_opened_once_to_score_and_twice_to_fit(digits, tmp_path, monkeypatch, scorer):
-    paths = write_images(tmp_path / "images", digits.of(3)[:60])
-    opened = collections.Counter()
-    original = Path.open
+@pytest.fixture
+def folder(digits, tmp_path):
+    write_images(tmp_path / "images", digits.of(3)[:20])
+    return tmp_path / "images"
 
-    def counting(path, *arguments, **options):
-        opened[path] += path.suffix == ".png"
-        return original(path, *arguments, **options)
 
-    monkeypatch.setattr(Path, "open", counting)
-    detector = AnomalyDetector(config=TINY).fit(tmp_path / "images")
-    assert [opened[path] for path in paths] == [2] * len(paths)
-    for number, files in enumerate((detector.score_files, scorer.score_files), start=3):
-        assert len(list(files(ImageFiles(tmp_path / "images")))) == len(paths)
-        assert [opened[path] for path in paths] == [number] * len(paths)
+@pytest.fixture
+def work(folder, monkeypatch):
+    """Count how often the folder is listed, and a file in it opened and decoded."""
+    counted = collections.Counter()
+    scan, load, open_file = os.scandir, ImageFile.ImageFile.load, Path.open
+
+    def counting_scan(path):
+        counted["listed"] += path == folder
+        return scan(path)
+
+    def counting_load(image):
+        counted["decoded"] += bool(image.tile)
+        return load(image)
+
+    def counting_open(path, *arguments, **options):
+        counted["opened"] += path.parent == folder
+        return open_file(path, *arguments, **options)
+
+    monkeypatch.setattr(os, "scandir", counting_scan)
+    monkeypatch.setattr(ImageFile.ImageFile, "load", counting_load)
+    monkeypatch.setattr(Path, "open", counting_open)
+    return counted
+
+
+ONE_FIT = {"listed": 1, "opened": 2 * 20, "decoded": 20}
+"""Each file is opened once for its size, and once to be decoded."""
+
+
+def test_what_a_fit_reads(folder, work):
+    AnomalyDetector(config=TINY).fit(folder)
+    assert work == ONE_FIT
+
+
+@pytest.mark.parametrize("options", [["--preset", "paper"], [], ["--tile", "8x8"]], ids=str)
+def test_what_a_fit_by_the_command_line_reads(options, folder, work, tmp_path):
+    model = ["-o", tmp_path / "m.adacl", "--set", "training.min_epoch_images=64"]
+    code, _, err = call("fit", folder, *model, "--epochs", 1, *options)
+    assert code == 0, err
+    assert work == ONE_FIT
+
+
+def test_a_file_is_decoded_once_to_score(folder, work, digits, scorer):
+    detector = AnomalyDetector(config=TINY).fit(digits.of(3))
+    for files in (detector.score_files, scorer.score_files):
+        work.clear()
+        assert len(list(files(ImageFiles(folder)))) == 20
+        assert work == {"listed": 2, "opened": 20, "decoded": 20}
+
+
+@pytest.mark.parametrize("ending", ["adacl", "onnx"])
+def test_a_file_is_decoded_once_to_score_and_map(ending, folder, work, digits, tmp_path):
+    detector, model = AnomalyDetector(config=TINY).fit(digits.of(3)), tmp_path / f"m.{ending}"
+    detector.save(tmp_path / "m.adacl")
+    if ending == "onnx":
+        export_model(tmp_path / "m.adacl", model)
+    for command in (["score", "--heatmaps"], ["explain", "--output"]):
+        work.clear()
+        code, _, err = call(command[0], model, folder, command[1], tmp_path / command[0])
+        assert code == 0, err
+        assert len(list((tmp_path / command[0]).glob("*.png"))) == 20
+        assert work["opened"] == work["decoded"] == 20
 
 
 def test_memory_does_not_grow_with_the_number_of_images(digits, tmp_path, scorer):

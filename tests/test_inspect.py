@@ -94,7 +94,7 @@ def test_a_detector_chooses_by_arrays_and_by_files(side, tile, name, tmp_path, c
     class FitError(Exception):
         """Ends a fit whose method is settled."""
 
-    def fit_model(store, spec, config, **_):
+    def fit_model(samples, config, **_):
         configs.append(config)
         raise FitError
 
@@ -129,6 +129,13 @@ def test_what_inspection_does_not_take_is_refused(tmp_path):
     ):
         assert remedy in refused(2, "fit", folder, "-o", target, "--set", setting)
     assert not target.exists()
+
+
+def test_files_that_cannot_be_decoded_are_told(tmp_path):
+    for path in write_images(tmp_path, textures(5, (72, 72))):
+        path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(DataError, match="none of 5 image files"):
+        AnomalyDetector(on_error="skip").fit(tmp_path)
 
 
 def test_crops_must_leave_the_coarsest_stage_a_rim():

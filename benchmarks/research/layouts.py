@@ -12,10 +12,8 @@ import argparse
 import json
 from pathlib import Path
 
-import numpy as np
-
+from adacl.data.samples import Samples
 from adacl.datasets import catalogue
-from adacl.imaging.spec import ImageSpec
 from adacl.training.alignment import layout_auroc
 
 
@@ -27,9 +25,9 @@ def main() -> None:
     found = {}
     for data in ("mnist", "fashion-mnist", "cifar10"):
         images, labels = catalogue.load(data, "train", arguments.data_dir)
-        spec = ImageSpec(*images.shape[1:])
+        samples = Samples(images)
         found[data] = {
-            name: round(layout_auroc(images, np.flatnonzero(labels == number), spec, 0), 3)
+            name: round(layout_auroc(samples.subset(labels == number), 0), 3)
             for number, name in enumerate(catalogue.get(data).classes)
         }
         print(data, found[data])

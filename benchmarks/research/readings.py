@@ -129,8 +129,7 @@ def question(trial: Trial) -> dict[str, Any]:
     for views in (1, 2, 4):
         if views < len(network.views):
             network.config = replace(network.config, scored_views=views)
-            learnt, stopping = trial.places["learnt"], trial.places["stopping"]
-            fit_distance(network, trial.images, learnt, stopping, trial.spec)
+            fit_distance(network, trial.parts["learnt"], trial.parts["stopping"])
             found[f"views scored: {views}"] = area(trial.scores(network))
     return {
         "seconds": round(sum(epoch.seconds for epoch in history.epochs), 1),

@@ -27,6 +27,7 @@ from sklearn.datasets import load_digits
 from torch.nn import functional
 
 from adacl.config import Config
+from adacl.data.samples import Samples
 from adacl.datasets import catalogue
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
@@ -137,7 +138,9 @@ def cell(candidate: str, data: str, number: int, seed: int, folder: str) -> dict
     spec = ImageSpec(*normal.shape[1:])
     cpu = torch.device("cpu")
     started = time.perf_counter()
-    network, history = train(normal, learnt, stopping, spec, config, seed=seed, device=cpu)
+    samples = Samples(normal, spec)
+    train_on, validate_on = samples.subset(learnt), samples.subset(stopping)
+    network, history = train(train_on, validate_on, config, seed=seed, device=cpu)
     seconds = time.perf_counter() - started
     held_out = spec.to_tensor(normal[judged], cpu)
     scores = raw_scores(network, held_out)

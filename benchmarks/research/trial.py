@@ -23,8 +23,8 @@ from torch import Tensor
 
 from adacl import Config, preset
 from adacl.cli.support.options import parse_setting
+from adacl.data.samples import Samples
 from adacl.datasets import catalogue
-from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.model.history import History
 from adacl.networks.regressor import Regressor
@@ -46,30 +46,28 @@ class Trial:
 
     def __init__(self, source: str, config: Config, seed: int, data_dir: Path) -> None:
         data, name = source.split("/")
-        self.images, labels = catalogue.load(data, "train", data_dir)
-        self.spec = ImageSpec(*self.images.shape[1:])
+        images, labels = catalogue.load(data, "train", data_dir)
         self.config, self.seed = config, seed
         normal = labels == catalogue.get(data).classes.index(name)
         rng = np.random.default_rng([seed, 7])
         own, others = (rng.permutation(np.flatnonzero(which)) for which in (normal, ~normal))
         held_out, stopping, learnt = np.split(own, [HELD_OUT, HELD_OUT + VALIDATION])
-        self.places = {
-            "normal": held_out,
-            "other": others[:OTHERS],
-            "stopping": stopping,
-            "learnt": learnt,
+        samples = Samples(images)
+        self.parts = {
+            "normal": samples.subset(held_out),
+            "other": samples.subset(others[:OTHERS]),
+            "stopping": samples.subset(stopping),
+            "learnt": samples.subset(learnt),
         }
 
     def learn(self, seed: int) -> tuple[Regressor, History]:
         """Return a network that has learnt, and how it went."""
-        learnt, stopping = self.places["learnt"], self.places["stopping"]
-        return loop.train(
-            self.images, learnt, stopping, self.spec, self.config, seed=seed, device=CPU
-        )
+        learnt, stopping = self.parts["learnt"], self.parts["stopping"]
+        return loop.train(learnt, stopping, self.config, seed=seed, device=CPU)
 
     def tensor(self, part: str, most: int | None = None) -> Tensor:
         """Return (the first of) the images of a part, N x C x H x W in [0, 1]."""
-        return self.spec.to_tensor(self.images[self.places[part][:most]], CPU)
+        return self.parts[part].subset(slice(most)).tensor(CPU)
 
     def scores(self, network: Regressor) -> dict[str, np.ndarray]:
         """Return the scores (N,) of the parts to score."""

@@ -27,6 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adacl.config import Config
 from adacl.data.folders import ImageFiles
+from adacl.data.samples import Samples
 from adacl.datasets import catalogue
 from adacl.datasets.as_folders import write_images
 from adacl.deploy.export import export_model
@@ -55,7 +56,6 @@ def untrained(images: np.ndarray, path: Path) -> tuple[Model, float]:
     network.to(memory_format=torch.channels_last)
     network.mean.fill_(images.mean() / 255)
     network.std.fill_(images.std() / 255)
-    places = np.arange(min(512, len(images)))
     epoch = EpochRecord(0, 0.1, 0.9, {"rotation": 0.9}, 1e-3, 1.0)
     header = ModelHeader(
         spec,
@@ -65,7 +65,7 @@ def untrained(images: np.ndarray, path: Path) -> tuple[Model, float]:
         Threshold(0.5, "manual"),
         History([epoch], 0),
         {"parameters": sum(p.numel() for p in network.parameters())},
-        activation_maxima(network, images, places, spec, config.anomalies, 0),
+        activation_maxima(network, Samples(images[:512], spec), config.anomalies, 0),
     )
     model = Model(network, header)
     save_model(model, path)

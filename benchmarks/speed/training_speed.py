@@ -21,8 +21,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adacl.anomalies import make_mixture
 from adacl.config import Config
+from adacl.data.samples import Samples
 from adacl.datasets import catalogue
-from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks.regressor import Regressor, raw_scores
 from adacl.training.loop import train
@@ -40,10 +40,11 @@ CPU = torch.device("cpu")
 SIDE = 2048
 
 
-def flops_per_image(spec: ImageSpec, images: np.ndarray) -> float:
+def flops_per_image(samples: Samples) -> float:
     """Count a training step's FLOPs per normal image, the made one included."""
+    spec = samples.spec
     network = Regressor(Config().network, spec.channels, spec.height, spec.width)
-    normal = spec.to_tensor(images[:64], CPU)
+    normal = samples.subset(slice(64)).tensor(CPU)
     made, _ = make_mixture(normal, torch.Generator().manual_seed(0))
     with FlopCounterMode(display=False) as counter:
         network(torch.cat([normal, made])).square().mean().backward()
@@ -54,7 +55,7 @@ def run(name: str, normal: int, way: dict[str, Any], seed: int, data_dir: str) -
     images, labels = catalogue.load(name, "train", data_dir)
     test, test_labels = catalogue.load(name, "test", data_dir)
     images = images[labels == normal]
-    spec, config = ImageSpec(*images.shape[1:]), Config().replace(**way)
+    samples, config = Samples(images), Config().replace(**way)
     split = split_normals(
         len(images), config.training.validation_size, config.threshold, True, seed
     )
@@ -62,21 +63,23 @@ def run(name: str, normal: int, way: dict[str, Any], seed: int, data_dir: str) -
 
     def learn() -> None:
         found.append(
-            train(images, split.train, split.validation, spec, config, seed=seed, device=CPU)
+            train(
+                samples.subset(split.train),
+                samples.subset(split.validation),
+                config,
+                seed=seed,
+                device=CPU,
+            )
         )
 
     took = seconds(learn, 1)
     network, history = found[0]
-    scores = np.concatenate(
-        [
-            raw_scores(network, spec.to_tensor(test[i : i + 256], CPU))
-            for i in range(0, len(test), 256)
-        ]
-    )
+    batches = Samples(test, samples.spec).batches(CPU, 256)
+    scores = np.concatenate([raw_scores(network, batch) for batch in batches])
     epochs = len(history.epochs)
     per_epoch = max(len(split.train), config.training.min_epoch_images)
     a, b = torch.randn(SIDE, SIDE), torch.randn(SIDE, SIDE)
-    flops = flops_per_image(spec, images) * per_epoch * epochs
+    flops = flops_per_image(samples) * per_epoch * epochs
     product = 2 * SIDE**3 / seconds(lambda: torch.mm(a, b), 3)
     return {
         "seed": seed,

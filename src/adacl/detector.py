@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -19,11 +18,15 @@ from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.folders import OnError, Skipped, list_images, stream
-from adacl.data.images import read_image
-from adacl.data.samples import digest, probe_files, store_of_array, store_of_files
+from adacl.data.samples import (
+    ProbedFiles,
+    digest,
+    probe_files,
+    samples_of_array,
+    samples_of_files,
+)
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError
-from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
 from adacl.model.card import notes
@@ -157,7 +160,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         Parameters
         ----------
         X
-            Normal images, see the class.
+            Normal images, see the class; or files that :func:`~adacl.data.samples.probe_files`
+            looked at already.
         y
             Ignored.
 
@@ -175,27 +179,25 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
         device = resolve_device(self.device)
-        if is_paths(X):
-            paths = list_images(X)
-            files = probe_files(paths, self.on_error)
-            shown = [image_size or (header.height, header.width) for _, header in files]
-            config = self._config(shown, tiling)
+        if isinstance(X, ProbedFiles) or is_paths(X):
+            files = X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error)
+            config = self._config(files.sizes(image_size), tiling)
             any_size = config.network.output == "map"
-            store, resize = store_of_files(files, tiling, image_size, self.on_error, any_size)
-            if len(store) < len(paths):
-                log.warning("%d of %d images were skipped", len(paths) - len(store), len(paths))
+            samples, resize = samples_of_files(files, tiling, image_size, self.on_error, any_size)
+            if len(samples.digests) < files.listed:
+                skipped = files.listed - len(samples.digests)
+                log.warning("%d of %d images were skipped", skipped, files.listed)
         else:
             images = self._images(X, reset=True)
             config = self._config([images.shape[1:3]], tiling)
             any_size = config.network.output == "map"
-            store, resize = store_of_array(images, tiling), None
+            samples = samples_of_array(images, tiling)
+            resize = None if tiling or any_size else (images.shape[1], images.shape[2])
         if any_size and tiling is not None:
             raise ConfigError(
                 f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
                 "or use the preset paper"
             )
-        height, width, channels = store.form
-        spec = ImageSpec(height, width, channels, store.dtype, *store.value_range())
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
@@ -203,11 +205,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if checkpoints:
             checkpoints.mkdir(parents=True, exist_ok=True)
         self.model_ = fit_model(
-            store,
-            spec,
+            samples,
             config,
             tiling=tiling,
-            resize=resize or (None if tiling or any_size else (height, width)),
+            resize=resize,
             contamination=contamination,
             seed=int(seed),
             device=device,
@@ -251,18 +252,18 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
     ) -> Iterator[FileScore]:
         """Score image files in order, decoding in parallel; see :class:`ImageScorer`."""
         model = self._fitted()
-        spec = model.spec
-        check_files(spec)
-        size = model.header.resize
-        read = partial(read_image, channels=spec.channels, dtype=spec.dtype, size=size)
-        seen = set(model.digests.tolist())
+        check_files(model.spec)
 
         def decoded() -> Iterator[tuple[tuple[Path, bool | None], Array]]:
-            for path, image in stream(map(Path, paths), read, self.on_error, skipped):
-                yield (path, digest(image) in seen if seen else None), image
+            for path, image in stream(map(Path, paths), self.decode, self.on_error, skipped):
+                yield (path, self._trained_on(image.pixels)), image.pixels
 
         for (path, trained_on), score in model.scores(decoded()):
             yield FileScore(path, score.raw, score.score, score.tile, trained_on)
+
+    def _trained_on(self, pixels: Array) -> bool | None:
+        known = self._fitted().digests
+        return bool((known == np.uint64(digest(pixels))).any()) if len(known) else None
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, see :mod:`adacl.model.file`."""

@@ -74,6 +74,19 @@ def test_one_bit(suffix, tmp_path):
     assert difference(read_image(path, 1), (GREY > 60)[..., None] * 255) == 0
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "P", "I;16"])
+@pytest.mark.parametrize("size", [None, (9, 12)])
+def test_the_colours_beside_the_pixels_are_those_of_the_image_by_itself(mode, size, tmp_path):
+    image = Image.fromarray(DEEP if mode == "I;16" else COLOUR).convert(mode)
+    path = save(image, tmp_path / "image.png")
+    for dtype in ("uint8", "uint16"):
+        found = decode(path, None, 1, dtype, size, colour=True)
+        assert (found.height, found.width) == (20, 24)
+        assert (found.pixels == read_image(path, 1, dtype, size)).all()
+        assert found.colour.dtype == found.pixels.dtype
+        assert (found.colour == read_image(path, 3, dtype)).all()
+
+
 def test_palette(tmp_path):
     image = Image.fromarray(GREY % 4, "P")
     image.putpalette([255, 0, 0, 0, 255, 0, 0, 0, 255, 10, 20, 30])
@@ -161,6 +174,17 @@ def test_orientation(suffix, orientation, tmp_path):
     path = save(COLOUR, tmp_path / f"image.{suffix}", exif=exif)
     tolerance = 0 if suffix in LOSSLESS else 6
     assert difference(agrees_with_probe(path), ORIENTED[orientation](COLOUR)) <= tolerance
+
+
+def test_a_png_file_may_say_how_it_is_turned_behind_its_pixels(tmp_path):
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    path = save(COLOUR, tmp_path / "turned.png", exif=exif)
+    content = path.read_bytes()
+    start = content.index(b"eXIf") - 4
+    end = start + 12 + int.from_bytes(content[start : start + 4])
+    path.write_bytes(content[:start] + content[end:-12] + content[start:end] + content[-12:])
+    assert difference(agrees_with_probe(path), ORIENTED[6](COLOUR)) == 0
 
 
 @pytest.mark.parametrize("image", [GREY, DEEP], ids=["8 bits", "16 bits"])

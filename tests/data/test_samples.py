@@ -4,15 +4,17 @@ import tempfile
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from adacl.data import samples
 from adacl.data.samples import (
+    Samples,
     build_ragged,
-    build_store,
+    build_samples,
     digest,
     probe_files,
-    store_of_files,
+    samples_of_files,
 )
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
@@ -31,13 +33,13 @@ def on_disk(monkeypatch, tmp_path):
 
 
 def whole(images):
-    return build_store(images, images.shape[1:], "uint8", [1] * len(images), None)
+    return build_samples(images, images.shape[1:], "uint8", [1] * len(images), None)
 
 
 def test_whole_images(images):
     built = whole(images)
-    assert not isinstance(built.samples, np.memmap)
-    assert (built.samples == images).all()
+    assert not isinstance(built.pixels, np.memmap)
+    assert (built.pixels == images).all()
     assert built.owner.tolist() == [0, 1, 2, 3, 4, 5]
     assert built.digests.tolist() == [digest(image) for image in images]
     assert len(built) == 6
@@ -48,23 +50,23 @@ def test_tiles_know_their_image(images):
     sizes = [(20, 24), (20, 24), (8, 8)]
     cropped = [image[:h, :w] for image, (h, w) in zip(images, sizes, strict=False)]
     counts = [len(tiling.places(*size)) for size in sizes]
-    built = build_store(cropped, (8, 8, 3), "uint8", counts, tiling)
+    built = build_samples(cropped, (8, 8, 3), "uint8", counts, tiling)
     assert built.owner.tolist() == [0] * 9 + [1] * 9 + [2]
-    assert (built.samples == np.concatenate([tiling.cut(image) for image in cropped])).all()
-    assert built.samples_of(np.array([2, 0])).tolist() == [*range(9), 18]
+    assert (built.pixels == np.concatenate([tiling.cut(image) for image in cropped])).all()
+    assert built.of(np.array([2, 0])).numbers.tolist() == [*range(9), 18]
 
 
 def test_broken_images_leave_no_gap(images):
-    built = build_store(iter(images[:4]), images.shape[1:], "uint8", [1] * 6, None)
-    assert built.samples.shape == (4, 20, 24, 3)
-    assert (built.samples == images[:4]).all()
+    built = build_samples(iter(images[:4]), images.shape[1:], "uint8", [1] * 6, None)
+    assert built.pixels.shape == (4, 20, 24, 3)
+    assert (built.pixels == images[:4]).all()
     assert len(built) == len(built.owner) == 4
 
 
 def test_large_stores_are_memory_mapped_and_leave_no_file(images, on_disk):
     built = whole(images)
-    assert isinstance(built.samples, np.memmap)
-    assert (built.samples == images).all()
+    assert isinstance(built.pixels, np.memmap)
+    assert (built.pixels == images).all()
     assert not list(on_disk.iterdir())
 
 
@@ -102,39 +104,65 @@ def of_sizes(channels=3, dtype=np.uint8):
 def test_images_of_any_size_come_back_as_they_were(dtype):
     given = of_sizes(dtype=dtype)
     built = build_ragged(iter(given), [image.shape for image in given], dtype)
-    assert len(built.samples) == len(built) == 4
-    assert all((built.samples[n] == image).all() for n, image in enumerate(given))
-    assert built.samples[np.int64(1)].shape == (9, 31, 3)
+    assert len(built.pixels) == len(built) == 4
+    assert all((built.pixels[n] == image).all() for n, image in enumerate(given))
+    assert built.pixels[np.int64(1)].shape == (9, 31, 3)
     assert built.owner.tolist() == [0, 1, 2, 3]
     assert built.digests.tolist() == [digest(image) for image in given]
-    assert built.dtype == dtype
-    assert built.form == (8, 16, 3)
-    assert built.samples_of(np.array([3, 1])).tolist() == [1, 3]
+    assert built.spec.dtype == dtype
+    assert (built.spec.height, built.spec.width, built.spec.channels) == (8, 16, 3)
+    assert built.of(np.array([3, 1])).numbers.tolist() == [1, 3]
 
 
 def test_broken_images_of_any_size_leave_no_gap():
     given = of_sizes()
     shapes = [(50, 60, 3), *(image.shape for image in given)]
     built = build_ragged(iter(given[1:]), shapes, "uint8")
-    assert len(built) == len(built.samples) == 3
-    assert (built.samples[2] == given[3]).all()
-    assert built.samples.pixels.size == sum(image.size for image in given[1:])
+    assert len(built) == len(built.pixels) == 3
+    assert (built.pixels[2] == given[3]).all()
+    assert built.pixels.pixels.size == sum(image.size for image in given[1:])
 
 
 def test_the_range_of_images_of_any_size_is_that_of_their_pixels():
     deep = [image + np.uint16(1000) for image in of_sizes(1, np.uint16)]
     built = build_ragged(iter(deep), [(90, 90, 1), *(image.shape for image in deep)], "uint16")
     lowest, highest = min(i.min() for i in deep), max(i.max() for i in deep)
-    assert built.value_range() == (float(lowest), float(highest))
-    assert build_ragged(iter(of_sizes()), [(50, 90, 3)], "uint8").value_range() == (0, 255)
+    assert (built.spec.low, built.spec.high) == (float(lowest), float(highest))
+    shown = build_ragged(iter(of_sizes()), [(50, 90, 3)], "uint8").spec
+    assert (shown.low, shown.high) == (0, 255)
 
 
 def test_large_images_of_any_size_are_memory_mapped_and_leave_no_file(on_disk):
     given = of_sizes()
     built = build_ragged(iter(given), [image.shape for image in given], "uint8")
-    assert isinstance(built.samples.pixels, np.memmap)
-    assert (built.samples[0] == given[0]).all()
+    assert isinstance(built.pixels.pixels, np.memmap)
+    assert (built.pixels[0] == given[0]).all()
     assert not list(on_disk.iterdir())
+
+
+def test_some_of_the_samples(images):
+    every = Samples(images)
+    some = every.subset(np.array([4, 1, 5, 0]))
+    assert (np.stack(list(some)) == images[[4, 1, 5, 0]]).all()
+    assert some.subset(slice(1, 3)).numbers.tolist() == [1, 5]
+    assert some.ordered().numbers.tolist() == [0, 1, 4, 5]
+    assert some.thinned(2).numbers.tolist() == [0, 4]
+    assert some.thinned(9).numbers.tolist() == [0, 1, 4, 5]
+    assert some.joined(every.subset(slice(2))).numbers.tolist() == [4, 1, 5, 0, 0, 1]
+    assert some.of(np.array([0, 2, 5])).numbers.tolist() == [5, 0]
+    assert [part.numbers.tolist() for part in some.parts(3)] == [[4, 1, 5], [0]]
+
+
+def test_batches_are_what_the_form_says(images):
+    cpu, chosen = torch.device("cpu"), np.array([3, 0, 2])
+    given = of_sizes()
+    ragged = build_ragged(iter(given), [image.shape for image in given], "uint8")
+    wanted = torch.from_numpy(images[chosen]).permute(0, 3, 1, 2) / 255
+    batches = list(Samples(images).subset(chosen).batches(cpu, 2))
+    assert [len(batch) for batch in batches] == [2, 1]
+    assert torch.equal(torch.cat(batches), wanted)
+    for number, batch in zip(chosen, ragged.subset(chosen).batches(cpu, 1), strict=True):
+        assert torch.equal(batch[0], torch.from_numpy(given[number]).permute(2, 0, 1) / 255)
 
 
 def test_files_of_any_size_and_mode_become_alike_in_channels_and_depth(tmp_path):
@@ -147,10 +175,13 @@ def test_files_of_any_size_and_mode_become_alike_in_channels_and_depth(tmp_path)
         Image.fromarray(pixels, mode).save(paths[-1])
     paths.append(tmp_path / "deep.png")
     Image.fromarray(rng.integers(0, 65536, (25, 25), np.uint16)).save(paths[-1])
-    store, size = store_of_files(probe_files(paths, "fail"), None, None, "fail", any_size=True)
+    probed = probe_files(paths, "fail")
+    assert probed.listed == 4
+    assert probed.sizes(None) == [(20, 30), (21, 29), (22, 28), (25, 25)]
+    found, size = samples_of_files(probed, None, None, "fail", any_size=True)
     assert size is None
-    assert store.samples.shapes == [(20, 30, 3), (21, 29, 3), (22, 28, 3), (25, 25, 3)]
-    assert store.dtype == "uint16"
-    store, size = store_of_files(probe_files(paths, "fail"), None, (16, 18), "fail", any_size=True)
+    assert found.pixels.shapes == [(20, 30, 3), (21, 29, 3), (22, 28, 3), (25, 25, 3)]
+    assert found.spec.dtype == "uint16"
+    found, size = samples_of_files(probed, None, (16, 18), "fail", any_size=True)
     assert size == (16, 18)
-    assert store.samples.shape == (4, 16, 18, 3)
+    assert found.pixels.shape == (4, 16, 18, 3)

@@ -8,8 +8,8 @@ import pytest
 from adacl import AnomalyDetector
 from adacl.config import Config, TrainingConfig
 from adacl.config.presets import PRESETS, from_toml, preset, suited
+from adacl.data.samples import Samples
 from adacl.errors import ConfigError
-from adacl.imaging.spec import ImageSpec
 from adacl.training import alignment
 from adacl.training.alignment import COMMON, layout_auroc, settled
 
@@ -22,8 +22,7 @@ def photographs(count=120):
 
 
 def area(images, seed=0):
-    spec = ImageSpec(*images.shape[1:])
-    return layout_auroc(images, np.arange(len(images)), spec, seed)
+    return layout_auroc(Samples(images), seed)
 
 
 def test_digits_have_a_common_layout_and_random_pictures_none(digits):
@@ -35,15 +34,12 @@ def test_digits_have_a_common_layout_and_random_pictures_none(digits):
 
 @pytest.mark.parametrize("count", [1, 4, 19])
 def test_few_images_count_as_aligned(count):
-    images, spec = photographs(count), ImageSpec(12, 12, 1)
-    assert settled(preset("accurate"), images, np.arange(count), spec, 0) == preset("aligned")
+    assert settled(preset("accurate"), Samples(photographs(count)), 0) == preset("aligned")
 
 
 def test_the_images_for_the_threshold_are_not_looked_at(digits, monkeypatch):
     looked_at = []
-    monkeypatch.setattr(
-        alignment, "layout_auroc", lambda i, places, *_: looked_at.append(places) or 1
-    )
+    monkeypatch.setattr(alignment, "layout_auroc", lambda some, _: looked_at.append(some) or 1)
     config = preset("accurate").replace(
         training__epochs=1, training__min_epoch_images=64, network__channels=[4], network__blocks=[]
     )
@@ -54,14 +50,11 @@ def test_the_images_for_the_threshold_are_not_looked_at(digits, monkeypatch):
 
 
 def test_accurate_is_settled_and_others_are_left_alone(digits):
-    images = digits.of(3)[..., None]
-    places, spec = np.arange(len(images)), ImageSpec(8, 8, 1)
-    assert settled(preset("accurate"), images, places, spec, 0) == preset("aligned")
-    varied = photographs()
-    spec = ImageSpec(*varied.shape[1:])
-    assert settled(preset("accurate"), varied, np.arange(len(varied)), spec, 0) == preset("varied")
+    images = Samples(digits.of(3)[..., None])
+    assert settled(preset("accurate"), images, 0) == preset("aligned")
+    assert settled(preset("accurate"), Samples(photographs()), 0) == preset("varied")
     for name in set(PRESETS) - {"accurate", "inspect"}:
-        assert settled(preset(name), images, places, ImageSpec(8, 8, 1), 0) == preset(name)
+        assert settled(preset(name), images, 0) == preset(name)
 
 
 def test_what_was_changed_stays_changed():

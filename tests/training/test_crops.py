@@ -8,6 +8,7 @@ from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made
 from adacl.config import LabelConfig
 from adacl.config.presets import preset
+from adacl.data.samples import Samples
 from adacl.imaging.spec import ImageSpec
 from adacl.training.crops import draw_crops, grid, label_places, learn_pixels, take_crops
 
@@ -23,8 +24,10 @@ def numbered(height, width):
     return np.arange(height * width, dtype=np.float32).reshape(height, width, 1)
 
 
-def spec_of(image):
-    return ImageSpec(*image.shape, "float32", 0.0, float(image.size - 1))
+def copies(image, times):
+    """Return samples of a numbered image, told in the range of its numbers."""
+    spec = ImageSpec(*image.shape, "float32", 0.0, float(image.size - 1))
+    return Samples([image] * times, spec)
 
 
 def textures(count=6, side=48, channels=1, seed=0):
@@ -35,23 +38,22 @@ def textures(count=6, side=48, channels=1, seed=0):
 def step_of(images, config, spec=None, seed=0, chosen=None):
     spec = spec or ImageSpec(*images[0].shape)
     chosen = np.arange(len(images)) if chosen is None else chosen
-    pixels = learn_pixels(images, np.arange(len(images)), spec)
-    crops = take_crops(images, chosen, spec, config, np.random.default_rng(seed))
+    samples = Samples(images, spec)
+    pixels = learn_pixels(samples)
+    crops = take_crops(samples.subset(chosen), config, np.random.default_rng(seed))
     return crops, draw_crops(crops, torch.Generator().manual_seed(seed), config, spec, pixels)
 
 
 def seen(image, config, times, seed=0):
     """Count how often each pixel of an image is in a crop."""
-    crops = take_crops(
-        [image], np.zeros(times, int), spec_of(image), config, np.random.default_rng(seed)
-    )
+    crops = take_crops(copies(image, times), config, np.random.default_rng(seed))
     numbers = (crops[:, 0].double() * (image.size - 1)).round().long()
     return numbers.flatten().bincount(minlength=image.size).view(image.shape[:2]).double()
 
 
 def test_crops_are_pieces_of_the_images():
     image = numbered(50, 70)
-    crops = take_crops([image], np.zeros(50, int), spec_of(image), STILL, np.random.default_rng(0))
+    crops = take_crops(copies(image, 50), STILL, np.random.default_rng(0))
     numbers = (crops[:, 0].double() * (image.size - 1)).round().long()
     top, left = numbers[:, 0, 0] // 70, numbers[:, 0, 0] % 70
     inside = torch.arange(32)
@@ -75,7 +77,7 @@ def test_border_pixels_are_seen_about_as_often_as_middle_ones():
 def test_images_smaller_than_the_crop_are_continued_by_their_reflection(size):
     image = numbered(*size)
     config = STILL.replace(network__place="coordinates")
-    crop = take_crops([image], np.zeros(1, int), spec_of(image), config, np.random.default_rng(0))
+    crop = take_crops(copies(image, 1), config, np.random.default_rng(0))
     assert crop.shape == (1, 3, 32, 32)
     values = (crop[0, 0].double() * (image.size - 1)).round().long()
     rows, columns = values // size[1], values % size[1]
@@ -90,7 +92,7 @@ def test_coordinates_are_those_of_the_whole_image(vary):
     image = np.stack([rows, columns], -1).astype(np.float32)
     spec = ImageSpec(60, 90, 2, "float32", 0.0, 1.0)
     config = STILL.replace(network__place="coordinates", training__vary=vary, training__mirror=True)
-    crops = take_crops([image], np.zeros(30, int), spec, config, np.random.default_rng(1))
+    crops = take_crops(Samples([image] * 30, spec), config, np.random.default_rng(1))
     assert crops.shape == (30, 4, 32, 32)
     middle = slice(8, 24)
     torch.testing.assert_close(
@@ -107,9 +109,7 @@ def test_coordinates_are_those_of_the_whole_image(vary):
 def test_crops_are_turned_upside_down_only_where_places_do_not_count():
     image = numbered(40, 40)
     config = STILL.replace(training__mirror=True)
-    crops = take_crops(
-        [image], np.zeros(60, int), spec_of(image), config, np.random.default_rng(0)
-    )[:, 0]
+    crops = take_crops(copies(image, 60), config, np.random.default_rng(0))[:, 0]
     down = (crops[:, -1, 0] > crops[:, 0, 0]).float().mean()
     right = (crops[:, 0, -1] > crops[:, 0, 0]).float().mean()
     assert 0.25 < float(down) < 0.75
@@ -239,11 +239,10 @@ def test_discrete_labels_say_whether_a_place_is_changed():
 def test_pixels_are_described_by_the_normals_alone():
     images = textures(10, channels=3)
     images[..., 1] //= 2
-    spec = ImageSpec(48, 48, 3)
-    pixels = learn_pixels(images, np.arange(8), spec)
+    pixels = learn_pixels(Samples(images[:8]))
     wanted = images[:8].reshape(-1, 3) / 255
     assert pixels.mean.tolist() == pytest.approx(wanted.mean(0).tolist(), abs=1e-3)
     assert pixels.std.tolist() == pytest.approx(wanted.std(0).tolist(), rel=0.02)
-    flat = learn_pixels(np.full((4, 40, 40, 3), 9, np.uint8), np.arange(4), spec)
+    flat = learn_pixels(Samples(np.full((4, 40, 40, 3), 9, np.uint8)))
     assert (flat.std > 0).all()
     assert 0 < flat.visible < pixels.visible < 1

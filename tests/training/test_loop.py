@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacl.config import AnomalyConfig, TrainingConfig
+from adacl.data.samples import Samples
 from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
@@ -44,10 +45,9 @@ def images(digits):
 
 def train(images, config=TINY, seed=0, spec=SPEC, **options):
     """Learn from the first 80 images, and stop early by the next 20."""
-    places = np.arange(len(images))
-    return loop.train(
-        images, places[:80], places[80:100], spec, config, seed=seed, device=CPU, **options
-    )
+    samples = Samples(images, spec)
+    train_on, validate_on = samples.subset(slice(80)), samples.subset(slice(80, 100))
+    return loop.train(train_on, validate_on, config, seed=seed, device=CPU, **options)
 
 
 def state_of(network):
@@ -346,8 +346,7 @@ def test_a_shift_wider_than_the_images_is_refused(images):
 
 def test_with_few_held_out_normals_all_give_the_distance_its_unit(images):
     config = TINY.replace(network__distance=1.0)
-    places = np.arange(len(images))
-    network, _ = loop.train(images, places[:80], places[80:81], SPEC, config, seed=0, device=CPU)
+    network, _ = train(images[:81], config)
     some = SPEC.to_tensor(images[:81], CPU)
     with_distance = raw_scores(network, some)
     network.distance.scale.zero_()
@@ -494,11 +493,9 @@ def test_absent_cuda_is_refused():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs CUDA")
 def test_training_on_cuda_repeats_and_learns(images):
     cuda = torch.device("cuda")
-    places = np.arange(100)
-    runs = [
-        loop.train(images, places[:80], places[80:], SPEC, LEARNING, seed=0, device=cuda)
-        for _ in range(2)
-    ]
+    samples = Samples(images[:100], SPEC)
+    train_on, validate_on = samples.subset(slice(80)), samples.subset(slice(80, None))
+    runs = [loop.train(train_on, validate_on, LEARNING, seed=0, device=cuda) for _ in range(2)]
     states = [state_of(network.cpu()) for network, _ in runs]
     assert states[0] == states[1]
     assert runs[0][1].best.validation_auroc > 0.8

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from adacl.config.presets import preset
+from adacl.data.samples import Samples
 from adacl.errors import ConfigError
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
@@ -40,10 +41,14 @@ def images():
 
 
 def train(images, config=TINY_MAP, seed=0, spec=SPEC, **options):
-    places = np.arange(len(images))
-    return loop.train(
-        images, places[:-8], places[-8:], spec, config, seed=seed, device=CPU, **options
-    )
+    samples = Samples(images, spec)
+    train_on, validate_on = samples.subset(slice(-8)), samples.subset(slice(-8, None))
+    return loop.train(train_on, validate_on, config, seed=seed, device=CPU, **options)
+
+
+def lesson_of(images, config):
+    samples = Samples(images, SPEC)
+    return PlaceLesson(samples.subset(slice(32)), samples.subset(slice(32, 40)), config)
 
 
 def state_of(network):
@@ -151,7 +156,7 @@ def test_validation_leaves_changes_alone_as_the_difference(images, monkeypatch):
     draw = place_lesson.draw_crops
     monkeypatch.setattr(place_lesson, "draw_crops", watched)
     config = TINY_MAP.replace(training__light=0.5, training__vary=0.0)
-    lesson = PlaceLesson(images, np.arange(32), np.arange(32, 40), SPEC, config)
+    lesson = lesson_of(images, config)
     area, kinds = lesson.validate(lesson.network(), torch.Generator().manual_seed(0))
     assert 0 <= area <= 1
     assert kinds == {"local": area}
@@ -165,7 +170,7 @@ def test_validation_leaves_changes_alone_as_the_difference(images, monkeypatch):
 
 
 def test_outputs_that_vary_among_the_normals_count_less(images):
-    lesson = PlaceLesson(images, np.arange(32), np.arange(32, 40), SPEC, TINY_MAP)
+    lesson = lesson_of(images, TINY_MAP)
     torch.manual_seed(0)
     network = lesson.network()
     with torch.no_grad():

@@ -102,10 +102,10 @@ def test_what_sets_the_threshold_is_not_learned_from(tmp_path: Path) -> None:
     images[200:][images[200:] > 140] = 255
     folder = write_frames(tmp_path / "c", images, "{:03d}.png")
     footage = survey(list_clips(folder), VIDEO.training, 0.2)
-    store, _ = training_tiles(footage, VIDEO.training, {}, 0)
+    samples, _ = training_tiles(footage, VIDEO.training, {}, 0)
     assert footage.counts == [200]
-    assert len(store.samples) > 100
-    assert not (store.samples[..., :3] == 255).mean((1, 2)).max() > 0.05
+    assert len(samples.pixels) > 100
+    assert not (samples.pixels[..., :3] == 255).mean((1, 2)).max() > 0.05
 
 
 def test_the_ends_of_a_segment_take_the_nearest_score_and_a_short_one_the_floor(
@@ -266,9 +266,9 @@ def test_only_stacks_in_normal_frames_are_learned_from() -> None:
     normal = np.ones(120, bool)
     normal[50:60] = False
     footage = Footage([clip], [120], 64, 96, 0.1, 2.0)
-    store, tiles = training_tiles(footage, VIDEO, {"marked": normal}, 0)
-    assert len(store.samples) == len(tiles) > 300
-    assert not (store.samples[..., [0, 1, 2, 4, 5]] == 255).all((1, 2)).any()
+    samples, tiles = training_tiles(footage, VIDEO, {"marked": normal}, 0)
+    assert len(samples.pixels) == len(tiles) > 300
+    assert not (samples.pixels[..., [0, 1, 2, 4, 5]] == 255).all((1, 2)).any()
     with pytest.raises(DataError, match="only 100"):
         training_tiles(footage, VIDEO, {"marked": normal[:100]}, 0)
 

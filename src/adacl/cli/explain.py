@@ -25,15 +25,14 @@ from adacl.cli.support.options import (
     ThresholdOption,
 )
 from adacl.cli.support.progress import count, messages
-from adacl.data.folders import ImageFiles, Skipped
+from adacl.data.folders import Skipped, list_images
 from adacl.data.images import EXTENSIONS
 from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, check_writable
 
 if TYPE_CHECKING:
-    from adacl.cli.support.opened import Opened
+    from adacl.cli.support.opened import ScoreFiles
     from adacl.deploy.image_scorer import ImageScorer
-    from adacl.imaging.spec import ImageSpec
     from adacl.model.scoring import FileScore
 
 __all__ = ["check_outside", "explain", "localisation", "with_heatmaps"]
@@ -83,23 +82,23 @@ def explain(
 
     with messages(quiet):
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
-        paths = list(ImageFiles(images))
+        paths = list_images(images)
         targets = _targets(model, images, paths, output)
         skipped: list[Skipped] = []
-        for path, target in count(zip(paths, targets, strict=True), "maps", len(paths), quiet):
-            scores = list(scorer.score_files([path], skipped))
-            if not scores:
-                continue
-            anomaly_map = scorer.anomaly_map(path, method.value)
-            _write_png(target, side_by_side(_shown(path, scorer.header.spec), anomaly_map))
+        explained = scorer.explain_files(paths, skipped, method.value)
+        for score, anomaly_map, shown in count(explained, "maps", len(paths), quiet):
+            target = targets[score.path]
+            _write_png(target, side_by_side(shown, anomaly_map))
             if npy:
                 with atomic_file(target.with_suffix(".npy")) as file:
                     np.save(file, anomaly_map)
-            typer.echo(f"{_verdict(scores[0], in_use.value, anomaly_map)}; wrote {target}")
+            typer.echo(f"{_verdict(score, in_use.value, anomaly_map)}; wrote {target}")
         check_skipped(skipped, len(paths))
 
 
-def _targets(model: Path, roots: list[Path], paths: list[Path], output: Path | None) -> list[Path]:
+def _targets(
+    model: Path, roots: list[Path], paths: list[Path], output: Path | None
+) -> dict[Path, Path]:
     """Return where the heat map of each image is to be written."""
     alone = len(paths) == 1 and not roots[0].is_dir()
     if output is None or output.is_dir() or not alone:
@@ -111,13 +110,14 @@ def _targets(model: Path, roots: list[Path], paths: list[Path], output: Path | N
             )
         folder = output or Path()
         check_outside(folder, roots)
-        return list(map(layout(roots, folder), paths))
+        place = layout(roots, folder)
+        return {path: place(path) for path in paths}
     if output.suffix.lower() != ".png":
         raise ConfigError(f"{output}: is no folder, and a picture's name ends in .png")
     check_writable(output)
     if output.resolve() in {path.resolve() for path in (model, *paths)}:
         raise ConfigError(f"{output}: is the model or the image; name another output")
-    return [output]
+    return {paths[0]: output}
 
 
 def _verdict(score: FileScore, threshold: float, anomaly_map: NDArray[np.float32]) -> str:
@@ -158,17 +158,18 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
             )
 
 
-def with_heatmaps(
-    scores: Iterable[FileScore], scorer: Opened, folder: Path, roots: Sequence[Path]
-) -> Iterator[FileScore]:
-    """Pass scores on, and write a heat map for each: the image under its colours."""
+def with_heatmaps(scorer: ImageScorer, folder: Path, roots: Sequence[Path]) -> ScoreFiles:
+    """Return what scores files and writes a heat map of each: the image under its colours."""
     from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)
-    for score in scores:
-        anomaly_map = scorer.anomaly_map(score.path)
-        _write_png(target(score.path), overlay(_shown(score.path, scorer.header.spec), anomaly_map))
-        yield score
+
+    def score_files(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[FileScore]:
+        for score, anomaly_map, shown in scorer.explain_files(paths, skipped):
+            _write_png(target(score.path), overlay(shown, anomaly_map))
+            yield score
+
+    return score_files
 
 
 def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
@@ -181,13 +182,6 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
         raise DataError(f"{path.parent}: cannot be made ({error.strerror})") from error
     with atomic_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG")
-
-
-def _shown(path: Path, spec: ImageSpec) -> NDArray[np.uint8]:
-    """Return an image in its own size as people see it, H x W x 3."""
-    from adacl.data.images import read_image
-
-    return spec.visible(read_image(path, 3, spec.dtype))
 
 
 def localisation(

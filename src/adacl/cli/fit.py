@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import suppress
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -27,9 +25,9 @@ from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, from_toml, preset
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.folders import ImageFiles, in_order
-from adacl.data.images import probe
-from adacl.errors import ConfigError, ImageError
+from adacl.data.folders import list_images
+from adacl.data.samples import ProbedFiles, probe_files
+from adacl.errors import ConfigError
 from adacl.files import check_writable
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
@@ -37,9 +35,6 @@ from adacl.model.header import ModelHeader
 __all__ = ["fit"]
 
 log = logging.getLogger("adacl")
-
-PROBED = 200
-"""Images, about, whose size is looked at to choose a preset."""
 
 
 def fit(
@@ -106,18 +101,19 @@ def fit(
         check_report(report, [output, *normal_dir])
     size, tile_size = parse_size("--image-size", image_size), parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
-    files = ImageFiles(normal_dir)
+    paths = list_images(normal_dir)
     from adacl import AnomalyDetector
     from adacl.anomalies import check_anomaly_config
     from adacl.anomalies.local import check_local_config
     from adacl.networks.devices import resolve_device
 
+    files: ProbedFiles | None = None
     if config_file is not None:
         config = from_toml(config_file)
     elif preset_name == "auto":
-        sizes = [size] if size else _some_sizes(files)
         with messages(quiet):
-            config = for_tiles() if tiling else by_size(sizes)
+            files = probe_files(paths, on_error.value)
+            config = for_tiles() if tiling else by_size(files.sizes(size))
     else:
         config = preset(preset_name)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
@@ -128,6 +124,7 @@ def fit(
     check_local_config(config.local)
     resolve_device(device.value)
     with resumable(output, resume) as checkpoints, messages(quiet):
+        files = files or probe_files(paths, on_error.value)
         networks = _announce(files, config, tiling, size)
         with epochs(config.training.epochs, quiet, networks) as display:
             detector = AnomalyDetector(
@@ -142,24 +139,14 @@ def fit(
                 checkpoints=checkpoints,
                 on_epoch=display,
             )
-            detector.fit(normal_dir).save(output)
+            detector.fit(files).save(output)
     if report is not None:
         with messages(quiet), interruptible([report]):
-            report_fit(report, detector, output, list(files), quiet)
+            report_fit(report, detector, output, paths, quiet)
     if json_output:
         typer.echo(json.dumps({"model": str(output), **_summary(detector.header)}))
     elif not quiet:
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
-
-
-def _some_sizes(files: ImageFiles) -> list[tuple[int, int]]:
-    """Return height and width of some of the images; of none that can be read, one of 1 x 1."""
-    step = max(1, len(files) // PROBED)
-    found = []
-    for _, header in in_order(islice(files, 0, None, step), probe):
-        with suppress(ImageError):
-            found.append((header.result().height, header.result().width))
-    return found or [(1, 1)]
 
 
 def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:
@@ -193,7 +180,7 @@ def _summary(header: ModelHeader) -> dict[str, Any]:
 
 
 def _announce(
-    files: ImageFiles, config: Config, tiling: Tiling | None, image_size: tuple[int, int] | None
+    files: ProbedFiles, config: Config, tiling: Tiling | None, image_size: tuple[int, int] | None
 ) -> int:
     """Say how many networks will be trained, for how many epochs, and what an epoch takes.
 
@@ -215,7 +202,7 @@ def _announce(
     """
     from adacl.training.splits import fold_splits, split_normals, split_once
 
-    count, training, rule = len(files), config.training, config.threshold
+    count, training, rule = len(files.paths), config.training, config.threshold
     if count < SMALLEST_SET:
         return 1
     if config.network.output == "map":
@@ -237,8 +224,10 @@ def _announce(
         )
     else:
         log.info("%d images: one network is trained for up to %s", count, epochs)
-    samples = len(split.train) * _tiles_each(files, tiling, image_size)
-    if 0 < samples < training.min_epoch_images:
+    samples = len(split.train)
+    if tiling:
+        samples *= len(tiling.places(*files.sizes(image_size)[0]))
+    if samples < training.min_epoch_images:
         log.info(
             "an epoch goes through the %d %s to learn from again and again, until it has seen %d: "
             "so small sets take as long as large ones; --set training.min_epoch_images=N makes "
@@ -248,16 +237,3 @@ def _announce(
             training.min_epoch_images,
         )
     return 1 + folds
-
-
-def _tiles_each(
-    files: ImageFiles, tiling: Tiling | None, image_size: tuple[int, int] | None
-) -> int:
-    """Return how many samples an image gives, told from the first; 0 if it cannot be read."""
-    if tiling is None:
-        return 1
-    try:
-        first = probe(next(iter(files)))
-    except ImageError:
-        return 0
-    return len(tiling.places(*(image_size or (first.height, first.width))))

@@ -80,9 +80,9 @@ def score(
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
         files = ImageFiles(paths)
         gathering = gathering_for(scorer, in_use) if report else None
-        scores = scores_of_files(scorer.score_files, files, "scoring", quiet, gathering)
-        if heatmaps is not None:
-            scores = with_heatmaps(scores, scorer, heatmaps, paths)
+        mapped = with_heatmaps(scorer, heatmaps, paths) if heatmaps else None
+        score_files = mapped or scorer.score_files
+        scores = scores_of_files(score_files, files, "scoring", quiet, gathering)
         write_records(output, output_format, scores, in_use.value, scorer.header.tiling is not None)
         if output:
             unwritten.remove(output)

@@ -55,30 +55,46 @@ class ImageFiles:
     """
 
     def __init__(self, paths: str | Path | Sequence[str | Path]) -> None:
-        self.roots = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
-        for root in self.roots:
-            if not root.exists():
-                raise MissingDataError(f"{root}: no such file or folder")
+        self.roots = _existing(paths)
         self._count = sum(1 for _ in self)
-        if not self._count:
-            names = ", ".join(str(root) for root in self.roots) or "an empty list"
-            kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
-            raise MissingDataError(f"no images found in {names}; looked for {kinds}")
+        _check_found(self._count, self.roots)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Path]:
-        for root in self.roots:
-            if root.is_dir():
-                yield from _walk(root, ())
-            else:
-                yield root
+        return _walk_all(self.roots)
 
 
 def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Return the paths of :class:`ImageFiles`, all at once."""
-    return list(ImageFiles(paths))
+    """Return the paths of :class:`ImageFiles`, all at once; folders are gone through once."""
+    roots = _existing(paths)
+    found = list(_walk_all(roots))
+    _check_found(len(found), roots)
+    return found
+
+
+def _existing(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    roots = [Path(p) for p in ([paths] if isinstance(paths, str | Path) else paths)]
+    for root in roots:
+        if not root.exists():
+            raise MissingDataError(f"{root}: no such file or folder")
+    return roots
+
+
+def _check_found(count: int, roots: Sequence[Path]) -> None:
+    if not count:
+        names = ", ".join(str(root) for root in roots) or "an empty list"
+        kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
+        raise MissingDataError(f"no images found in {names}; looked for {kinds}")
+
+
+def _walk_all(roots: Sequence[Path]) -> Iterator[Path]:
+    for root in roots:
+        if root.is_dir():
+            yield from _walk(root, ())
+        else:
+            yield root
 
 
 def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:

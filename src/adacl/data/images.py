@@ -39,6 +39,8 @@ _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _TURNED = frozenset({5, 6, 7, 8})
 _ORIENTATION = 0x0112
+_PNG_REMARKS = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
+"""Chunks of a PNG file that may say how it is turned."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +54,15 @@ class ImageHeader:
 
 
 class Decoded(NamedTuple):
-    """An image: its size as shown, and its pixels H x W x C, perhaps resized."""
+    """An image: its size as shown, and its pixels H x W x C, perhaps resized.
+
+    ``colour`` holds them H x W x 3 in the image's own size, where that was asked for.
+    """
 
     height: int
     width: int
     pixels: NDArray[Any]
+    colour: NDArray[Any] | None = None
 
 
 @contextmanager
@@ -120,9 +126,9 @@ def _unreadable(path: Path | str, error: Exception) -> ImageError:
 
 
 def probe(path: Path) -> ImageHeader:
-    """Read what an image file says of itself; of PNG alone the pixels are decoded, too.
+    """Read what an image file says of itself, without its pixels.
 
-    PNG files may say how they are turned behind the pixels.
+    Only PNG files with remarks behind the pixels are decoded: they may say how they are turned.
 
     Raises
     ------
@@ -130,10 +136,27 @@ def probe(path: Path) -> ImageHeader:
         If it is not an image of a supported format, or larger than ``MAX_PIXELS``.
     """
     with _opened(path) as image:
-        turned = image.format != "TIFF" and image.getexif().get(_ORIENTATION) in _TURNED
+        if image.format == "PNG" and _remarks_at_the_end(image):
+            image.load()
+        exif = Image.Image.getexif(image)  # that of PNG decodes the pixels
+        turned = image.format != "TIFF" and exif.get(_ORIENTATION) in _TURNED
         width, height = image.size[::-1] if turned else image.size
         channels = 1 if image.mode in _GREY else 3
         return ImageHeader(height, width, channels, "uint16" if image.mode in _DEEP else "uint8")
+
+
+def _remarks_at_the_end(image: Image.Image) -> bool:
+    """Tell whether a PNG file has remarks behind its pixels."""
+    file: IO[bytes] = image.fp  # type: ignore[attr-defined]
+    start, behind, found = file.tell(), False, False
+    file.seek(8)
+    while not found and len(head := file.read(8)) == 8:
+        kind = head[4:]
+        behind = behind or kind == b"IDAT"
+        found = behind and kind in _PNG_REMARKS
+        file.seek(int.from_bytes(head[:4]) + 4, io.SEEK_CUR)
+    file.seek(start)
+    return found
 
 
 def read_image(
@@ -172,6 +195,7 @@ def decode(
     dtype: str = "uint8",
     size: tuple[int, int] | None = None,
     most: int = MAX_PIXELS,
+    colour: bool = False,
 ) -> Decoded:
     """Decode an image that is in memory or, if ``content`` is None, in a file.
 
@@ -185,6 +209,8 @@ def decode(
         As for :func:`read_image`.
     most
         Pixels that it may have, at most.
+    colour
+        Whether it is also wanted in colour and in its own size.
 
     Raises
     ------
@@ -193,20 +219,31 @@ def decode(
     """
     with _opened(path, content, most) as image:
         ImageOps.exif_transpose(image, in_place=True)
-        height, width = image.height, image.width
-        if image.mode in _DEEP:
-            return Decoded(height, width, _deep_pixels(path, image, channels, dtype, size))
-        if image.has_transparency_data:
-            rgba = image.convert("RGBA")
-            image = Image.new("RGBA", rgba.size, "black")
-            image.alpha_composite(rgba)
-        mode = "L" if channels == 1 else "RGB"
-        if image.mode != mode:
-            image = image.convert(mode)
-        if size is not None and size != (image.height, image.width):
-            image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-        pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
-    return Decoded(height, width, pixels * np.uint16(257) if dtype == "uint16" else pixels)
+        pixels = _pixels(path, image, channels, dtype, size)
+        shown = _pixels(path, image, 3, dtype, None) if colour else None
+        return Decoded(image.height, image.width, pixels, shown)
+
+
+def _pixels(
+    path: Path | str,
+    image: Image.Image,
+    channels: int,
+    dtype: str,
+    size: tuple[int, int] | None,
+) -> NDArray[Any]:
+    if image.mode in _DEEP:
+        return _deep_pixels(path, image, channels, dtype, size)
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.new("RGBA", rgba.size, "black")
+        image.alpha_composite(rgba)
+    mode = "L" if channels == 1 else "RGB"
+    if image.mode != mode:
+        image = image.convert(mode)
+    if size is not None and size != (image.height, image.width):
+        image = image.resize(size[::-1], Image.Resampling.BILINEAR)
+    pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
+    return pixels * np.uint16(257) if dtype == "uint16" else pixels
 
 
 def _deep_pixels(

@@ -7,11 +7,11 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,29 +20,44 @@ from adacl.data.arrays import SMALLEST_SIDE
 from adacl.data.folders import OnError, stream
 from adacl.data.images import ImageHeader, probe, read_image
 from adacl.errors import DataError, InputError
-from adacl.imaging.spec import Stored, value_range
+from adacl.imaging.spec import ImageSpec, value_range
 from adacl.imaging.tiles import Tiling
+
+if TYPE_CHECKING:
+    import torch
 
 __all__ = [
     "MEMORY_LIMIT",
+    "ProbedFiles",
     "Ragged",
-    "Store",
+    "Samples",
     "build_ragged",
-    "build_store",
+    "build_samples",
     "digest",
     "probe_files",
-    "store_of_array",
-    "store_of_files",
+    "samples_of_array",
+    "samples_of_files",
 ]
 
 Size = tuple[int, int]
-Headers = list[tuple[Path, ImageHeader]]
+Numbers = NDArray[Any]
+T = TypeVar("T")
 log = logging.getLogger("adacl")
 
 MEMORY_LIMIT = 1 << 30
-"""Larger stores, in bytes, live in a temporary file instead of memory."""
+"""Larger samples, in bytes, live in a temporary file instead of memory."""
 
 LONGEST_SIDE = 64
+
+
+class Stored(Protocol):
+    """Images by number, each H x W x C: one array of equal ones, or images of any sizes."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+
+    def __getitem__(self, number: Any, /) -> Any:
+        """Return an image."""
 
 
 class Ragged:
@@ -60,7 +75,6 @@ class Ragged:
         self.shapes = shapes
         self.ends = np.cumsum([math.prod(shape) for shape in shapes])
         self.pixels = pixels[: self.ends[-1] if shapes else 0]
-        self.dtype = pixels.dtype
 
     def __len__(self) -> int:
         return len(self.shapes)
@@ -70,53 +84,85 @@ class Ragged:
         return self.pixels[end - math.prod(shape) : end].reshape(shape)
 
 
-@dataclass
-class Store:
-    """Samples (whole images or tiles), and which image each belongs to.
+class Samples:
+    """Images, or tiles of images, in the form that a network sees: all that are stored, or some.
 
     Parameters
     ----------
-    samples
-        S x H x W x C, or images of any sizes.
+    pixels
+        S x H x W x C, which may be memory-mapped, or images H x W x C of any sizes. Channels
+        beyond ``spec.channels`` are seen by the kinds of anomaly alone.
+    spec
+        Form of the images; by default that of the pixels, where images differ in size the median.
     owner
-        (S,) the number of each sample's image.
+        (S,) the number of each sample's image; by default each is an image by itself.
     digests
         (N,) a hash of each image's pixels, to recognise it later.
+    numbers
+        Which of the pixels these are, and in which order; by default all.
     """
 
-    samples: Stored
-    owner: NDArray[np.int64]
-    digests: NDArray[np.uint64]
+    def __init__(
+        self,
+        pixels: Stored,
+        spec: ImageSpec | None = None,
+        owner: Numbers | None = None,
+        digests: NDArray[np.uint64] | None = None,
+        numbers: Numbers | None = None,
+    ) -> None:
+        self.pixels = pixels
+        self.spec = _form(pixels) if spec is None else spec
+        self.owner = np.arange(len(pixels)) if owner is None else owner
+        self.digests = np.empty(0, np.uint64) if digests is None else digests
+        self.numbers = np.arange(len(pixels)) if numbers is None else numbers
 
     def __len__(self) -> int:
-        return len(self.digests)
+        return len(self.numbers)
 
-    @property
-    def form(self) -> tuple[int, int, int]:
-        """Height, width and channels of the samples; of samples of many sizes, the medians."""
-        shapes = (
-            self.samples.shapes if isinstance(self.samples, Ragged) else [self.samples[0].shape]
-        )
-        height, width, channels = np.median(shapes, axis=0)
-        return int(height), int(width), int(channels)
+    def __iter__(self) -> Iterator[NDArray[Any]]:
+        return (self.pixels[number] for number in self.numbers)
 
-    @property
-    def dtype(self) -> str:
-        """Type of the values: ``uint8``, ``uint16`` or ``float32``."""
-        name: str = self.samples[0].dtype.name
-        return name
+    def subset(self, places: Numbers | slice) -> Samples:
+        """Return the samples at some places among these."""
+        return Samples(self.pixels, self.spec, self.owner, self.digests, self.numbers[places])
 
-    def value_range(self) -> tuple[float, float]:
-        """Choose the values that become 0 and 1, see :func:`adacl.imaging.spec.value_range`."""
-        if isinstance(self.samples, Ragged):
-            return value_range(self.samples.pixels[None])
-        return value_range(np.asarray(self.samples))
+    def joined(self, others: Samples) -> Samples:
+        """Return these samples and others of the same pixels."""
+        numbers = np.concatenate([self.numbers, others.numbers])
+        return Samples(self.pixels, self.spec, self.owner, self.digests, numbers)
 
-    def samples_of(self, images: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the places of the samples of some images, in ascending order."""
-        chosen = np.zeros(len(self), bool)
-        chosen[images] = True
-        return np.flatnonzero(chosen[self.owner])
+    def of(self, images: Numbers) -> Samples:
+        """Return the samples of some images."""
+        return self.subset(np.isin(self.owner[self.numbers], images))
+
+    def ordered(self) -> Samples:
+        """Return the samples in the order in which they are stored."""
+        return self.subset(np.argsort(self.numbers, kind="stable"))
+
+    def thinned(self, most: int) -> Samples:
+        """Return every n-th sample in the order stored: ``most`` of them, up to twice as many."""
+        return self.ordered().subset(slice(None, None, max(1, len(self) // most)))
+
+    def parts(self, size: int) -> Iterator[Samples]:
+        """Return ``size`` samples after another, and what remains."""
+        return (self.subset(slice(start, start + size)) for start in range(0, len(self), size))
+
+    def batches(self, device: torch.device, size: int) -> Iterator[torch.Tensor]:
+        """Return network input N x C x H x W in [0, 1] of ``size`` samples after another."""
+        return (part.tensor(device) for part in self.parts(size))
+
+    def tensor(self, device: torch.device) -> torch.Tensor:
+        """Return network input N x C x H x W in [0, 1] of all samples, which must have one size."""
+        if isinstance(self.pixels, np.ndarray):
+            return self.spec.to_tensor(self.pixels[self.numbers], device)
+        return self.spec.to_tensor(np.stack(list(self)), device)
+
+
+def _form(pixels: Stored) -> ImageSpec:
+    shapes = pixels.shapes if isinstance(pixels, Ragged) else [pixels[0].shape]
+    height, width, channels = map(int, np.median(shapes, axis=0))
+    values = pixels.pixels[None] if isinstance(pixels, Ragged) else np.asarray(pixels)
+    return ImageSpec(height, width, channels, values.dtype.name, *value_range(values))
 
 
 def digest(image: NDArray[Any]) -> int:
@@ -125,13 +171,13 @@ def digest(image: NDArray[Any]) -> int:
     return int.from_bytes(pixels.digest(), "little")
 
 
-def build_store(
+def build_samples(
     images: Iterable[NDArray[Any]],
     shape: tuple[int, int, int],
     dtype: str,
     counts: list[int],
     tiling: Tiling | None,
-) -> Store:
+) -> Samples:
     """Copy images, cut into tiles where asked for, into one array.
 
     Parameters
@@ -158,13 +204,17 @@ def build_store(
         samples[len(owner) : len(owner) + len(parts)] = parts
         owner += [number] * len(parts)
         digests.append(digest(image))
-    return Store(samples[: len(owner)], np.array(owner, np.int64), np.array(digests, np.uint64))
+    return Samples(
+        samples[: len(owner)],
+        owner=np.array(owner, np.int64),
+        digests=np.array(digests, np.uint64),
+    )
 
 
 def build_ragged(
     images: Iterable[NDArray[Any]], shapes: list[tuple[int, int, int]], dtype: str
-) -> Store:
-    """Copy images H x W x C of any sizes into one store.
+) -> Samples:
+    """Copy images H x W x C of any sizes into one array.
 
     Parameters
     ----------
@@ -190,8 +240,7 @@ def build_ragged(
         height, width, channels = image.shape
         copied.append((height, width, channels))
         digests.append(digest(image))
-    owner = np.arange(len(copied))
-    return Store(Ragged(pixels, copied), owner, np.array(digests, np.uint64))
+    return Samples(Ragged(pixels, copied), digests=np.array(digests, np.uint64))
 
 
 def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
@@ -212,7 +261,20 @@ def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
         return np.memmap(file, dtype, "r+", shape=shape)
 
 
-def probe_files(paths: list[Path], on_error: OnError) -> Headers:
+@dataclass(frozen=True)
+class ProbedFiles:
+    """Image files that can be read, what each says of itself, and of how many files they are."""
+
+    paths: list[Path]
+    headers: list[ImageHeader]
+    listed: int
+
+    def sizes(self, resize: Size | None) -> list[Size]:
+        """Return height and width of each image, after it is resized if it is."""
+        return [resize or (header.height, header.width) for header in self.headers]
+
+
+def probe_files(paths: list[Path], on_error: OnError) -> ProbedFiles:
     """Read the headers of image files: size, channels and depth.
 
     Raises
@@ -220,20 +282,29 @@ def probe_files(paths: list[Path], on_error: OnError) -> Headers:
     DataError
         If no file can be read, or one cannot and ``on_error`` is ``fail``.
     """
-    found = list(stream(paths, probe, on_error))
-    if not found:
+    found = list(_readable(paths, probe, on_error))
+    return ProbedFiles([path for path, _ in found], [header for _, header in found], len(paths))
+
+
+def _readable(
+    paths: list[Path], read: Callable[[Path], T], on_error: OnError
+) -> Iterator[tuple[Path, T]]:
+    count = 0
+    for found in stream(paths, read, on_error):
+        count += 1
+        yield found
+    if not count:
         raise DataError(f"none of {len(paths)} image files can be read")
-    return found
 
 
-def store_of_files(
-    files: Headers,
+def samples_of_files(
+    files: ProbedFiles,
     tiling: Tiling | None,
     image_size: Size | None,
     on_error: OnError,
     any_size: bool = False,
-) -> tuple[Store, Size | None]:
-    """Decode image files into a store.
+) -> tuple[Samples, Size | None]:
+    """Decode image files into samples.
 
     The images become colour if one of them is, and 16-bit if one of them is. Without tiles
     they are resized to one size, unless images of ``any_size`` are wanted.
@@ -254,22 +325,22 @@ def store_of_files(
 
     Returns
     -------
-    store, size
+    samples, size
         The samples, and the size that the files were resized to, if they were.
 
     Raises
     ------
     DataError
-        If a file cannot be read and ``on_error`` is ``fail``.
+        If no file can be read, or one cannot and ``on_error`` is ``fail``.
     InputError
         If the tiles are larger than the largest image.
     """
-    paths, headers = [path for path, _ in files], [header for _, header in files]
+    paths, headers = files.paths, files.headers
     channels = max(header.channels for header in headers)
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
     read = partial(read_image, channels=channels, dtype=dtype)
     if any_size and not image_size:
-        images = stream(paths, partial(read, size=None), on_error)
+        images = _readable(paths, partial(read, size=None), on_error)
         shapes = [(header.height, header.width, channels) for header in headers]
         return build_ragged((image for _, image in images), shapes, dtype), None
     if tiling is None:
@@ -277,17 +348,17 @@ def store_of_files(
         side, counts = resize, [1] * len(headers)
     else:
         resize, side = image_size, (tiling.height, tiling.width)
-        sizes = [resize or (header.height, header.width) for header in headers]
+        sizes = files.sizes(resize)
         _check_tile(tiling, np.max(sizes, axis=0))
         counts = [len(tiling.places(*size)) for size in sizes]
     assert side is not None
-    images = stream(paths, partial(read, size=resize), on_error)
-    store = build_store((image for _, image in images), (*side, channels), dtype, counts, tiling)
-    return store, resize
+    images = _readable(paths, partial(read, size=resize), on_error)
+    decoded = (image for _, image in images)
+    return build_samples(decoded, (*side, channels), dtype, counts, tiling), resize
 
 
-def store_of_array(images: NDArray[Any], tiling: Tiling | None) -> Store:
-    """Put images N x H x W x C into a store.
+def samples_of_array(images: NDArray[Any], tiling: Tiling | None) -> Samples:
+    """Copy images N x H x W x C, cut into tiles where asked for.
 
     Raises
     ------
@@ -305,7 +376,7 @@ def store_of_array(images: NDArray[Any], tiling: Tiling | None) -> Store:
     else:
         _check_tile(tiling, (height, width))
         shape, each = (tiling.height, tiling.width, channels), len(tiling.places(height, width))
-    return build_store(images, shape, images.dtype.name, [each] * len(images), tiling)
+    return build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
 
 
 def _check_tile(tiling: Tiling, largest: Sequence[int]) -> None:

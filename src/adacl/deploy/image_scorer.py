@@ -5,28 +5,40 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from adacl.data.arrays import is_paths
-from adacl.data.folders import ImageFiles, Skipped
+from adacl.data.folders import ImageFiles, OnError, Skipped, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
+from adacl.errors import ImageError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import Array
 from adacl.model.scoring import FileScore, ImageScore, ScoringModel, check_files
 from adacl.model.thresholds import Threshold
 
-__all__ = ["ImageScorer"]
+__all__ = ["Explained", "ImageScorer"]
 
 Identity = TypeVar("Identity")
 
 
+class Explained(NamedTuple):
+    """The score of an image file, its anomaly map H x W, and itself as people see it, H x W x 3."""
+
+    score: FileScore
+    anomaly_map: NDArray[np.float32]
+    shown: NDArray[np.uint8]
+
+
 class ImageScorer(ABC):
     """Scores arrays, files and folders of images, with the signs of scikit-learn."""
+
+    on_error: OnError
 
     @abstractmethod
     def _fitted(self) -> ScoringModel:
@@ -60,19 +72,67 @@ class ImageScorer(ABC):
         FileScore
         """
 
+    def explain_files(
+        self,
+        paths: Iterable[str | Path],
+        skipped: list[Skipped] | None = None,
+        method: Method = "occlusion",
+    ) -> Iterator[Explained]:
+        """Score image files one by one and map them; each is decoded once.
+
+        Parameters
+        ----------
+        paths, skipped
+            As for :meth:`score_files`.
+        method
+            As for :meth:`anomaly_map`.
+        """
+        model = self._fitted()
+        check_files(model.spec)
+        read = partial(self.decode, colour=True)
+        for path, image in stream(map(Path, paths), read, self.on_error, skipped, workers=1):
+            [(_, score)] = self._scored([(path, image.pixels)])
+            seen = self._trained_on(image.pixels)
+            assert image.colour is not None
+            yield Explained(
+                FileScore(path, score.raw, score.score, score.tile, seen),
+                self._map_of(image, method),
+                model.spec.visible(image.colour),
+            )
+
+    def _trained_on(self, _pixels: Array) -> bool | None:
+        """Tell whether an image is one that the model was fitted on, if that is known."""
+        return None
+
     def decode(
-        self, name: Path | str, content: bytes | None = None, most: int = MAX_PIXELS
+        self,
+        name: Path | str,
+        content: bytes | None = None,
+        most: int = MAX_PIXELS,
+        colour: bool = False,
     ) -> Decoded:
         """Decode an image file as the model takes it; arguments as for ``data.images.decode``.
 
         Raises
         ------
         ImageError
-            If it cannot be decoded, or has more pixels than ``most``.
+            If it cannot be decoded, has more pixels than ``most``, or a size that a model exported
+            with ``--input-size`` does not take.
         """
         header = self._fitted().header
-        spec = header.spec
-        return decode(name, content, spec.channels, spec.dtype, header.resize, most)
+        spec, resize = header.spec, header.resize
+        given = header.exported.input_size if header.exported else None
+        if given == (spec.height, spec.width):
+            given = None
+        if given:
+            resize = None  # the graph resizes
+        image = decode(name, content, spec.channels, spec.dtype, resize, most, colour)
+        if given and (image.height, image.width) != given:
+            raise ImageError(
+                f"{name}: {image.height}x{image.width} pixels, the model was exported with "
+                f"--input-size {given[0]}x{given[1]}; export it without"
+            )
+        return image
 
     def anomaly_score(self, X: Any) -> Array:
         """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
@@ -134,8 +194,11 @@ class ImageScorer(ABC):
         if not isinstance(image, str | Path):
             return anomaly_map(model, self._checked(np.asarray(image)[None])[0], method)
         check_files(model.spec)
-        height, width, pixels = self.decode(image)
-        return resized(anomaly_map(model, pixels, method), height, width)
+        return self._map_of(self.decode(image), method)
+
+    def _map_of(self, image: Decoded, method: Method) -> NDArray[np.float32]:
+        found = anomaly_map(self._fitted(), image.pixels, method)
+        return resized(found, image.height, image.width)
 
     @property
     def threshold_(self) -> float:

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from adacl.data.arrays import as_images
 from adacl.data.folders import OnError, Skipped, in_order, pass_over, processors
-from adacl.data.images import MAX_PIXELS, Decoded, decode
 from adacl.deploy.engines import BACKENDS, describe, open_backend
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
@@ -235,34 +234,9 @@ class Scorer(ScoringModel, ImageScorer):
         scores = self._scored(images, self._raw)
         return [(path, error or next(scores)[1]) for path, error in zip(paths, found, strict=True)]
 
-    def decode(
-        self, name: Path | str, content: bytes | None = None, most: int = MAX_PIXELS
-    ) -> Decoded:
-        """Decode an image file as the model takes it; arguments as for ``data.images.decode``.
-
-        Raises
-        ------
-        ImageError
-            If it cannot be decoded, has more pixels than ``most``, or a size that the model,
-            exported with ``--input-size``, does not take.
-        """
-        size = None if self._inside else self.header.resize
-        image = decode(name, content, self.spec.channels, self.spec.dtype, size, most)
-        if self._inside and self._size and (image.height, image.width) != self._size:
-            raise ImageError(
-                f"{name}: {image.height}x{image.width} pixels, the model was exported with "
-                f"--input-size {self._size[0]}x{self._size[1]}; export it without"
-            )
-        return image
-
     def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
         """Score images as :meth:`decode` returns them, in this thread alone."""
         return [score for _, score in self._scored(enumerate(images), self._raw)]
-
-    @property
-    def _inside(self) -> bool:
-        """Whether the graph resizes."""
-        return self._size not in (None, (self.spec.height, self.spec.width))
 
     def _fitted(self) -> Scorer:
         return self

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,19 +14,9 @@ from adacl.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Array", "ImageSpec", "Stored", "value_range"]
+__all__ = ["Array", "ImageSpec", "value_range"]
 
 Array = NDArray[Any]
-
-
-class Stored(Protocol):
-    """Images by number, each H x W x C: one array of equal ones, or images of any sizes."""
-
-    def __len__(self) -> int:
-        """Return the number of images."""
-
-    def __getitem__(self, number: Any, /) -> Any:
-        """Return an image, or, where all have one size, several."""
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.data.samples import Samples
 from adacl.imaging.spec import Array
 from adacl.model.header import ModelHeader
 from adacl.model.scoring import ImageScore, ScoringModel, full_size, scores_of
@@ -42,13 +43,8 @@ class Model(ScoringModel):
 
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
-        device = self.network.mean.device
-        starts = range(0, len(samples), SCORING_BATCH)
-        parts = [
-            raw_scores(self.network, self.spec.to_tensor(samples[i : i + SCORING_BATCH], device))
-            for i in starts
-        ]
-        return np.concatenate(parts)
+        batches = Samples(samples, self.spec).batches(self.network.mean.device, SCORING_BATCH)
+        return np.concatenate([raw_scores(self.network, batch) for batch in batches])
 
     def native_map(self, image: Array) -> NDArray[np.float32] | None:
         """Return the raw regression of every pixel of an image, if the network has a map."""

@@ -13,6 +13,7 @@ from adacl.anomalies import make, make_mixture
 from adacl.anomalies.local import make_local
 from adacl.data.folders import stream
 from adacl.data.images import read_image
+from adacl.data.samples import Samples
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.model import Model
 from adacl.networks.build import raw_scores
@@ -41,8 +42,8 @@ def samples(model: Model, paths: Sequence[Path]) -> list[Tensor]:
         return middle
 
     images = [image for _, image in stream(paths, read, "skip")]
-    alike = [image[None] for image in images] if _is_dense(model) else [np.stack(images)]
-    return [spec.to_tensor(batch, model.network.mean.device) for batch in alike] if images else []
+    size = 1 if _is_dense(model) else max(1, len(images))
+    return list(Samples(images, spec).batches(model.network.mean.device, size))
 
 
 def examples(model: Model, normal: Sequence[Tensor]) -> list[tuple[str, list[tuple[str, float]]]]:
@@ -84,7 +85,7 @@ def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator)
     spec, config = model.spec, model.config.replace(local__clean=0.0).local
     unit = ImageSpec(spec.height, spec.width, spec.channels, "float32", 0.0, 1.0)
     images = [batch[0].permute(1, 2, 0).cpu().numpy() for batch in normal]
-    visible = learn_pixels(images, np.arange(len(images)), unit).visible
+    visible = learn_pixels(Samples(images, unit)).visible
     return [make_local(batch, generator, config, visible, grid(spec)).images for batch in normal]
 
 

@@ -8,7 +8,7 @@ from torch import nn
 
 from adacl.anomalies import make_mixture
 from adacl.config import AnomalyConfig
-from adacl.imaging.spec import Array, ImageSpec, Stored
+from adacl.data.samples import Samples
 from adacl.networks.regressor import Regressor, Residual, seen
 from adacl.networks.views import scored_views
 
@@ -20,12 +20,7 @@ BATCH = 128
 
 @torch.inference_mode()
 def activation_maxima(
-    network: Regressor,
-    images: Stored,
-    places: Array,
-    spec: ImageSpec,
-    config: AnomalyConfig,
-    seed: int,
+    network: Regressor, samples: Samples, config: AnomalyConfig, seed: int
 ) -> tuple[float, ...]:
     """Return the largest activations, on normal images and on anomalies made of them.
 
@@ -33,12 +28,8 @@ def activation_maxima(
     ----------
     network
         The trained network.
-    images
-        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped.
-    places
-        Those to use; of many, some 512.
-    spec
-        Their form.
+    samples
+        Normal images; of many, some 512 are used.
     config
         How anomalies are made.
     seed
@@ -63,9 +54,7 @@ def activation_maxima(
 
     handles = [watch(place) for place in range(len(layers))]
     try:
-        some = places[:: max(1, len(places) // SAMPLES)]
-        for start in range(0, len(some), BATCH):
-            normal = spec.to_tensor(images[some[start : start + BATCH]], device)
+        for normal in samples.thinned(SAMPLES).batches(device, BATCH):
             made, _ = make_mixture(normal, generator, config)
             both = torch.cat([normal, made])
             for view in scored_views(network.config):

@@ -13,9 +13,10 @@ from torch.nn import functional
 from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
+from adacl.data.samples import Samples
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import box_mean
-from adacl.imaging.spec import Array, ImageSpec, Stored
+from adacl.imaging.spec import ImageSpec
 from adacl.networks.dense import coordinates
 from adacl.training.visibility import grade_of, learn_scales
 
@@ -60,30 +61,24 @@ class Crops(NamedTuple):
     weights: Tensor
 
 
-def learn_pixels(images: Stored, chosen: Array, spec: ImageSpec) -> Pixels:
+def learn_pixels(samples: Samples) -> Pixels:
     """Learn mean, deviation and visibility from some of the normal images."""
     means, deviations = [], []
-    for place in np.sort(chosen)[:: max(1, len(chosen) // SOME)]:
-        image = spec.to_tensor(images[place][None], torch.device("cpu"))[:, : spec.channels]
+    for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
+        image = image[:, : samples.spec.channels]
         means.append(image.mean((0, 2, 3)))
         deviations.append(image.std((0, 2, 3)))
     mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
-    return Pixels(mean, std, learn_scales(images, chosen, spec))
+    return Pixels(mean, std, learn_scales(samples))
 
 
-def take_crops(
-    images: Stored, chosen: Array, spec: ImageSpec, config: Config, rng: np.random.Generator
-) -> Tensor:
-    """Cut a square at a random place out of each of some images.
+def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Tensor:
+    """Cut a square at a random place out of each image.
 
     Parameters
     ----------
-    images
-        Normal images H x W x C, of any sizes.
-    chosen
-        Numbers of the images (N,), in the order in which they are cut.
-    spec
-        Their form.
+    samples
+        Normal images of any sizes, in the order in which they are cut.
     config
         ``training.crop`` is the side of the squares, ``training.vary`` how far their scale and
         their local contrast vary. With ``training.mirror`` half of them are mirrored left to right
@@ -98,11 +93,11 @@ def take_crops(
         (N, C, S, S) in [0, 1], with the coordinates as two more channels. Images that are smaller
         than the square are continued by their reflection.
     """
-    side, vary = config.training.crop, config.training.vary
+    side, vary, channels = config.training.crop, config.training.vary, samples.spec.channels
     told = config.network.place == "coordinates"
     crops = []
-    for place in chosen:
-        image = spec.to_tensor(images[place][None], torch.device("cpu")).contiguous()
+    for image in samples.batches(torch.device("cpu"), 1):
+        image = image.contiguous()
         if told:
             image = torch.cat([image, coordinates(image)], 1)
         cut = round(side * math.exp(rng.uniform(-SCALE, SCALE) * vary))
@@ -114,7 +109,7 @@ def take_crops(
             size = (side, side)
             crop = functional.interpolate(crop, size, mode="bilinear", antialias=True)
         if vary:
-            crop = _contrasted(crop, spec.channels, math.exp(rng.uniform(-DETAIL, DETAIL) * vary))
+            crop = _contrasted(crop, channels, math.exp(rng.uniform(-DETAIL, DETAIL) * vary))
         for axis in (-1,) if told else (-1, -2):
             if config.training.mirror and rng.random() < 0.5:
                 crop = crop.flip(axis)

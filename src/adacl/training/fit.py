@@ -20,17 +20,15 @@ from numpy.typing import NDArray
 from adacl._version import __version__
 from adacl.config import Config
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.samples import Store
+from adacl.data.samples import Samples
 from adacl.errors import DataError
-from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
-from adacl.model.thresholds import Threshold
-from adacl.networks.build import Network
-from adacl.networks.regressor import Regressor, count_parameters
+from adacl.networks.build import Network, raw_scores
+from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
 from adacl.training.activations import activation_maxima
 from adacl.training.alignment import settled
 from adacl.training.loop import train
@@ -44,8 +42,7 @@ MOST_DIGESTS = 100_000
 
 
 def fit_model(
-    store: Store,
-    spec: ImageSpec,
+    samples: Samples,
     config: Config,
     *,
     tiling: Tiling | None = None,
@@ -56,14 +53,12 @@ def fit_model(
     checkpoints: Path | None = None,
     on_epoch: OnEpoch | None = None,
 ) -> Model:
-    """Train a model on a store of normal samples.
+    """Train a model on normal samples.
 
     Parameters
     ----------
-    store
+    samples
         The samples.
-    spec
-        Their form.
     config
         The method; the preset ``accurate`` is first settled, see :mod:`adacl.training.alignment`.
     tiling
@@ -89,7 +84,7 @@ def fit_model(
         If there are fewer than four images.
     """
     device = device or torch.device("cpu")
-    count = len(store)
+    count = int(samples.owner.max()) + 1
     if count < SMALLEST_SET:
         raise DataError(
             f"at least {SMALLEST_SET} normal images are needed, got n_samples = {count}; "
@@ -99,10 +94,8 @@ def fit_model(
     def run(stage: str, split: Split) -> tuple[Network, History]:
         file = checkpoints / f"{stage.replace(' ', '-')}.ckpt" if checkpoints else None
         return train(
-            store.samples,
-            store.samples_of(split.train),
-            store.samples_of(split.calibration if dense else split.validation),
-            spec,
+            samples.of(split.train),
+            samples.of(split.calibration if dense else split.validation),
             config,
             seed=seed,
             device=device,
@@ -110,16 +103,14 @@ def fit_model(
             on_epoch=(lambda record, _: on_epoch(stage, record)) if on_epoch else None,
         )
 
-    def score(network: Network, threshold: Threshold, images: Images) -> NDArray[np.float64]:
-        scorer = Model(network, ModelHeader(spec, config, tiling, resize, threshold, History()))
-        places = store.samples_of(images)
-        if dense:
-            return np.concatenate([scorer.raw(store.samples[place][None]) for place in places])
-        chunks = np.array_split(places, 1 + len(places) // 4096)
-        raw = np.concatenate([scorer.raw(store.samples[chunk]) for chunk in chunks])
+    def score(network: Network, images: Images) -> NDArray[np.float64]:
+        chosen = samples.of(images)
+        batches = chosen.batches(device, 1 if dense else SCORING_BATCH)
+        raw = np.concatenate([raw_scores(network, batch) for batch in batches])
         if tiling is None:
             return raw
-        per_image = np.split(raw, np.flatnonzero(np.diff(store.owner[places])) + 1)
+        owner = samples.owner[chosen.numbers]
+        per_image = np.split(raw, np.flatnonzero(np.diff(owner)) + 1)
         return np.array([tiling.aggregate(part) for part in per_image])
 
     dense = config.network.output == "map"
@@ -128,15 +119,14 @@ def fit_model(
         split = split_once(count, size, rule, seed)
     else:
         split = split_normals(count, size, rule, contamination is None, seed)
-    config = settled(config, store.samples, store.samples_of(split.train), spec, seed)
+    config = settled(config, samples.of(split.train), seed)
     network, history = run("network", split)
-    unset = Threshold(0.5, "manual")
     flagged = None
     if contamination is not None:
-        everything = np.arange(count)
-        threshold = thresholds.from_contamination(score(network, unset, everything), contamination)
+        scores = score(network, np.arange(count))
+        threshold = thresholds.from_contamination(scores, contamination)
     elif len(split.calibration):
-        held_out = score(network, unset, split.calibration)
+        held_out = score(network, split.calibration)
         threshold = thresholds.from_normal_scores(
             held_out, rule.fpr, rule.confidence, "hold-out", rule.set_aside
         )
@@ -144,13 +134,13 @@ def fit_model(
         out_of_fold = []
         for number, fold in enumerate(fold_splits(count, size, rule.folds, seed), start=1):
             fold_network, _ = run(f"fold {number}", fold)
-            out_of_fold.append(score(fold_network, unset, fold.calibration))
+            out_of_fold.append(score(fold_network, fold.calibration))
         threshold = thresholds.from_normal_scores(
             np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting", rule.set_aside
         )
-        flagged = int((score(network, unset, split.validation) > threshold.value).sum())
+        flagged = int((score(network, split.validation) > threshold.value).sum())
     header = ModelHeader(
-        spec,
+        samples.spec,
         config,
         tiling,
         resize,
@@ -163,17 +153,15 @@ def fit_model(
             "seed": seed,
             "device": device.type,
             "images": count,
-            "samples": len(store.samples),
+            "samples": len(samples),
             "train": len(split.train),
             "validation": len(split.validation),
             "calibration": len(split.calibration),
             "validation_flagged": flagged,
             "parameters": count_parameters(network),
         },
-        activation_maxima(
-            network, store.samples, store.samples_of(split.validation), spec, config.anomalies, seed
-        )
+        activation_maxima(network, samples.of(split.validation), config.anomalies, seed)
         if isinstance(network, Regressor)
         else (),
     )
-    return Model(network, header, store.digests[:MOST_DIGESTS])
+    return Model(network, header, samples.digests[:MOST_DIGESTS])

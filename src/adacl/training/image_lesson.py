@@ -9,12 +9,13 @@ from torch.nn import functional
 
 from adacl.anomalies import check_anomaly_config, draw_kinds, make
 from adacl.config import Config, TrainingConfig
+from adacl.data.samples import Samples
 from adacl.errors import ConfigError
-from adacl.imaging.spec import Array, ImageSpec, Stored
+from adacl.imaging.spec import Array
 from adacl.metrics import auroc
 from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
 from adacl.training.batches import draw_samples
-from adacl.training.fit_distance import fit_distance, some
+from adacl.training.fit_distance import SOME, fit_distance
 
 __all__ = ["ImageLesson"]
 
@@ -24,13 +25,8 @@ class ImageLesson:
 
     Parameters
     ----------
-    images
-        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped. Channels
-        beyond ``spec.channels`` are seen by the kinds of anomaly alone.
     train_on, validate_on
-        Numbers of those to learn from and of those for early stopping.
-    spec
-        Form of the images.
+        Normal images to learn from and for early stopping.
     config
         The method.
 
@@ -40,32 +36,30 @@ class ImageLesson:
         If the anomalies' kinds are unknown, the network too large or the images too small.
     """
 
-    def __init__(
-        self, images: Stored, train_on: Array, validate_on: Array, spec: ImageSpec, config: Config
-    ) -> None:
+    def __init__(self, train_on: Samples, validate_on: Samples, config: Config) -> None:
         check_anomaly_config(config.anomalies)
+        spec = train_on.spec
         if config.training.shift >= min(spec.height, spec.width):
             raise ConfigError(
                 f"training.shift = {config.training.shift} with images of {spec.width} x "
                 f"{spec.height} pixels: it must be smaller than both"
             )
-        self.images, self.spec, self.config = images, spec, config
-        self.train_on, self.validate_on = train_on, validate_on
+        self.train_on, self.validate_on, self.config = train_on, validate_on, config
 
     def network(self) -> Regressor:
         """Return an untrained network that knows mean and deviation of some 2,000 images."""
-        spec = self.spec
+        spec = self.train_on.spec
         network = Regressor(self.config.network, spec.channels, spec.height, spec.width)
-        chosen = self.images[some(self.train_on)][..., : spec.channels]
-        pixels = spec.to_tensor(chosen, torch.device("cpu"))
+        pixels = self.train_on.thinned(SOME).tensor(torch.device("cpu"))[:, : spec.channels]
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
         network.mean.copy_(pixels.mean((0, 2, 3)).view_as(network.mean))
         network.std.copy_(pixels.std((0, 2, 3)).clamp(min=1e-3).view_as(network.std))
         return network
 
-    def loss(self, network: Regressor, chosen: Array, generator: torch.Generator) -> Tensor:
+    def loss(self, network: Regressor, chosen: Samples, generator: torch.Generator) -> Tensor:
         """Return the loss of a step that shows some of the images."""
         config, device = self.config, network.mean.device
-        normal = self.spec.to_tensor(self.images[np.sort(chosen)], device)
+        normal = chosen.ordered().tensor(device)
         samples, labels, anomalous = draw_samples(normal, network.views, generator, config)
         half = config.training.precision == "bfloat16"
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
@@ -76,15 +70,12 @@ class ImageLesson:
         self, network: Regressor, generator: torch.Generator
     ) -> tuple[float, dict[str, float]]:
         """Return the AUROC of held-out normals against their augmented versions, and per kind."""
-        device = network.mean.device
         anomalies = self.config.anomalies
         kinds = anomalies.kinds
         drawn = draw_kinds(len(self.validate_on), generator, anomalies)
         normal_scores: list[Array] = []
         made_scores: list[list[Array]] = []
-        for start in range(0, len(self.validate_on), SCORING_BATCH):
-            chosen = self.images[self.validate_on[start : start + SCORING_BATCH]]
-            normal = self.spec.to_tensor(chosen, device)
+        for normal in self.validate_on.batches(network.mean.device, SCORING_BATCH):
             normal_scores.append(raw_scores(network, normal))
             made_scores.append(
                 [
@@ -101,7 +92,7 @@ class ImageLesson:
     def finish(self, network: Regressor) -> None:
         """Fit the distance among the features, if the network has one."""
         if self.config.network.distance:
-            fit_distance(network, self.images, self.train_on, self.validate_on, self.spec)
+            fit_distance(network, self.train_on, self.validate_on)
 
 
 def _loss(output: Tensor, labels: Tensor, anomalous: Tensor, config: TrainingConfig) -> Tensor:

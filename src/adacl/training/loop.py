@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from adacl.config import Config, TrainingConfig
+from adacl.data.samples import Samples
 from adacl.errors import ConfigError, InputError, TrainingError
-from adacl.imaging.spec import Array, ImageSpec, Stored
+from adacl.imaging.spec import Array
 from adacl.model.history import EpochRecord, History
 from adacl.networks.build import Network, raw_scores
 from adacl.training import checkpoints
@@ -38,8 +39,8 @@ class Lesson(Protocol):
     def network(self) -> Any:
         """Return an untrained network."""
 
-    def loss(self, network: Any, chosen: Array, generator: torch.Generator) -> Tensor:
-        """Return the loss of a step that shows the images of some numbers."""
+    def loss(self, network: Any, chosen: Samples, generator: torch.Generator) -> Tensor:
+        """Return the loss of a step that shows some of the images."""
 
     def validate(self, network: Any, generator: torch.Generator) -> tuple[float, dict[str, float]]:
         """Return the AUROC of held-out normals against anomalies made from them, and per kind."""
@@ -78,10 +79,8 @@ def _isolated(device: torch.device, *path: int) -> Iterator[None]:
 
 
 def train(
-    images: Stored,
-    train_on: Array,
-    validate_on: Array,
-    spec: ImageSpec,
+    train_on: Samples,
+    validate_on: Samples,
     config: Config,
     *,
     seed: int,
@@ -93,14 +92,9 @@ def train(
 
     Parameters
     ----------
-    images
-        Normal images N x H x W x C, stored as ``spec`` says; may be memory-mapped. For a network
-        with a map they may have any sizes. Channels beyond ``spec.channels`` are seen by the kinds
-        of anomaly alone.
     train_on, validate_on
-        Places in ``images`` of those to learn from and of those for early stopping.
-    spec
-        Form of the images.
+        Normal images to learn from and for early stopping. For a network with a map they may have
+        any sizes.
     config
         The method.
     seed
@@ -134,9 +128,7 @@ def train(
     if not len(train_on) or not len(validate_on):
         raise InputError("training needs at least one image, and one more for validation")
     dense = config.network.output == "map"
-    lesson: Lesson = (PlaceLesson if dense else ImageLesson)(
-        images, train_on, validate_on, spec, config
-    )
+    lesson: Lesson = (PlaceLesson if dense else ImageLesson)(train_on, validate_on, config)
     with _isolated(device, seed):
         network: Network = lesson.network()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -144,8 +136,8 @@ def train(
     identity = {
         "config": config.to_dict(),
         "seed": seed,
-        "spec": asdict(spec),
-        "images": [_crc(images, train_on), _crc(images, validate_on)],
+        "spec": asdict(train_on.spec),
+        "images": [_crc(train_on), _crc(validate_on)],
     }
     history, best = History(), network.state_dict()
     if checkpoint is not None and checkpoint.exists():
@@ -158,7 +150,7 @@ def train(
             loss, rate = _train_epoch(
                 lesson, network, optimizer, train_on, config.training, seed, epoch
             )
-        sample = spec.to_tensor(images[validate_on[0]][None], device)
+        sample = validate_on.subset(slice(1)).tensor(device)
         if not (math.isfinite(loss) and np.isfinite(raw_scores(network, sample)).all()):
             raise TrainingError(
                 f"the loss is no longer finite in epoch {epoch + 1}; lower training.rate_max "
@@ -185,19 +177,19 @@ def _finished(history: History, config: TrainingConfig) -> bool:
     return done >= config.epochs or done - 1 - history.best_epoch >= config.patience
 
 
-def _crc(images: Stored, places: Array) -> list[int]:
-    """Return a checksum of the images at some places, to tell whether data are the same."""
+def _crc(samples: Samples) -> list[int]:
+    """Return number and checksum of images, to tell whether data are the same."""
     checksum = 0
-    for place in places:
-        checksum = zlib.crc32(np.ascontiguousarray(images[place]).data, checksum)
-    return [len(places), checksum]
+    for image in samples:
+        checksum = zlib.crc32(np.ascontiguousarray(image).data, checksum)
+    return [len(samples), checksum]
 
 
 def _train_epoch(
     lesson: Lesson,
     network: Network,
     optimizer: torch.optim.Optimizer,
-    train_on: Array,
+    train_on: Samples,
     training: TrainingConfig,
     seed: int,
     epoch: int,
@@ -205,16 +197,15 @@ def _train_epoch(
     """Return the mean loss and the last learning rate of an epoch."""
     device = network.mean.device
     generator = _generator(device, seed, epoch, 1)
-    order = train_on[_order(len(train_on), training.min_epoch_images, seed, epoch)]
-    starts = range(0, len(order), training.batch_size)
+    order = train_on.subset(_order(len(train_on), training.min_epoch_images, seed, epoch))
+    steps = -(-len(order) // training.batch_size)
     total = torch.zeros((), device=device)
     rate = 0.0
     network.train()
-    for number, start in enumerate(starts):
-        rate = learning_rate(epoch * len(starts) + number, training.epochs * len(starts), training)
+    for number, chosen in enumerate(order.parts(training.batch_size)):
+        rate = learning_rate(epoch * steps + number, training.epochs * steps, training)
         for group in optimizer.param_groups:
             group["lr"] = rate
-        chosen = order[start : start + training.batch_size]
         loss = lesson.loss(network, chosen, generator)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]

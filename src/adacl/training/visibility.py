@@ -7,12 +7,11 @@ moved on itself cannot be seen, and a network that is told it is anomalous learn
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from adacl.data.samples import Samples
 from adacl.imaging.smoothing import box_mean
-from adacl.imaging.spec import Array, ImageSpec, Stored
 
 __all__ = ["grade_of", "learn_scales"]
 
@@ -42,14 +41,14 @@ def grade_of(normal: Tensor, made: Tensor, scales: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def learn_scales(images: Stored, chosen: Array, spec: ImageSpec) -> Tensor:
+def learn_scales(samples: Samples) -> Tensor:
     """Return how far fine means, coarse means and texture vary around a pixel, (3,).
 
     Each is the mean absolute distance from the surroundings, over some of the normal images.
     """
     rows = []
-    for place in np.sort(chosen)[:: max(1, len(chosen) // SOME)]:
-        image = spec.to_tensor(images[place][None], torch.device("cpu"))[:, : spec.channels]
+    for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
+        image = image[:, : samples.spec.channels]
         rows.append([float((look - box_mean(look, AROUND)).abs().mean()) for look in _looks(image)])
     return torch.tensor(rows).mean(0).clamp(min=LEAST_SCALE)
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import binary_erosion
 
 from adacl.config import Config
-from adacl.data.samples import Store
+from adacl.data.samples import Samples
 from adacl.data.video import Clip, Frame
 from adacl.errors import DataError
 from adacl.imaging.spec import ImageSpec
@@ -112,15 +112,13 @@ def fit_video(
         if clip.live:
             raise DataError(f"{clip.name}: a stream can be read only once; record it to a file")
     footage = survey(clips, video.training, HELD_OUT if per_hour is not None else 0.0)
-    store, tiles = training_tiles(footage, video.training, normal or {}, seed)
+    samples, tiles = training_tiles(footage, video.training, normal or {}, seed)
     if checkpoints:
         checkpoints.mkdir(parents=True, exist_ok=True)
-    spec = ImageSpec(video.tile, video.tile, video.channels)
     model = fit_model(
-        store, spec, config, contamination=config.threshold.fpr, seed=seed, device=device,
+        samples, config, contamination=config.threshold.fpr, seed=seed, device=device,
         checkpoints=checkpoints, on_epoch=on_epoch,
     )  # fmt: skip
-    model.digests = np.empty(0, np.uint64)
     model.header.training["clips"] = len(clips)
     model.header.training["frames"] = sum(footage.counts)
     found = VideoModel(
@@ -130,7 +128,7 @@ def fit_video(
         footage.width,
         1 / footage.seconds,
         footage.motion,
-        levels_of(model.raw, np.asarray(store.samples), tiles, footage, video.training),
+        levels_of(model.raw, np.asarray(samples.pixels), tiles, footage, video.training),
         Alarm(0.5),
     )
     if per_hour is not None:
@@ -185,12 +183,12 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
 
 def training_tiles(
     footage: Footage, video: VideoConfig, normal: Mapping[str, Mask], seed: int
-) -> tuple[Store, NDArray[np.intp]]:
+) -> tuple[Samples, NDArray[np.intp]]:
     """Draw tiles to learn from, all moving ones or ``video.max_samples`` of them.
 
     Returns
     -------
-    store, tiles
+    samples, tiles
         The samples, with the frames for faster stacks as further channels and blocks of frames
         as owners; and which tile of the grid each is.
 
@@ -229,7 +227,8 @@ def training_tiles(
     log.info(
         "%d moving tiles to learn from, of %d frames", len(samples), sum(footage.counts)
     )  # fmt: skip
-    return Store(samples, owner.astype(np.int64), np.zeros(len(names), np.uint64)), tiles
+    spec = ImageSpec(video.tile, video.tile, video.channels)
+    return Samples(samples, spec, owner), tiles
 
 
 @dataclass

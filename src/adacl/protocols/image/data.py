@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from adacl.data.folders import list_images, stream
 from adacl.data.images import read_image
-from adacl.data.samples import probe_files, store_of_files
+from adacl.data.samples import probe_files, samples_of_files
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, MissingDataError
 
@@ -84,14 +84,14 @@ def load_one_vs_rest(
         test, test_labels = catalogue.load(source, "test", data_dir)
         return images[labels == number], test, test_labels == number
     train_paths, test_paths, is_normal = _split_tree(Path(source), normal)
-    store, size = store_of_files(probe_files(train_paths, "fail"), None, None, "fail")
-    height, width, channels = store.form
-    dtype = store.dtype
-    read = partial(read_image, channels=channels, dtype=dtype, size=size)
-    tested = np.empty((len(test_paths), height, width, channels), dtype)
+    samples, size = samples_of_files(probe_files(train_paths, "fail"), None, None, "fail")
+    train = np.asarray(samples.pixels)
+    dtype = train.dtype.name
+    read = partial(read_image, channels=train.shape[3], dtype=dtype, size=size)
+    tested = np.empty((len(test_paths), *train.shape[1:]), dtype)
     for place, (_, image) in enumerate(stream(test_paths, read)):
         tested[place] = image
-    return np.asarray(store.samples), tested, is_normal
+    return train, tested, is_normal
 
 
 def _has_official_split(root: Path) -> bool:

@@ -24,7 +24,8 @@ from torch.utils.flop_counter import FlopCounterMode
 from adacl._version import __version__
 from adacl.config import Config
 from adacl.config.presets import preset
-from adacl.imaging.spec import ImageSpec, value_range
+from adacl.data.samples import Samples
+from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.model.history import EpochRecord
 from adacl.networks.devices import resolve_device
@@ -170,30 +171,26 @@ def _run_adacl(
     config = variant.config
     assert config is not None
     where = resolve_device(device)
-    height, width, channels = images.shape[1:]
-    spec = ImageSpec(height, width, channels, images.dtype.name, *value_range(images))
+    samples = Samples(images)
+    spec, tested = samples.spec, Samples(test_images, samples.spec)
     split = split_normals(
         len(images), config.training.validation_size, config.threshold, False, seed
     )
-    config = settled(config, images, split.train, spec, seed)
+    train_on, validate_on = samples.subset(split.train), samples.subset(split.validation)
+    config = settled(config, train_on, seed)
     curve: list[float] = []
 
     def score(network: Regressor) -> NDArray[np.float64]:
-        parts = [
-            raw_scores(network, spec.to_tensor(test_images[start : start + SCORED_AT_ONCE], where))
-            for start in range(0, len(test_images), SCORED_AT_ONCE)
-        ]
-        return np.concatenate(parts)
+        batches = tested.batches(where, SCORED_AT_ONCE)
+        return np.concatenate([raw_scores(network, batch) for batch in batches])
 
     def after_epoch(_: EpochRecord, network: Regressor) -> None:
         scores = score(network)
         curve.append(auroc(scores[is_normal], scores[~is_normal]))
 
     network, history = train(
-        images,
-        split.train,
-        split.validation,
-        spec,
+        train_on,
+        validate_on,
         config,
         seed=seed,
         device=where,

@@ -207,8 +207,8 @@ def _fit_rival(
 ) -> tuple[VideoModel, dict[str, Any]]:
     video = replace(video, motion_weight=0.0)
     footage = survey(fold.train, video.training, 0.0)
-    store, places = training_tiles(footage, video.training, fold.normal, seed)
-    samples = np.ascontiguousarray(np.asarray(store.samples)[..., : video.frames])
+    drawn, places = training_tiles(footage, video.training, fold.normal, seed)
+    samples = np.ascontiguousarray(np.asarray(drawn.pixels)[..., : video.frames])
     rival = RIVALS[method]()
     rival.fit(samples, seed, config.training.epochs)
     tiles: Any = _FramesOnly(rival, video.frames)
