@@ -46,7 +46,7 @@ def flops_per_image(spec: ImageSpec, images: np.ndarray) -> float:
     normal = spec.to_tensor(images[:64], CPU)
     made, _ = make_mixture(normal, torch.Generator().manual_seed(0))
     with FlopCounterMode(display=False) as counter:
-        network(torch.cat([normal, made])).square().mean().backward()
+        network(torch.cat([normal, made.images])).square().mean().backward()
     return counter.get_total_flops() / 64
 
 

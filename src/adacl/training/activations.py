@@ -67,7 +67,7 @@ def activation_maxima(
         for start in range(0, len(some), BATCH):
             normal = spec.to_tensor(images[some[start : start + BATCH]], device)
             made, _ = make_mixture(normal, generator, config)
-            both = torch.cat([normal, made])
+            both = torch.cat([normal, made.images])
             for view in scored_views(network.config):
                 network(seen(both, view))
     finally:

@@ -119,7 +119,7 @@ def layout_auroc(images: Stored, places: Array, spec: ImageSpec, seed: int) -> f
         small = []
         for start in range(0, len(chosen), CHUNK):
             batch = spec.to_tensor(images[chosen[start : start + CHUNK]], torch.device("cpu"))
-            batch = puzzling(batch, generator) if puzzled else batch
+            batch = puzzling(batch, generator).images if puzzled else batch
             small.append(functional.adaptive_avg_pool2d(batch, size).flatten(1))
         return torch.cat(small)
 
