@@ -60,7 +60,7 @@ def test_a_training_step_is_one_pass_forward_and_back():
     normal = torch.rand(128, 1, 28, 28, generator=torch.Generator().manual_seed(0))
     with FlopCounterMode(display=False) as counter:
         made, _ = make_mixture(normal, torch.Generator().manual_seed(0))
-        network(torch.cat([normal, made])).mean().backward()
+        network(torch.cat([normal, made.images])).mean().backward()
     assert counter.get_total_flops() / 1e9 == pytest.approx(STEP_GFLOP, abs=1e-3)
 
 

@@ -91,7 +91,7 @@ def main() -> None:
         made, _ = make_mixture(normal, generator, config.anomalies)
         labels = draw_labels(torch.arange(2 * len(normal)) >= len(normal), generator)
         ours.train()
-        both = torch.cat([normal, made]).contiguous(memory_format=torch.channels_last)
+        both = torch.cat([normal, made.images]).contiguous(memory_format=torch.channels_last)
         loss = functional.mse_loss(ours(both), labels)
         our_optimizer.zero_grad(set_to_none=True)
         loss.backward()

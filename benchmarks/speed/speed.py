@@ -45,7 +45,7 @@ def measure(name: str, images: np.ndarray, repetitions: int) -> dict[str, Any]:
         made, _ = make_mixture(normal, generator, config.anomalies)
         labels = draw_labels(torch.arange(2 * len(normal)) >= len(normal), generator)
         network.train()
-        both = torch.cat([normal, made]).contiguous(memory_format=torch.channels_last)
+        both = torch.cat([normal, made.images]).contiguous(memory_format=torch.channels_last)
         loss = torch.nn.functional.mse_loss(network(both), labels)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()

@@ -50,7 +50,7 @@ def step_of(
         with torch.profiler.record_function("making anomalies"):
             made, _ = make_mixture(normal, generator, config.anomalies)
         labels = draw_labels(torch.arange(2 * len(normal)) >= len(normal), generator)
-        both = torch.cat([normal, made]).contiguous(memory_format=torch.channels_last)
+        both = torch.cat([normal, made.images]).contiguous(memory_format=torch.channels_last)
         with torch.autocast("cpu", torch.bfloat16, enabled=half):
             output = forward(both)
         loss = torch.nn.functional.mse_loss(output.float(), labels)

@@ -47,7 +47,7 @@ def flops_per_image(samples: Samples) -> float:
     normal = samples.subset(slice(64)).tensor(CPU)
     made, _ = make_mixture(normal, torch.Generator().manual_seed(0))
     with FlopCounterMode(display=False) as counter:
-        network(torch.cat([normal, made])).square().mean().backward()
+        network(torch.cat([normal, made.images])).square().mean().backward()
     return counter.get_total_flops() / 64
 
 

@@ -44,33 +44,52 @@ def numbered(count, height, width):
 @given(kinds, batches(), seeds)
 def test_form_range_and_determinism(kind, images, seed):
     before, global_state = images.clone(), torch.get_rng_state()
-    made = make(kind, images, generator(seed))
+    made, mask = make(kind, images, generator(seed))
     assert made.shape == images.shape
     assert made.dtype == images.dtype
     assert made.min() >= 0
     assert made.max() <= 1
     assert torch.equal(images, before)
-    assert torch.equal(made, make(kind, images, generator(seed)))
+    again = make(kind, images, generator(seed))
+    assert torch.equal(made, again.images)
+    assert torch.equal(mask, again.mask)
     assert torch.equal(torch.get_rng_state(), global_state)
 
 
 @pytest.mark.parametrize("kind", PAPER + FURTHER)
 def test_another_seed_makes_other_anomalies(kind):
     images = torch.rand(16, 1, 12, 12, generator=generator())
-    assert not torch.equal(make(kind, images, generator(1)), make(kind, images, generator(2)))
+    one, other = (make(kind, images, generator(seed)).images for seed in (1, 2))
+    assert not torch.equal(one, other)
 
 
 @pytest.mark.parametrize("kind", PAPER + FURTHER)
 def test_channels_last_makes_no_difference(kind):
     images = torch.rand(5, 3, 9, 14, generator=generator())
-    made = make(kind, images.contiguous(memory_format=torch.channels_last), generator())
-    assert torch.equal(made, make(kind, images, generator()))
+    channels_last = images.contiguous(memory_format=torch.channels_last)
+    for made, plain in zip(
+        make(kind, channels_last, generator()), make(kind, images, generator()), strict=True
+    ):
+        assert torch.equal(made, plain)
+
+
+@given(kinds, batches(), seeds)
+def test_the_mask_says_where_an_image_was_changed(kind, images, seed):
+    made, mask = make(kind, images, generator(seed))
+    changed = ((made - images).abs() > 1e-6).any(1, keepdim=True)
+    assert mask.shape == changed.shape
+    assert mask.dtype == torch.bool
+    assert not (changed & ~mask).any()
+    assert changed[mask].float().mean() > 0.6
+    if kind in ("flip", "shift"):
+        assert mask.all()
 
 
 @given(sides, sides, seeds)
 def test_puzzling_is_a_permutation_and_never_the_identity(height, width, seed):
     images = numbered(6, height, width)
-    made = anomalies.puzzling(images, generator(seed))
+    made, mask = anomalies.puzzling(images, generator(seed))
+    assert torch.equal(mask, made != images)
     assert torch.equal(made.flatten(1).sort().values, images.flatten(1).sort().values)
     assert (made != images).flatten(1).any(1).all()
     half_h, half_w = height // 2, width // 2
@@ -91,13 +110,14 @@ def test_puzzling_is_a_permutation_and_never_the_identity(height, width, seed):
 
 
 def test_puzzling_draws_all_orders():
-    made = anomalies.puzzling(numbered(2000, 8, 8), generator())
+    made, _ = anomalies.puzzling(numbered(2000, 8, 8), generator())
     assert len({tuple(image.flatten().tolist()) for image in made}) == math.factorial(4) - 1
 
 
 @given(squares(), seeds)
 def test_rotation_turns_square_images(images, seed):
-    made = anomalies.rotation(images, generator(seed))
+    made, mask = anomalies.rotation(images, generator(seed))
+    assert mask.all()
     for before, after in zip(images, made, strict=True):
         turned = [torch.rot90(before, k, (1, 2)) for k in (1, 3)]
         assert any(torch.equal(after, t) for t in turned)
@@ -105,7 +125,7 @@ def test_rotation_turns_square_images(images, seed):
 
 @given(squares(), st.integers(1, 3))
 def test_rotation_by_a_given_number_of_turns(images, turns):
-    made = anomalies.rotation(images, generator(), turns=[turns])
+    made, _ = anomalies.rotation(images, generator(), turns=[turns])
     assert torch.equal(made, torch.rot90(images, turns, (2, 3)))
 
 
@@ -123,12 +143,14 @@ def test_rotation_turns_the_largest_square_of_other_images(height, width, seed):
                     turned[:, top : top + side, left : left + side] = window.rot90(k, (1, 2))
                     yield turned
 
-    for before, after in zip(images, anomalies.rotation(images, generator(seed)), strict=True):
+    made, mask = anomalies.rotation(images, generator(seed))
+    assert (mask.sum((1, 2, 3)) == side**2).all()
+    for before, after in zip(images, made, strict=True):
         assert any(torch.equal(after, candidate) for candidate in candidates(before))
 
 
 def test_rotation_turns_squares_at_all_places_along_the_longer_side():
-    changed = (anomalies.rotation(numbered(200, 8, 12), generator()) != numbered(1, 8, 12))[:, 0]
+    changed = anomalies.rotation(numbered(200, 8, 12), generator()).mask[:, 0]
     first_columns = changed.any(1).int().argmax(1)
     assert set(first_columns.tolist()) == {0, 1, 2, 3, 4}
 
@@ -136,7 +158,9 @@ def test_rotation_turns_squares_at_all_places_along_the_longer_side():
 @given(sides, sides, seeds)
 def test_cut_paste_copies_one_rectangle(height, width, seed):
     images = numbered(4, height, width)
-    for before, after in zip(images, anomalies.cut_paste(images, generator(seed)), strict=True):
+    made, mask = anomalies.cut_paste(images, generator(seed))
+    assert torch.equal(mask, made != images)
+    for before, after in zip(images, made, strict=True):
         rows, columns = (before != after)[0].nonzero(as_tuple=True)
         top, left = rows.min(), columns.min()
         patch_h, patch_w = rows.max() - top + 1, columns.max() - left + 1
@@ -151,8 +175,8 @@ def test_cut_paste_copies_one_rectangle(height, width, seed):
 @pytest.mark.parametrize("area", [(0.05, 0.1), (0.5, 0.6)])
 def test_cut_paste_keeps_to_the_area_asked_for(area):
     images = numbered(200, 40, 40)
-    made = anomalies.cut_paste(images, generator(), area=area)
-    share = (made != images).float().mean((1, 2, 3))
+    mask = anomalies.cut_paste(images, generator(), area=area).mask
+    share = mask.float().mean((1, 2, 3))
     assert share.min() > area[0] - 0.02
     assert share.max() < area[1] + 0.02
     assert share.std() > 0.01
@@ -160,7 +184,7 @@ def test_cut_paste_keeps_to_the_area_asked_for(area):
 
 @given(squares(), seeds)
 def test_mix_up_lies_between_its_coefficients(images, seed):
-    made = anomalies.mix_up(images, generator(seed))
+    made, _ = anomalies.mix_up(images, generator(seed))
     for before, after in zip(images, made, strict=True):
         fits = []
         for k in (1, 3):
@@ -173,14 +197,15 @@ def test_mix_up_lies_between_its_coefficients(images, seed):
 
 @given(squares(), st.floats(0, 1))
 def test_mix_up_adds_up_what_it_is_told(images, share):
-    made = anomalies.mix_up(images, generator(), rotated=(share, share), turns=[1])
+    made, _ = anomalies.mix_up(images, generator(), rotated=(share, share), turns=[1])
     expected = (1 - share) * images + share * images.rot90(1, (2, 3))
     torch.testing.assert_close(made, expected, atol=1e-6, rtol=0)
 
 
 def test_mix_up_with_free_coefficients_is_clipped():
     images = torch.rand(4, 1, 8, 8, generator=generator())
-    made = anomalies.mix_up(images, generator(), rotated=(0.9, 0.9), original=(0.8, 0.8), turns=[1])
+    options = {"rotated": (0.9, 0.9), "original": (0.8, 0.8), "turns": [1]}
+    made, _ = anomalies.mix_up(images, generator(), **options)
     expected = (0.8 * images + 0.9 * images.rot90(1, (2, 3))).clamp(max=1)
     torch.testing.assert_close(made, expected)
 
@@ -189,7 +214,7 @@ def test_mix_up_with_free_coefficients_is_clipped():
 def test_near_no_ops_are_drawn_again(kind, digits):
     small = torch.from_numpy(digits.of(3)[:, None] / 255).float()
     images = functional.pad(small, (12, 8, 6, 14))
-    made = make(kind, images, generator())
+    made, _ = make(kind, images, generator())
     changed = ((made - images).abs() > 0.1).float().mean((1, 2, 3))
     assert (changed >= 0.005).float().mean() >= 0.95
 
@@ -197,7 +222,7 @@ def test_near_no_ops_are_drawn_again(kind, digits):
 @pytest.mark.parametrize("kind", PAPER)
 def test_a_blank_image_comes_back(kind):
     images = torch.full((3, 1, 10, 10), 0.5)
-    torch.testing.assert_close(make(kind, images, generator()), images)
+    torch.testing.assert_close(make(kind, images, generator()).images, images)
 
 
 def test_redraws_are_few_and_only_of_the_unchanged(own_kinds):
@@ -215,6 +240,23 @@ def test_redraws_are_few_and_only_of_the_unchanged(own_kinds):
     assert len(sizes) == 1 + mixture.MAX_REDRAWS
 
 
+def test_redraws_bring_their_masks(own_kinds):
+    calls = []
+
+    @register("one more row each time")
+    def rows(images, generator):
+        calls.append(len(images))
+        mask = torch.zeros_like(images, dtype=torch.bool)
+        mask[:, :, : len(calls)] = True
+        made = images.clone()
+        made[0] = 1 - made[0]
+        return made, mask
+
+    made = make("one more row each time", numbered(4, 8, 8), generator())
+    assert calls == [4, 3, 2, 1]
+    assert made.mask.sum((1, 2, 3)).tolist() == [8, 16, 24, 32]
+
+
 def test_mixture_keeps_to_its_weights():
     config = AnomalyConfig(weights={"rotation": 3.0, "cut_paste": 1.0, "mix_up": 0.0})
     images = numbered(4000, 8, 8)
@@ -223,22 +265,23 @@ def test_mixture_keeps_to_its_weights():
     assert set(drawn.tolist()) == {0, 1}
     assert (drawn == 1).float().mean() == pytest.approx(0.75, abs=0.03)
     turned = torch.stack([images[0].rot90(k, (1, 2)) for k in (1, 3)])
-    is_turned = (made[:, None] == turned).flatten(2).all(2).any(1)
+    is_turned = (made.images[:, None] == turned).flatten(2).all(2).any(1)
     assert torch.equal(is_turned, drawn == 1)
+    assert torch.equal(made.mask.flatten(1).all(1), is_turned)
 
 
 @pytest.mark.parametrize("kind", PAPER)
 def test_each_kind_can_be_used_alone(kind):
     config = AnomalyConfig(weights={kind: 0.1})
     made, drawn = make_mixture(torch.rand(5, 2, 9, 8, generator=generator()), generator(), config)
-    assert made.shape == (5, 2, 9, 8)
+    assert made.images.shape == (5, 2, 9, 8)
     assert not drawn.any()
 
 
 def test_mixture_is_equal_for_equal_seeds():
     images = torch.rand(32, 1, 9, 11, generator=generator())
     (made, drawn), (again, drawn_again) = (make_mixture(images, generator(5)) for _ in range(2))
-    assert torch.equal(made, again)
+    assert torch.equal(made.images, again.images)
     assert torch.equal(drawn, drawn_again)
     assert len(set(drawn.tolist())) == 4
 
@@ -247,7 +290,7 @@ def test_mixture_passes_options_on():
     config = AnomalyConfig(weights={"rotation": 1.0}, options={"rotation": {"turns": [2]}})
     images = numbered(5, 8, 8)
     made, _ = make_mixture(images, generator(), config)
-    assert torch.equal(made, images.rot90(2, (2, 3)))
+    assert torch.equal(made.images, images.rot90(2, (2, 3)))
 
 
 def test_weights_may_be_whole_numbers():
@@ -273,7 +316,8 @@ def test_a_further_kind_takes_one_function_and_one_registration(own_kinds):
     check_anomaly_config(config)
     images = numbered(3, 8, 9)
     made, _ = make_mixture(images, generator(), config)
-    assert torch.equal(made, images.flip(-1))
+    assert torch.equal(made.images, images.flip(-1))
+    assert made.mask.all()
 
 
 def test_unknown_kinds_and_options_are_refused():
@@ -314,7 +358,7 @@ def test_small_or_shapeless_images_are_refused(shape):
 
 
 def changed(kind, images, **options):
-    return (make(kind, images, generator(), **options) != images).any(1)
+    return (make(kind, images, generator(), **options).images != images).any(1)
 
 
 @pytest.mark.parametrize("kind", ["blur", "foreign_paste", "noise", "tone"])
@@ -331,7 +375,7 @@ def test_a_defect_of_a_place_leaves_the_rest_alone(kind):
 
 def test_foreign_paste_takes_from_another_image():
     images = (torch.arange(12) / 12).view(-1, 1, 1, 1).expand(12, 1, 10, 10).contiguous()
-    made = make("foreign_paste", images, generator())
+    made, _ = make("foreign_paste", images, generator())
     for image, source in zip(made, images, strict=True):
         assert len(image.unique()) == 2
         assert source[0, 0, 0] in image
@@ -345,7 +389,7 @@ def test_foreign_paste_takes_from_another_image():
 )
 def test_flip(ways, axes):
     images = torch.rand(60, 2, 9, 12, generator=generator())
-    made = make("flip", images, generator(), ways=ways)
+    made, _ = make("flip", images, generator(), ways=ways)
     seen = torch.stack([(made == images.flip(axis)).flatten(1).all(1) for axis in axes])
     assert seen.any(0).all()
     assert (seen.sum(1) > 15).all()
@@ -353,7 +397,7 @@ def test_flip(ways, axes):
 
 def test_a_shift_moves_the_image_and_repeats_its_rim():
     images = numbered(50, 24, 24)
-    made = make("shift", images, generator(), by=[0.25, 0.25])
+    made, _ = make("shift", images, generator(), by=[0.25, 0.25])
     for image in made:
         rows = (image[0] * 576).round().long() // 24
         columns = (image[0] * 576).round().long() % 24
@@ -368,7 +412,7 @@ def test_a_shift_moves_the_image_and_repeats_its_rim():
 
 def test_a_scar_is_a_thin_line_of_one_colour():
     images = torch.full((80, 1, 40, 40), 0.5)
-    made = make("scar", images, generator(), length=[0.5, 0.5], width=[0.05, 0.05])
+    made, _ = make("scar", images, generator(), length=[0.5, 0.5], width=[0.05, 0.05])
     for image in made:
         where = (image[0] != 0.5).nonzero().float()
         if len(where):
@@ -382,7 +426,7 @@ def test_a_scar_is_a_thin_line_of_one_colour():
 def test_blur_smooths_and_noise_roughens():
     images = torch.rand(30, 1, 24, 24, generator=generator()) * 0.5 + 0.25
     rough = {
-        kind: float((make(kind, images, generator(), area=[0.8, 0.9])).diff(dim=-1).abs().mean())
+        kind: float(make(kind, images, generator(), area=[0.8, 0.9]).images.diff().abs().mean())
         for kind in ("blur", "noise")
     }
     before = float(images.diff(dim=-1).abs().mean())

@@ -474,6 +474,7 @@ def test_what_export_refuses(model, tmp_path):
         "network.std": np.zeros((1, 1, 1, 1), np.float32),
         "network.mean": np.zeros((1, 3, 1, 1), np.float32),
         "network.features.0.weight": np.zeros((8, 5, 5, 5), np.float32),
+        "network.features.40.weight": np.zeros((8, 8, 3, 3), np.float32),
     }.items():
         changed = tensors | {name: array}
         if array is None:

@@ -10,7 +10,8 @@ from adacl.config.presets import PRESETS
 from adacl.errors import ConfigError
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.build import build_network
-from adacl.networks.regressor import Regressor, count_parameters, stage_widths
+from adacl.networks.plan import stage_plan, stage_widths
+from adacl.networks.regressor import Regressor, count_parameters
 
 SIZES = [8, 9, 15, 16, 28, 32, 33, 64, 100, 224, 256, 500, 1000, 1024]
 sides = st.integers(8, 48)
@@ -61,6 +62,23 @@ def test_residual_blocks_follow_the_stages_they_are_listed_for():
     plain = NetworkConfig(channels=(2, 4), kernel=3, pool="average")
     counts = [count_parameters(Regressor(c, 1, 32, 32)) for c in (plain, config)]
     assert counts[1] - counts[0] == 2 * (4 * 4 * 9 + 4)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+@pytest.mark.parametrize("conv_dropout", [0.0, 0.1])
+def test_the_plan_names_every_tensor_of_the_stages(batch_norm, conv_dropout):
+    config = NetworkConfig(
+        channels=(2, 4), blocks=(0, 2), batch_norm=batch_norm, conv_dropout=conv_dropout
+    )
+    state = Regressor(config, 3, 600, 40).state_dict()
+    plan = stage_plan(config, 3, 600, 40)
+    layers = [layer for stage in plan for layer in (stage.first, *stage.residual)]
+    weights = [name for name, tensor in state.items() if tensor.ndim == 4 and "features" in name]
+    assert [f"{layer.name}.weight" for layer in layers] == weights
+    assert [layer.shape for layer in layers] == [tuple(state[name].shape) for name in weights]
+    norms = [name for name in state if name.endswith("running_mean")]
+    assert [f"{layer.norm}.running_mean" for layer in layers if layer.norm] == norms
+    assert any(layer.groups > 1 for layer in layers)
 
 
 def test_too_large_a_network_is_refused():

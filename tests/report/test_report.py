@@ -1,5 +1,6 @@
 """``--report``: what is gathered, and the page in a real browser, opened from disk."""
 
+import base64
 import csv
 import io
 import json
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adacl import AnomalyDetector
 from adacl.deploy.export import export_model
@@ -20,7 +22,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.model.card import advice
 from adacl.model.file import load_model, read_model
 from adacl.model.scoring import FileScore
-from adacl.report import tally
+from adacl.report import made_anomalies, tally
 from adacl.report.subject import readable
 from adacl.report.tally import STEPS, Gathering
 from adacl.report.thumbnails import preview, thumbnails
@@ -134,6 +136,19 @@ def raw(shop) -> tuple[np.ndarray, np.ndarray]:
     """The raw scores of the normal images and of the anomalies, as ``adacl score`` writes them."""
     found = (records(shop / "threes.adacl", shop / part) for part in ("good", "bad"))
     return tuple(np.array([float(row["raw_score"]) for row in rows]) for rows in found)
+
+
+def test_a_line_surrounds_what_was_changed_unless_it_is_the_whole_image(shop):
+    model = load_model(shop / "threes.adacl")
+    paths = sorted((shop / "good").iterdir())[:6]
+    normal = made_anomalies.samples(model, paths)
+    outlined = {}
+    for kind, pictures in made_anomalies.examples(model, normal):
+        files = [io.BytesIO(base64.b64decode(url.partition(",")[2])) for url, _ in pictures]
+        pixels = np.stack([np.asarray(Image.open(file).convert("RGB")) for file in files])
+        outlined[kind] = (pixels == made_anomalies.OUTLINE).all(-1).any((1, 2)).tolist()
+    assert outlined["cut_paste"] == [True] * 6
+    assert outlined["normal"] == outlined["rotation"] == outlined["mix_up"] == [False] * 6
 
 
 def embedded(page: Path) -> dict:

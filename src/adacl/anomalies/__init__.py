@@ -1,8 +1,9 @@
 """Anomalies made from normal images.
 
 Each kind is a function of a batch of images, N x C x H x W in [0, 1], and a
-``torch.Generator`` on the same device; it returns a new batch of the same form. A further kind
-takes one function and one registration::
+``torch.Generator`` on the same device. It returns a new batch of the same form and the mask,
+N x 1 x H x W, of where each image was changed; or the batch alone if all of each image is wrong. A
+further kind takes one function and one registration::
 
     @register("mirror")
     def mirror(images: Tensor, generator: torch.Generator) -> Tensor:

@@ -16,6 +16,7 @@ from adacl.anomalies.drawing import (
     rectangles,
     uniform,
 )
+from adacl.anomalies.registry import Changed
 from adacl.config.sections import Interval
 from adacl.errors import ConfigError
 from adacl.imaging.smoothing import smoothed
@@ -28,7 +29,7 @@ ASPECT: Interval = (0.3, 3.3)
 
 def foreign_paste(
     images: Tensor, generator: torch.Generator, area: Interval = AREA, aspect: Interval = ASPECT
-) -> Tensor:
+) -> Changed:
     """Put a rectangle of another image of the batch in its place in each (N, C, H, W).
 
     A single image has none but itself, moved by half its height and width. ``area`` and ``aspect``
@@ -41,7 +42,7 @@ def foreign_paste(
     else:
         offset = below(torch.full((1,), count - 1, device=images.device), generator)
         others = images.roll(1 + int(offset), 0)
-    return torch.where(inside, others, images)
+    return Changed(torch.where(inside, others, images), inside)
 
 
 def blur(
@@ -50,7 +51,7 @@ def blur(
     area: Interval = AREA,
     aspect: Interval = ASPECT,
     radius: float = 0.06,
-) -> Tensor:
+) -> Changed:
     """Blur a rectangle of each image (N, C, H, W).
 
     ``radius`` is the standard deviation of the Gaussian, in parts of the shorter side.
@@ -59,7 +60,7 @@ def blur(
         raise ConfigError(f"radius: need 0 < radius < 1, got {radius}")
     smooth = smoothed(images, radius * min(images.shape[-2:]))
     inside = _rectangles(images, generator, area, aspect)
-    return torch.where(inside, smooth.clamp(0, 1), images)
+    return Changed(torch.where(inside, smooth.clamp(0, 1), images), inside)
 
 
 def noise(
@@ -68,13 +69,13 @@ def noise(
     area: Interval = AREA,
     aspect: Interval = ASPECT,
     deviation: Interval = (0.1, 0.3),
-) -> Tensor:
+) -> Changed:
     """Add Gaussian noise to a rectangle of each image (N, C, H, W)."""
     check_range("deviation", deviation)
     inside = _rectangles(images, generator, area, aspect)
     size = uniform(deviation, len(images), generator).view(-1, 1, 1, 1)
     grain = torch.randn(images.shape, generator=generator, device=images.device)
-    return torch.where(inside, (images + size * grain).clamp(0, 1), images)
+    return Changed(torch.where(inside, (images + size * grain).clamp(0, 1), images), inside)
 
 
 def tone(
@@ -83,7 +84,7 @@ def tone(
     area: Interval = AREA,
     aspect: Interval = ASPECT,
     by: Interval = (0.15, 0.4),
-) -> Tensor:
+) -> Changed:
     """Make a rectangle of each image (N, C, H, W) brighter or darker, each channel by itself.
 
     ``by`` is the range of the change, drawn uniformly.
@@ -92,7 +93,10 @@ def tone(
     inside = _rectangles(images, generator, area, aspect)
     count = len(images) * images.shape[1]
     change = uniform(by, count, generator) * choose((-1, 1), count, generator)
-    return torch.where(inside, (images + change.view(*images.shape[:2], 1, 1)).clamp(0, 1), images)
+    return Changed(
+        torch.where(inside, (images + change.view(*images.shape[:2], 1, 1)).clamp(0, 1), images),
+        inside,
+    )
 
 
 def scar(
@@ -100,7 +104,7 @@ def scar(
     generator: torch.Generator,
     length: Interval = (0.2, 0.7),
     width: Interval = (0.02, 0.06),
-) -> Tensor:
+) -> Changed:
     """Draw a line of one colour across each image (N, C, H, W), at any place and angle.
 
     Parameters
@@ -114,8 +118,7 @@ def scar(
 
     Returns
     -------
-    Tensor
-        Batch (N, C, H, W) in [0, 1].
+    Changed
     """
     check_range("length", length)
     check_range("width", width)
@@ -135,7 +138,7 @@ def scar(
     across = (down * angle.cos() - right * angle.sin()).abs()
     line = ((along <= half_length) & (across <= half_width)).unsqueeze(1)
     colour = torch.rand((count, channels, 1, 1), generator=generator, device=images.device)
-    return torch.where(line, colour, images)
+    return Changed(torch.where(line, colour, images), line)
 
 
 def _rectangles(

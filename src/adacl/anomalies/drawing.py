@@ -15,6 +15,7 @@ __all__ = [
     "below",
     "check_range",
     "choose",
+    "everywhere",
     "patch_sizes",
     "places",
     "rectangles",
@@ -48,6 +49,11 @@ def choose(options: Sequence[int], count: int, generator: torch.Generator) -> Te
     """Draw ``count`` of some whole numbers, each as likely as the other."""
     index = torch.randint(len(options), (count,), generator=generator, device=generator.device)
     return torch.tensor(list(options), device=generator.device)[index]
+
+
+def everywhere(images: Tensor) -> Tensor:
+    """Return the mask (N, 1, H, W) of images that are changed as a whole."""
+    return torch.ones_like(images[:, :1], dtype=torch.bool)
 
 
 def places(images: Tensor) -> tuple[Tensor, Tensor]:

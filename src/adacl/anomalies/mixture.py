@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
-from adacl.anomalies.registry import KINDS
+from adacl.anomalies.drawing import everywhere
+from adacl.anomalies.registry import KINDS, Changed
 from adacl.config import AnomalyConfig
 from adacl.errors import ConfigError, InputError
 
@@ -28,7 +30,7 @@ def _barely_changed(images: Tensor, made: Tensor) -> Tensor:
     return moved.float().mean(dim=(1, 2)) < 0.005
 
 
-def make(kind: str, images: Tensor, generator: torch.Generator, **options: object) -> Tensor:
+def make(kind: str, images: Tensor, generator: torch.Generator, **options: object) -> Changed:
     """Make one kind of anomaly from each image, drawing near no-ops again.
 
     Parameters
@@ -44,9 +46,9 @@ def make(kind: str, images: Tensor, generator: torch.Generator, **options: objec
 
     Returns
     -------
-    Tensor
-        Batch (N, C, H, W) in [0, 1]. An image that hardly changes in five draws, such as a
-        blank one, is returned as it came out last.
+    Changed
+        The made images, and the mask of what was changed in them. An image that hardly changes in
+        five draws, such as a blank one, is returned as it came out last.
 
     Raises
     ------
@@ -62,13 +64,20 @@ def make(kind: str, images: Tensor, generator: torch.Generator, **options: objec
             f"anomalies are made from batches N x C x H x W with H, W >= {SMALLEST_SIDE}, "
             f"got shape {tuple(images.shape)}"
         )
-    made = KINDS[kind](images, generator, **options)
+    made, mask = _changed(kind, images, generator, options)
     for _ in range(MAX_REDRAWS):
         again = _barely_changed(images, made).nonzero().squeeze(1)
         if not len(again):
             break
-        made[again] = KINDS[kind](images[again], generator, **options)
-    return made
+        made[again], mask[again] = _changed(kind, images[again], generator, options)
+    return Changed(made, mask)
+
+
+def _changed(
+    kind: str, images: Tensor, generator: torch.Generator, options: Mapping[str, object]
+) -> Changed:
+    found = KINDS[kind](images, generator, **options)
+    return Changed(found, everywhere(images)) if isinstance(found, Tensor) else Changed(*found)
 
 
 def draw_kinds(count: int, generator: torch.Generator, config: AnomalyConfig) -> Tensor:
@@ -80,7 +89,7 @@ def draw_kinds(count: int, generator: torch.Generator, config: AnomalyConfig) ->
 
 def make_mixture(
     images: Tensor, generator: torch.Generator, config: AnomalyConfig | None = None
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Changed, Tensor]:
     """Make an anomaly of a randomly drawn kind from each image.
 
     Parameters
@@ -94,20 +103,19 @@ def make_mixture(
 
     Returns
     -------
-    tuple of Tensor
-        The made batch (N, C, H, W) in [0, 1], and the drawn kinds (N,) as places in
-        ``config.kinds``.
+    made, drawn
+        The made images with their masks, and the drawn kinds (N,) as places in ``config.kinds``.
     """
     config = config or AnomalyConfig()
     kinds = config.kinds
     drawn = draw_kinds(len(images), generator, config)
-    made = torch.empty_like(images)
+    made, mask = torch.empty_like(images), everywhere(images)
     for place, kind in enumerate(kinds):
         chosen = (drawn == place).nonzero().squeeze(1)
         if len(chosen):
             options = config.options.get(kind, {})
-            made[chosen] = make(kind, images[chosen], generator, **options)
-    return made, drawn
+            made[chosen], mask[chosen] = make(kind, images[chosen], generator, **options)
+    return Changed(made, mask), drawn
 
 
 def check_anomaly_config(config: AnomalyConfig) -> None:

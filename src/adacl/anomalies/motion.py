@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from adacl.anomalies.drawing import everywhere
+from adacl.anomalies.registry import Changed
 from adacl.errors import InputError
 
 __all__ = ["skip"]
 
 
-def skip(images: Tensor, generator: torch.Generator) -> Tensor:
+def skip(images: Tensor, generator: torch.Generator) -> Changed:
     """Play each stack of video frames faster: anomalous motion, made from normal motion.
 
     Parameters
@@ -24,8 +26,8 @@ def skip(images: Tensor, generator: torch.Generator) -> Tensor:
 
     Returns
     -------
-    Tensor
-        Batch (N, C, H, W) in which that pair takes the place of (t - k, t + k).
+    Changed
+        The batch in which that pair takes the place of (t - k, t + k).
 
     Raises
     ------
@@ -45,4 +47,4 @@ def skip(images: Tensor, generator: torch.Generator) -> Tensor:
     made = images.clone()
     made[:, 0] = images[everyone, before]
     made[:, 2] = images[everyone, before + 1]
-    return made
+    return Changed(made, everywhere(images))

@@ -20,12 +20,14 @@ from adacl.anomalies.drawing import (
     below,
     check_range,
     choose,
+    everywhere,
     patch_sizes,
     places,
     rectangles,
     take,
     uniform,
 )
+from adacl.anomalies.registry import Changed
 from adacl.config.sections import Interval
 
 __all__ = ["cut_paste", "mix_up", "puzzling", "rotation"]
@@ -36,7 +38,7 @@ def cut_paste(
     generator: torch.Generator,
     area: Interval = (0.1, 0.5),
     aspect: Interval = (0.3, 3.3),
-) -> Tensor:
+) -> Changed:
     """Copy a random rectangle to a random other place of the same image.
 
     Parameters
@@ -52,8 +54,7 @@ def cut_paste(
 
     Returns
     -------
-    Tensor
-        Batch (N, C, H, W) in [0, 1].
+    Changed
     """
     height, width = images.shape[-2:]
     patch_h, patch_w = patch_sizes(images, generator, area, aspect)
@@ -69,10 +70,11 @@ def cut_paste(
     down = (target // free_w - source // free_w).view(-1, 1, 1)
     right = (target % free_w - source % free_w).view(-1, 1, 1)
     rows, columns = places(images)
-    return take(images, rows - down * inside, columns - right * inside)
+    made = take(images, rows - down * inside, columns - right * inside)
+    return Changed(made, inside.unsqueeze(1))
 
 
-def puzzling(images: Tensor, generator: torch.Generator) -> Tensor:
+def puzzling(images: Tensor, generator: torch.Generator) -> Changed:
     """Shuffle the quarters of each image, never back to the original order.
 
     With an odd height or width the middle row or column stays where it is.
@@ -86,8 +88,7 @@ def puzzling(images: Tensor, generator: torch.Generator) -> Tensor:
 
     Returns
     -------
-    Tensor
-        Batch (N, C, H, W) in [0, 1].
+    Changed
     """
     count, _, height, width = images.shape
     half_h, half_w = height // 2, width // 2
@@ -103,14 +104,16 @@ def puzzling(images: Tensor, generator: torch.Generator) -> Tensor:
     source = order.gather(1, quarter).view(count, height, width)
     source_rows = rows - shift_h * lower + shift_h * (source // 2)
     source_columns = columns - shift_w * right + shift_w * (source % 2)
-    return take(
+    made = take(
         images,
         torch.where(middle, rows, source_rows),
         torch.where(middle, columns, source_columns),
     )
+    moved = ~middle & (source != quarter.view_as(source))
+    return Changed(made, moved.unsqueeze(1))
 
 
-def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = (1, 3)) -> Tensor:
+def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = (1, 3)) -> Changed:
     """Rotate each image by a random choice of quarter turns.
 
     Parameters
@@ -125,8 +128,7 @@ def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = 
 
     Returns
     -------
-    Tensor
-        Batch (N, C, H, W) in [0, 1].
+    Changed
     """
     count, _, height, width = images.shape
     side = min(height, width)
@@ -142,11 +144,12 @@ def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = 
     source_i = torch.where(turn == 1, j, torch.where(turn == 2, last - i, last - j))
     source_j = torch.where(turn == 1, last - i, torch.where(turn == 2, last - j, i))
     moved = inside & (turn != 0)
-    return take(
+    made = take(
         images,
         torch.where(moved, source_i + top, rows),
         torch.where(moved, source_j + left, columns),
     )
+    return Changed(made, moved.unsqueeze(1))
 
 
 def mix_up(
@@ -155,7 +158,7 @@ def mix_up(
     rotated: Interval = (0.3, 0.7),
     original: Interval | None = None,
     turns: Sequence[int] = (1, 3),
-) -> Tensor:
+) -> Changed:
     """Add a rotated copy to each image, each multiplied by its coefficient.
 
     Parameters
@@ -173,8 +176,8 @@ def mix_up(
 
     Returns
     -------
-    Tensor
-        Batch (N, C, H, W), clipped to [0, 1].
+    Changed
+        Clipped to [0, 1].
     """
     check_range("rotated", rotated)
     count = len(images)
@@ -184,5 +187,6 @@ def mix_up(
     else:
         check_range("original", original)
         of_original = uniform(original, count, generator).view(-1, 1, 1, 1)
-    turned = rotation(images, generator, turns)
-    return (of_original * images + of_rotated * turned).clamp_(0, 1)
+    turned, mask = rotation(images, generator, turns)
+    made = (of_original * images + of_rotated * turned).clamp_(0, 1)
+    return Changed(made, mask if original is None else everywhere(images))

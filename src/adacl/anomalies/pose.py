@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from adacl.anomalies.drawing import check_range, choose, places, take, uniform
+from adacl.anomalies.drawing import check_range, choose, everywhere, places, take, uniform
+from adacl.anomalies.registry import Changed
 from adacl.config.sections import Interval
 from adacl.errors import ConfigError
 
@@ -17,16 +18,17 @@ __all__ = ["flip", "shift"]
 
 def flip(
     images: Tensor, generator: torch.Generator, ways: Sequence[str] = ("left-right", "up-down")
-) -> Tensor:
+) -> Changed:
     """Mirror each image (N, C, H, W) in one of some ways, drawn at random."""
     axes = {"left-right": -1, "up-down": -2}
     if not ways or not set(ways) <= set(axes):
         raise ConfigError(f"ways: need some of {', '.join(axes)}, got {list(ways)}")
     drawn = choose([axes[way] for way in ways], len(images), generator).view(-1, 1, 1, 1)
-    return torch.where(drawn == -1, images.flip(-1), images.flip(-2))
+    flipped = torch.where(drawn == -1, images.flip(-1), images.flip(-2))
+    return Changed(flipped, everywhere(images))
 
 
-def shift(images: Tensor, generator: torch.Generator, by: Interval = (0.15, 0.4)) -> Tensor:
+def shift(images: Tensor, generator: torch.Generator, by: Interval = (0.15, 0.4)) -> Changed:
     """Move each image (N, C, H, W) in any direction, repeating its rim.
 
     ``by`` is the range of the distance, in parts of the shorter side, drawn uniformly.
@@ -39,4 +41,5 @@ def shift(images: Tensor, generator: torch.Generator, by: Interval = (0.15, 0.4)
     down, right = (
         (distance * part).round().long().view(-1, 1, 1) for part in (angle.sin(), angle.cos())
     )
-    return take(images, (rows - down).clamp(0, height - 1), (columns - right).clamp(0, width - 1))
+    rows, columns = (rows - down).clamp(0, height - 1), (columns - right).clamp(0, width - 1)
+    return Changed(take(images, rows, columns), everywhere(images))

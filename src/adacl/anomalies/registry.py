@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["KINDS", "Kind", "register"]
+__all__ = ["KINDS", "Changed", "Kind", "register"]
 
-Kind = Callable[..., Tensor]
+
+class Changed(NamedTuple):
+    """Made images (N, C, H, W) in [0, 1], and the mask (N, 1, H, W) of where each was changed."""
+
+    images: Tensor
+    mask: Tensor
+
+
+Kind = Callable[..., tuple[Tensor, Tensor] | Tensor]
 
 KINDS: dict[str, Kind] = {}
 """Registered kinds of anomaly, by name."""

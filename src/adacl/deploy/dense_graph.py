@@ -14,7 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
-from adacl.deploy.graph import BATCH_NORM_EPSILON, pixels_less_mean
+from adacl.deploy.graph import normalised, pixels_less_mean
 from adacl.deploy.nodes import Graph
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.plan import HALVING, HEAD, Layer, dense_plan
@@ -112,12 +112,7 @@ def _folded(tensors: Tensors, layer: Layer) -> tuple[Array, Array]:
     weight = tensors[f"layers.{layer.name}.conv.weight"].astype(float)
     if not layer.hidden:
         return weight, tensors[f"layers.{layer.name}.conv.bias"]
-    gain, offset, mean, variance = (
-        tensors[f"layers.{layer.name}.norm.{part}"].astype(float)
-        for part in ("weight", "bias", "running_mean", "running_var")
-    )
-    gain = gain / np.sqrt(variance + BATCH_NORM_EPSILON)
-    return weight * gain.reshape(-1, 1, 1, 1), offset - mean * gain
+    return normalised(weight, tensors, f"layers.{layer.name}.norm")
 
 
 def _as_large(graph: Graph, value: str, other: str) -> str:

@@ -9,7 +9,7 @@ and ReLU comes before the maximum instead of after it, where it costs nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,9 +20,10 @@ from adacl.config import NetworkConfig
 from adacl.deploy.nodes import OPSET, Graph, Steps
 from adacl.deploy.pillow_resize import rows_first, weights
 from adacl.imaging.spec import ImageSpec
+from adacl.networks.plan import Convolution, Stage, stage_plan
 from adacl.networks.views import View, scored_views
 
-__all__ = ["BATCH_NORM_EPSILON", "OPSET", "build_graph", "pixels_less_mean"]
+__all__ = ["OPSET", "build_graph", "normalised", "pixels_less_mean"]
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -77,25 +78,16 @@ def build_graph(
         low, high = float((spec.low - mean).min()), float((spec.high - mean).max())
         steps = Steps((high - low) / 255, round(-low / (high - low) * 255))
         value = steps.apply(graph, value)
-    stages = iter(maxima or ())
-    for stage in _stages(tensors, spec):
-        if stage.channels % stage.weight.shape[1]:
-            raise ValueError(f"{stage.weight.shape} does not go with {stage.channels} channels")
-        parameters = _parameters(graph, stage.weight, stage.bias, steps)
-        found = graph.add(
-            "Conv",
-            value,
-            *parameters,
-            group=stage.channels // stage.weight.shape[1],
-            pads=4 * [stage.weight.shape[2] // 2],
-        )
-        found, steps = _activated(graph, graph.add("Relu", found), stages)
-        if stage.residual:
-            value, steps = _activated(graph, graph.add("Add", value, found), stages)
-            continue
-        value = graph.add("MaxPool", found, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
+    largest = iter(maxima or ())
+    tensors, plan = _planned(tensors, spec, network)
+    for first, residual in plan:
+        value, steps = _convolved(graph, value, first, tensors, steps, largest)
+        value = graph.add("MaxPool", value, kernel_shape=[2, 2], strides=[2, 2], ceil_mode=1)
         if steps:
             value = steps.apply(graph, value)
+        for convolution in residual:
+            change, steps = _convolved(graph, value, convolution, tensors, steps, largest)
+            value, steps = _activated(graph, graph.add("Add", value, change), largest)
     if network.pool == "average":
         value, steps = graph.add("GlobalAveragePool", value), None
     value = graph.add("Flatten", value)
@@ -146,39 +138,58 @@ def _resized(graph: Graph, value: str, spec: ImageSpec, size: tuple[int, int]) -
     return value if whole else graph.add("Round", value)
 
 
-class _Stage(NamedTuple):
-    """A convolution: weight and bias, the channels that it takes, and whether it is residual."""
+def _planned(
+    tensors: Tensors, spec: ImageSpec, network: NetworkConfig
+) -> tuple[Tensors, list[Stage]]:
+    """Return the plan of the network, and its tensors with the pixels' scale folded in.
 
-    weight: Array
-    bias: Array
-    channels: int
-    residual: bool
-
-
-def _stages(tensors: Tensors, spec: ImageSpec) -> Iterator[_Stage]:
-    """Yield the convolutions, batch normalisation and pixel scale folded in."""
+    Raises
+    ------
+    ValueError
+        If they do not fit each other.
+    """
+    plan = stage_plan(network, spec.channels, spec.height, spec.width)
+    layers = [layer for stage in plan for layer in (stage.first, *stage.residual)]
+    known = {name for layer in layers for name in (layer.name, layer.norm)}
+    for name in tensors:
+        if name.startswith("features.") and name.rpartition(".")[0] not in known:
+            raise ValueError(f"{name}: the network has no such layer")
+    for layer in layers:
+        shape = tensors[f"{layer.name}.weight"].shape
+        if shape != layer.shape:
+            raise ValueError(f"{layer.name}.weight: need the shape {layer.shape}, got {shape}")
     scale = (spec.high - spec.low) * tensors["std"].reshape(1, spec.channels, 1, 1)
-    last = max(int(name.split(".")[1]) for name in tensors if name.startswith("features."))
-    channels = spec.channels
-    for place in range(last + 1):
-        residual = f"features.{place}.conv.weight" in tensors
-        conv = f"features.{place}.conv" if residual else f"features.{place}"
-        norm = f"features.{place}.norm" if residual else f"features.{place + 1}"
-        weight = tensors.get(f"{conv}.weight")
-        if weight is None or weight.ndim != 4:
-            continue
-        weight = weight / scale if place == 0 else weight
-        bias = tensors.get(f"{conv}.bias")
-        if bias is None:
-            parts = {
-                part: tensors[f"{norm}.{part}"].astype(float)
-                for part in ("weight", "bias", "running_mean", "running_var")
-            }
-            gain = parts["weight"] / np.sqrt(parts["running_var"] + BATCH_NORM_EPSILON)
-            weight = weight * gain.reshape(-1, 1, 1, 1)
-            bias = parts["bias"] - parts["running_mean"] * gain
-        yield _Stage(weight.astype(np.float32), bias.astype(np.float32), channels, residual)
-        channels = len(weight)
+    first = f"{layers[0].name}.weight"
+    return {**tensors, first: tensors[first] / scale}, plan
+
+
+def _convolved(
+    graph: Graph,
+    value: str,
+    layer: Convolution,
+    tensors: Tensors,
+    steps: Steps | None,
+    maxima: Iterator[float],
+) -> tuple[str, Steps | None]:
+    """Add a convolution, with the batch normalisation folded in, and its ReLU."""
+    weight = tensors[f"{layer.name}.weight"]
+    if layer.norm:
+        weight, bias = normalised(weight, tensors, layer.norm)
+    else:
+        bias = tensors[f"{layer.name}.bias"]
+    parameters = _parameters(graph, weight.astype(np.float32), bias.astype(np.float32), steps)
+    value = graph.add("Conv", value, *parameters, group=layer.groups, pads=4 * [layer.kernel // 2])
+    return _activated(graph, graph.add("Relu", value), maxima)
+
+
+def normalised(weight: Array, tensors: Tensors, norm: str) -> tuple[Array, Array]:
+    """Return weight and bias of a convolution with the batch normalisation after it folded in."""
+    gain, offset, mean, variance = (
+        tensors[f"{norm}.{part}"].astype(float)
+        for part in ("weight", "bias", "running_mean", "running_var")
+    )
+    gain = gain / np.sqrt(variance + BATCH_NORM_EPSILON)
+    return weight * gain.reshape(-1, 1, 1, 1), offset - mean * gain
 
 
 def _activated(graph: Graph, value: str, maxima: Iterator[float]) -> tuple[str, Steps | None]:

@@ -1,12 +1,33 @@
-"""The layers of a network as plain records, from which module and exported graph are built."""
+"""The layers of a network as plain records, from which module and exported graph are built.
+
+Networks of one number for an image are a list of :class:`Stage`, see :func:`stage_plan`; networks
+with a map are a list of :class:`Layer`, see :func:`dense_plan`.
+"""
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from adacl.config import NetworkConfig
 
-__all__ = ["HALVING", "HEAD", "OUTPUTS", "Layer", "dense_plan", "smallest_side"]
+__all__ = [
+    "HALVING",
+    "HEAD",
+    "OUTPUTS",
+    "Convolution",
+    "Layer",
+    "Stage",
+    "dense_plan",
+    "smallest_side",
+    "stage_plan",
+    "stage_widths",
+]
+
+FINAL_SIDE = 4
+FULL_STAGES, FULL_WIDTH = 6, 64
+"""Stages beyond those listed filter each channel by itself from the seventh on (images beyond 256
+pixels), and wherever they have more channels than this."""
 
 HEAD = "head"
 """Name of the layer whose output is the map."""
@@ -15,6 +36,46 @@ OUTPUTS = 4
 STEM_KERNEL = 5
 HALVING = (0.25, 0.5, 0.25)
 """Binomial filter: it takes away what half as many pixels cannot show."""
+
+
+class Convolution(NamedTuple):
+    """A convolution of a network of one number; its rim is filled with zeros.
+
+    Parameters
+    ----------
+    name, norm
+        Names of its weights and of those of the batch normalisation that follows, in the network's
+        state. Without batch normalisation ``norm`` is None, and there is a bias.
+    before, after
+        Channels of its input and its output.
+    kernel
+        In pixels.
+    groups
+        Into which the channels are divided.
+    """
+
+    name: str
+    norm: str | None
+    before: int
+    after: int
+    kernel: int = 3
+    groups: int = 1
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """Shape of its weight."""
+        return self.after, self.before // self.groups, self.kernel, self.kernel
+
+
+class Stage(NamedTuple):
+    """A convolution that halves the image, and residual ones that keep its size.
+
+    The first is followed by a maximum of 2 x 2 and a ReLU, each residual one by a ReLU and the sum
+    with its input.
+    """
+
+    first: Convolution
+    residual: tuple[Convolution, ...]
 
 
 class Layer(NamedTuple):
@@ -47,6 +108,64 @@ class Layer(NamedTuple):
     stride: int = 1
     halved: bool = False
     hidden: bool = True
+
+
+def stage_widths(config: NetworkConfig, height: int, width: int) -> tuple[int, ...]:
+    """Return the output channels of every stage for an image size.
+
+    Each stage halves the image, rounding up. Stages are repeated at the last width until the
+    longer side is at most 4 pixels, so that the flattened features, and with them the number
+    of parameters, hardly grow with the image; small images use fewer, but two at least.
+
+    Parameters
+    ----------
+    config
+        The network.
+    height, width
+        Image size in pixels.
+    """
+    stages = max(2, math.ceil(math.log2(max(height, width) / FINAL_SIDE)))
+    widths = config.channels
+    return (widths + widths[-1:] * (stages - len(widths)))[:stages]
+
+
+def stage_plan(config: NetworkConfig, channels: int, height: int, width: int) -> list[Stage]:
+    """Return the stages of a network of one number, in the order in which they are computed.
+
+    Parameters
+    ----------
+    config
+        The network.
+    channels, height, width
+        Form of the images.
+    """
+    stages, before, place = [], channels, 0
+    for number, after in enumerate(stage_widths(config, height, width)):
+        listed = number < len(config.channels)
+        full = listed or (number < FULL_STAGES and after <= FULL_WIDTH)
+        first = Convolution(
+            name=f"features.{place}",
+            norm=f"features.{place + 1}" if config.batch_norm else None,
+            before=before,
+            after=after,
+            kernel=config.kernel if listed else 3,
+            groups=1 if full else after,
+        )
+        place += 4 if config.batch_norm else 3
+        blocks = config.blocks[number] if number < len(config.blocks) else 0
+        residual = tuple(
+            Convolution(
+                name=f"features.{block}.conv",
+                norm=f"features.{block}.norm" if config.batch_norm else None,
+                before=after,
+                after=after,
+            )
+            for block in range(place, place + blocks)
+        )
+        place += blocks + (config.conv_dropout > 0)
+        stages.append(Stage(first, residual))
+        before = after
+    return stages
 
 
 def smallest_side(config: NetworkConfig) -> int:

@@ -15,6 +15,7 @@ from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.spec import Array
 from adacl.networks.distance import Distance
+from adacl.networks.plan import Convolution, stage_plan
 from adacl.networks.views import View, scored_views, views_of
 
 __all__ = [
@@ -24,43 +25,18 @@ __all__ = [
     "count_parameters",
     "raw_scores",
     "seen",
-    "stage_widths",
 ]
 
 SCORING_BATCH = 256
-
-FINAL_SIDE = 4
-FULL_STAGES, FULL_WIDTH = 6, 64
-"""Stages beyond those listed filter each channel by itself from the seventh on (images beyond 256
-pixels), and wherever they have more channels than this."""
-
-
-def stage_widths(config: NetworkConfig, height: int, width: int) -> tuple[int, ...]:
-    """Return the output channels of every stage for an image size.
-
-    Each stage halves the image, rounding up. Stages are repeated at the last width until the
-    longer side is at most 4 pixels, so that the flattened features, and with them the number
-    of parameters, hardly grow with the image; small images use fewer, but two at least.
-
-    Parameters
-    ----------
-    config
-        The network.
-    height, width
-        Image size in pixels.
-    """
-    stages = max(2, math.ceil(math.log2(max(height, width) / FINAL_SIDE)))
-    widths = config.channels
-    return (widths + widths[-1:] * (stages - len(widths)))[:stages]
 
 
 class Residual(nn.Module):
     """A 3 x 3 convolution whose output is added to its input."""
 
-    def __init__(self, channels: int, batch_norm: bool) -> None:
+    def __init__(self, plan: Convolution) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=not batch_norm)
-        self.norm = nn.BatchNorm2d(channels) if batch_norm else nn.Identity()
+        self.conv = _convolution(plan)
+        self.norm = nn.BatchNorm2d(plan.after) if plan.norm else nn.Identity()
         self.relu = nn.ReLU(inplace=True)
 
     def forward(self, features: Tensor) -> Tensor:
@@ -107,28 +83,14 @@ class Regressor(nn.Module):
 
     def _build(self, channels: int, height: int, width: int) -> None:
         config = self.config
-        widths = stage_widths(config, height, width)
+        plan = stage_plan(config, channels, height, width)
         layers: list[nn.Module] = []
-        for number, (before, after) in enumerate(zip((channels, *widths), widths, strict=False)):
-            listed = number < len(config.channels)
-            kernel = config.kernel if listed else 3
-            full = listed or (number < FULL_STAGES and after <= FULL_WIDTH)
-            groups = 1 if full else after
-            layers.append(
-                nn.Conv2d(
-                    before,
-                    after,
-                    kernel,
-                    padding=kernel // 2,
-                    groups=groups,
-                    bias=not config.batch_norm,
-                )
-            )
-            if config.batch_norm:
-                layers.append(nn.BatchNorm2d(after))
+        for first, residual in plan:
+            layers.append(_convolution(first))
+            if first.norm:
+                layers.append(nn.BatchNorm2d(first.after))
             layers += [nn.MaxPool2d(2, ceil_mode=True), nn.ReLU(inplace=True)]
-            blocks = config.blocks[number] if number < len(config.blocks) else 0
-            layers += [Residual(after, config.batch_norm) for _ in range(blocks)]
+            layers += [Residual(convolution) for convolution in residual]
             if config.conv_dropout:
                 layers.append(nn.Dropout2d(config.conv_dropout))
             height, width = math.ceil(height / 2), math.ceil(width / 2)
@@ -136,15 +98,15 @@ class Regressor(nn.Module):
             layers.append(nn.AvgPool2d((height, width)))
             height = width = 1
         self.features = nn.Sequential(*layers, nn.Flatten())
+        features = plan[-1].first.after * height * width
         self.hidden = nn.Sequential(
             nn.Dropout(config.dropout),
-            nn.Linear(widths[-1] * height * width, config.hidden),
+            nn.Linear(features, config.hidden),
             nn.ReLU(inplace=True),
         )
         outputs = 1 + max(view.output for view in self.views)
         self.output = nn.Linear(config.hidden, outputs)
         if config.distance:
-            features = widths[-1] * height * width
             among = {
                 "hidden": config.hidden,
                 "features": features,
@@ -201,6 +163,17 @@ class Regressor(nn.Module):
         """Return the regression (N,) of one output, without distance, for hidden units (N, D)."""
         score: Tensor = self.output(embedding)[:, output].double()
         return score.sigmoid() if self.config.head == "sigmoid" else score
+
+
+def _convolution(plan: Convolution) -> nn.Conv2d:
+    return nn.Conv2d(
+        plan.before,
+        plan.after,
+        plan.kernel,
+        padding=plan.kernel // 2,
+        groups=plan.groups,
+        bias=plan.norm is None,
+    )
 
 
 def seen(images: Tensor, view: View) -> Tensor:

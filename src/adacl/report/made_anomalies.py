@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from adacl.anomalies import make, make_mixture
 from adacl.anomalies.local import make_local
+from adacl.anomalies.registry import Changed
 from adacl.data.folders import stream
 from adacl.data.images import read_image
 from adacl.data.samples import Samples
@@ -23,6 +26,9 @@ from adacl.training.crops import grid, learn_pixels
 __all__ = ["examples", "mixture_scores", "samples"]
 
 EXAMPLES = 6
+SHOWN = 80
+"""Pixels, about, at which a page shows an example; outlines are as thick as one of them."""
+OUTLINE = (213, 94, 0)
 
 
 def samples(model: Model, paths: Sequence[Path]) -> list[Tensor]:
@@ -52,12 +58,16 @@ def examples(model: Model, normal: Sequence[Tensor]) -> list[tuple[str, list[tup
     Returns
     -------
     list of (str, list of (str, float))
-        For each kind of anomaly pictures with their raw scores.
+        For each kind of anomaly pictures with their raw scores. What was changed is outlined,
+        unless it is all.
     """
     generator = torch.Generator(normal[0].device).manual_seed(0)
     options = model.config.anomalies.options
     normal = [batch[:EXAMPLES] for batch in normal[:EXAMPLES]]
-    found = [("normal", _scored(model, normal))]
+    unchanged = [
+        Changed(batch, torch.zeros_like(batch[:, :1], dtype=torch.bool)) for batch in normal
+    ]
+    found = [("normal", _scored(model, unchanged))]
     if _is_dense(model):
         return [*found, ("local", _scored(model, _changed(model, normal, generator)))]
     for kind in model.config.anomalies.kinds:
@@ -73,26 +83,40 @@ def mixture_scores(model: Model, normal: Sequence[Tensor], seed: int) -> list[fl
         made = _changed(model, normal, generator)
     else:
         made = [make_mixture(batch, generator, model.config.anomalies)[0] for batch in normal]
-    return [float(score) for batch in made for score in raw_scores(model.network, batch)]
+    return [float(score) for batch in made for score in raw_scores(model.network, batch.images)]
 
 
 def _is_dense(model: Model) -> bool:
     return model.config.network.output == "map"
 
 
-def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator) -> list[Tensor]:
+def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator) -> list[Changed]:
     """Return images after local changes; what shows is learnt from these images."""
     spec, config = model.spec, model.config.replace(local__clean=0.0).local
     unit = ImageSpec(spec.height, spec.width, spec.channels, "float32", 0.0, 1.0)
     images = [batch[0].permute(1, 2, 0).cpu().numpy() for batch in normal]
     visible = learn_pixels(Samples(images, unit)).visible
-    return [make_local(batch, generator, config, visible, grid(spec)).images for batch in normal]
+    made = [make_local(batch, generator, config, visible, grid(spec)) for batch in normal]
+    return [Changed(batch.images, batch.region > 0) for batch in made]
 
 
-def _scored(model: Model, batches: Sequence[Tensor]) -> list[tuple[str, float]]:
+def _scored(model: Model, batches: Sequence[Changed]) -> list[tuple[str, float]]:
     found: list[tuple[str, float]] = []
     for batch in batches:
-        pixels = (batch.permute(0, 2, 3, 1).cpu().numpy() * 255).round().astype(np.uint8)
-        pictures = [url(np.broadcast_to(image, (*image.shape[:2], 3)), "PNG") for image in pixels]
-        found += zip(pictures, raw_scores(model.network, batch).tolist(), strict=True)
+        pictures = [url(picture, "PNG") for picture in _outlined(batch)]
+        found += zip(pictures, raw_scores(model.network, batch.images).tolist(), strict=True)
     return found
+
+
+def _outlined(made: Changed) -> NDArray[np.uint8]:
+    """Return pictures N x H x W x 3, small ones enlarged, with a line around what was changed."""
+    longest = max(made.images.shape[-2:])
+    times = max(1, 2 * SHOWN // longest)
+    images, inside = (functional.interpolate(part.float(), scale_factor=times) for part in made)
+    line = max(1, round(longest * times / SHOWN))
+    wide = functional.max_pool2d(inside, (2 * line + 1, 1), 1, (line, 0))
+    wide = functional.max_pool2d(wide, (1, 2 * line + 1), 1, (0, line))
+    colour = torch.tensor(OUTLINE, device=images.device).view(1, 3, 1, 1)
+    shown = torch.where(wide > inside, colour, (images * 255).round())
+    pictures: NDArray[np.uint8] = shown.byte().permute(0, 2, 3, 1).cpu().numpy()
+    return pictures

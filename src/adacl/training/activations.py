@@ -56,7 +56,7 @@ def activation_maxima(
     try:
         for normal in samples.thinned(SAMPLES).batches(device, BATCH):
             made, _ = make_mixture(normal, generator, config)
-            both = torch.cat([normal, made])
+            both = torch.cat([normal, made.images])
             for view in scored_views(network.config):
                 network(seen(both, view))
     finally:

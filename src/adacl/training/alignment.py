@@ -110,7 +110,7 @@ def layout_auroc(samples: Samples, seed: int) -> float:
         """Return images, or puzzles of them, as rows of about 16 x 16 pixels."""
         small = []
         for batch in chosen.batches(torch.device("cpu"), CHUNK):
-            batch = puzzling(batch, generator) if puzzled else batch
+            batch = puzzling(batch, generator).images if puzzled else batch
             small.append(functional.adaptive_avg_pool2d(batch, size).flatten(1))
         return torch.cat(small)
 

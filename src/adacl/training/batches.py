@@ -50,7 +50,7 @@ def draw_samples(
     images = [seen(normal, view) for view in own]
     for _ in range(config.anomalies.per_image):
         made, _ = make_mixture(normal, generator, config.anomalies)
-        images.append(_in_any_view(made, own, generator))
+        images.append(_in_any_view(made.images, own, generator))
     anomalous = torch.ones(
         (len(images) * len(normal), len(own)), dtype=torch.bool, device=normal.device
     )

@@ -77,12 +77,8 @@ class ImageLesson:
         made_scores: list[list[Array]] = []
         for normal in self.validate_on.batches(network.mean.device, SCORING_BATCH):
             normal_scores.append(raw_scores(network, normal))
-            made_scores.append(
-                [
-                    raw_scores(network, make(k, normal, generator, **anomalies.options.get(k, {})))
-                    for k in kinds
-                ]
-            )
+            changed = (make(k, normal, generator, **anomalies.options.get(k, {})) for k in kinds)
+            made_scores.append([raw_scores(network, each.images) for each in changed])
         normals: Array = np.concatenate(normal_scores)
         made: Array = np.concatenate(made_scores, axis=1)
         mixed = made[drawn.cpu().numpy(), np.arange(len(self.validate_on))]

@@ -100,7 +100,7 @@ def figure4_made_anomalies(rows: dict[str, Images], config: Config) -> Figure:
     for line, (name, image) in zip(grid, rows.items(), strict=True):
         normal = ImageSpec(*image.shape[1:]).to_tensor(image, CPU)
         generator = torch.Generator().manual_seed(3)
-        made = [make(kind, normal, generator) for kind in kinds]
+        made = [make(kind, normal, generator).images for kind in kinds]
         titles = [f"{name}: normal", *(kind.replace("_", "-") for kind in kinds)]
         for axes, tensor, title in zip(line, [normal, *made], titles, strict=True):
             _show(axes, tensor[0].permute(1, 2, 0).numpy())
@@ -121,7 +121,8 @@ def figure5_predictions(models: dict[str, AnomalyDetector], data_dir: Path | Non
         spec = detector.model_.spec
         generator = torch.Generator().manual_seed(0)
         source = spec.to_tensor(test[rng.choice(np.flatnonzero(is_normal), 1)], CPU)
-        made = [make(kind, source, generator) for kind in detector.model_.config.anomalies.kinds]
+        kinds = detector.model_.config.anomalies.kinds
+        made = [make(kind, source, generator).images for kind in kinds]
         augmented = (torch.cat(made).permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
         images = np.concatenate([normal, augmented, abnormal])
         names = ["normal"] * 3 + ["made"] * 4 + ["anomalous"] * 3
