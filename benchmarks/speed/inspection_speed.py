@@ -23,13 +23,14 @@ from PIL import Image
 from adacl.deploy.engines import open_backend
 from adacl.deploy.export import export_model
 from adacl.runtime import Scorer
-from benchmarks.common import RESULTS, record
+from benchmarks.common import RESULTS, record, timed
 
 SIZES = {256: 8, 1024: 1}
 """Side of the images to how many are scored at once."""
 SECONDS = 12.0
 ROUNDS = 5
 FILES = 200
+LARGE = 10_000
 
 
 def main() -> None:
@@ -48,8 +49,23 @@ def main() -> None:
                     file, arguments.image, side, batch, threads
                 )
         found |= one_file(file, arguments.image, Path(folder))
+        found |= large(file, arguments.model, arguments.image, Path(folder))
     record(RESULTS / "inspection_speed.json", found)
     print(found)
+
+
+def large(file: Path, model: Path, image: Path, folder: Path) -> dict[str, float]:
+    """Return seconds and peak MiB of ``adacl score`` for an image of 100 megapixels."""
+    pixels = np.asarray(Image.open(image).convert("L"))
+    times = [-(-LARGE // side) for side in pixels.shape]
+    picture = folder / "large.png"
+    Image.fromarray(np.tile(pixels, times)[:LARGE, :LARGE]).save(picture, compress_level=1)
+    found: dict[str, float] = {}
+    for name, scored in (("exported", file), ("PyTorch", model)):
+        run = timed("-m", "adacl", "score", str(scored), str(picture), "--quiet")
+        found[f"100 megapixels, {name}: seconds"] = run["seconds"]
+        found[f"100 megapixels, {name}: peak MiB"] = run["peak_mib"]
+    return found
 
 
 def throughput(file: Path, image: Path, side: int, batch: int, threads: int) -> float:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import io
 import os
 import re
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,8 +27,9 @@ __all__ = ["EXTENSIONS", "MAX_PIXELS", "Decoded", "ImageHeader", "decode", "prob
 
 EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
-MAX_PIXELS = 89_478_485
-"""Larger images are refused: a small file can unpack to any size. Pillow only warns here."""
+MAX_PIXELS = 1 << 27
+"""Larger images are refused: a small file can unpack to any size."""
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 SMALL_FILE = 1 << 20
 MOST_SCANS = 100

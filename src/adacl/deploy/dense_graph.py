@@ -14,6 +14,7 @@ import onnx
 from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
+from adacl.deploy.engines import WINDOW
 from adacl.deploy.graph import normalised, pixels_less_mean
 from adacl.deploy.nodes import Graph
 from adacl.imaging.spec import ImageSpec
@@ -137,10 +138,14 @@ def _sides(graph: Graph, value: str) -> str:
 
 
 def _coordinates(graph: Graph, value: str) -> list[str]:
-    """Return the row and the column of every pixel, N x 1 x H x W each, from -1 to 1."""
+    """Return the row and the column of every pixel, N x 1 x H x W each, from -1 to 1 in its image.
+
+    The input ``window`` tells the first row, the first column and the size of the image.
+    """
     shape = graph.add("Shape", value)
     count = graph.add("Slice", shape, *(graph.constant(np.array([n])) for n in (0, 1)))
     one = graph.constant(np.array([1]))
+    window = graph.default(WINDOW, (0, 0, 0, 0))
     whole = graph.add("Concat", count, one, _sides(graph, value), axis=0)
     found = []
     for axis in (2, 3):
@@ -148,7 +153,13 @@ def _coordinates(graph: Graph, value: str) -> list[str]:
         numbers = graph.add(
             "Range", graph.constant(np.array(0)), extent, graph.constant(np.array(1))
         )
-        last = graph.add("Sub", extent, graph.constant(np.array(1)))
+        first, size = (
+            graph.add("Gather", window, graph.constant(np.array(place)), axis=0)
+            for place in (axis - 2, axis)
+        )
+        numbers = graph.add("Add", numbers, first)
+        size = graph.add("Max", size, extent)
+        last = graph.add("Sub", size, graph.constant(np.array(1)))
         numbers, last = (graph.cast(part, onnx.TensorProto.FLOAT) for part in (numbers, last))
         half = graph.add("Div", last, graph.constant(np.float32(2)))
         along = graph.add("Div", graph.add("Sub", numbers, half), half)

@@ -10,6 +10,7 @@ import numpy as np
 
 from adacl.errors import ConfigError, missing_extra
 from adacl.imaging.spec import Array
+from adacl.model.windows import Window
 
 __all__ = ["BACKENDS", "Run", "describe", "open_backend"]
 
@@ -17,11 +18,19 @@ __all__ = ["BACKENDS", "Run", "describe", "open_backend"]
 class Run(Protocol):
     """An open graph; may be called from many threads."""
 
-    def __call__(self, images: Array, output: str = "raw_score", /) -> Array:
-        """Return one of the outputs, by default the raw regression, of a batch of images."""
+    def __call__(
+        self, images: Array, output: str = "raw_score", window: Window | None = None, /
+    ) -> Array:
+        """Return one of the outputs, by default the raw regression, of a batch of images.
+
+        With a ``window`` the images are parts of larger ones.
+        """
 
 
 BACKENDS = ("onnxruntime", "openvino")
+WINDOW = "window"
+"""Input of a graph with coordinates: from where in a larger image the pixels come. By default they
+are the whole image."""
 
 
 def describe(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
@@ -58,9 +67,13 @@ def open_backend(name: str, content: bytes, threads: int) -> Run:
     if name == "openvino":
         return _openvino(content, threads)
     session = _session(content)
+    placed = {entry.name for entry in session.get_overridable_initializers()}
 
-    def run(images: Array, output: str = "raw_score", /) -> Array:
-        found: Array = session.run([output], {"images": images})[0]
+    def run(images: Array, output: str = "raw_score", window: Window | None = None, /) -> Array:
+        given = {"images": images}
+        if window and WINDOW in placed:
+            given[WINDOW] = np.array(window)
+        found: Array = session.run([output], given)[0]
         return found
 
     return run
@@ -101,7 +114,11 @@ def _openvino(content: bytes, threads: int) -> Run:
     for _ in range(threads):
         idle.put(compiled.create_infer_request())
 
-    def run(images: Array, output: str = "raw_score", /) -> Array:
+    def run(images: Array, output: str = "raw_score", window: Window | None = None, /) -> Array:
+        if window and WINDOW.encode() in content:
+            raise ConfigError(
+                "OpenVINO cannot score an image as large as this by windows; use onnxruntime"
+            )
         if os.getpid() != process:
             raise ConfigError("OpenVINO does not survive a fork; start processes with 'spawn'")
         request = idle.get()

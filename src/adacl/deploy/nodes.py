@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,11 +30,19 @@ class Graph:
 
     nodes: list[onnx.NodeProto] = field(default_factory=list)
     constants: list[onnx.TensorProto] = field(default_factory=list)
+    defaults: list[onnx.ValueInfoProto] = field(default_factory=list)
 
     def constant(self, array: ArrayLike) -> str:
         """Store an array."""
         name = f"constant_{len(self.constants)}"
         self.constants.append(numpy_helper.from_array(np.asarray(array, order="C"), name))
+        return name
+
+    def default(self, name: str, numbers: Sequence[int]) -> str:
+        """Add an input of whole numbers, and what it is if it is not given."""
+        self.constants.append(numpy_helper.from_array(np.array(numbers, np.int64), name))
+        form = helper.make_tensor_value_info(name, TensorProto.INT64, [len(numbers)])
+        self.defaults.append(form)
         return name
 
     def add(self, operator: str, *inputs: str, output: str = "", **attributes: Any) -> str:
@@ -71,7 +80,7 @@ class Graph:
         graph = helper.make_graph(
             self.nodes,
             "adacl",
-            [helper.make_tensor_value_info("images", TYPES[spec.dtype], shape)],
+            [helper.make_tensor_value_info("images", TYPES[spec.dtype], shape), *self.defaults],
             [
                 helper.make_tensor_value_info("raw_score", raw_type, shape[:1]),
                 helper.make_tensor_value_info("pred_score", TensorProto.FLOAT, shape[:1]),

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from adacl.data.arrays import as_images
 from adacl.data.folders import OnError, Skipped, in_order, pass_over, processors
@@ -27,9 +26,9 @@ from adacl.model.scoring import (
     ScoringModel,
     check_files,
     fitting,
-    full_size,
     scores_of,
 )
+from adacl.model.windows import Window
 from adacl.networks.plan import smallest_side
 
 __all__ = ["Scorer"]
@@ -151,13 +150,12 @@ class Scorer(ScoringModel, ImageScorer):
             pixels = self._checked(np.asarray(image)[None])[0]
         return next(self._scored([(None, pixels)]))[1]
 
-    def native_map(self, image: Array) -> NDArray[np.float32] | None:
-        """Return the raw regression of every pixel of an image, if the graph has a map."""
-        if not self.header.has_map:
-            return None
-        height, width = image.shape[:2]
-        found = self._run(self._continued(image[None]), "anomaly_map")[0]
-        return full_size(found[: (height + 1) // 2, : (width + 1) // 2], height, width)
+    def look(self, pixels: Array, window: Window | None) -> Array:
+        """Return the map of pixels H x W x C from a window of an image, or the whole."""
+        height, width = pixels.shape[:2]
+        given = self._continued(pixels[None])
+        found: Array = self._run(given, "anomaly_map", window)[0]
+        return found[: (height + 1) // 2, : (width + 1) // 2]
 
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says.
@@ -173,7 +171,8 @@ class Scorer(ScoringModel, ImageScorer):
                 f"samples: need S x {form} of {self.spec.dtype}, got {samples.shape} of "
                 f"{samples.dtype}"
             )
-        size = min(self._most, max(8, math.ceil(len(samples) / self.threads)))
+        most = max(1, min(BATCH, PIXELS // samples[0].size)) if len(samples) else 1
+        size = min(most, max(8, math.ceil(len(samples) / self.threads)))
         parts = [samples[i : i + size] for i in range(0, len(samples), size)]
         if len(parts) < 2 or self.threads == 1:
             found = [self._raw(part) for part in parts]
@@ -184,9 +183,11 @@ class Scorer(ScoringModel, ImageScorer):
 
     def _raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of a few samples, in this thread."""
-        size, samples = self._batch, self._continued(samples)
-        parts = [self._run(samples[i : i + size]) for i in range(0, len(samples), size)]
-        found = np.concatenate(parts).astype(float)
+        found = self.raw_of_large(samples)
+        if found is None:
+            size, samples = self._batch, self._continued(samples)
+            parts = [self._run(samples[i : i + size]) for i in range(0, len(samples), size)]
+            found = np.concatenate(parts).astype(float)
         if not np.isfinite(found).all():
             raise ModelFileError(f"{self.path}: its scores are not finite; export or fit it again")
         return found
@@ -223,16 +224,17 @@ class Scorer(ScoringModel, ImageScorer):
                     yield FileScore(path, found.raw, found.score, found.tile)
 
     def _score_files(self, paths: Sequence[Path]) -> list[tuple[Path, ImageScore | ImageError]]:
-        found: list[ImageError | None] = []
-        images = []
-        for path in paths:
-            try:
-                images.append((None, self.decode(path).pixels))
-                found.append(None)
-            except ImageError as error:
-                found.append(error)
-        scores = self._scored(images, self._raw)
-        return [(path, error or next(scores)[1]) for path, error in zip(paths, found, strict=True)]
+        broken: dict[int, ImageError] = {}
+
+        def decoded() -> Iterator[tuple[int, Array]]:
+            for number, path in enumerate(paths):
+                try:
+                    yield number, self.decode(path).pixels
+                except ImageError as error:
+                    broken[number] = error
+
+        found = broken | dict(self._scored(decoded(), self._raw))
+        return [(path, found[number]) for number, path in enumerate(paths)]
 
     def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
         """Score images as :meth:`decode` returns them, in this thread alone."""

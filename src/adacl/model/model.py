@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from adacl.data.samples import Samples
 from adacl.imaging.spec import Array
 from adacl.model.header import ModelHeader
-from adacl.model.scoring import ImageScore, ScoringModel, full_size, scores_of
+from adacl.model.scoring import ImageScore, ScoringModel, scores_of
+from adacl.model.windows import Window
 from adacl.networks.build import Network, dense_map, raw_scores
 from adacl.networks.dense import DenseRegressor
 from adacl.networks.regressor import SCORING_BATCH
@@ -43,15 +44,17 @@ class Model(ScoringModel):
 
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
+        large = self.raw_of_large(samples) if len(samples) else None
+        if large is not None:
+            return large
         batches = Samples(samples, self.spec).batches(self.network.mean.device, SCORING_BATCH)
         return np.concatenate([raw_scores(self.network, batch) for batch in batches])
 
-    def native_map(self, image: Array) -> NDArray[np.float32] | None:
-        """Return the raw regression of every pixel of an image, if the network has a map."""
-        if not isinstance(self.network, DenseRegressor):
-            return None
-        pixels = self.spec.to_tensor(image[None], self.network.mean.device)
-        return full_size(dense_map(self.network, pixels), *image.shape[:2])
+    def look(self, pixels: Array, window: Window | None) -> Array:
+        """Return the map of pixels H x W x C from a window of an image, or the whole."""
+        assert isinstance(self.network, DenseRegressor)
+        values = self.spec.to_tensor(pixels[None], self.network.mean.device)
+        return dense_map(self.network, values, window)
 
     def scores(
         self, images: Iterable[tuple[Identity, Array]]

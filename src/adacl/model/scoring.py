@@ -18,6 +18,7 @@ from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
 from adacl.model.thresholds import Threshold
+from adacl.model.windows import WHOLE, Window, highest_mean, joined
 
 __all__ = [
     "FileScore",
@@ -28,6 +29,9 @@ __all__ = [
     "full_size",
     "scores_of",
 ]
+
+GATHERED = 1 << 24
+"""Pixels of whole images that are gathered before they are scored, about."""
 
 Identity = TypeVar("Identity")
 
@@ -46,9 +50,29 @@ class ScoringModel(Protocol):
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
 
+    def look(self, pixels: Array, window: Window | None) -> Array:
+        """Return the map of pixels H x W x C from a window of an image, or the whole.
+
+        Raises
+        ------
+        InputError
+            If the network has no map.
+        """
+        raise InputError(f"preset {self.config.preset}: the network has no map")
+
     def native_map(self, image: Array) -> NDArray[np.float32] | None:
         """Return the raw regression of every pixel of an image, if the network has a map."""
-        return None
+        if not self.header.has_map:
+            return None
+        found = joined(image, self.look, self.config.network)
+        return full_size(found, *image.shape[:2])
+
+    def raw_of_large(self, samples: Array) -> Array | None:
+        """Return the raw regression (S,) of images that are too large to be looked at whole."""
+        if not self.header.has_map or samples[0, ..., 0].size <= WHOLE:
+            return None
+        network = self.config.network
+        return np.array([highest_mean(image, self.look, network) for image in samples])
 
     @property
     def spec(self) -> ImageSpec:
@@ -134,14 +158,15 @@ def scores_of(
         In the order given.
     """
     waiting: list[tuple[Identity, Array, tuple[int, int]]] = []
-    samples = 0
+    samples = pixels = 0
     for identity, image in images:
         parts = tiling.cut(image) if tiling else image[None]
         waiting.append((identity, parts, (image.shape[0], image.shape[1])))
         samples += len(parts)
-        if samples >= batch:
+        pixels += 0 if tiling else image.size
+        if samples >= batch or pixels >= GATHERED:
             yield from _score_batch(waiting, raw, tiling)
-            waiting, samples = [], 0
+            waiting, samples, pixels = [], 0, 0
     if waiting:
         yield from _score_batch(waiting, raw, tiling)
 

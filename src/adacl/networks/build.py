@@ -34,11 +34,16 @@ def build_network(config: NetworkConfig, spec: ImageSpec) -> Network:
 
 
 @torch.inference_mode()
-def dense_map(network: DenseRegressor, image: Tensor) -> NDArray[np.float32]:
-    """Return the map (ceil(H / 2), ceil(W / 2)) of an image 1 x C x H x W in [0, 1]."""
+def dense_map(
+    network: DenseRegressor, image: Tensor, window: tuple[int, int, int, int] | None
+) -> NDArray[np.float32]:
+    """Return the map (ceil(H / 2), ceil(W / 2)) of an image 1 x C x H x W in [0, 1].
+
+    Or of a window of one, see :meth:`adacl.networks.dense.DenseRegressor.anomaly_map`.
+    """
     network.eval()
     height, width = image.shape[-2:]
-    found: NDArray[np.float32] = network.anomaly_map(image)[0].cpu().numpy()
+    found: NDArray[np.float32] = network.anomaly_map(image, window)[0].cpu().numpy()
     return found[: (height + 1) // 2, : (width + 1) // 2]
 
 

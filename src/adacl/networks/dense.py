@@ -103,19 +103,28 @@ class DenseRegressor(nn.Module):
             found[layer.name] = self.layers[layer.name](joined)
         return found[HEAD]
 
-    def anomaly_map(self, images: Tensor) -> Tensor:
+    def anomaly_map(
+        self, images: Tensor, window: tuple[int, int, int, int] | None = None
+    ) -> Tensor:
         """Return the raw regression of every place (N, ceil(H / 2), ceil(W / 2)).
 
-        It is the weighted mean of the outputs, averaged over ``window`` x ``window`` places.
+        It is the weighted mean of the outputs, averaged over squares of places.
+
+        Parameters
+        ----------
+        images
+            N x C x H x W in [0, 1].
+        window
+            If they are parts of larger images: first row, first column, and the size of those.
         """
-        found = torch.einsum("nkhw,k->nhw", self.outputs(images), self.shares)
+        found = torch.einsum("nkhw,k->nhw", self.outputs(images, window), self.shares)
         return local_mean(found.unsqueeze(1), self.config.window).squeeze(1)
 
     def peaks(self, images: Tensor) -> Tensor:
         """Return the peak of each output (N, K) for images (N, C, H, W) in [0, 1]."""
         return peaks(local_mean(self.outputs(images), self.config.window), self.config.top)
 
-    def outputs(self, images: Tensor) -> Tensor:
+    def outputs(self, images: Tensor, window: tuple[int, int, int, int] | None = None) -> Tensor:
         """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates.
 
         Images that are too small for the layers are continued by their reflection, and so is the
@@ -126,7 +135,7 @@ class DenseRegressor(nn.Module):
             rows, columns = (torch.from_numpy(reflected(e, least)) for e in images.shape[-2:])
             images = images[..., rows, :][..., columns]
         if self.config.place == "coordinates":
-            images = torch.cat([images, coordinates(images)], 1)
+            images = torch.cat([images, coordinates(images, window)], 1)
         found: Tensor = self(images)
         return found
 
@@ -148,12 +157,13 @@ def peaks(maps: Tensor, top: int) -> Tensor:
     return places.topk(min(top, places.shape[-1]), sorted=False).values.mean(-1)
 
 
-def coordinates(images: Tensor) -> Tensor:
-    """Return the row and the column (N, 2, H, W) of every pixel, from -1 to 1."""
+def coordinates(images: Tensor, window: tuple[int, int, int, int] | None = None) -> Tensor:
+    """Return the row and the column (N, 2, H, W) of every pixel, from -1 to 1 in its image."""
     count, _, height, width = images.shape
+    top, left, *size = window or (0, 0, height, width)
     rows, columns = (
-        torch.linspace(-1, 1, extent, device=images.device, dtype=images.dtype)
-        for extent in (height, width)
+        torch.linspace(-1, 1, whole, device=images.device, dtype=images.dtype)[first:][:extent]
+        for first, whole, extent in zip((top, left), size, (height, width), strict=True)
     )
     grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
     return grid.expand(count, 2, height, width)

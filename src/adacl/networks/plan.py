@@ -19,6 +19,7 @@ __all__ = [
     "Layer",
     "Stage",
     "dense_plan",
+    "reach",
     "smallest_side",
     "stage_plan",
     "stage_widths",
@@ -171,6 +172,19 @@ def stage_plan(config: NetworkConfig, channels: int, height: int, width: int) ->
 def smallest_side(config: NetworkConfig) -> int:
     """Return from which side on, in pixels, all layers have a rim that they can reflect."""
     return int(2 ** len(config.channels)) + 1
+
+
+def reach(config: NetworkConfig) -> int:
+    """Return how many pixels away a place of the map of a network still sees, at most."""
+    far, steps = {"image": 0}, {"image": 1}
+    for layer in dense_plan(config, channels=1):
+        step = steps[layer.inputs[0]]
+        seen = max(far[name] + steps[name] * (steps[name] > step) for name in layer.inputs)
+        seen += step * layer.halved
+        step *= 1 + layer.halved
+        far[layer.name] = seen + step * (layer.kernel // 2)
+        steps[layer.name] = step * layer.stride
+    return far[HEAD] + steps[HEAD] * (config.window // 2)
 
 
 def dense_plan(config: NetworkConfig, channels: int) -> list[Layer]:

@@ -13,11 +13,13 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from adacl.deploy.scorer import Scorer
 from adacl.errors import ImageError
 from adacl.explain.heatmap import resized, to_png
-from adacl.explain.maps import Map, anomaly_map
+from adacl.explain.maps import anomaly_map
 from adacl.imaging.spec import Array
 from adacl.model.scoring import ImageScore, ScoringModel
+from adacl.model.windows import Window
 from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
 from adacl.serve.models import Served
@@ -275,12 +277,15 @@ class _Wanted(ScoringModel):
         self._ticket = ticket
 
     def raw(self, samples: Array) -> Array:
+        return self._scorer().raw(samples)
+
+    def look(self, pixels: Array, window: Window | None) -> Array:
+        return self._scorer().look(pixels, window)
+
+    def _scorer(self) -> Scorer:
         if self._ticket.dropped:
             raise _left()
-        return self._ticket.served.scorer.raw(samples)
-
-    def native_map(self, image: Array) -> Map | None:
-        return self._ticket.served.scorer.native_map(image)
+        return self._ticket.served.scorer
 
 
 def _heat(ticket: Ticket, pixels: Array) -> Heat:

@@ -1,0 +1,80 @@
+import numpy as np
+import pytest
+import torch
+
+from adacl import AnomalyDetector
+from adacl.config import NetworkConfig
+from adacl.config.presets import preset
+from adacl.deploy.export import export_model
+from adacl.model import windows
+from adacl.networks.dense import DenseRegressor
+from adacl.networks.plan import reach
+from adacl.runtime import Scorer
+
+SIZES = [(300, 500), (301, 333), (64, 700), (290, 17)]
+
+
+def images_of(size, channels, count, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (count, *size, channels), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module", params=[("no", 1), ("coordinates", 3)], ids=["grey", "colour"])
+def models(request, tmp_path_factory):
+    """A detector and a scorer of a network with few steps of training behind it."""
+    place, channels = request.param
+    config = preset("inspect").replace(
+        network__place=place,
+        network__channels=[4, 8],
+        training__epochs=1,
+        training__min_epoch_images=16,
+        training__crop=32,
+    )
+    folder = tmp_path_factory.mktemp("windows")
+    detector = AnomalyDetector(config=config, device="cpu")
+    detector.fit(images_of((40, 48), channels, 12))
+    detector.save(folder / "m.adacl")
+    export_model(folder / "m.adacl", folder / "m.onnx")
+    return detector.model_, Scorer(folder / "m.onnx", threads=1)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_windows_give_the_map_and_the_score_of_the_whole_image(size, models, monkeypatch):
+    (image,) = images_of(size, models[0].spec.channels, 1, seed=1)
+    for model in models:
+        whole, raw = model.native_map(image), model.raw(image[None])[0]
+        seen = []
+
+        def look(pixels, window, model=model, seen=seen):
+            seen.append(pixels.shape)
+            return type(model).look(model, pixels, window)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(windows, "WHOLE", 4000)
+            patch.setattr(windows, "CORE", 64)
+            patch.setattr("adacl.model.scoring.WHOLE", 4000)
+            patch.setattr(model, "look", look, raising=False)
+            assert np.abs(model.native_map(image) - whole).max() < 1e-5
+            assert abs(model.raw(image[None])[0] - raw) < 1e-5
+        assert len(seen) > 2
+        assert max(shape[0] * shape[1] for shape in seen) < 0.7 * size[0] * size[1]
+
+
+@pytest.mark.parametrize("channels", [(4, 8), (4, 8, 8), (4, 4, 8, 8)])
+@pytest.mark.parametrize("window", [1, 5])
+def test_a_place_sees_as_far_as_the_plan_says_and_no_farther(channels, window):
+    config = NetworkConfig(channels=channels, output="map", window=window)
+    torch.manual_seed(0)
+    network = DenseRegressor(config, 1).eval()
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            torch.nn.init.constant_(part.bias, 5)  # so that no unit is at rest
+    side = 2 * reach(config) + 2 ** len(channels) * 6
+    side -= side % 2 ** len(channels)
+    images = torch.full((1, 1, side, side), 0.5, requires_grad=True)
+    place = side // 4
+    network.anomaly_map(images + torch.randn_like(images) / 10)[0, place, place].backward()
+    rows = images.grad[0, 0].abs().sum(1).nonzero().squeeze(1)
+    seen = max(2 * place - int(rows[0]), int(rows[-1]) - 2 * place)
+    assert seen <= reach(config)
+    assert seen > reach(config) / 2
