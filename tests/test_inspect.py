@@ -1,5 +1,6 @@
 """Inspection of parts and surfaces: what is chosen by itself, bad input, and the walk of a user."""
 
+import csv
 import json
 import logging
 
@@ -252,6 +253,35 @@ def test_score_with_heat_maps_and_a_report(model, parts, tmp_path):
     assert "<html" in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_records_name_regions_and_remark_on_the_light(model, parts, tmp_path):
+    dark = files(tmp_path / "dark", [image // 3 for image in of_many_sizes(2, 300)])
+    threshold = -AnomalyDetector.load(parts / "m.adacl").score_samples(parts / "bad").max() - 1e-3
+    score = ["score", parts / model, parts / "bad", dark, "--threshold", threshold]
+    code, out, err = call(*score, "--format", "jsonl")
+    assert code == 0, err
+    lines = [json.loads(line) for line in out.splitlines()]
+    scorer = Scorer(parts / "m.onnx").set_threshold(threshold)
+    for line, path in zip(lines[:6], sorted((parts / "bad").iterdir()), strict=True):
+        assert line["pred_label"] == 1
+        assert "remark" not in line
+        assert len(line["regions"]) == len(scorer(path).regions) > 0
+        height, width = np.asarray(Image.open(path)).shape
+        for region in line["regions"]:
+            assert 0 <= region["top"] <= region["row"] < region["bottom"] <= height
+            assert 0 <= region["left"] <= region["column"] < region["right"] <= width
+            assert region["area"] >= 16 or len(line["regions"]) == 1
+            assert region["peak"] > threshold
+    for line in lines[6:]:
+        assert line["remark"].startswith("darker than any learnt: mean 0.1")
+    code, out, err = call(*score, "--format", "csv")
+    rows = list(csv.DictReader(out.splitlines()))
+    assert [json.loads(row["regions"] or "[]") for row in rows] == [
+        line.get("regions", []) for line in lines
+    ]
+    assert "darker than any learnt" in call(*score)[1]
+
+
 @pytest.mark.parametrize("method", ["occlusion", "gradient"])
 def test_explain_writes_the_native_map(method, parts, tmp_path):
     options = ["-o", tmp_path, "--npy", "--method", method]
@@ -341,6 +371,9 @@ def test_a_service_answers_images_of_many_sizes_as_offline(parts):
     assert [result["raw_score"] for result in results] == pytest.approx(wanted, abs=1e-6)
     heights = [(result["height"], result["width"]) for result in results]
     assert heights == [SIZES[number % 3] for number in range(6)]
+    for result, path in zip(results, paths, strict=True):
+        regions = [region._asdict() for region in scorer(path).regions]
+        assert result.get("regions", []) == regions
     found = scorer.anomaly_map(paths[0])
     row, column = np.unravel_index(found.argmax(), found.shape)
     peak = shown["anomaly_map"]["peak"]

@@ -259,7 +259,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                 yield (path, self._trained_on(image.pixels)), image.pixels
 
         for (path, trained_on), score in model.scores(decoded()):
-            yield FileScore(path, score.raw, score.score, score.tile, trained_on)
+            yield FileScore.of(path, score, trained_on)
 
     def _trained_on(self, pixels: Array) -> bool | None:
         known = self._fitted().digests

@@ -65,7 +65,9 @@ def score(
 
     pred_score is the anomaly score in [0, 1], pred_label is 1 for anomalous and 0 for normal (in a
     table in words), raw_score is the regression before clipping (rank by it), tile the top-left
-    corner of the worst tile.
+    corner of the worst tile. Models of parts and surfaces (preset inspect) name the regions of
+    anomalous images, box, area, peak and centre in pixels (CSV and JSON lines), and remark on
+    images that are darker or brighter than any learnt.
     """
     if output is not None:
         check_writable(output)
@@ -83,7 +85,9 @@ def score(
         mapped = with_heatmaps(scorer, heatmaps, paths) if heatmaps else None
         score_files = mapped or scorer.score_files
         scores = scores_of_files(score_files, files, "scoring", quiet, gathering)
-        write_records(output, output_format, scores, in_use.value, scorer.header.tiling is not None)
+        header = scorer.header
+        tiled = header.tiling is not None
+        write_records(output, output_format, scores, in_use.value, tiled, header.has_map)
         if output:
             unwritten.remove(output)
         if report and gathering:

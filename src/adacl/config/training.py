@@ -158,6 +158,9 @@ class ThresholdConfig(Section, name="threshold"):
         Confidence of the stated upper bound on that share.
     folds
         Folds of the cross-fitting that serves small sets.
+    least_region
+        Pixels of the smallest region above the threshold that records name, for networks with a
+        map. If all are smaller, the highest is named.
     set_aside
         Highest scores of held-out normals that never set the threshold, so that one odd part does
         not hide defects. They count as flagged in the stated bound. Fewer than 20 held-out
@@ -167,4 +170,5 @@ class ThresholdConfig(Section, name="threshold"):
     fpr: Annotated[float, above(0), below(1)] = 0.01
     confidence: Annotated[float, above(0), below(1)] = 0.95
     folds: Annotated[int, at_least(2)] = 3
+    least_region: Count = 16
     set_aside: Natural = 0

@@ -95,7 +95,7 @@ class ImageScorer(ABC):
             seen = self._trained_on(image.pixels)
             assert image.colour is not None
             yield Explained(
-                FileScore(path, score.raw, score.score, score.tile, seen),
+                FileScore.of(path, score, seen),
                 self._map_of(image, method),
                 model.spec.visible(image.colour),
             )

@@ -221,7 +221,7 @@ class Scorer(ScoringModel, ImageScorer):
                 if isinstance(found, ImageError):
                     pass_over(path, found, self.on_error, skipped)
                 else:
-                    yield FileScore(path, found.raw, found.score, found.tile)
+                    yield FileScore.of(path, found)
 
     def _score_files(self, paths: Sequence[Path]) -> list[tuple[Path, ImageScore | ImageError]]:
         broken: dict[int, ImageError] = {}
@@ -258,4 +258,4 @@ class Scorer(ScoringModel, ImageScorer):
         images: Iterable[tuple[Identity, Array]],
         raw: Callable[[Array], Array] | None = None,
     ) -> Iterator[tuple[Identity, ImageScore]]:
-        return scores_of(images, raw or self.raw, self.tiling, self._most * self.threads)
+        return scores_of(images, raw or self.raw, self, self._most * self.threads)

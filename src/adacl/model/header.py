@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from numpy.typing import NDArray
+
 from adacl.config import Config
 from adacl.data.images import MAX_PIXELS
 from adacl.errors import ModelFileError
@@ -17,7 +19,7 @@ from adacl.model.exported_file import EXPORT_VERSION
 from adacl.model.history import History
 from adacl.model.thresholds import Threshold
 
-__all__ = ["FORMAT_VERSION", "Exported", "ModelHeader", "checked_size"]
+__all__ = ["FORMAT_VERSION", "Exported", "ModelHeader", "brightness", "checked_size"]
 
 FORMAT_VERSION = 1
 
@@ -105,6 +107,23 @@ class ModelHeader:
         """Whether the network has an output for every place, rather than for the image alone."""
         return self.config.network.output == "map"
 
+    def remark(self, image: NDArray[Any]) -> str:
+        """Say if an image H x W x C is darker or brighter than any that was learnt.
+
+        The learnt range is widened by what training varied the brightness; where it did not, the
+        level is what tells normal from anomalous, and nothing is said.
+        """
+        learnt, vary = self.training.get("brightness"), self.config.training.light
+        if not (learnt and vary):
+            return ""
+        level = brightness(image, self.spec)
+        if learnt[0] * (1 - vary) <= level <= learnt[1] * (1 + vary):
+            return ""
+        word = "darker" if level < learnt[0] else "brighter"
+        return (
+            f"{word} than any learnt: mean {level:.2f}, learnt {learnt[0]:.2f} to {learnt[1]:.2f}"
+        )
+
     def check_kind(self, path: str | Path, video: bool) -> None:
         """Check that it is a model for video, or one for images.
 
@@ -186,6 +205,11 @@ class ModelHeader:
             exported,
             tree["fingerprint"] if exported else fingerprint,
         )
+
+
+def brightness(image: NDArray[Any], spec: ImageSpec) -> float:
+    """Return the mean of an image H x W x C, of the range that the network sees."""
+    return (float(image.mean()) - spec.low) / (spec.high - spec.low)
 
 
 def checked_size(size: Any) -> tuple[int, int]:

@@ -61,4 +61,4 @@ class Model(ScoringModel):
     ) -> Iterator[tuple[Identity, ImageScore]]:
         """Score images H x W x C one after another, see :func:`adacl.model.scoring.scores_of`."""
         batch = DENSE_BATCH if self.header.has_map else SCORING_BATCH
-        return scores_of(images, self.raw, self.tiling, batch)
+        return scores_of(images, self.raw, self, batch)

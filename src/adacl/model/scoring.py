@@ -17,6 +17,7 @@ from adacl.errors import InputError
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
+from adacl.model.regions import Region, find_regions
 from adacl.model.thresholds import Threshold
 from adacl.model.windows import WHOLE, Window, highest_mean, joined
 
@@ -67,6 +68,15 @@ class ScoringModel(Protocol):
         found = joined(image, self.look, self.config.network)
         return full_size(found, *image.shape[:2])
 
+    def verdict(self, image: Array, raw: float) -> ImageScore:
+        """Return the score of a whole image H x W x C, and what else there is to say of it."""
+        regions: tuple[Region, ...] = ()
+        if self.header.has_map and raw > self.threshold.value:
+            found = joined(image, self.look, self.config.network)
+            least = self.config.threshold.least_region
+            regions = find_regions(found, self.threshold.value, image.shape[:2], least)
+        return ImageScore(raw, None, self.header.remark(image), regions)
+
     def raw_of_large(self, samples: Array) -> Array | None:
         """Return the raw regression (S,) of images that are too large to be looked at whole."""
         if not self.header.has_map or samples[0, ..., 0].size <= WHOLE:
@@ -105,10 +115,16 @@ class ImageScore:
         The regression before clipping; rank by this.
     tile
         Top-left corner of the worst tile in pixels, when the model works on tiles.
+    remark
+        What speaks against the score, such as light that was not learnt; or "".
+    regions
+        Of an image above the threshold, if the network has a map.
     """
 
     raw: float
     tile: tuple[int, int] | None = None
+    remark: str = ""
+    regions: tuple[Region, ...] = ()
 
     @property
     def score(self) -> float:
@@ -122,7 +138,8 @@ class FileScore:
 
     ``raw`` is the regression before clipping, ``score`` the same in [0, 1], ``tile`` the
     top-left corner of the worst tile (row and column in pixels, or None), ``trained_on``
-    whether the image is one that the model was fitted on, or None where that is not known.
+    whether the image is one that the model was fitted on, or None where that is not known,
+    ``remark`` what speaks against the score, and ``regions`` are those above the threshold.
     """
 
     path: Path
@@ -130,12 +147,21 @@ class FileScore:
     score: float
     tile: tuple[int, int] | None
     trained_on: bool | None = None
+    remark: str = ""
+    regions: tuple[Region, ...] = ()
+
+    @classmethod
+    def of(cls, path: Path, score: ImageScore, trained_on: bool | None = None) -> FileScore:
+        """Return the score of an image as that of a file."""
+        return cls(
+            path, score.raw, score.score, score.tile, trained_on, score.remark, score.regions
+        )
 
 
 def scores_of(
     images: Iterable[tuple[Identity, Array]],
     raw: Callable[[Array], Array],
-    tiling: Tiling | None,
+    model: ScoringModel,
     batch: int,
 ) -> Iterator[tuple[Identity, ImageScore]]:
     """Score images H x W x C one after another, in batches and with bounded memory.
@@ -147,8 +173,8 @@ def scores_of(
         image has the size the network takes, or any, if it takes any; with tiles any size will do.
     raw
         Returns the raw regression (S,) of samples S x H x W x C.
-    tiling
-        How images are cut into tiles, or None.
+    model
+        What knows how images are cut into tiles, and what to say of whole images.
     batch
         Samples gathered before they are scored.
 
@@ -157,6 +183,7 @@ def scores_of(
     identity, score
         In the order given.
     """
+    tiling = model.tiling
     waiting: list[tuple[Identity, Array, tuple[int, int]]] = []
     samples = pixels = 0
     for identity, image in images:
@@ -165,25 +192,26 @@ def scores_of(
         samples += len(parts)
         pixels += 0 if tiling else image.size
         if samples >= batch or pixels >= GATHERED:
-            yield from _score_batch(waiting, raw, tiling)
+            yield from _score_batch(waiting, raw, model)
             waiting, samples, pixels = [], 0, 0
     if waiting:
-        yield from _score_batch(waiting, raw, tiling)
+        yield from _score_batch(waiting, raw, model)
 
 
 def _score_batch(
     batch: list[tuple[Identity, Array, tuple[int, int]]],
     raw: Callable[[Array], Array],
-    tiling: Tiling | None,
+    model: ScoringModel,
 ) -> Iterator[tuple[Identity, ImageScore]]:
+    tiling = model.tiling
     found: list[Array] = []
     for _, group in groupby(batch, key=lambda entry: entry[1].shape[1:]):
         samples = [parts for _, parts, _ in group]
         ends = np.cumsum([len(parts) for parts in samples])
         found += np.split(raw(np.concatenate(samples)), ends[:-1])
-    for (identity, _, (height, width)), scores in zip(batch, found, strict=True):
+    for (identity, parts, (height, width)), scores in zip(batch, found, strict=True):
         if tiling is None:
-            yield identity, ImageScore(float(scores[0]))
+            yield identity, model.verdict(parts[0], float(scores[0]))
         else:
             place = tiling.places(height, width)[int(scores.argmax())]
             yield identity, ImageScore(tiling.aggregate(scores), place)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 from fastapi import FastAPI
 
+from adacl.model.regions import Region
 from adacl.serve.problems import MEDIA_TYPE
 
 __all__ = ["complete"]
@@ -24,6 +25,14 @@ PROBLEM: Json = {
         "errors": {"type": "array", "items": {"type": "object"}},
     },
 }
+REGION: Json = {
+    "type": "object",
+    "required": list(Region._fields),
+    "properties": {
+        name: {"type": "integer" if kind is int else "number"}
+        for name, kind in get_type_hints(Region).items()
+    },
+}
 RESULT: Json = {
     "type": "object",
     "required": ["name"],
@@ -35,6 +44,8 @@ RESULT: Json = {
         "height": {"type": "integer"},
         "width": {"type": "integer"},
         "tile": {"type": "array", "items": {"type": "integer"}},
+        "remark": {"type": "string", "description": "What speaks against the score."},
+        "regions": {"type": "array", "items": {"$ref": "#/components/schemas/Region"}},
         "anomaly_map": {
             "type": "object",
             "properties": {
@@ -127,7 +138,12 @@ def _complete(document: Json) -> None:
         "content": {"multipart/form-data": FILES},
     }
     components = document.setdefault("components", {})
-    components["schemas"] = {"Problem": PROBLEM, "Result": RESULT, "Scores": SCORES}
+    components["schemas"] = {
+        "Problem": PROBLEM,
+        "Region": REGION,
+        "Result": RESULT,
+        "Scores": SCORES,
+    }
     components["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
     problem = {
         "description": "A problem (RFC 9457)",

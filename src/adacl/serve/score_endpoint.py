@@ -129,6 +129,10 @@ class Scoring:
         }
         if score.tile is not None:
             result["tile"] = list(score.tile)
+        if score.remark:
+            result["remark"] = score.remark
+        if score.regions:
+            result["regions"] = [region._asdict() for region in score.regions]
         if outcome.heat is not None:
             png = base64.b64encode(outcome.heat.png).decode()
             result["anomaly_map"] = {"png": png, "peak": list(outcome.heat.peak)}

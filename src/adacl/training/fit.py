@@ -24,7 +24,7 @@ from adacl.data.samples import Samples
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
-from adacl.model.header import ModelHeader
+from adacl.model.header import ModelHeader, brightness
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
 from adacl.networks.build import Network, raw_scores
@@ -39,6 +39,7 @@ __all__ = ["fit_model"]
 OnEpoch = Callable[[str, EpochRecord], None]
 
 MOST_DIGESTS = 100_000
+SOME = 1000
 
 
 def fit_model(
@@ -159,9 +160,16 @@ def fit_model(
             "calibration": len(split.calibration),
             "validation_flagged": flagged,
             "parameters": count_parameters(network),
+            **({"brightness": _brightness(samples)} if dense else {}),
         },
         activation_maxima(network, samples.of(split.validation), config.anomalies, seed)
         if isinstance(network, Regressor)
         else (),
     )
     return Model(network, header, samples.digests[:MOST_DIGESTS])
+
+
+def _brightness(samples: Samples) -> list[float]:
+    """Return the mean of the darkest and of the brightest of (some of) the images."""
+    levels = [brightness(image, samples.spec) for image in samples.thinned(SOME)]
+    return [min(levels), max(levels)]

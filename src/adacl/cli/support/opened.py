@@ -46,12 +46,11 @@ def open_scorer(
 
     found = open_model(model, device=device.value, backend=backend.value, on_error=on_error.value)
     in_use = found.threshold if threshold is None else found.threshold.moved_to(threshold)
-    if isinstance(found, Scorer):
-        return found, in_use
-    from adacl import AnomalyDetector
+    if not isinstance(found, Scorer):
+        from adacl import AnomalyDetector
 
-    detector = AnomalyDetector.from_model(found, device=device.value, on_error=on_error.value)
-    return detector, in_use
+        found = AnomalyDetector.from_model(found, device=device.value, on_error=on_error.value)
+    return found.set_threshold(in_use), in_use
 
 
 def scores_of_files(

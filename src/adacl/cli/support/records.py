@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["TILE_COLUMNS", "Format", "RecordWriter", "opened", "write_records"]
 
 TILE_COLUMNS = ["tile_top", "tile_left"]
+MAP_COLUMNS = ["remark", "regions"]
 
 
 class Format(StrEnum):
@@ -33,7 +34,8 @@ class Format(StrEnum):
 class RecordWriter:
     """Writes each record at once, as a line of JSON or a row of CSV.
 
-    In a row, ``tile`` takes the columns ``tile_top`` and ``tile_left``, empty if there is none.
+    In a row, ``tile`` takes the columns ``tile_top`` and ``tile_left``, empty if there is none, and
+    ``regions`` are written as JSON.
 
     Parameters
     ----------
@@ -54,6 +56,8 @@ class RecordWriter:
         if self.rows:
             tile = record.get("tile") or ()
             row = {name: value for name, value in record.items() if name != "tile"}
+            if regions := record.get("regions"):
+                row["regions"] = json.dumps(regions)
             self.rows.writerow(row | dict(zip(TILE_COLUMNS, tile, strict=False)))
         else:
             self.file.write(json.dumps(record) + "\n")
@@ -79,18 +83,25 @@ def opened(output: Path | None, live: bool = False) -> Iterator[IO[str]]:
 
 
 def write_records(
-    output: Path | None, form: Format, scores: Iterator[FileScore], threshold: float, tiled: bool
+    output: Path | None,
+    form: Format,
+    scores: Iterator[FileScore],
+    threshold: float,
+    tiled: bool,
+    mapped: bool,
 ) -> None:
     """Write the scores of images as they come, to a file or to stdout.
 
-    Images above ``threshold`` are labelled anomalous; ``tiled`` says whether scores name tiles.
+    Images above ``threshold`` are labelled anomalous; ``tiled`` says whether scores name tiles,
+    ``mapped`` whether they name regions.
 
     Raises
     ------
     DataError
         If the file cannot be written.
     """
-    columns = ["image_path", "pred_score", "pred_label", "raw_score", *(TILE_COLUMNS * tiled)]
+    columns = ["image_path", "pred_score", "pred_label", "raw_score"]
+    columns += TILE_COLUMNS * tiled + MAP_COLUMNS * mapped
     with opened(output) as file:
         if form is Format.table:
             _write_table(file, scores, threshold, tiled)
@@ -105,7 +116,8 @@ def _write_table(file: IO[str], scores: Iterator[FileScore], threshold: float, t
     for s in scores:
         label = "ANOMALOUS" if s.raw > threshold else "normal"
         place = "{},{}".format(*s.tile) if s.tile else ""
-        print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{s.path}", file=file)
+        remark = f"  ({s.remark})" if s.remark else ""
+        print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{s.path}{remark}", file=file)
 
 
 def _record(score: FileScore, threshold: float) -> dict[str, Any]:
@@ -115,4 +127,6 @@ def _record(score: FileScore, threshold: float) -> dict[str, Any]:
         "pred_label": int(score.raw > threshold),
         "raw_score": score.raw,
     }
-    return record | ({"tile": list(score.tile)} if score.tile else {})
+    record |= {"tile": list(score.tile)} if score.tile else {}
+    record |= {"remark": score.remark} if score.remark else {}
+    return record | ({"regions": [r._asdict() for r in score.regions]} if score.regions else {})

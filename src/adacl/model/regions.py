@@ -1,0 +1,101 @@
+"""Where an image is anomalous: the connected places of its map above the threshold."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.imaging.spec import Array
+
+__all__ = ["Region", "find_regions"]
+
+
+class Region(NamedTuple):
+    """A region of an image above the threshold, in pixels of the image.
+
+    Parameters
+    ----------
+    top, left, bottom, right
+        The smallest box around it; rows ``top`` to ``bottom`` - 1.
+    area
+        Pixels.
+    peak
+        The highest raw regression in it.
+    row, column
+        Its centre: the mean of its pixels.
+    """
+
+    top: int
+    left: int
+    bottom: int
+    right: int
+    area: int
+    peak: float
+    row: float
+    column: float
+
+
+def find_regions(
+    found: Array, threshold: float, size: tuple[int, int], least_area: int
+) -> tuple[Region, ...]:
+    """Return the regions of an image, the highest first.
+
+    Parameters
+    ----------
+    found
+        The map (ceil(H / 2), ceil(W / 2)): raw regression.
+    threshold
+        Places above it belong to a region; those that touch, corners included, to the same.
+    size
+        Height and width of the image.
+    least_area
+        Pixels of the smallest region. If all are smaller, the highest is named.
+    """
+    rows, starts, ends, numbers = _runs(found > threshold)
+    regions = []
+    for number in np.unique(numbers):
+        own = np.flatnonzero(numbers == number)
+        lengths = ends[own] - starts[own]
+        area = int(lengths.sum())
+        middles = (starts[own] + ends[own]) / 2
+        regions.append(
+            Region(
+                2 * int(rows[own].min()),
+                2 * int(starts[own].min()),
+                min(2 * int(rows[own].max()) + 2, size[0]),
+                min(2 * int(ends[own].max()), size[1]),
+                4 * area,
+                max(float(found[rows[run], starts[run] : ends[run]].max()) for run in own),
+                2 * float((rows[own] + 0.5) @ lengths) / area,
+                2 * float(middles @ lengths) / area,
+            )
+        )
+    regions.sort(key=lambda region: -region.peak)
+    return tuple([r for r in regions if r.area >= least_area] or regions[:1])
+
+
+def _runs(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:
+    """Return row, start and end of each run of places along a row, and its region's number."""
+    steps = np.diff(np.pad(above, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    rows, starts = (steps == 1).nonzero()
+    ends = (steps == -1).nonzero()[1]
+    region = list(range(len(rows)))
+
+    def first(run: int) -> int:
+        while region[run] != run:
+            region[run] = run = region[region[run]]
+        return run
+
+    of_row = np.searchsorted(rows, np.arange(len(above) + 1))
+    for row in range(1, len(above)):
+        earlier, last = int(of_row[row - 1]), int(of_row[row])
+        for run in range(last, int(of_row[row + 1])):
+            while earlier < last and ends[earlier] < starts[run]:
+                earlier += 1
+            touching = earlier
+            while touching < last and starts[touching] <= ends[run]:
+                region[first(run)] = first(touching)
+                touching += 1
+    return rows, starts, ends, np.array([first(run) for run in range(len(rows))], int)

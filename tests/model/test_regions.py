@@ -1,0 +1,44 @@
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from scipy import ndimage
+
+from adacl.model.regions import find_regions
+
+MAPS = arrays(
+    np.float32,
+    st.tuples(st.integers(1, 12), st.integers(1, 12)),
+    elements=st.floats(0, 1, width=16),
+)
+
+
+@given(MAPS, st.floats(0, 1))
+def test_regions_are_the_connected_places_above_the_threshold(found, threshold):
+    size = 2 * found.shape[0], 2 * found.shape[1]
+    regions = find_regions(found, threshold, size, least_area=1)
+    numbers, count = ndimage.label(found > threshold, np.ones((3, 3)))
+    wanted = []
+    for number in range(1, count + 1):
+        rows, columns = (numbers == number).nonzero()
+        peak = found[rows, columns].max()
+        box = 2 * rows.min(), 2 * columns.min(), 2 * rows.max() + 2, 2 * columns.max() + 2
+        middle = 2 * rows.mean() + 1, 2 * columns.mean() + 1
+        wanted.append((*box, 4 * len(rows), peak, *middle))
+    assert len(regions) == count
+    np.testing.assert_allclose(
+        sorted(regions, key=lambda r: (r.row, r.column)),
+        sorted(wanted, key=lambda r: r[-2:]),
+        rtol=1e-6,
+    )
+    assert [r.peak for r in regions] == sorted((r.peak for r in regions), reverse=True)
+
+
+def test_boxes_end_at_the_image_and_small_regions_are_left_out():
+    found = np.zeros((5, 6), np.float32)
+    found[4, 4:] = 0.9
+    found[0, 0] = 0.8
+    for least in (8, 9):
+        (region,) = find_regions(found, 0.5, (9, 11), least)
+        assert region[:5] == (8, 8, 9, 11, 8)
+        assert region.peak == np.float32(0.9)
