@@ -11,6 +11,7 @@ from PIL import Image
 from adacl import AnomalyDetector, Scorer, detector
 from adacl.config.presets import by_size, preset
 from adacl.errors import AdaclError, ConfigError, DataError
+from adacl.training.splits import split_once
 from support.helpers import call, refused, write_images
 from support.serving import serving
 from support.textures import scratched, textures
@@ -184,6 +185,22 @@ def test_odd_images_have_an_answer(name, tmp_path):
     fitted.save(tmp_path / "m.adacl")
     again = AnomalyDetector.load(tmp_path / "m.adacl", device="cpu")
     assert np.array_equal(again.score_samples([folder, others]), scores)
+
+
+def test_held_out_normals_above_the_threshold_are_named(tmp_path, caplog):
+    images = [textures(1, (70, 70), n)[0] for n in range(104)]
+    folder = files(tmp_path / "good", images)
+    with caplog.at_level(logging.INFO, "adacl"):
+        fitted = AnomalyDetector(config=SMALL, device="cpu").fit(folder)
+    (line,) = [text for text in caplog.messages if text.startswith("look at the normal images")]
+    paths = sorted(folder.iterdir())
+    held_out = split_once(len(paths), 150, SMALL.threshold, 0).calibration
+    assert len(held_out) == 20
+    scores = {str(paths[n]): -fitted.score_samples([paths[n]])[0] for n in held_out}
+    above = [path for path, score in scores.items() if score > fitted.threshold_]
+    assert line.rpartition(": ")[2].split(", ") == above
+    assert len(above) == 1
+    assert fitted.threshold_ == pytest.approx(sorted(scores.values())[-2], abs=1e-9)
 
 
 def test_too_few_images_are_refused_with_a_remedy(tmp_path):

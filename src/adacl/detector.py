@@ -173,6 +173,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             If files cannot be used, or there are fewer than four images.
         """
         contamination = self._contamination()
+        paths: list[Path] = []
         tile = _checked_size("tile", self.tile)
         tiling = Tiling(*tile, self.stride, self.top_k) if tile else None
         image_size = _checked_size("image_size", self.image_size)
@@ -184,6 +185,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             config = self._config(files.sizes(image_size), tiling)
             any_size = config.network.output == "map"
             samples, resize = samples_of_files(files, tiling, image_size, self.on_error, any_size)
+            paths = files.paths
             if len(samples.digests) < files.listed:
                 skipped = files.listed - len(samples.digests)
                 log.warning("%d of %d images were skipped", skipped, files.listed)
@@ -217,6 +219,13 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         )
         for line in notes(self.header):
             log.info(line)
+        if odd := self.header.training.get("odd"):
+            named = len(paths) == len(samples.digests)
+            log.info(
+                "look at the normal images that were held out and score above the threshold, the "
+                "highest first; if one is not normal, take it out and fit again: %s",
+                ", ".join(str(paths[n]) if named else f"number {n}" for n in odd),
+            )
         return self
 
     @property

@@ -40,6 +40,7 @@ OnEpoch = Callable[[str, EpochRecord], None]
 
 MOST_DIGESTS = 100_000
 SOME = 1000
+MOST_ODD = 20
 
 
 def fit_model(
@@ -123,6 +124,7 @@ def fit_model(
     config = settled(config, samples.of(split.train), seed)
     network, history = run("network", split)
     flagged = None
+    odd: list[int] = []
     if contamination is not None:
         scores = score(network, np.arange(count))
         threshold = thresholds.from_contamination(scores, contamination)
@@ -131,6 +133,8 @@ def fit_model(
         threshold = thresholds.from_normal_scores(
             held_out, rule.fpr, rule.confidence, "hold-out", rule.set_aside
         )
+        above = np.sort(split.calibration)[held_out > threshold.value]
+        odd = above[np.argsort(-held_out[held_out > threshold.value])].tolist()
     else:
         out_of_fold = []
         for number, fold in enumerate(fold_splits(count, size, rule.folds, seed), start=1):
@@ -160,7 +164,7 @@ def fit_model(
             "calibration": len(split.calibration),
             "validation_flagged": flagged,
             "parameters": count_parameters(network),
-            **({"brightness": _brightness(samples)} if dense else {}),
+            **({"brightness": _brightness(samples), "odd": odd[:MOST_ODD]} if dense else {}),
         },
         activation_maxima(network, samples.of(split.validation), config.anomalies, seed)
         if isinstance(network, Regressor)
