@@ -133,6 +133,39 @@ def test_what_inspection_does_not_take_is_refused(tmp_path):
     assert not target.exists()
 
 
+def test_hints_raise_what_is_expected_and_keep_the_level(tmp_path):
+    folder = files(tmp_path / "good", of_many_sizes(8))
+    hints = ("--expect", "scratches", "--expect", "spots", "--light", "fixed")
+    code, _, err = call("fit", folder, "-o", tmp_path / "m.adacl", *OPTIONS, *hints)
+    assert code == 0, err
+    usual, found = preset("inspect"), AnomalyDetector.load(tmp_path / "m.adacl").header.config
+    assert found.training.light == 0 < usual.training.light
+    for setting, name, factor in (
+        ("shapes", "scar", 4),
+        ("shapes", "blob", 2),
+        ("shapes", "rectangle", 1),
+        ("fillings", "tone", 3),
+    ):
+        shares, before = getattr(found.local, setting), getattr(usual.local, setting)
+        assert shares[name] == pytest.approx(factor * before[name])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--expect", "dirt"), "--expect dirt: need one of missing, scratches, spots, wear"),
+        (("--light", "dim"), "--light dim: need one of varies, fixed"),
+        (("--expect", "spots", "--preset", "paper"), "takes no hints; use --preset inspect"),
+    ],
+)
+def test_hints_that_do_not_suit_are_refused(options, words, tmp_path):
+    folder = files(tmp_path / "good", of_many_sizes(8))
+    code, _, err = call("fit", folder, "-o", tmp_path / "m.adacl", *options)
+    assert code != 0
+    assert words in " ".join(err.split())
+    assert not (tmp_path / "m.adacl").exists()
+
+
 def test_files_that_cannot_be_decoded_are_told(tmp_path):
     for path in write_images(tmp_path, textures(5, (72, 72))):
         path.write_bytes(path.read_bytes()[:-200])

@@ -23,6 +23,7 @@ from adacl.cli.support.options import (
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
+from adacl.config.hints import DEFECTS, with_hints
 from adacl.config.presets import by_size, for_tiles, from_toml, preset
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.folders import list_images
@@ -69,6 +70,21 @@ def fit(
     drop: Annotated[
         list[str] | None,
         typer.Option(metavar="KIND", help="Leave out a kind of made anomaly (repeatable)."),
+    ] = None,
+    expect: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="DEFECT",
+            help=f"Learn more of a kind of defect, with inspect: {', '.join(DEFECTS)} "
+            "(repeatable).",
+        ),
+    ] = None,
+    light: Annotated[
+        str | None,
+        typer.Option(
+            help="With inspect: fixed if the level of the light tells good from bad, as in thermal "
+            "images; by default it varies.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")] = 0,
     device: DeviceOption = Device.auto,
@@ -118,6 +134,7 @@ def fit(
         config = preset(preset_name)
     config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
     config = _with_kinds(config, add or [], drop or [])
+    config = with_hints(config, expect or [], light)
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
     config = config.replace(**{name: value for name, value in given.items() if value is not None})
     check_anomaly_config(config.anomalies)

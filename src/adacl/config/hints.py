@@ -1,0 +1,56 @@
+"""What a user expects of defects and light, as settings of a network with a map."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, get_args
+
+from adacl.config.method import Config
+from adacl.errors import ConfigError
+
+__all__ = ["DEFECTS", "Light", "with_hints"]
+
+Light = Literal["varies", "fixed"]
+
+DEFECTS: dict[str, dict[str, dict[str, float]]] = {
+    "missing": {"fillings": {"another": 3, "flat": 3, "moved": 3}},
+    "scratches": {"shapes": {"scar": 4}},
+    "spots": {"fillings": {"flat": 3, "tone": 3}, "shapes": {"blob": 2, "ellipse": 2}},
+    "wear": {"fillings": {"blur": 3, "noise": 3}},
+}
+"""Name of a kind of defect to the factors of the shares of shapes and fillings."""
+
+
+def with_hints(config: Config, defects: Sequence[str], light: str | None) -> Config:
+    """Return a configuration for defects that are expected, and for a light that is known.
+
+    Parameters
+    ----------
+    config
+        Of a network with a map.
+    defects
+        Names in ``DEFECTS``; the shapes and fillings that suit them are drawn more often.
+    light
+        ``varies``: images that are a little darker or brighter are normal, as the preset has it;
+        ``fixed``: the level tells normal from anomalous. None leaves it as it is.
+
+    Raises
+    ------
+    ConfigError
+        If a hint is not known, or the network has no map.
+    """
+    if (defects or light) and config.network.output != "map":
+        raise ConfigError(
+            f"--expect and --light: the preset {config.preset} makes anomalies of whole images and "
+            "takes no hints; use --preset inspect"
+        )
+    for name in defects:
+        if name not in DEFECTS:
+            raise ConfigError(f"--expect {name}: need one of {', '.join(DEFECTS)}")
+        for setting, factors in DEFECTS[name].items():
+            shares = getattr(config.local, setting)
+            raised = {key: share * factors.get(key, 1) for key, share in shares.items()}
+            config = config.replace(**{f"local__{setting}": raised})
+    if light not in (None, *get_args(Light)):
+        raise ConfigError(f"--light {light}: need one of {', '.join(get_args(Light))}")
+    return config.replace(training__light=0.0) if light == "fixed" else config
