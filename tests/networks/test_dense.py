@@ -11,7 +11,7 @@ from adacl.errors import ConfigError
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.build import build_network, dense_map, raw_scores
 from adacl.networks.dense import DenseRegressor, coordinates, local_mean
-from adacl.networks.plan import OUTPUTS, smallest_side
+from adacl.networks.layers import OUTPUTS, smallest_side
 from adacl.networks.regressor import count_parameters
 
 SMALL = NetworkConfig(channels=(4, 6, 8, 8), output="map")

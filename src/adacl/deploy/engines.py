@@ -10,7 +10,7 @@ import numpy as np
 
 from adacl.errors import ConfigError, missing_extra
 from adacl.imaging.spec import Array
-from adacl.model.windows import Window
+from adacl.model.large_images import Window
 
 __all__ = ["BACKENDS", "Run", "describe", "open_backend"]
 

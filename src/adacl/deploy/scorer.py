@@ -20,6 +20,7 @@ from adacl.imaging.reflection import reflected
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.exported_file import from_properties, unsealed
 from adacl.model.header import ModelHeader
+from adacl.model.large_images import Window
 from adacl.model.scoring import (
     FileScore,
     ImageScore,
@@ -28,8 +29,7 @@ from adacl.model.scoring import (
     fitting,
     scores_of,
 )
-from adacl.model.windows import Window
-from adacl.networks.plan import smallest_side
+from adacl.networks.layers import smallest_side
 
 __all__ = ["Scorer"]
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from adacl.data.samples import Samples
 from adacl.imaging.spec import Array
 from adacl.model.header import ModelHeader
+from adacl.model.large_images import Window
 from adacl.model.scoring import ImageScore, ScoringModel, scores_of
-from adacl.model.windows import Window
 from adacl.networks.build import Network, dense_map, raw_scores
 from adacl.networks.dense import DenseRegressor
 from adacl.networks.regressor import SCORING_BATCH

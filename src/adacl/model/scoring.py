@@ -17,9 +17,9 @@ from adacl.errors import InputError
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
+from adacl.model.large_images import WHOLE, Window, highest_mean, joined
 from adacl.model.regions import Region, find_regions
 from adacl.model.thresholds import Threshold
-from adacl.model.windows import WHOLE, Window, highest_mean, joined
 
 __all__ = [
     "FileScore",

@@ -15,7 +15,7 @@ from torch.nn import functional
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.reflection import reflected
-from adacl.networks.plan import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
+from adacl.networks.layers import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
 
 __all__ = ["DenseRegressor", "coordinates", "local_mean", "peaks"]
 

@@ -15,7 +15,7 @@ from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.spec import Array
 from adacl.networks.distance import Distance
-from adacl.networks.plan import Convolution, stage_plan
+from adacl.networks.layers import Convolution, stage_plan
 from adacl.networks.views import View, scored_views, views_of
 
 __all__ = [

@@ -18,8 +18,8 @@ from adacl.errors import ImageError
 from adacl.explain.heatmap import resized, to_png
 from adacl.explain.maps import anomaly_map
 from adacl.imaging.spec import Array
+from adacl.model.large_images import Window
 from adacl.model.scoring import ImageScore, ScoringModel
-from adacl.model.windows import Window
 from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
 from adacl.serve.models import Served

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
 from adacl.imaging.spec import Array
-from adacl.networks.plan import reach
+from adacl.networks.layers import reach
 
 __all__ = ["WHOLE", "Look", "Window", "highest_mean", "joined"]
 

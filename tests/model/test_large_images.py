@@ -6,9 +6,9 @@ from adacl import AnomalyDetector
 from adacl.config import NetworkConfig
 from adacl.config.presets import preset
 from adacl.deploy.export import export_model
-from adacl.model import windows
+from adacl.model import large_images
 from adacl.networks.dense import DenseRegressor
-from adacl.networks.plan import reach
+from adacl.networks.layers import reach
 from adacl.runtime import Scorer
 
 SIZES = [(300, 500), (301, 333), (64, 700), (290, 17)]
@@ -50,8 +50,8 @@ def test_windows_give_the_map_and_the_score_of_the_whole_image(size, models, mon
             return type(model).look(model, pixels, window)
 
         with monkeypatch.context() as patch:
-            patch.setattr(windows, "WHOLE", 4000)
-            patch.setattr(windows, "CORE", 64)
+            patch.setattr(large_images, "WHOLE", 4000)
+            patch.setattr(large_images, "CORE", 64)
             patch.setattr("adacl.model.scoring.WHOLE", 4000)
             patch.setattr(model, "look", look, raising=False)
             assert np.abs(model.native_map(image) - whole).max() < 1e-5
