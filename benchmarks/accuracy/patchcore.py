@@ -28,6 +28,9 @@ PROJECTED = 64
 SMOOTHING = 4.0
 QUERIES = 1024
 
+AHEAD = 512
+ROWS = 4096
+
 
 class PatchCore:
     """A detector made of patches of normal images.
@@ -58,8 +61,7 @@ class PatchCore:
         projection = rng.standard_normal((patches.shape[1], PROJECTED)) / PROJECTED**0.5
         projected = patches @ torch.from_numpy(projection.astype(np.float32))
         count = max(1, min(int(self.share * len(patches)), self.most))
-        kept = coreset(projected.numpy(), count, first=int(rng.integers(len(patches))))
-        self.bank = patches[torch.from_numpy(kept)].contiguous()
+        self.bank = patches[coreset(projected, count, first=int(rng.integers(len(patches))))]
         return self
 
     @torch.inference_mode()
@@ -84,11 +86,12 @@ class PatchCore:
         return torch.cat([fine, enlarged(coarse, fine.shape[2:])], 1)[0]
 
 
-def coreset(points: Floats, count: int, first: int) -> NDArray[np.intp]:
+def coreset(points: Tensor, count: int, first: int) -> Tensor:
     """Choose points one by one, each the furthest from those chosen (greedy k-centre).
 
-    Only points further from their nearest chosen one than half of what lies between that and the
-    new one can be nearer to the new one; the others are passed over.
+    Several are chosen before the distances of all points are brought up to date: distances only
+    fall, so among the furthest points the next one is certain as long as it is still further away
+    than any other point was.
 
     Parameters
     ----------
@@ -99,19 +102,27 @@ def coreset(points: Floats, count: int, first: int) -> NDArray[np.intp]:
     first
         The one to begin with.
     """
-    chosen = np.empty(count, np.intp)
-    chosen[0] = first
-    nearest = np.linalg.norm(points - points[first], axis=1)
-    owner = np.zeros(len(points), np.intp)
-    for step in range(1, count):
-        new = chosen[step] = nearest.argmax()
-        half_way = np.linalg.norm(points[chosen[:step]] - points[new], axis=1) / 2
-        open_to_change = np.flatnonzero(nearest > half_way[owner])
-        distance = np.linalg.norm(points[open_to_change] - points[new], axis=1)
-        closer = distance < nearest[open_to_change]
-        nearest[open_to_change[closer]] = distance[closer]
-        owner[open_to_change[closer]] = step
-    return chosen
+    squares = (points**2).sum(1)
+    nearest = torch.full((len(points),), torch.inf)
+    chosen, new = torch.empty(0, dtype=torch.long), torch.tensor([first])
+    while True:
+        chosen = torch.cat([chosen, new])
+        for rows in torch.arange(len(points)).split(ROWS):
+            to_new = torch.addmm(squares[new], points[rows], points[new].T, alpha=-2).amin(1)
+            nearest[rows] = torch.minimum(nearest[rows], (squares[rows] + to_new).clamp(min=0))
+        if len(chosen) == count:
+            return chosen
+        furthest, places = nearest.topk(min(AHEAD + 1, len(points)))
+        candidates, current = places[:-1], furthest[:-1].numpy()
+        between = (torch.cdist(points[candidates], points[candidates]) ** 2).numpy()
+        picked: list[int] = []
+        while len(picked) < count - len(chosen):
+            best = int(current.argmax())
+            if current[best] < furthest[-1]:
+                break
+            picked.append(best)
+            current = np.minimum(current, between[best])
+        new = candidates[picked]
 
 
 def nearest_distances(queries: Tensor, bank: Tensor) -> Tensor:

@@ -44,13 +44,20 @@ def greedy(points, count, first):
     return chosen
 
 
-@pytest.mark.parametrize("seed", range(3))
-def test_the_coreset_is_the_greedy_one(seed):
-    rng = np.random.default_rng(seed)
+@pytest.mark.parametrize("ahead", [1, 8, 512])
+def test_the_coreset_is_the_greedy_one(monkeypatch, ahead):
+    monkeypatch.setattr(patchcore, "AHEAD", ahead)
+    monkeypatch.setattr(patchcore, "ROWS", 128)
+    rng = np.random.default_rng(ahead)
     clusters = rng.normal(scale=5, size=(6, 4))
     points = clusters[rng.integers(6, size=300)] + rng.normal(size=(300, 4))
-    chosen = patchcore.coreset(points.astype(np.float32), 60, first=seed)
-    assert chosen.tolist() == greedy(points.astype(np.float32), 60, seed)
+    chosen = patchcore.coreset(torch.tensor(points, dtype=torch.float32), 60, first=7)
+    assert chosen.tolist() == greedy(points, 60, 7)
+
+
+def test_a_coreset_may_hold_every_point():
+    points = torch.randn(20, 3)
+    assert sorted(patchcore.coreset(points, 20, first=3).tolist()) == list(range(20))
 
 
 def test_the_nearest_distance_is_that_to_the_nearest():
