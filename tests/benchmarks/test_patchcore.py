@@ -97,11 +97,25 @@ def test_a_spot_is_found_where_it_is(untrained, tmp_path, side):
     assert len(model.bank) == min(100, model.patches_seen // 2)
     normal, spotted = (model.distances(path) for path in paths[3:])
     assert spotted.max() > 1.5 * normal.max()
-    heat = model.anomaly_map(spotted, 60, 90)
-    row, column = np.unravel_index(heat.argmax(), heat.shape)
-    assert heat.shape == (60, 90)
-    assert 10 <= row < 42
-    assert 50 <= column < 82
+    heat = model.anomaly_map(spotted, (60, 90))
+    assert heat.shape == ((side, side) if side else (60, 90))
+    row, column = np.unravel_index(int(heat.argmax()), heat.shape)
+    assert 10 <= row * 60 / heat.shape[0] < 42
+    assert 50 <= column * 90 / heat.shape[1] < 82
+
+
+def test_reflection_makes_the_border_look_less_odd(untrained, monkeypatch, tmp_path):
+    Image.new("L", (96, 80), 120).save(tmp_path / "flat.png")
+    model = patchcore.PatchCore(None, 0.5, 100, 0)
+
+    def oddity():
+        features = model._features(tmp_path / "flat.png")
+        assert features.shape == (32, 10, 12)
+        return float((features - features[:, 5:6, 6:7]).abs().max().detach())
+
+    reflected = oddity()
+    monkeypatch.setattr(patchcore, "REFLECTED", 0)
+    assert reflected < oddity() / 2
 
 
 def record(good, bad, **more):
