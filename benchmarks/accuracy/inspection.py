@@ -8,7 +8,8 @@ there are masks, ``ground_truth/KIND``), or one of folds ``fold0``, ``fold1``, �
 Every fit is that of ``AnomalyDetector(preset=…)`` and a folder, nothing else being set. Records are
 appended to ``benchmarks/results/inspection.jsonl`` as they come; those that are there are not run
 again. ``--table`` prints the means. Intervals are those of a bootstrap over the parts of the test
-images; parts of KolektorSDD and runs of magnetic tiles have several.
+images; parts of KolektorSDD and runs of magnetic tiles have several. The sets, records and measures
+here are also those of the rival (``inspection_rival``).
 """
 
 from __future__ import annotations
@@ -18,11 +19,12 @@ import resource
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from adacl import AnomalyDetector
 from adacl.data.folders import list_images
@@ -35,6 +37,10 @@ from benchmarks.common import RESULTS, machine
 RECORDS = RESULTS / "inspection.jsonl"
 RESAMPLES = 2000
 
+Images = dict[str, list[Path]]
+"""The test images of each kind, the good ones first."""
+Scores = dict[str, NDArray[np.floating[Any]]]
+
 
 def main() -> None:
     """Run what is missing, or print the table."""
@@ -46,17 +52,22 @@ def main() -> None:
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
-        print("\n".join(table(read())))
+        print("\n".join(table(read(RECORDS))))
         return
-    done = {key(record) for record in read()}
+    done = {key(record) for record in read(RECORDS)}
     for entry in arguments.sets:
         name, _, folder = entry.partition("=")
-        for fold in sorted(Path(folder).glob("fold*")) or [Path(folder)]:
+        for fold, fold_name in folds(Path(folder)):
             for seed in map(int, arguments.seeds.split(",")):
-                wanted = {"set": name, "fold": fold.name if fold.name.startswith("fold") else None}
-                wanted |= {"preset": arguments.preset, "seed": seed}
+                wanted = {"set": name, "fold": fold_name, "preset": arguments.preset, "seed": seed}
                 if key(wanted) not in done:
-                    append(wanted | run(fold, arguments.preset, seed, arguments.keep, name))
+                    done_now = run(fold, arguments.preset, seed, arguments.keep, name)
+                    append(RECORDS, wanted | done_now)
+
+
+def folds(folder: Path) -> list[tuple[Path, str | None]]:
+    """Return the folds of a set with their names, or the set itself where it has none."""
+    return [(fold, fold.name) for fold in sorted(folder.glob("fold*"))] or [(folder, None)]
 
 
 def key(record: dict[str, Any]) -> tuple[Any, ...]:
@@ -64,17 +75,16 @@ def key(record: dict[str, Any]) -> tuple[Any, ...]:
     return tuple(record[part] for part in ("set", "fold", "preset", "seed"))
 
 
-def read() -> list[dict[str, Any]]:
+def read(path: Path) -> list[dict[str, Any]]:
     """Return the records so far."""
-    return records.read(RECORDS)
+    return records.read(path)
 
 
-def append(record: dict[str, Any]) -> None:
+def append(path: Path, record: dict[str, Any]) -> None:
     """Append a record, whole or not at all."""
-    records.append(RECORDS, record)
-    print(
-        {name: record[name] for name in ("set", "fold", "seed", "auroc", "fit_seconds")}, flush=True
-    )
+    records.append(path, record)
+    shown = ("set", "fold", "preset", "seed", "auroc", "fit_seconds")
+    print({name: record[name] for name in shown}, flush=True)
 
 
 def run(folder: Path, preset: str, seed: int, keep: Path | None, name: str) -> dict[str, Any]:
@@ -85,52 +95,69 @@ def run(folder: Path, preset: str, seed: int, keep: Path | None, name: str) -> d
     fit_seconds = time.perf_counter() - started
     if keep:
         detector.save(keep / f"{name}-{folder.name}-{preset}-{seed}.adacl")
-    good = list_images(folder / "test" / "good")
-    kinds = sorted(x.name for x in (folder / "test").iterdir() if x.name != "good")
+    images = test_images(folder)
     started = time.perf_counter()
-    normal = -detector.score_samples(good)
-    found = {kind: -detector.score_samples(list_images(folder / "test" / kind)) for kind in kinds}
-    anomalous = np.concatenate(list(found.values()))
-    per_image = (time.perf_counter() - started) / (len(normal) + len(anomalous))
+    scores = {kind: -detector.score_samples(paths) for kind, paths in images.items()}
+    per_image = (time.perf_counter() - started) / sum(map(len, images.values()))
+    normal, anomalous = parted(scores)
     threshold = detector.model_.threshold
     return {
         "commit": commit(),
-        "auroc": auroc(normal, anomalous),
-        "auroc_by_kind": {kind: auroc(normal, scores) for kind, scores in found.items()},
-        "wrong_pairs": int((normal[:, None] >= anomalous[None]).sum()),
-        "pixel_auroc": pixel_auroc(detector, folder, kinds, good),
+        **measured(scores, images),
+        "pixel_auroc": pixel_auroc(detector.anomaly_map, folder, images),
         "found": float((anomalous > threshold.value).mean()),
         "flagged": int((normal > threshold.value).sum()),
         "threshold": threshold.to_dict(),
-        "promise_kept": kept(detector, good, normal),
-        "moved": moved(detector, good),
+        "promise_kept": kept(detector, images["good"], normal),
+        "moved": moved(detector, images["good"]),
         "n": {"train": detector.header.training["train"], "good": len(normal)},
         "parameters": detector.header.training["parameters"],
         "epochs": len(detector.history_.epochs),
         "fit_seconds": fit_seconds,
         "seconds_per_image": per_image,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "scores": {"good": normal.tolist(), **{k: v.tolist() for k, v in found.items()}},
-        "parts": parts_of([*good, *(x for k in kinds for x in list_images(folder / "test" / k))]),
         "machine": machine(),
     }
 
 
+def test_images(folder: Path) -> Images:
+    """Return the test images of a fold."""
+    kinds = sorted(x.name for x in (folder / "test").iterdir() if x.name != "good")
+    return {kind: list_images(folder / "test" / kind) for kind in ("good", *kinds)}
+
+
+def parted(scores: Scores) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Return the scores of the good images, and those of all others."""
+    others = [values for kind, values in scores.items() if kind != "good"]
+    return np.asarray(scores["good"]), np.concatenate(others)
+
+
+def measured(scores: Scores, images: Images) -> dict[str, Any]:
+    """Return the measures of images, and what they are made of: scores and names of files."""
+    normal, anomalous = parted(scores)
+    kinds = [kind for kind in scores if kind != "good"]
+    return {
+        "auroc": auroc(normal, anomalous),
+        "auroc_by_kind": {kind: auroc(normal, scores[kind]) for kind in kinds},
+        "wrong_pairs": int((normal[:, None] >= anomalous[None]).sum()),
+        "scores": {kind: values.tolist() for kind, values in scores.items()},
+        "files": {kind: [path.name for path in paths] for kind, paths in images.items()},
+    }
+
+
 def pixel_auroc(
-    detector: AnomalyDetector, folder: Path, kinds: list[str], good: list[Path]
+    anomaly_map: Callable[[Path], NDArray[Any]], folder: Path, images: Images
 ) -> float | None:
     """Return the AUROC of pixels, good images included, where there are masks."""
     if not (folder / "ground_truth").is_dir():
         return None
     places = Localisation()
-    for path in good:
-        places.add(detector.anomaly_map(path), None)
-    for kind in kinds:
-        images = list_images(folder / "test" / kind)
-        masks = find_masks(images, [folder / "test" / kind], folder / "ground_truth")
-        for image in images:
-            mask = read_mask(masks[image], image)
-            places.add(detector.anomaly_map(image), mask if mask.any() else None)
+    for kind, paths in images.items():
+        roots = [folder / "test" / kind]
+        masks = find_masks(paths, roots, folder / "ground_truth") if kind != "good" else {}
+        for path in paths:
+            mask = read_mask(masks[path], path) if path in masks else None
+            places.add(anomaly_map(path), mask if mask is not None and mask.any() else None)
     return places.pixel_auroc
 
 
@@ -155,12 +182,16 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
             [r[name] for r in some if r[name] is not None] or [float("nan")]
             for name in ("pixel_auroc", "fit_seconds", "peak_mib")
         )
+        limit = ""
+        if "found" in some[0]:
+            limit = (
+                f"found {np.mean([r['found'] for r in some]):.2f} with "
+                f"{sum(r['flagged'] for r in some)} of {sum(r['n']['good'] for r in some)} false, "
+            )
         yield (
             f"{name} {preset}: AUROC {100 * np.mean(means):.1f} ± {100 * np.std(means):.1f} "
             f"({len(seeds)} seeds, {len(some)} fits; 95 % {100 * low:.1f} to {100 * high:.1f}), "
-            f"found {np.mean([r['found'] for r in some]):.2f} with "
-            f"{sum(r['flagged'] for r in some)} of {sum(r['n']['good'] for r in some)} false, "
-            f"pixels {100 * np.mean(pixels):.1f}, fit {np.median(seconds):.0f} s, "
+            f"{limit}pixels {100 * np.mean(pixels):.1f}, fit {np.median(seconds):.0f} s, "
             f"{np.median([r['seconds_per_image'] for r in some]):.3f} s an image, "
             f"{max(peak):.0f} MiB"
         )
@@ -168,25 +199,48 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
 
 def interval(folds: list[dict[str, Any]]) -> tuple[float, float]:
     """Return the 95 % interval of the mean AUROC of folds, by a bootstrap over their parts."""
+    low, high = np.quantile(resampled(folds), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def difference(
+    ours: list[dict[str, Any]], theirs: list[dict[str, Any]]
+) -> tuple[float, float, float]:
+    """Return by how much the mean AUROC of folds is higher than another's, and its 95 % interval.
+
+    The bootstrap draws the same parts for both: scores stand in the order of the files.
+    """
+    for one, other in zip(ours, theirs, strict=True):
+        if one["fold"] != other["fold"] or parts(one) != parts(other):
+            raise SystemExit(f"{one['set']}: the records are not of the same images")
+    mean = np.mean([r["auroc"] for r in ours]) - np.mean([r["auroc"] for r in theirs])
+    low, high = np.quantile(resampled(ours) - resampled(theirs), [0.025, 0.975])
+    return float(mean), float(low), float(high)
+
+
+def parts(record: dict[str, Any]) -> list[str]:
+    """Return the part that each test image of a record shows."""
+    return parts_of([Path(name) for names in record["files"].values() for name in names])
+
+
+def resampled(folds: list[dict[str, Any]]) -> NDArray[np.float64]:
+    """Return the mean AUROC of folds for each resample; the parts drawn are always the same."""
     rng = np.random.default_rng(0)
     areas: list[list[float]] = []
     for record in folds:
         scores = np.concatenate(list(record["scores"].values()))
         anomalous = np.arange(len(scores)) >= len(record["scores"]["good"])
-        members = [
-            np.flatnonzero(np.array(record["parts"]) == part)
-            for part in sorted(set(record["parts"]))
-        ]
+        shown = np.array(parts(record))
+        members = [np.flatnonzero(shown == part) for part in np.unique(shown)]
         areas.append([])
         while len(areas[-1]) < RESAMPLES:
-            chosen = np.concatenate(
-                [members[i] for i in rng.integers(len(members), size=len(members))]
-            )
+            drawn = rng.integers(len(members), size=len(members))
+            chosen = np.concatenate([members[number] for number in drawn])
             good, bad = (scores[chosen[anomalous[chosen] == side]] for side in (False, True))
             if len(good) and len(bad):
                 areas[-1].append(auroc(good, bad))
-    low, high = np.quantile(np.mean(areas, axis=0), [0.025, 0.975])
-    return float(low), float(high)
+    means: NDArray[np.float64] = np.mean(areas, axis=0)
+    return means
 
 
 if __name__ == "__main__":

@@ -94,11 +94,11 @@ def parts_of(files: Sequence[Path]) -> list[str]:
         run += number - last > RUN
         tiles[str(number)] = run
         last = number
-    found = []
+    parts = []
     for file in files:
         tile, part = _tile(file), re.match(r"(kos\d+)_", file.name)
-        found.append(f"run {tiles[tile[1]]}" if tile else part[1] if part else file.name)
-    return found
+        parts.append(f"run {tiles[tile[1]]}" if tile else part[1] if part else file.name)
+    return parts
 
 
 def _tile(file: Path) -> re.Match[str] | None:
