@@ -90,7 +90,6 @@ _EXTRAS = {
     "fastapi_offline": "serve",
     "httptools": "serve",
     "jinja2": "report",
-    "joblib": "train",
     "onnx": "export",
     "onnxruntime": "runtime",
     "openvino": "openvino",

@@ -2,13 +2,9 @@
 
 import gzip
 import hashlib
-import io
-import pickle
 import re
-import struct
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import platformdirs
@@ -61,43 +57,11 @@ def _records() -> dict[str, np.ndarray]:
     return batches
 
 
-class _Python2Pickler(pickle._Pickler):  # type: ignore[name-defined,misc]
-    """Pickles as Python 2 did: text and bytes alike are byte strings."""
-
-    dispatch = pickle._Pickler.dispatch.copy()  # type: ignore[attr-defined]
-
-    def save_string(self, value: str | bytes) -> None:
-        content = value.encode() if isinstance(value, str) else value
-        self.write(b"T" + struct.pack("<i", len(content)) + content)
-        self.memoize(value)
-
-    dispatch[str] = dispatch[bytes] = save_string
-
-
-def _pickle(batch: np.ndarray, style: str) -> bytes:
-    content: dict[Any, Any] = {
-        b"batch_label": b"training batch 1 of 5",
-        b"labels": batch[:, 0].tolist(),
-        b"data": np.ascontiguousarray(batch[:, 1:]),
-        b"filenames": [b"leptodactylus_pentadactylus_s_000004.png"] * len(batch),
-    }
-    if style == "arrays":
-        content[b"labels"] = batch[:, 0].astype(np.int64)
-    if style == "python2":
-        packed = io.BytesIO()
-        _Python2Pickler(packed, 2).dump(content)
-        return packed.getvalue().replace(b"cnumpy._core.", b"cnumpy.core.")
-    return pickle.dumps(content, 4 if style == "protocol4" else 2)
-
-
-def _write_cifar(folder: Path, style: str) -> dict[str, np.ndarray]:
-    target = folder / ("cifar-10-batches-bin" if style == "binary" else "cifar-10-batches-py")
+def _write_cifar(folder: Path, place: str = "cifar-10-batches-bin") -> dict[str, np.ndarray]:
+    target = folder / place
     target.mkdir(parents=True)
     for name, batch in _records().items():
-        if style == "binary":
-            (target / f"{name}.bin").write_bytes(batch.tobytes())
-        else:
-            (target / name).write_bytes(_pickle(batch, style))
+        (target / f"{name}.bin").write_bytes(batch.tobytes())
     return _records()
 
 
@@ -133,9 +97,9 @@ def test_idx(place: str, suffix: str, tmp_path: Path) -> None:
         np.testing.assert_array_equal(labels, arrays[f"{prefix}-labels-idx1-ubyte"])
 
 
-@pytest.mark.parametrize("style", ["binary", "python2", "protocol2", "protocol4", "arrays"])
-def test_cifar(style: str, tmp_path: Path) -> None:
-    batches = _write_cifar(tmp_path, style)
+@pytest.mark.parametrize("place", ["cifar-10-batches-bin", "cifar10"])
+def test_cifar(place: str, tmp_path: Path) -> None:
+    batches = _write_cifar(tmp_path, place)
     for split, names in (("train", BATCH_NAMES[:5]), ("test", BATCH_NAMES[5:])):
         images, labels = catalogue.load("cifar10", split, tmp_path)
         expected = np.concatenate([batches[name] for name in names])
@@ -150,67 +114,23 @@ def test_cifar(style: str, tmp_path: Path) -> None:
         )
 
 
-class _Attack:
-    def __init__(self, function: Any, *args: Any) -> None:
-        self.call = (function, args)
-
-    def __reduce__(self) -> Any:
-        return self.call
-
-
-@pytest.mark.parametrize("protocol", [0, 2, 4, 5])
-@pytest.mark.parametrize("function", ["system", "eval", "getattr", "loads", "fromfile"])
-def test_malicious_pickle_is_refused(function: str, protocol: int, tmp_path: Path) -> None:
-    import os
-
-    _write_cifar(tmp_path, "protocol2")
-    marker = tmp_path / "executed"
+def test_python_version_is_refused_and_left_as_it_is(tmp_path: Path) -> None:
+    """It is pickled: what says what to do instead opens nothing."""
     batch = tmp_path / "cifar-10-batches-py" / "test_batch"
-    attack = {
-        "system": _Attack(os.system, f"touch '{marker}'"),
-        "eval": _Attack(eval, f"open({str(marker)!r}, 'w').close()"),
-        "getattr": _Attack(getattr, marker, "touch"),
-        "loads": _Attack(pickle.loads, pickle.dumps(_Attack(os.system, f"touch '{marker}'"))),
-        "fromfile": _Attack(np.fromfile, str(batch)),
-    }[function]
-    batch.write_bytes(pickle.dumps({b"labels": [0], b"data": attack}, protocol))
-    with pytest.raises(DataError, match=r"test_batch.*refused to load"):
+    batch.parent.mkdir()
+    batch.write_bytes(b"pickled")
+    with pytest.raises(MissingDataError) as caught:
         catalogue.load("cifar10", "test", tmp_path)
-    states = {row["file"]: row["state"] for row in catalogue.verify("cifar10", tmp_path)}
-    assert states["test_batch"] == "damaged"
-    assert not marker.exists()
+    assert str(tmp_path / "cifar-10-batches-bin" / "test_batch.bin") in str(caught.value)
+    assert f"{batch} is of the Python version; the binary one is read" in str(caught.value)
+    assert {row["state"] for row in catalogue.verify("cifar10", tmp_path)} == {"missing"}
+    assert batch.read_bytes() == b"pickled"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        [1, 2, 3],
-        {},
-        {b"labels": [0]},
-        {b"labels": [0, 1], b"data": np.zeros((1, 3072), np.uint8)},
-        {b"labels": [0], b"data": np.zeros((1, 100), np.uint8)},
-        {b"labels": [0], b"data": np.zeros(3072, np.uint8)},
-        {b"labels": [0], b"data": np.zeros((1, 3072), np.float32)},
-        {b"labels": [300], b"data": np.zeros((1, 3072), np.uint8)},
-        {b"labels": [-1], b"data": np.zeros((1, 3072), np.uint8)},
-        {b"labels": [10], b"data": np.zeros((1, 3072), np.uint8)},
-        {b"labels": ["cat"], b"data": np.zeros((1, 3072), np.uint8)},
-    ],
-)
-def test_pickle_that_is_no_batch(content: object, tmp_path: Path) -> None:
-    _write_cifar(tmp_path, "protocol2")
-    for name in ("test_batch", "data_batch_3"):
-        (tmp_path / "cifar-10-batches-py" / name).write_bytes(pickle.dumps(content, 2))
-    for split in ("train", "test"):
-        with pytest.raises(DataError, match="batch"):
-            catalogue.load("cifar10", split, tmp_path)
-
-
-@pytest.mark.parametrize("style", ["binary", "python2"])
 @pytest.mark.parametrize("length", [0, 1, 3000])
-def test_truncated_batch(length: int, style: str, tmp_path: Path) -> None:
-    _write_cifar(tmp_path, style)
-    path = next(tmp_path.glob("*/test_batch*"))
+def test_truncated_batch(length: int, tmp_path: Path) -> None:
+    _write_cifar(tmp_path)
+    path = tmp_path / "cifar-10-batches-bin" / "test_batch.bin"
     path.write_bytes(path.read_bytes()[:length])
     with pytest.raises(DataError, match="test_batch"):
         catalogue.load("cifar10", "test", tmp_path)
@@ -351,17 +271,15 @@ def test_verify_idx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [row["path"] for row in rows[1:3]] == [str(raw / f"{IDX_NAMES[1]}.gz"), ""]
 
 
-@pytest.mark.parametrize("style", ["binary", "python2"])
-def test_verify_cifar(style: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both layouts hold the same records, and are compared by them."""
-    batches = _write_cifar(tmp_path, style)
+def test_verify_cifar(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = _write_cifar(tmp_path)
     _publish(monkeypatch, "cifar10", {name: batch.tobytes() for name, batch in batches.items()})
     assert {row["state"] for row in catalogue.verify("cifar10", tmp_path)} == {"official"}
 
     changed = batches["data_batch_1"].copy()
     changed[0, 9] ^= 1
     path = next(tmp_path.glob("*/data_batch_1*"))
-    path.write_bytes(changed.tobytes() if style == "binary" else _pickle(changed, style))
+    path.write_bytes(changed.tobytes())
     next(tmp_path.glob("*/data_batch_2*")).write_bytes(b"no batch")
     next(tmp_path.glob("*/test_batch*")).unlink()
     states = [row["state"] for row in catalogue.verify("cifar10", tmp_path)]

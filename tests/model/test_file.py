@@ -269,10 +269,9 @@ def test_places_that_cannot_be_written_are_refused_by_name(detector, tmp_path):
     assert sorted(p.name for p in tmp_path.rglob("*")) == ["file", "folder"]
 
 
-def test_nothing_that_reads_models_or_checkpoints_can_unpickle():
-    package = Path(adacl.__file__).parent
-    modules = [*package.glob("model/*.py"), *package.glob("training/*.py"), package / "detector.py"]
-    assert len(modules) > 15
+def test_nothing_can_unpickle():
+    modules = list(Path(adacl.__file__).parent.rglob("*.py"))
+    assert len(modules) > 100
     for path in modules:
         tree = ast.parse(path.read_text())
         imported = {
@@ -283,7 +282,7 @@ def test_nothing_that_reads_models_or_checkpoints_can_unpickle():
         }
         used = {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
         assert not imported & {"pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}
-        assert not used & {"torch.load", "torch.save", "np.load", "np.save", "numpy.load"}
+        assert not used & {"torch.load", "torch.save", "np.load", "numpy.load"}
 
 
 def test_the_header_is_plain_json(content):

@@ -75,7 +75,7 @@ def test_testing_every_epoch_changes_nothing_else(digits_as_mnist: Path) -> None
     assert curve[cell["history"]["best_epoch"]] == pytest.approx(cell["auroc"])
 
 
-@pytest.mark.parametrize("name", rivals.names())
+@pytest.mark.parametrize("name", rivals.RIVALS)
 def test_every_rival_tells_a_digit_from_others(name: str, digits) -> None:
     images = digits.images[..., None]
     normal = images[digits.target == 0]

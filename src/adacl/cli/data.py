@@ -32,16 +32,14 @@ def list_data(data_dir: DataDirOption = None, json_output: JsonOption = False) -
     folder = catalogue.data_dir(data_dir)
     rows: list[dict[str, Any]] = []
     for benchmark in catalogue.BENCHMARKS.values():
-        files = [file for split in benchmark.files.values() for file in split]
-        here = sum(catalogue.find(benchmark, file, folder) is not None for file in files)
         rows.append(
             {
                 "name": benchmark.name,
                 "title": benchmark.title,
                 "shape": list(benchmark.shape),
                 "classes": list(benchmark.classes),
-                "files": len(files),
-                "files_present": here,
+                "files": len(benchmark.all_files),
+                "files_present": catalogue.count_present(benchmark, folder),
                 "data_dir": str(folder),
             }
         )

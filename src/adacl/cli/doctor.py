@@ -16,7 +16,7 @@ import typer
 
 from adacl._version import __version__
 from adacl.cli.support.options import JsonOption
-from adacl.datasets.catalogue import BENCHMARKS, data_dir, find
+from adacl.datasets.catalogue import BENCHMARKS, count_present, data_dir
 
 __all__ = ["doctor"]
 
@@ -74,11 +74,10 @@ def _examine() -> list[Finding]:
     )
     folder = data_dir()
     for benchmark in BENCHMARKS.values():
-        files = [file for split in benchmark.files.values() for file in split]
-        here = sum(find(benchmark, file, folder) is not None for file in files)
-        hint = "" if here == len(files) else f"; adacl data fetch {benchmark.name}"
-        found = f"{here} of {len(files)} files under {folder}{hint}"
-        findings.append(Finding(f"data {benchmark.name}", here == len(files), found))
+        here, wanted = count_present(benchmark, folder), len(benchmark.all_files)
+        hint = "" if here == wanted else f"; adacl data fetch {benchmark.name}"
+        found = f"{here} of {wanted} files under {folder}{hint}"
+        findings.append(Finding(f"data {benchmark.name}", here == wanted, found))
     return findings
 
 

@@ -16,10 +16,19 @@ import numpy as np
 import platformdirs
 from numpy.typing import NDArray
 
-from adacl.datasets.formats import Pixels, content_of, parse_idx, read_cifar, read_idx
+from adacl.datasets.formats import Pixels, content_of, parse_idx, read_cifar
 from adacl.errors import ConfigError, DataError, MissingDataError
 
-__all__ = ["BENCHMARKS", "Benchmark", "DataFile", "data_dir", "find", "load", "verify"]
+__all__ = [
+    "BENCHMARKS",
+    "Benchmark",
+    "DataFile",
+    "count_present",
+    "data_dir",
+    "find",
+    "load",
+    "verify",
+]
 
 Split = Literal["train", "test"]
 
@@ -49,6 +58,11 @@ class Benchmark:
     files: dict[str, tuple[DataFile, ...]]
     url: str
     archive: DataFile | None = None
+
+    @property
+    def all_files(self) -> tuple[DataFile, ...]:
+        """The files of both splits, those of training first."""
+        return (*self.files["train"], *self.files["test"])
 
 
 _MNIST_NAMES = (
@@ -110,7 +124,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         "CIFAR-10",
         ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
         (32, 32, 3),
-        ("cifar-10-batches-bin", "cifar-10-batches-py", "cifar10"),
+        ("cifar-10-batches-bin", "cifar10"),
         {
             "train": tuple(
                 DataFile(f"data_batch_{number}", digest)
@@ -139,7 +153,7 @@ BENCHMARKS: dict[str, Benchmark] = {
         ),
     ),
 }
-"""The data sets by name. CIFAR-10's digests are those of the binary layout."""
+"""The data sets by name."""
 
 
 def get(name: str) -> Benchmark:
@@ -170,7 +184,7 @@ def find(benchmark: Benchmark, file: DataFile, folder: Path) -> Path | None:
         If a folder cannot be read.
     """
     for place in benchmark.folders:
-        for suffix in ("", ".gz", ".bin"):
+        for suffix in (".bin",) if benchmark.archive else ("", ".gz"):
             path = folder / place / (file.name + suffix)
             try:
                 if path.is_file():
@@ -213,14 +227,17 @@ def load(
         if path is None:
             first = root / benchmark.folders[0]
             suffix = ".gz" if benchmark.archive is None else ".bin"
+            python = root / "cifar-10-batches-py" / file.name
             raise MissingDataError(
                 f"{benchmark.title}: {file.name} is not under {root}; run 'adacl data fetch "
                 f"{name}', or put {first / (file.name + suffix)} there yourself"
+                + f" ({python} is of the Python version; the binary one is read)"
+                * python.exists()
             )
         paths.append(path)
     if benchmark.archive is None:
-        images = read_idx(paths[0], 3)[..., None]
-        labels = read_idx(paths[1], 1)
+        images = parse_idx(paths[0], content_of(paths[0]), 3)[..., None]
+        labels = parse_idx(paths[1], content_of(paths[1]), 1)
     else:
         records = np.concatenate([read_cifar(path) for path in paths])
         labels = records[:, 0]
@@ -230,6 +247,11 @@ def load(
     if len(labels) and labels.max() >= len(benchmark.classes):
         raise DataError(f"{paths[-1]}: label {labels.max()} is out of range")
     return np.ascontiguousarray(images), labels.astype(np.int64)
+
+
+def count_present(benchmark: Benchmark, folder: Path) -> int:
+    """Return how many of the files of a data set lie below the data folder."""
+    return sum(find(benchmark, file, folder) is not None for file in benchmark.all_files)
 
 
 def verify(name: str, folder: str | Path | None = None) -> list[dict[str, str]]:
@@ -243,7 +265,7 @@ def verify(name: str, folder: str | Path | None = None) -> list[dict[str, str]]:
     """
     benchmark, root = get(name), data_dir(folder)
     rows = []
-    for file in (*benchmark.files["train"], *benchmark.files["test"]):
+    for file in benchmark.all_files:
         path = find(benchmark, file, root)
         state = "missing"
         if path is not None:

@@ -72,7 +72,7 @@ def fetch(
         if row["state"] == "damaged":
             with _writing(damaged := Path(row["path"])):
                 damaged.replace(f"{damaged}.damaged")
-    files = [file for split in ("train", "test") for file in benchmark.files[split]]
+    files = benchmark.all_files
     lacking = {
         file: place / (file.name + (".bin" if archive else ".gz"))
         for file in files

@@ -18,8 +18,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 from typing import Any
 
-import joblib
-
+from adacl.data.folders import processors
 from adacl.errors import DataError
 from adacl.files import read_whole
 from adacl.scale import records
@@ -65,8 +64,8 @@ def run_cells(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror})") from error
-    jobs = jobs or joblib.cpu_count()
-    threads = max(1, joblib.cpu_count() // jobs)
+    jobs = jobs or processors()
+    threads = max(1, processors() // jobs)
     context = multiprocessing.get_context("spawn")
     others = multiprocessing.active_children()
     with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads,)) as pool:

@@ -14,8 +14,7 @@ import numpy as np
 from tabulate import tabulate
 
 from adacl.datasets import catalogue
-from adacl.errors import ConfigError
-from adacl.protocols.image import rivals
+from adacl.protocols.image.rivals import RIVALS
 from adacl.protocols.summary import Cells, Group, alike, find, summarise
 
 __all__ = ["Cell", "Table", "table1", "table2", "table4"]
@@ -123,10 +122,11 @@ def quoted() -> dict[str, Any]:
 def table1(groups: Sequence[Group], data: str) -> Table:
     """Return table 1 for a data set: the paper's rivals, ours, and the rivals run here."""
     rows, notes = _quoted_rows("table1", data)
-    for variant in [*rivals.names(), "paper"]:
+    for variant in [*RIVALS, "paper"]:
         group = find(groups, data, variant)
         if group:
-            rows.append((_title(variant), _measured_row(group, data)))
+            title = RIVALS[variant].title if variant in RIVALS else OURS
+            rows.append((title, _measured_row(group, data)))
     header = ["method", *catalogue.get(data).classes, "mean"]
     title = f"Table 1: AUROC in % on {catalogue.get(data).title}, one class normal"
     return Table(f"table1-{data}", title, header, rows, notes)
@@ -209,12 +209,3 @@ def _measured_row(group: Group, data: str) -> list[Cell | None]:
         cells.append(Cell(value["mean"], value["sd"], value["n"]) if value else None)
     mean = group["mean"] if all(cells) else None
     return [*cells, Cell(mean["mean"], mean["sd"], mean["n"]) if mean else None]
-
-
-def _title(variant: str) -> str:
-    if variant == "paper":
-        return OURS
-    try:
-        return rivals.get(variant).TITLE
-    except ConfigError:
-        return variant
