@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 __all__ = ["evaluate"]
 
 MOST = 20
-"""Images that defects are planted in, spread over all."""
+"""Images that defects are planted in, spread over all; kinds of anomaly that are listed."""
 
 log = logging.getLogger("adacl")
 
@@ -88,7 +88,7 @@ def evaluate(
     on.
     """
     from adacl.data.masks import find_masks
-    from adacl.metrics import evaluation
+    from adacl.metrics import auroc_interval, evaluation
 
     if planted:
         if normal or abnormal or masks or report:
@@ -116,7 +116,7 @@ def evaluate(
         bad = list(scored(ImageFiles(abnormal), "anomalous images", group="anomalous"))
         seen = _warned_of_seen([*good, *bad], model)
         places = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
-        figures = evaluation(
+        figures: dict[str, Any] = evaluation(
             [s.raw for s in good],
             [s.raw for s in bad],
             [s.raw > in_use.value for s in good],
@@ -125,19 +125,22 @@ def evaluate(
         if report and gathering:
             title = f"{title_of(abnormal)} against {title_of(normal)}"
             report_scores(report, scorer, in_use, model, gathering, title, quiet, figures)
+    figures["n_seen_in_fit"] = seen
+    verdict = advice(scorer.header, figures, str(model))
     result: dict[str, Any] = {
         **figures,
+        "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
         "threshold": in_use.value,
-        "n_seen_in_fit": seen,
         **places,
+        "kinds": _kinds(good, bad, abnormal, in_use.value),
+        "verdict": verdict._asdict(),
     }
     if json_output:
         typer.echo(json.dumps(result))
     else:
         _print(result)
-    remark = advice(figures, scorer.header)
-    if remark and not quiet:
-        say(f"note: {remark}")
+    for line in () if quiet else verdict.lines():
+        say(line)
 
 
 def _smallest_defect(
@@ -211,8 +214,42 @@ def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
             )
 
 
+def _kinds(
+    good: list[FileScore], bad: list[FileScore], roots: list[Path], threshold: float
+) -> list[dict[str, Any]]:
+    """Return the figures of each kind of anomaly, the hardest first; none if there is but one.
+
+    A kind is a folder named on the command line, or a folder in it.
+    """
+    from adacl.metrics import auroc, auroc_interval
+
+    kinds: dict[str, list[float]] = {}
+    for score in bad:
+        kinds.setdefault(_kind(score.path, roots), []).append(score.raw)
+    normal = [score.raw for score in good]
+    rows = [
+        {
+            "kind": kind,
+            "n": len(raw),
+            "auroc": auroc(normal, raw),
+            "auroc_95": auroc_interval(normal, raw),
+            "tpr": sum(value > threshold for value in raw) / len(raw),
+        }
+        for kind, raw in kinds.items()
+        if len(kinds) > 1
+    ]
+    return sorted(rows, key=lambda row: row["auroc"])
+
+
+def _kind(path: Path, roots: list[Path]) -> str:
+    root = next(root for root in roots if root == path or root in path.parents)
+    root = root.parent if root == path else root
+    inner = path.relative_to(root).parts[:-1][:1]
+    return str(Path(*inner)) if len(roots) == 1 else str(root.joinpath(*inner))
+
+
 def _print(result: dict[str, Any]) -> None:
-    typer.echo(f"AUROC              {result['auroc']:.4f}")
+    typer.echo(f"AUROC              {result['auroc']:.4f} ({_interval(result)})")
     typer.echo(f"EER                {result['eer']:.4f}")
     typer.echo(f"average precision  {result['average_precision']:.4f}")
     typer.echo(f"at threshold       {result['threshold']:.4f}")
@@ -222,3 +259,19 @@ def _print(result: dict[str, Any]) -> None:
         inside, n = result["peaks_inside"], result["n_masked"]
         typer.echo(f"pixel AUROC        {result['pixel_auroc']:.4f}")
         typer.echo(f"peaks in the mask  {inside:.2%} of {n} images with a masked pixel")
+    kinds = result["kinds"]
+    if kinds:
+        typer.echo("kinds of anomaly, the hardest first")
+    width = max((len(row["kind"]) for row in kinds[:MOST]), default=0)
+    for row in kinds[:MOST]:
+        typer.echo(
+            f"  {row['kind']:{width}}  AUROC {row['auroc']:.4f} ({_interval(row)}), "
+            f"{row['tpr']:.0%} of {row['n']} above the threshold"
+        )
+    if len(kinds) > MOST:
+        typer.echo(f"  and {len(kinds) - MOST} more (--json)")
+
+
+def _interval(row: dict[str, Any]) -> str:
+    low, high = row["auroc_95"]
+    return f"95% interval {low:.3f} to {high:.3f}"
