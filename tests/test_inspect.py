@@ -364,6 +364,36 @@ def test_evaluate_measures_maps_by_masks(model, parts, tmp_path):
     assert (tmp_path / "r.html").stat().st_size > 10_000
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_evaluate_tells_the_smallest_planted_defect(model, parts, tmp_path):
+    command = ["evaluate", parts / model, "--planted", parts / "fresh"]
+    code, out, err = call(*command, "--threshold", 1e9)
+    assert code == 0, err
+    assert "none of these defects is found" in out.splitlines()[-1]
+    assert out.count(" 0%") == 32
+    scores = AnomalyDetector.load(parts / "m.adacl").score_samples(parts / "fresh")
+    command += ["--threshold", -scores.min() + 1e-3, "--json"]
+    code, out, err = call(*command)
+    assert code == 0, err
+    found = json.loads(out)
+    assert (found["n_normal"], found["n_left_out"]) == (6, 0)
+    assert 0.03 < found["local_variation"] < 0.1
+    share = {(r["shape"], r["size"], r["contrast"]): r["found"] / r["n"] for r in found["planted"]}
+    assert len(share) == 32
+    assert share["spot", 16, 0.4] > share["spot", 2, 0.05]
+    assert call(*command)[1] == out
+    assert call(*command, "--seed", 1)[0] == 0
+
+
+def test_planted_defects_need_images_that_are_not_flagged(parts):
+    command = ["evaluate", parts / "m.adacl", "--planted", parts / "fresh"]
+    assert "all 6 images are flagged as they are" in refused(3, *command, "--threshold", -1e9)
+    assert "--planted takes no" in refused(2, *command, "--normal", parts / "good")
+    assert "--planted" in refused(2, *command[:2], "--normal", parts / "good")
+    err = call("evaluate", parts / "m.adacl", "--planted", parts / "good", "--threshold", 1e9)[2]
+    assert "20 of these images were used in fitting" in err
+
+
 def _names(tree):
     for name, value in tree.items():
         yield name

@@ -4,10 +4,18 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import norm
 from sklearn.metrics import average_precision_score, roc_auc_score, roc_curve
 
 from adacl.errors import InputError
-from adacl.metrics import auroc, average_precision, equal_error_rate, evaluation, roc
+from adacl.metrics import (
+    auroc,
+    auroc_interval,
+    average_precision,
+    equal_error_rate,
+    evaluation,
+    roc,
+)
 
 scores = st.lists(st.integers(-5, 5).map(float), min_size=1, max_size=20)
 
@@ -94,3 +102,22 @@ def test_evaluation():
         "n_normal": 4,
         "n_abnormal": 5,
     }
+
+
+def test_the_interval_covers_as_often_as_it_says():
+    rng = np.random.default_rng(0)
+    true = float(norm.cdf(1.5 / np.sqrt(2)))
+    covered = 0
+    for _ in range(100):
+        low, high = auroc_interval(rng.normal(0, 1, 60), rng.normal(1.5, 1, 40), draws=200)
+        covered += low <= true <= high
+    assert 87 <= covered <= 99
+
+
+def test_the_interval_of_ties_and_of_perfect_scores():
+    assert auroc_interval([0.1, 0.2], [0.5]) == (1.0, 1.0)
+    assert auroc_interval([1, 1, 1], [1, 1]) == (0.5, 0.5)
+    scores = np.random.default_rng(1).random((2, 30))
+    assert auroc_interval(*scores) == auroc_interval(*scores)
+    low, high = auroc_interval(*scores, confidence=0.5)
+    assert low < auroc(*scores) < high

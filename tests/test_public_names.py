@@ -59,6 +59,7 @@ PUBLIC = {
     "adacl.metrics": {
         "Localisation": "adacl.metrics",
         "auroc": "adacl.metrics",
+        "auroc_interval": "adacl.metrics",
         "average_precision": "adacl.metrics",
         "equal_error_rate": "adacl.metrics",
         "evaluation": "adacl.metrics",

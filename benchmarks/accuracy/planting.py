@@ -6,6 +6,8 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from adacl.protocols.inspection.planting import bent_line
+
 KINDS = ("scar", "faint scar", "blob", "cut-paste", "foreign", "blur", "missing", "turned")
 TRIES = 60
 SEEN = {"faint scar": 12.0}
@@ -98,14 +100,7 @@ def _ellipse(generator: np.random.Generator, shape: tuple[int, int], largest: fl
 def _line(generator: np.random.Generator, shape: tuple[int, int], part: float) -> np.ndarray:
     height, width = shape
     side = part * min(shape)
-    point = generator.uniform(0.2, 0.8, 2) * (width, height)
-    angle = generator.uniform(0, 2 * np.pi)
-    points = [tuple(point)]
-    for _ in range(generator.integers(2, 4)):
-        angle += generator.uniform(-0.7, 0.7)
-        step = generator.uniform(0.1, 0.25) * side * np.array([np.cos(angle), np.sin(angle)])
-        point = np.clip(point + step, 0, (width - 1, height - 1))
-        points.append(tuple(point))
+    points = bent_line(generator, shape, side, (0.1, 0.25))
     image = Image.new("L", (width, height))
     thickness = max(1, round(side * generator.uniform(0.03, 0.08)))
     ImageDraw.Draw(image).line(points, fill=255, width=thickness)

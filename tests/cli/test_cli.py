@@ -118,13 +118,39 @@ def test_evaluate_says_what_may_help_where_few_anomalies_are_found(
     command = ["evaluate", parts / "model", *folders, "--json"]
     _, out, err = call(*command, "--threshold", "9", "--report", tmp_path / "page.html")
     assert json.loads(out)["tpr"] == 0
-    assert "note: anomalies do score higher" in err
-    assert "--epochs" in err
-    assert "--tile" in err
-    assert "adacl calibrate --fpr" in err
-    assert "At the threshold 9.0000, anomalies do" in (tmp_path / "page.html").read_text()
+    assert "verdict: weak, do not rely on it. Anomalies do score higher" in err
+    assert f"next: adacl calibrate {parts / 'model'} MORE_NORMALS --fpr 0.05: " in err
+    assert err.count("next: ") == 2
+    assert json.loads(out)["verdict"]["grade"] == "weak"
+    assert "<strong>weak, do not rely on it</strong>" in (tmp_path / "page.html").read_text()
     assert call(*command, "--threshold", "9", "-q")[2] == ""
-    assert "note:" not in call(*command, "--threshold", "-9")[2]
+    _, out, err = call(*command, "--threshold", "-9")
+    assert "63 of 63 normal images are flagged" in err
+    assert json.loads(out)["verdict"]["grade"] == "weak"
+
+
+def test_evaluate_breaks_down_by_folder(parts: Path, tmp_path: Path) -> None:
+    paths = sorted((parts / "bad").iterdir())
+    for number, path in enumerate(paths):
+        folder = tmp_path / "test" / ("even" if number % 2 else "odd/deeper")
+        folder.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, folder)
+    command = ["evaluate", parts / "model", "--normal", parts / "good", "--abnormal"]
+    found = json.loads(call(*command, tmp_path / "test", "--json")[1])
+    assert {row["kind"]: row["n"] for row in found["kinds"]} == {"even": 100, "odd": 100}
+    areas = [row["auroc"] for row in found["kinds"]]
+    assert areas == sorted(areas)
+    assert np.mean(areas) == pytest.approx(found["auroc"])
+    assert np.mean([row["tpr"] for row in found["kinds"]]) == pytest.approx(found["tpr"])
+    for row in (found, *found["kinds"]):
+        assert row["auroc_95"][0] < row["auroc"] < row["auroc_95"][1]
+    assert found["auroc_95"][1] - found["auroc_95"][0] < 0.1
+    folders = [tmp_path / "test" / name for name in ("even", "odd")]
+    out = call(*command, folders[0], "--abnormal", folders[1])[1]
+    assert re.search(rf"^  {folders[0]} +AUROC 0", out, re.MULTILINE)
+    assert re.search(rf"^  {folders[1] / 'deeper'} +AUROC 0", out, re.MULTILINE)
+    assert json.loads(call(*command, parts / "bad", "--json")[1])["kinds"] == []
+    assert "kinds" not in call(*command, parts / "bad")[1]
 
 
 def test_score_formats_agree_and_keep_the_order(parts: Path, tmp_path: Path) -> None:

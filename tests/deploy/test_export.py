@@ -375,6 +375,9 @@ def test_evaluate_does_as_with_the_model_file(scorer, model, threes):
     )
     assert found.pop("n_seen_in_fit") is None
     assert wanted.pop("n_seen_in_fit") > 0
+    assert found.pop("kinds") == wanted.pop("kinds") == []
+    assert {found.pop("verdict")["grade"], wanted.pop("verdict")["grade"]} <= {"good", "usable"}
+    assert found.pop("auroc_95") == pytest.approx(wanted.pop("auroc_95"), abs=1e-3)
     assert found == pytest.approx(wanted, abs=1e-3)
 
 
@@ -517,6 +520,10 @@ def test_what_works_without_the_packages_for_training(scorer, model, threes, tmp
     evaluate = ["evaluate", scorer.path, "--normal", threes.test_normal]
     evaluate += ["--abnormal", threes.test_abnormal]
     assert without_training_packages(*evaluate) == call(*evaluate)
+    planted = ["evaluate", scorer.path, "--planted", threes.test_normal]
+    wanted = call(*planted)
+    assert wanted[0] == 0
+    assert without_training_packages(*planted) == wanted
     for missing, *command in (
         ("adacl[train]", "score", model, threes.test_normal),
         ("adacl[train]", "calibrate", model, threes.test_normal),

@@ -10,7 +10,6 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,7 +18,6 @@ from PIL import Image
 from adacl import AnomalyDetector
 from adacl.deploy.export import export_model
 from adacl.imaging.spec import ImageSpec
-from adacl.model.card import advice
 from adacl.model.file import load_model, read_model
 from adacl.model.scoring import FileScore
 from adacl.report import made_anomalies, tally
@@ -227,18 +225,6 @@ def test_an_exported_model_is_reported_on_without_pytorch(shop, tmp_path):
     assert "need PyTorch and the model file" in text
     assert "Licence" in text
     assert text.count('class="heat"') == 24
-
-
-@pytest.mark.parametrize(
-    ("auroc", "tpr", "given"),
-    [(0.75, 0.49, True), (0.74, 0.49, False), (0.99, 0.5, False), (0.99, 0.0, True)],
-)
-def test_advice_is_for_models_that_rank_well_and_find_few(auroc, tpr, given):
-    headers = [SimpleNamespace(any_size=any_size) for any_size in (False, True)]
-    found = [advice({"auroc": auroc, "tpr": tpr}, header) for header in headers]
-    assert [words is not None for words in found] == [given, given]
-    if given:
-        assert ["--tile" in words for words in found] == [True, False]
 
 
 def test_a_report_that_cannot_be_written_is_refused_before_the_work(shop, tmp_path, monkeypatch):

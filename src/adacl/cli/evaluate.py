@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,7 +27,7 @@ from adacl.cli.support.options import (
     QuietOption,
     ThresholdOption,
 )
-from adacl.cli.support.progress import messages, say
+from adacl.cli.support.progress import count, messages, say
 from adacl.cli.support.reports import (
     ReportOption,
     check_report,
@@ -34,21 +35,40 @@ from adacl.cli.support.reports import (
     report_scores,
     title_of,
 )
-from adacl.data.folders import ImageFiles
-from adacl.errors import ConfigError
+from adacl.data.folders import ImageFiles, list_images
+from adacl.errors import ConfigError, DataError
 from adacl.model.card import advice
 
+if TYPE_CHECKING:
+    from adacl.model.scoring import FileScore
+
 __all__ = ["evaluate"]
+
+MOST = 20
+"""Images that defects are planted in, spread over all; kinds of anomaly that are listed."""
 
 log = logging.getLogger("adacl")
 
 
 def evaluate(
     model: ModelArgument,
-    normal: Annotated[list[Path], typer.Option(metavar="DIR", help="Normal images (repeatable).")],
+    normal: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Normal images (repeatable).")
+    ] = None,
     abnormal: Annotated[
-        list[Path], typer.Option(metavar="DIR", help="Anomalous images (repeatable).")
-    ],
+        list[Path] | None, typer.Option(metavar="DIR", help="Anomalous images (repeatable).")
+    ] = None,
+    planted: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="Normal images to plant defects in, instead of --normal and --abnormal: tells the "
+            "smallest that is found (repeatable).",
+        ),
+    ] = None,
+    seed: Annotated[
+        int, typer.Option(min=0, help="Equal seeds plant equal defects (--planted).")
+    ] = 0,
     masks: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Pixel masks of the anomalous images, to rate the maps."),
@@ -61,10 +81,29 @@ def evaluate(
     json_output: JsonOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Measure how well normal and anomalous images are told apart."""
-    from adacl.data.masks import find_masks
-    from adacl.metrics import evaluation
+    """Measure how well normal and anomalous images are told apart.
 
+    Without anomalous images, --planted tells the smallest defect that is found: spots and scratches
+    of known size and contrast are drawn into up to 20 normal images that the model was not fitted
+    on.
+    """
+    from adacl.data.masks import find_masks
+    from adacl.metrics import auroc_interval, evaluation
+
+    if planted:
+        if normal or abnormal or masks or report:
+            raise ConfigError(
+                "--planted takes no --normal, --abnormal, --masks or --report; its defects are made"
+            )
+        _smallest_defect(
+            model, planted, seed, threshold, device, backend, on_error, json_output, quiet
+        )
+        return
+    if not (normal and abnormal):
+        raise ConfigError(
+            "name folders of normal and of anomalous images, --normal and --abnormal; without "
+            "anomalous ones, plant defects in normal ones, --planted"
+        )
     if report is not None:
         check_report(report, [model, *normal, *abnormal])
     _check_apart(normal, abnormal)
@@ -75,17 +114,9 @@ def evaluate(
         scored = partial(scores_of_files, scorer.score_files, quiet=quiet, gathering=gathering)
         good = list(scored(ImageFiles(normal), "normal images", group="normal"))
         bad = list(scored(ImageFiles(abnormal), "anomalous images", group="anomalous"))
-        seen = count_seen([*good, *bad])
-        if seen is None:
-            log.warning(
-                "%s does not know which images it was fitted on; make sure that none is here", model
-            )
-        elif seen:
-            log.warning(
-                "%d of these images were used in fitting; the figures flatter the model", seen
-            )
+        seen = _warned_of_seen([*good, *bad], model)
         places = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
-        figures = evaluation(
+        figures: dict[str, Any] = evaluation(
             [s.raw for s in good],
             [s.raw for s in bad],
             [s.raw > in_use.value for s in good],
@@ -94,19 +125,83 @@ def evaluate(
         if report and gathering:
             title = f"{title_of(abnormal)} against {title_of(normal)}"
             report_scores(report, scorer, in_use, model, gathering, title, quiet, figures)
+    figures["n_seen_in_fit"] = seen
+    verdict = advice(scorer.header, figures, str(model))
     result: dict[str, Any] = {
         **figures,
+        "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
         "threshold": in_use.value,
-        "n_seen_in_fit": seen,
         **places,
+        "kinds": _kinds(good, bad, abnormal, in_use.value),
+        "verdict": verdict._asdict(),
     }
     if json_output:
         typer.echo(json.dumps(result))
     else:
         _print(result)
-    remark = advice(figures, scorer.header)
-    if remark and not quiet:
-        say(f"note: {remark}")
+    for line in () if quiet else verdict.lines():
+        say(line)
+
+
+def _smallest_defect(
+    model: Path,
+    normals: list[Path],
+    seed: int,
+    threshold: float | None,
+    device: Device,
+    backend: Backend,
+    on_error: OnError,
+    json_output: bool,
+    quiet: bool,
+) -> None:
+    from adacl.protocols.inspection.smallest import find_smallest, sentence, table
+
+    paths = list_images(normals)
+    n = min(MOST, len(paths))
+    chosen = ImageFiles([paths[i * len(paths) // n] for i in range(n)])
+    with messages(quiet):
+        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
+        scores = list(scores_of_files(scorer.score_files, chosen, "normal images", quiet))
+        seen = _warned_of_seen(scores, model)
+        usual = [score.path for score in scores if score.raw <= in_use.value]
+        if not usual:
+            raise DataError(
+                f"all {len(scores)} images are flagged as they are, so no defect can be told; are "
+                "they normal? If so, set the threshold by further ones (adacl calibrate)"
+            )
+        tracked = count(usual, "planted defects", len(usual), quiet)
+        results, variation = find_smallest(scorer, tracked, in_use.value, seed)
+    left_out = len(scores) - len(usual)
+    if json_output:
+        figures = {
+            "planted": [asdict(result) for result in results],
+            "threshold": in_use.value,
+            "local_variation": variation,
+            "n_normal": len(scores),
+            "n_left_out": left_out,
+            "n_seen_in_fit": seen,
+        }
+        typer.echo(json.dumps(figures))
+        return
+    for line in table(results):
+        typer.echo(line)
+    typer.echo(
+        f"share found at the threshold {in_use.value:.4f}, in {len(usual)} of {len(scores)} images "
+        f"({left_out} flagged without a defect), which vary by {variation:.1%} within 8 x 8 pixels"
+    )
+    typer.echo(sentence(results))
+
+
+def _warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
+    """Warn if images were fitted on, or if that is not known, and return how many."""
+    seen = count_seen(scores)
+    if seen is None:
+        log.warning(
+            "%s does not know which images it was fitted on; make sure that none is here", model
+        )
+    elif seen:
+        log.warning("%d of these images were used in fitting; the figures flatter the model", seen)
+    return seen
 
 
 def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
@@ -119,8 +214,42 @@ def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
             )
 
 
+def _kinds(
+    good: list[FileScore], bad: list[FileScore], roots: list[Path], threshold: float
+) -> list[dict[str, Any]]:
+    """Return the figures of each kind of anomaly, the hardest first; none if there is but one.
+
+    A kind is a folder named on the command line, or a folder in it.
+    """
+    from adacl.metrics import auroc, auroc_interval
+
+    kinds: dict[str, list[float]] = {}
+    for score in bad:
+        kinds.setdefault(_kind(score.path, roots), []).append(score.raw)
+    normal = [score.raw for score in good]
+    rows = [
+        {
+            "kind": kind,
+            "n": len(raw),
+            "auroc": auroc(normal, raw),
+            "auroc_95": auroc_interval(normal, raw),
+            "tpr": sum(value > threshold for value in raw) / len(raw),
+        }
+        for kind, raw in kinds.items()
+        if len(kinds) > 1
+    ]
+    return sorted(rows, key=lambda row: row["auroc"])
+
+
+def _kind(path: Path, roots: list[Path]) -> str:
+    root = next(root for root in roots if root == path or root in path.parents)
+    root = root.parent if root == path else root
+    inner = path.relative_to(root).parts[:-1][:1]
+    return str(Path(*inner)) if len(roots) == 1 else str(root.joinpath(*inner))
+
+
 def _print(result: dict[str, Any]) -> None:
-    typer.echo(f"AUROC              {result['auroc']:.4f}")
+    typer.echo(f"AUROC              {result['auroc']:.4f} ({_interval(result)})")
     typer.echo(f"EER                {result['eer']:.4f}")
     typer.echo(f"average precision  {result['average_precision']:.4f}")
     typer.echo(f"at threshold       {result['threshold']:.4f}")
@@ -130,3 +259,19 @@ def _print(result: dict[str, Any]) -> None:
         inside, n = result["peaks_inside"], result["n_masked"]
         typer.echo(f"pixel AUROC        {result['pixel_auroc']:.4f}")
         typer.echo(f"peaks in the mask  {inside:.2%} of {n} images with a masked pixel")
+    kinds = result["kinds"]
+    if kinds:
+        typer.echo("kinds of anomaly, the hardest first")
+    width = max((len(row["kind"]) for row in kinds[:MOST]), default=0)
+    for row in kinds[:MOST]:
+        typer.echo(
+            f"  {row['kind']:{width}}  AUROC {row['auroc']:.4f} ({_interval(row)}), "
+            f"{row['tpr']:.0%} of {row['n']} above the threshold"
+        )
+    if len(kinds) > MOST:
+        typer.echo(f"  and {len(kinds) - MOST} more (--json)")
+
+
+def _interval(row: dict[str, Any]) -> str:
+    low, high = row["auroc_95"]
+    return f"95% interval {low:.3f} to {high:.3f}"

@@ -31,6 +31,7 @@ from adacl.data.samples import ProbedFiles, probe_files
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 from adacl.imaging.tiles import Tiling
+from adacl.model.card import advice
 from adacl.model.header import ModelHeader
 
 __all__ = ["fit"]
@@ -160,10 +161,14 @@ def fit(
     if report is not None:
         with messages(quiet), interruptible([report]):
             report_fit(report, detector, output, paths, quiet)
+    verdict = advice(detector.header, model=str(output))
     if json_output:
-        typer.echo(json.dumps({"model": str(output), **_summary(detector.header)}))
+        summary = {**_summary(detector.header), "verdict": verdict._asdict()}
+        typer.echo(json.dumps({"model": str(output), **summary}))
     elif not quiet:
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
+        for line in verdict.lines():
+            say(line)
 
 
 def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:

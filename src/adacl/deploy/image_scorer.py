@@ -72,6 +72,10 @@ class ImageScorer(ABC):
         FileScore
         """
 
+    def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
+        """Score images as :meth:`decode` returns them."""
+        return [score for _, score in self._scored(enumerate(images))]
+
     def explain_files(
         self,
         paths: Iterable[str | Path],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
@@ -11,6 +11,7 @@ from adacl.model.header import ModelHeader
 __all__ = [
     "INTENDED",
     "LIMITS",
+    "Advice",
     "advice",
     "describe_tiles",
     "facts",
@@ -18,10 +19,15 @@ __all__ = [
     "notes",
 ]
 
-FAIR_AUROC = 0.75
-FEW_FOUND = 0.5
-WEAK_MAP = 0.6
-"""Validation AUROC below which a network with a map has hardly learnt anything."""
+FAIR_AUROC, GOOD_AUROC = 0.75, 0.95
+HARDLY_FOUND, FEW_FOUND, MANY_FOUND = 0.2, 0.5, 0.8
+"""Shares of the anomalies that score above the threshold."""
+FEW_ALARMS, MANY_ALARMS = 0.05, 0.2
+"""Shares of the normal images that are flagged, or may be."""
+GOOD_MADE, WEAK_MAP = 0.9, 0.6
+"""Validation AUROC of a good network, and that below which one with a map has hardly learnt."""
+TOO_FEW_IMAGES, FEW_IMAGES, ROUGH = 20, 100, 10
+"""Images to learn from (twice), and labelled images of a kind, below which more would help."""
 
 INTENDED = (
     "Telling images that look like those it learned from, from images that do not; to point a "
@@ -102,31 +108,154 @@ def _size(header: ModelHeader) -> str:
     return "any size" if header.has_map else f"{spec.height} × {spec.width} pixels"
 
 
-def advice(figures: Mapping[str, Any], header: ModelHeader) -> str | None:
-    """Say what may help where anomalies score higher, but few of them above the threshold.
+class Advice(NamedTuple):
+    """What a model is worth, and what would help most.
 
     Parameters
     ----------
-    figures
-        What :func:`adacl.metrics.evaluation` returned.
+    grade
+        ``good``, ``usable`` or ``weak``.
+    why
+        A sentence without its full stop.
+    steps
+        The next things to do, at most two: a command, and what it is for.
+    """
+
+    grade: Literal["good", "usable", "weak"]
+    why: str
+    steps: tuple[str, ...]
+
+    @property
+    def word(self) -> str:
+        """The grade in words."""
+        return "weak, do not rely on it" if self.grade == "weak" else self.grade
+
+    def lines(self) -> Iterator[str]:
+        """Yield what a command ends with."""
+        yield f"verdict: {self.word}. {self.why[:1].upper()}{self.why[1:]}"
+        for step in self.steps:
+            yield f"next: {step}"
+
+
+class _Fault(NamedTuple):
+    severe: bool
+    why: str
+    steps: tuple[str, ...]
+
+
+def advice(
+    header: ModelHeader, figures: Mapping[str, Any] | None = None, model: str = "MODEL"
+) -> Advice:
+    """Judge a model by what its training tells or, better, by labelled images.
+
+    Parameters
+    ----------
     header
         Of the model.
-
-    Returns
-    -------
-    str or None
-        A sentence without its full stop; None where nothing of the kind is to be said.
+    figures
+        What :func:`adacl.metrics.evaluation` returned, and ``n_seen_in_fit``; None after a fit.
+    model
+        How commands name its file.
     """
-    if figures["auroc"] < FAIR_AUROC or figures["tpr"] >= FEW_FOUND:
-        return None
-    tiles = (
-        "" if header.any_size else "cut the images into tiles if the defects are small (--tile), "
-    )
-    return (
-        f"anomalies do score higher than normal images (AUROC {figures['auroc']:.2f}), but only "
-        f"{figures['tpr']:.0%} of them score above the threshold; to find more, train longer "
-        f"(adacl fit --epochs), {tiles}or accept more false alarms (adacl calibrate --fpr)"
-    )
+    if figures is None:
+        faults = _faults_of_fit(header, model)
+        area = header.history.best.validation_auroc
+        why = f"made anomalies are told from normal images (AUROC {area:.2f}); real ones may differ"
+        further = f"adacl evaluate {model} --planted FRESH_NORMALS: the smallest defect it finds"
+    else:
+        faults = _faults_found(header, figures, model)
+        why = (
+            f"AUROC {figures['auroc']:.2f}; {figures['tpr']:.0%} of the anomalies are found, and "
+            f"{figures['fpr']:.0%} of the normal images flagged"
+        )
+        further = f"adacl score {model} IMAGES: put it to use"
+    if not faults:
+        return Advice("good", why, (further,))
+    grade: Literal["usable", "weak"] = "weak" if any(f.severe for f in faults) else "usable"
+    faults.sort(key=lambda fault: not fault.severe)
+    steps = dict.fromkeys(step for fault in faults for step in fault.steps)
+    return Advice(grade, "; ".join(fault.why for fault in faults[:2]), tuple(steps)[:2])
+
+
+def _faults_of_fit(header: ModelHeader, model: str) -> list[_Fault]:
+    area, threshold = header.history.best.validation_auroc, header.threshold
+    learn, faults = _learn_more(header), []
+    weak = WEAK_MAP if header.has_map else FAIR_AUROC
+    if area < GOOD_MADE:
+        word = "hardly" if area < weak else "not always"
+        why = f"made anomalies are {word} told from normal images (AUROC {area:.2f})"
+        faults.append(_Fault(area < weak, why, learn))
+    if not 0 < threshold.value < 1:
+        why = f"the threshold {threshold.value:.2f} lies outside [0, 1]"
+        faults.append(_Fault(True, why, learn))
+    if threshold.upper_bound is None:
+        why = "nothing is known of how many new normal images would be flagged"
+        faults.append(_Fault(False, why, (_calibrate(header, model),)))
+    elif threshold.upper_bound > FEW_ALARMS:
+        why = (
+            f"the threshold rests on {threshold.n} normal images: up to "
+            f"{threshold.upper_bound:.0%} of new ones may be flagged"
+        )
+        faults.append(_Fault(False, why, (_calibrate(header, model),)))
+    if (count := header.training["train"]) < TOO_FEW_IMAGES:
+        faults.append(_Fault(True, f"the network learnt from {count} images only", learn))
+    return faults
+
+
+def _faults_found(header: ModelHeader, figures: Mapping[str, Any], model: str) -> list[_Fault]:
+    threshold, learn, faults = header.threshold, _learn_more(header), []
+    area, found, alarms = (figures[name] for name in ("auroc", "tpr", "fpr"))
+    flagged = round(alarms * figures["n_normal"])
+    refuted = threshold.refuted_by(flagged, figures["n_normal"])
+    if area < FAIR_AUROC:
+        why = f"anomalies hardly score higher than normal images (AUROC {area:.2f})"
+        faults.append(_Fault(True, why, learn))
+    elif found < FEW_FOUND:
+        why = (
+            f"anomalies do score higher than normal images (AUROC {area:.2f}), but only "
+            f"{found:.0%} of them score above the threshold"
+        )
+        lower = _calibrate(header, model, " --fpr 0.05", "accepts more false alarms")
+        exact = threshold.assured or threshold.method == "manual"
+        steps = (lower, *learn) if exact else (_calibrate(header, model), lower)
+        faults.append(_Fault(found < HARDLY_FOUND, why, steps))
+    elif area < GOOD_AUROC or found < MANY_FOUND:
+        why = f"AUROC {area:.2f}, and {found:.0%} of the anomalies are found"
+        faults.append(_Fault(False, why, learn))
+    if refuted or alarms > MANY_ALARMS:
+        promised = ", more than the threshold promises" if refuted else ""
+        why = f"{flagged} of {figures['n_normal']} normal images are flagged{promised}"
+        faults.append(_Fault(alarms > MANY_ALARMS, why, (_calibrate(header, model),)))
+    if seen := figures.get("n_seen_in_fit"):
+        why = f"{seen} of these images were used in fitting, which flatters it"
+        faults.append(_Fault(False, why, (f"adacl evaluate {model} with images that are new",)))
+    few = min(figures["n_normal"], figures["n_abnormal"])
+    if few < ROUGH:
+        why = f"with {few} images of a kind all figures are rough"
+        faults.append(_Fault(False, why, (f"adacl evaluate {model} with more labelled images",)))
+    return faults
+
+
+def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = "") -> str:
+    if header.exported:
+        model = "MODEL.adacl"
+    rests = f"its threshold rests on {header.threshold.n}; more set it better"
+    again = ", then export it again" if header.exported else ""
+    return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
+
+
+def _learn_more(header: ModelHeader) -> tuple[str, ...]:
+    """Return ways to a better network, the most promising first."""
+    facts, config = header.training, header.config
+    steps = []
+    if facts["train"] < FEW_IMAGES:
+        steps.append(f"adacl fit with more normal images: it learnt from {facts['train']}")
+    if not header.has_map:
+        steps.append("adacl fit --preset inspect: if the defects are small parts of the image")
+    if config.preset == "paper" and not header.any_size:
+        steps.append("adacl fit --preset accurate: if images differ as a whole")
+    steps.append(f"adacl fit --epochs {2 * config.training.epochs}: trains twice as long")
+    return tuple(steps)
 
 
 def facts(header: ModelHeader) -> list[tuple[str, str]]:

@@ -90,7 +90,8 @@ def write_report(
         groups={group: gathering.total(group) for group in gathering.counts},
         flagged={group: flagged[0] for group, flagged in gathering.flagged.items()},
         figures=figures,
-        advice=figures and advice(figures, subject.header),
+        advice=subject.story != "score"
+        and advice(subject.header, figures, readable(subject.model_path.name)),
         threshold=threshold,
         expected=threshold.fpr_at(threshold.value),
         promise=promise,

@@ -1,0 +1,1 @@
+"""Experiments of inspection: which defects of known size and contrast a model finds."""

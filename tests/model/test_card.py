@@ -1,0 +1,103 @@
+"""What a model is worth, in words, and what would help most."""
+
+from dataclasses import replace
+
+import pytest
+
+from adacl.config.presets import preset
+from adacl.imaging.spec import ImageSpec
+from adacl.imaging.tiles import Tiling
+from adacl.model.card import advice
+from adacl.model.header import Exported, ModelHeader
+from adacl.model.history import EpochRecord, History
+from adacl.model.thresholds import Threshold
+
+SURE = Threshold(0.5, "hold-out", 0.01, 400, 0.02, 0.95)
+ROUGH = Threshold(0.5, "hold-out", 0.01, 41, 0.11, 0.95)
+
+
+def header(name="inspect", area=0.95, threshold=SURE, train=200, **changes):
+    history = History([EpochRecord(0, 0.1, area, {"local": area}, 0.001)], 0)
+    training = {"train": train, "validation": 0, "calibration": threshold.n}
+    made = ModelHeader(ImageSpec(64, 64, 1), preset(name), None, None, threshold, history, training)
+    return replace(made, **changes)
+
+
+def figures(auroc=0.97, tpr=0.9, fpr=0.0, normal=50, abnormal=40):
+    return {
+        "auroc": auroc,
+        "tpr": tpr,
+        "fpr": fpr,
+        "n_normal": normal,
+        "n_abnormal": abnormal,
+        "n_seen_in_fit": 0,
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "grade", "why", "steps"),
+    [
+        ({}, "good", "real ones may differ", ["evaluate m --planted"]),
+        ({"area": 0.8}, "usable", "not always told", ["--epochs 20"]),
+        ({"area": 0.55}, "weak", "hardly told", ["--epochs 20"]),
+        ({"name": "paper", "area": 0.7}, "weak", "hardly told", ["inspect", "accurate"]),
+        ({"name": "paper", "area": 0.7, "train": 50}, "weak", "hardly", ["more normal", "inspect"]),
+        ({"name": "paper", "area": 0.7, "tiling": Tiling(32, 32, 32, 1)}, "weak", "hardly told",
+         ["inspect", "--epochs"]),
+        ({"threshold": ROUGH}, "usable", "up to 11% of new ones", ["calibrate m"]),
+        ({"threshold": ROUGH, "area": 0.5}, "weak", "hardly told", ["--epochs", "calibrate m"]),
+        ({"threshold": replace(SURE, value=1.2)}, "weak", "outside [0, 1]", ["--epochs"]),
+        ({"threshold": Threshold(0.5, "contamination", 0.1, 200)}, "usable", "nothing is known",
+         ["calibrate m"]),
+        ({"train": 6}, "weak", "learnt from 6 images only", ["more normal", "--epochs"]),
+    ],
+)  # fmt: skip
+def test_a_fit_is_judged(given, grade, why, steps):
+    found = advice(header(**given), model="m")
+    assert found.grade == grade
+    assert why in found.why
+    assert len(found.steps) == len(steps)
+    for step, word in zip(found.steps, steps, strict=True):
+        assert step.startswith("adacl ")
+        assert word in step
+
+
+@pytest.mark.parametrize(
+    ("measured", "given", "grade", "why", "steps"),
+    [
+        ({}, {}, "good", "90% of the anomalies are found", ["score m"]),
+        ({"auroc": 0.9}, {}, "usable", "AUROC 0.90", ["--epochs"]),
+        ({"auroc": 0.7}, {}, "weak", "hardly score higher", ["--epochs"]),
+        ({"auroc": 0.7, "tpr": 0.1}, {"name": "paper"}, "weak", "hardly", ["inspect", "accurate"]),
+        ({"tpr": 0.4}, {}, "usable", "only 40% of them score above", ["--fpr", "--epochs"]),
+        ({"tpr": 0.1}, {"threshold": ROUGH}, "weak", "do score higher", ["rests on 41", "--fpr"]),
+        ({"tpr": 0.1}, {"threshold": SURE.moved_to(9)}, "weak", "only 10%", ["--fpr", "--epochs"]),
+        ({"fpr": 0.1}, {}, "usable", "5 of 50 normal images are flagged, more", ["calibrate m"]),
+        ({"fpr": 0.5}, {"threshold": SURE.moved_to(0)}, "weak", "25 of 50", ["calibrate m"]),
+        ({"abnormal": 4}, {}, "usable", "with 4 images of a kind", ["more labelled"]),
+        ({"n_seen_in_fit": 7}, {}, "usable", "7 of these images were used", ["that are new"]),
+    ],
+)
+def test_figures_are_judged(measured, given, grade, why, steps):
+    seen = {"n_seen_in_fit": measured.pop("n_seen_in_fit", 0)}
+    found = advice(header(**given), figures(**measured) | seen, "m")
+    assert found.grade == grade
+    assert why in found.why
+    assert len(found.steps) == len(steps)
+    for step, word in zip(found.steps, steps, strict=True):
+        assert word in step
+
+
+def test_an_exported_file_is_calibrated_before_it_is_exported():
+    exported = Exported("0.1", "MIT", 17, "float32", None, None, {})
+    found = advice(header(exported=exported), figures(tpr=0.3), "m.onnx")
+    assert found.steps[0].startswith("adacl calibrate MODEL.adacl MORE_NORMALS --fpr 0.05, then")
+
+
+def test_the_verdict_comes_before_the_steps():
+    lines = list(advice(header(area=0.5, threshold=ROUGH), model="m").lines())
+    assert lines[0].startswith("verdict: weak, do not rely on it. Made anomalies are hardly told")
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["next:", "adacl", "fit"],
+        ["next:", "adacl", "calibrate"],
+    ]
