@@ -13,7 +13,7 @@ import typer
 
 from adacl.cli.explain import localisation
 from adacl.cli.support.interrupts import interruptible
-from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
+from adacl.cli.support.opened import count_distinct, count_seen, open_scorer, scores_of_files
 from adacl.cli.support.options import (
     Backend,
     BackendOption,
@@ -84,6 +84,15 @@ def evaluate(
             log.warning(
                 "%d of these images were used in fitting; the figures flatter the model", seen
             )
+        for name, scores in (("normal", good), ("anomalous", bad)):
+            count = count_distinct(scores)
+            if count is not None and count < len(scores):
+                log.warning(
+                    "%d %s images, %d distinct: the figures count every copy",
+                    len(scores),
+                    name,
+                    count,
+                )
         places = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
         figures = evaluation(
             [s.raw for s in good],

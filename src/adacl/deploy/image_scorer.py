@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from adacl.data.arrays import is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
+from adacl.data.samples import digest
 from adacl.errors import ImageError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
@@ -92,16 +93,16 @@ class ImageScorer(ABC):
         read = partial(self.decode, colour=True)
         for path, image in stream(map(Path, paths), read, self.on_error, skipped, workers=1):
             [(_, score)] = self._scored([(path, image.pixels)])
-            seen = self._trained_on(image.pixels)
+            known = digest(image.pixels)
             assert image.colour is not None
             yield Explained(
-                FileScore(path, score.raw, score.score, score.tile, seen),
+                FileScore(path, score.raw, score.score, score.tile, self._trained_on(known), known),
                 self._map_of(image, method),
                 model.spec.visible(image.colour),
             )
 
-    def _trained_on(self, _pixels: Array) -> bool | None:
-        """Tell whether an image is one that the model was fitted on, if that is known."""
+    def _trained_on(self, _digest: int) -> bool | None:
+        """Tell whether the model was fitted on an image of this digest, if that is known."""
         return None
 
     def decode(

@@ -122,7 +122,8 @@ class FileScore:
 
     ``raw`` is the regression before clipping, ``score`` the same in [0, 1], ``tile`` the
     top-left corner of the worst tile (row and column in pixels, or None), ``trained_on``
-    whether the image is one that the model was fitted on, or None where that is not known.
+    whether the image is one that the model was fitted on, or None where that is not known,
+    ``digest`` a hash of its pixels as the model takes them, where it was made.
     """
 
     path: Path
@@ -130,6 +131,7 @@ class FileScore:
     score: float
     tile: tuple[int, int] | None
     trained_on: bool | None = None
+    digest: int | None = None
 
 
 def scores_of(
