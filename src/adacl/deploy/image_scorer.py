@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.config.sections import finite
 from adacl.data.arrays import is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
@@ -174,9 +175,14 @@ class ImageScorer(ABC):
             Images, as for :meth:`score_samples`.
         threshold
             Used instead of the model's own.
+
+        Raises
+        ------
+        ConfigError
+            If the threshold is not finite.
         """
-        scores = self.score_samples(X)
-        return np.where(scores < (self.offset_ if threshold is None else -threshold), -1, 1)
+        offset = self.offset_ if threshold is None else -finite("threshold", threshold)
+        return np.where(self.score_samples(X) < offset, -1, 1)
 
     def anomaly_map(
         self, image: str | Path | Array, method: Method = "occlusion"
@@ -212,7 +218,13 @@ class ImageScorer(ABC):
         return -self.threshold_
 
     def set_threshold(self, threshold: float | Threshold) -> Self:
-        """Replace the threshold."""
+        """Replace the threshold.
+
+        Raises
+        ------
+        ConfigError
+            If it is not finite.
+        """
         model = self._fitted()
         if not isinstance(threshold, Threshold):
             threshold = model.threshold.moved_to(threshold)
