@@ -48,7 +48,11 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         replace_file(Path(temporary), target)
         complete = True
     except OSError as error:
-        if isinstance(error, AdaclError) or error.filename not in (None, temporary, str(target)):
+        if isinstance(error, AdaclError | BrokenPipeError) or error.filename not in (
+            None,
+            temporary,
+            str(target),
+        ):
             raise
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
