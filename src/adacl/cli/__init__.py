@@ -29,7 +29,7 @@ from adacl.cli import (
     video,
 )
 from adacl.cli.support.interrupts import InterruptError
-from adacl.cli.support.streams import CLOSED_PIPE, abandon, open_streams
+from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
 from adacl.errors import AdaclError, missing_extra
 
 __all__ = ["app", "main"]
@@ -113,7 +113,8 @@ def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "adacl"
-        return _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", 2)
+        message = " ".join(error.format_message().split())
+        return _fail(f"{message.rstrip('.')} (see {command} --help)", 2)
     if isinstance(error, OSError):
         abandon(sys.stdout)
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 3)
@@ -125,7 +126,7 @@ def _unexpected(error: Exception) -> int:
 
 def _fail(message: str, code: int) -> int:
     try:
-        print(f"adacl: {message}", file=sys.stderr)
+        print(f"adacl: {escaped(message)}", file=sys.stderr)
     except OSError:
         abandon(sys.stderr)
     return code

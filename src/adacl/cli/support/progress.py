@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from adacl.cli.support.streams import abandon
+from adacl.cli.support.streams import abandon, escaped
 
 if TYPE_CHECKING:
     from adacl.model.history import EpochRecord
@@ -36,12 +36,13 @@ class _ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         style = "yellow" if prefix else None
-        console.print(prefix + record.getMessage(), style=style, markup=False, soft_wrap=True)
+        message = prefix + escaped(record.getMessage())
+        console.print(message, style=style, markup=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
-    """Print a line on stderr as it is; paths may hold any characters."""
-    console.print(message, soft_wrap=True, markup=False)
+    """Print a line on stderr; paths may hold any characters."""
+    console.print(escaped(message), soft_wrap=True, markup=False)
 
 
 @contextmanager
