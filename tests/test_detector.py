@@ -288,10 +288,11 @@ def test_too_small_images_are_refused(normal):
         tiny().fit(normal[:, 1:])
 
 
-def test_equal_and_blank_images_can_be_fitted():
-    detector = tiny().fit(np.zeros((10, 8, 8), np.uint8))
+def test_blank_images_can_be_fitted():
+    blank = np.arange(10, dtype=np.uint8)[:, None, None].repeat(8, 1).repeat(8, 2)
+    detector = tiny().fit(blank)
     assert np.isfinite(detector.score_samples(np.zeros((2, 8, 8), np.uint8))).all()
-    detector = tiny().fit(np.full((10, 8, 8), 0.3))
+    detector = tiny().fit(blank / 20)
     assert np.isfinite(detector.score_samples(np.zeros((2, 8, 8)))).all()
 
 

@@ -17,13 +17,14 @@ from sklearn.utils.validation import check_array, validate_data
 from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
-from adacl.data.folders import OnError, Skipped, list_images, stream
+from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
 from adacl.data.samples import (
     ProbedFiles,
     digest,
     probe_files,
     samples_of_array,
     samples_of_files,
+    without_copies,
 )
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError
@@ -244,16 +245,25 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         Parameters
         ----------
         X
-            Normal images that were not trained on.
+            Normal images that were not trained on; exact copies count once.
         fpr
             False-positive rate; by default the one of the configuration.
         """
         model = self._fitted()
         rule = model.config.threshold
         rate = rule.fpr if fpr is None else fpr
-        scores = -self.score_samples(X)
+        found: list[tuple[int | None, float]]
+        if is_paths(X):
+            files = self.score_files(ImageFiles(X))
+            found = [(score.digest, score.raw) for score in files]
+        else:
+            images = self._checked(X)
+            scores = self._scored((digest(image), image) for image in images)
+            found = [(known, score.raw) for known, score in scores]
+        first = without_copies([known for known, _ in found])
+        raw = [found[place][1] for place in first]
         return self.set_threshold(
-            thresholds.from_normal_scores(scores, rate, rule.confidence, "calibration")
+            thresholds.from_normal_scores(raw, rate, rule.confidence, "calibration")
         )
 
     def score_files(
@@ -263,16 +273,16 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         model = self._fitted()
         check_files(model.spec)
 
-        def decoded() -> Iterator[tuple[tuple[Path, bool | None], Array]]:
+        def decoded() -> Iterator[tuple[tuple[Path, int], Array]]:
             for path, image in stream(map(Path, paths), self.decode, self.on_error, skipped):
-                yield (path, self._trained_on(image.pixels)), image.pixels
+                yield (path, digest(image.pixels)), image.pixels
 
-        for (path, trained_on), score in model.scores(decoded()):
-            yield FileScore.of(path, score, trained_on)
+        for (path, known), score in model.scores(decoded()):
+            yield FileScore.of(path, score, self._trained_on(known), known)
 
-    def _trained_on(self, pixels: Array) -> bool | None:
-        known = self._fitted().digests
-        return bool((known == np.uint64(digest(pixels))).any()) if len(known) else None
+    def _trained_on(self, digest: int) -> bool | None:
+        learnt = self._fitted().digests
+        return bool((learnt == np.uint64(digest)).any()) if len(learnt) else None
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, see :mod:`adacl.model.file`."""

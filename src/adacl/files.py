@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,22 +12,30 @@ from typing import IO, Any
 
 from adacl.errors import AdaclError, DataError, MissingDataError
 
-__all__ = ["atomic_file", "check_writable", "read_whole"]
+__all__ = ["atomic_file", "check_writable", "read_whole", "replace_file", "target_of"]
+
+PREFIX = 50
+"""Characters of a file's name that its temporary file bears; the whole may be too long."""
+
+ANYONE_WRITES = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary file that takes the place of ``path`` once it is complete.
 
-    Names of files that are no UTF-8 are written to a text file as they are.
+    A symbolic link is followed. A file that was there hands on its permissions and owner. Names of
+    files that are no UTF-8 are written to a text file as they are.
 
     Raises
     ------
     DataError
-        If it cannot be written; what was at ``path`` before is then untouched.
+        If it cannot be written, or is read-only; what was at ``path`` before is then untouched.
     """
+    target = target_of(path)
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+        prefix = f".{target.name[:PREFIX]}."
+        handle, temporary = tempfile.mkstemp(prefix=prefix, dir=target.parent)
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
     complete = False
@@ -36,17 +45,55 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        Path(temporary).chmod(0o666 & ~_umask())
-        Path(temporary).replace(path)
+        replace_file(Path(temporary), target)
         complete = True
     except OSError as error:
-        if isinstance(error, AdaclError) or error.filename not in (None, temporary):
+        if isinstance(error, AdaclError | BrokenPipeError) or error.filename not in (
+            None,
+            temporary,
+            str(target),
+        ):
             raise
         raise DataError(f"{path}: cannot be written ({error.strerror or error})") from error
     finally:
         if not complete:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
+
+
+def target_of(path: Path) -> Path:
+    """Return the file that is written at ``path``: itself, or what a symbolic link leads to.
+
+    Raises
+    ------
+    DataError
+        If it is read-only, or a link that leads to itself.
+    """
+    try:
+        target = Path(os.path.realpath(path)) if path.is_symlink() else path
+        if target.is_symlink():
+            raise DataError(f"{path}: this link leads to itself; remove it")
+        mode = target.stat().st_mode
+    except FileNotFoundError:
+        return target
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    if not (mode & ANYONE_WRITES and os.access(target, os.W_OK)):
+        raise DataError(f"{path}: is read-only; make it writable (chmod u+w) or name another file")
+    return target
+
+
+def replace_file(temporary: Path, target: Path) -> None:
+    """Let a complete file take the place of another, with the permissions and owner of that."""
+    try:
+        before = target.stat()
+    except FileNotFoundError:
+        temporary.chmod(0o666 & ~_umask())
+    else:
+        with contextlib.suppress(OSError, AttributeError):
+            os.chown(temporary, before.st_uid, before.st_gid)
+        temporary.chmod(stat.S_IMODE(before.st_mode))
+    temporary.replace(target)
 
 
 def read_whole(path: Path) -> bytes:
@@ -71,17 +118,18 @@ def check_writable(path: Path) -> None:
     Raises
     ------
     DataError
-        If its folder is not there or not writable, or ``path`` is a folder or a device, which
-        the finished file would take the place of.
+        If its folder is not there or not writable, if it is read-only, or ``path`` is a folder or
+        a device, which the finished file would take the place of.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file")
     if path.exists() and not path.is_file():
         raise DataError(f"{path}: is not a file but a device or a pipe; name a file")
-    if not path.parent.is_dir():
-        raise DataError(f"{path}: the folder {path.parent} does not exist; make it first")
-    if not os.access(path.parent, os.W_OK):
-        raise DataError(f"{path}: the folder {path.parent} is not writable")
+    folder = target_of(path).parent
+    if not folder.is_dir():
+        raise DataError(f"{path}: the folder {folder} does not exist; make it first")
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"{path}: the folder {folder} is not writable")
 
 
 def _umask() -> int:

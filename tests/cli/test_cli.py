@@ -515,13 +515,6 @@ def test_full_disk_leaves_the_old_file(parts: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_closed_pipe_is_quiet(parts: Path) -> None:
-    command = f"{sys.executable} -m adacl score {parts / 'model'} {parts / 'bad'} -q | head -1"
-    done = subprocess.run(command, shell=True, capture_output=True, text=True)
-    assert done.stdout.startswith("pred_score")
-    assert done.stderr == ""
-
-
 def test_no_colour_and_no_progress_when_not_a_terminal(parts: Path) -> None:
     environment = os.environ | {"NO_COLOR": "1"}
     command = [sys.executable, "-m", "adacl", "score", str(parts / "model"), str(parts / "good")]

@@ -157,7 +157,7 @@ def test_what_the_footage_can_assure_is_said() -> None:
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])
 def test_a_rate_that_is_none_is_refused(rate: float) -> None:
-    with pytest.raises(ConfigError, match="positive"):
+    with pytest.raises(ConfigError, match="above 0"):
         from_normal_footage([np.ones(5)], 1, rate)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import atexit
-import contextlib
 import os
 import signal
 import sys
@@ -30,6 +29,7 @@ from adacl.cli import (
     video,
 )
 from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
 from adacl.errors import AdaclError, missing_extra
 
 __all__ = ["app", "main"]
@@ -39,7 +39,7 @@ INTERRUPTED = InterruptError.exit_code
 app = typer.Typer(
     help="Learn what normal images look like, and find the ones that are not.",
     epilog="Exit codes: 0 done, 1 internal error, 2 usage, 3 data, 4 model file, 5 training, "
-    "6 a missing package, 130 interrupted.",
+    "6 a missing package, 130 interrupted, 141 the reader of the output is gone.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -79,6 +79,7 @@ def _options(
 
 def main() -> None:
     """Run the command line and leave with its exit code."""
+    open_streams()
     warnings.filterwarnings("ignore", message="Image size")  # we refuse such images ourselves
     if len(sys.argv) == 1:
         sys.argv.append("--help")
@@ -95,8 +96,11 @@ def main() -> None:
         found = missing_extra(error)
         code = _fail(str(found), found.exit_code)
     except BrokenPipeError:
-        _abandon_stdout()
-        code = 0
+        code = _closed_pipe()
+    except SystemExit as leaving:
+        if not isinstance(leaving.__context__, BrokenPipeError):
+            raise
+        code = _closed_pipe()
     except KeyboardInterrupt:
         code = _fail("interrupted", INTERRUPTED)
     except Exception as error:
@@ -109,9 +113,10 @@ def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "adacl"
-        return _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", 2)
+        message = " ".join(error.format_message().split())
+        return _fail(f"{message.rstrip('.')} (see {command} --help)", 2)
     if isinstance(error, OSError):
-        _abandon_stdout()
+        abandon(sys.stdout)
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 3)
     if os.environ.get("ADACL_DEBUG"):
         raise error
@@ -120,11 +125,13 @@ def _unexpected(error: Exception) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"adacl: {message}", file=sys.stderr)
+    try:
+        print(f"adacl: {escaped(message)}", file=sys.stderr)
+    except OSError:
+        abandon(sys.stderr)
     return code
 
 
-def _abandon_stdout() -> None:
-    """Let the interpreter leave without a complaint that stdout cannot be flushed."""
-    with contextlib.suppress(OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _closed_pipe() -> int:
+    abandon(sys.stdout)
+    return CLOSED_PIPE

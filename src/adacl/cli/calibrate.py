@@ -21,6 +21,7 @@ from adacl.cli.support.options import (
 )
 from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
+from adacl.data.samples import without_copies
 from adacl.errors import ConfigError, ModelFileError
 from adacl.files import check_writable
 
@@ -69,8 +70,9 @@ def calibrate(
         seen = count_seen(scores)
         if seen:
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
+        first = without_copies([score.digest for score in scores])
         threshold = from_normal_scores(
-            [score.raw for score in scores], rate, rule.confidence, "calibration"
+            [scores[place].raw for place in first], rate, rule.confidence, "calibration"
         )
         detector.set_threshold(threshold).save(target)
         for line in threshold.describe():

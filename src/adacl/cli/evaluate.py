@@ -14,7 +14,7 @@ import typer
 
 from adacl.cli.explain import localisation
 from adacl.cli.support.interrupts import interruptible
-from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
+from adacl.cli.support.opened import count_distinct, count_seen, open_scorer, scores_of_files
 from adacl.cli.support.options import (
     Backend,
     BackendOption,
@@ -115,6 +115,15 @@ def evaluate(
         good = list(scored(ImageFiles(normal), "normal images", group="normal"))
         bad = list(scored(ImageFiles(abnormal), "anomalous images", group="anomalous"))
         seen = _warned_of_seen([*good, *bad], model)
+        for name, scores in (("normal", good), ("anomalous", bad)):
+            count = count_distinct(scores)
+            if count is not None and count < len(scores):
+                log.warning(
+                    "%d %s images, %d distinct: the figures count every copy",
+                    len(scores),
+                    name,
+                    count,
+                )
         places = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
         figures: dict[str, Any] = evaluation(
             [s.raw for s in good],

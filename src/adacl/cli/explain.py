@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,6 +28,7 @@ from adacl.cli.support.options import (
     ThresholdOption,
 )
 from adacl.cli.support.progress import count, messages
+from adacl.cli.support.streams import escaped
 from adacl.data.folders import Skipped, list_images
 from adacl.data.images import EXTENSIONS
 from adacl.errors import ConfigError, DataError
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["check_outside", "explain", "localisation", "with_heatmaps"]
 
 ENDING = ".heatmap.png"
+
+log = logging.getLogger("adacl")
 
 
 class Method(StrEnum):
@@ -88,11 +94,13 @@ def explain(
         explained = scorer.explain_files(paths, skipped, method.value)
         for score, anomaly_map, shown in count(explained, "maps", len(paths), quiet):
             target = targets[score.path]
-            _write_png(target, side_by_side(shown, anomaly_map))
-            if npy:
-                with atomic_file(target.with_suffix(".npy")) as file:
-                    np.save(file, anomaly_map)
-            typer.echo(f"{_verdict(score, in_use.value, anomaly_map)}; wrote {target}")
+            written = "no map is written"
+            if _write_png(target, side_by_side(shown, anomaly_map)):
+                written = f"wrote {target}"
+                if npy:
+                    with atomic_file(target.with_suffix(".npy")) as file:
+                        np.save(file, anomaly_map)
+            typer.echo(escaped(f"{_verdict(score, in_use.value, anomaly_map)}; {written}"))
         check_skipped(skipped, len(paths))
 
 
@@ -172,16 +180,22 @@ def with_heatmaps(scorer: ImageScorer, folder: Path, roots: Sequence[Path]) -> S
     return score_files
 
 
-def _write_png(path: Path, pixels: NDArray[np.uint8]) -> None:
-    """Write pixels as a PNG file; its folder is made where it is not there."""
+def _write_png(path: Path, pixels: NDArray[np.uint8]) -> bool:
+    """Write pixels as a PNG file, its folder too, unless the name would be too long."""
     from PIL import Image
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.stat()
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            log.warning("%s: no heat map is written, its name would be too long", path)
+            return False
         raise DataError(f"{path.parent}: cannot be made ({error.strerror})") from error
     with atomic_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG")
+    return True
 
 
 def localisation(

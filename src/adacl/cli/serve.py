@@ -10,6 +10,7 @@ import typer
 
 from adacl.cli.support.options import Backend, BackendOption, QuietOption
 from adacl.cli.support.progress import log, messages
+from adacl.config.sections import finite
 from adacl.errors import missing_extra
 
 __all__ = ["serve"]
@@ -75,16 +76,16 @@ def serve(
         raise missing_extra(error) from error
 
     limits = Limits(
-        body_bytes=int(max_body * MEGABYTE),
+        body_bytes=_whole("--max-body", max_body, MEGABYTE),
         files=max_files,
-        pixels=int(max_megapixels * 10**6),
+        pixels=_whole("--max-megapixels", max_megapixels, 10**6),
         seconds=max_seconds,
         head_seconds=max_head_seconds,
         connections=max_connections,
         waiting=max_waiting,
-        memory_bytes=int(max_memory * MEGABYTE),
+        memory_bytes=_whole("--max-memory", max_memory, MEGABYTE),
         training_images=max_training_images,
-        training_bytes=int(max_training * MEGABYTE),
+        training_bytes=_whole("--max-training", max_training, MEGABYTE),
         trainings_waiting=max_trainings_waiting,
     )
     with messages(quiet):
@@ -102,6 +103,10 @@ def serve(
             data=data,
             config=None if config_file is None else from_toml(config_file),
         )
+
+
+def _whole(option: str, value: float, unit: int) -> int:
+    return int(finite(option, value, above=0) * unit)
 
 
 def _local(host: str) -> bool:

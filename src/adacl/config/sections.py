@@ -10,6 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from adacl.errors import ConfigError
@@ -29,6 +30,7 @@ __all__ = [
     "at_most",
     "below",
     "build",
+    "finite",
     "plain",
     "require",
     "settings",
@@ -65,6 +67,33 @@ def require(condition: bool, message: str) -> None:
     """Raise ``ConfigError`` with a message unless a condition holds."""
     if not condition:
         raise ConfigError(message)
+
+
+def finite(name: str, value: Any, above: float = -math.inf) -> float:
+    """Return a value as a number that is neither NaN nor infinite.
+
+    Parameters
+    ----------
+    name
+        What the value is, for the message.
+    value
+        A number, or a text that is one.
+    above
+        The number must be higher than this.
+
+    Raises
+    ------
+    ConfigError
+        If it is not.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not (math.isfinite(number) and number > above):
+        least = f" above {above:g}" if math.isfinite(above) else ""
+        raise ConfigError(f"{name}: need a finite number{least}, got {value}")
+    return number
 
 
 @dataclass(frozen=True)
@@ -141,7 +170,7 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     elif origin is Mapping and isinstance(value, Mapping):
         return {str(k): _cast(args[1], v, f"{where}.{k}") for k, v in value.items()}
     elif (
-        hint is Any
+        (hint is Any and _all_finite(value))
         or (origin is Literal and value in args)
         or (hint is bool and isinstance(value, bool))
     ):
@@ -152,6 +181,12 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     elif hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
         return value
     raise ConfigError(f"{where}: need {type_words(hint)}, got {value!r}")
+
+
+def _all_finite(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_all_finite, value))
+    return not isinstance(value, Real) or math.isfinite(value)
 
 
 def type_words(hint: Any) -> str:

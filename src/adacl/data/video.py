@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from adacl.config.sections import finite
 from adacl.data.folders import stream
 from adacl.data.images import EXTENSIONS, read_image
 from adacl.errors import DataError, MissingDataError, missing_extra
@@ -73,6 +74,9 @@ class Clip:
     name: str
     source: Path | str
     frame_rate: float = FRAME_RATE
+
+    def __post_init__(self) -> None:
+        finite("frame rate", self.frame_rate, above=0)
 
     def frames(self, channels: Literal[1, 3] = 1, tallest: int | None = None) -> Iterator[Frame]:
         """Read the frames in order; all have the size of the first.

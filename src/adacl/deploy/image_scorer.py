@@ -12,9 +12,11 @@ from typing import Any, NamedTuple, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.config.sections import finite
 from adacl.data.arrays import is_paths
 from adacl.data.folders import ImageFiles, OnError, Skipped, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
+from adacl.data.samples import digest
 from adacl.errors import ImageError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
@@ -96,16 +98,16 @@ class ImageScorer(ABC):
         read = partial(self.decode, colour=True)
         for path, image in stream(map(Path, paths), read, self.on_error, skipped, workers=1):
             [(_, score)] = self._scored([(path, image.pixels)])
-            seen = self._trained_on(image.pixels)
+            known = digest(image.pixels)
             assert image.colour is not None
             yield Explained(
-                FileScore.of(path, score, seen),
+                FileScore.of(path, score, self._trained_on(known), known),
                 self._map_of(image, method),
                 model.spec.visible(image.colour),
             )
 
-    def _trained_on(self, _pixels: Array) -> bool | None:
-        """Tell whether an image is one that the model was fitted on, if that is known."""
+    def _trained_on(self, _digest: int) -> bool | None:
+        """Tell whether the model was fitted on an image of this digest, if that is known."""
         return None
 
     def decode(
@@ -177,9 +179,14 @@ class ImageScorer(ABC):
             Images, as for :meth:`score_samples`.
         threshold
             Used instead of the model's own.
+
+        Raises
+        ------
+        ConfigError
+            If the threshold is not finite.
         """
-        scores = self.score_samples(X)
-        return np.where(scores < (self.offset_ if threshold is None else -threshold), -1, 1)
+        offset = self.offset_ if threshold is None else -finite("threshold", threshold)
+        return np.where(self.score_samples(X) < offset, -1, 1)
 
     def anomaly_map(
         self, image: str | Path | Array, method: Method = "occlusion"
@@ -215,7 +222,13 @@ class ImageScorer(ABC):
         return -self.threshold_
 
     def set_threshold(self, threshold: float | Threshold) -> Self:
-        """Replace the threshold."""
+        """Replace the threshold.
+
+        Raises
+        ------
+        ConfigError
+            If it is not finite.
+        """
         model = self._fitted()
         if not isinstance(threshold, Threshold):
             threshold = model.threshold.moved_to(threshold)

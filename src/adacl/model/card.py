@@ -94,6 +94,12 @@ def _split(header: ModelHeader) -> str:
     )
 
 
+def _copies(training: Mapping[str, Any]) -> str:
+    """Say how many of the images are distinct, unless all are."""
+    count = training.get("distinct", training["images"])
+    return f", {count:,} distinct" if count < training["images"] else ""
+
+
 def _made(header: ModelHeader) -> str:
     """Name the anomalies that were made of them."""
     if not header.has_map:
@@ -269,7 +275,7 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
         ("Parameters", f"{training['parameters']:,}, trained from scratch"),
         (
             "Fitted on",
-            f"{training['images']:,} normal images: {_split(header)}",
+            f"{training['images']:,} normal images{_copies(training)}: {_split(header)}",
         ),
         ("Made anomalies", _made(header)),
         (
@@ -306,7 +312,7 @@ def _sized(resize: tuple[int, int] | None, tiling: Tiling | None) -> str:
 def lines(header: ModelHeader) -> Iterator[str]:
     """Yield what ``adacl info`` shows of a model of either kind."""
     spec, training, history = header.spec, header.training, header.history
-    fitted = f"{training['images']} images"
+    fitted = f"{training['images']} images{_copies(training)}"
     if header.video is not None:
         fitted = f"{training['frames']} frames in {training['images']} blocks"
     rows = {

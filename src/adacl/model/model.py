@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.data.samples import Samples
+from adacl.errors import ModelFileError
 from adacl.imaging.spec import Array
 from adacl.model.header import ModelHeader
 from adacl.model.large_images import Window
@@ -43,12 +44,21 @@ class Model(ScoringModel):
     digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
 
     def raw(self, samples: Array) -> Array:
-        """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
+        """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says.
+
+        Raises
+        ------
+        ModelFileError
+            If it is not finite.
+        """
         large = self.raw_of_large(samples) if len(samples) else None
         if large is not None:
             return large
         batches = Samples(samples, self.spec).batches(self.network.mean.device, SCORING_BATCH)
-        return np.concatenate([raw_scores(self.network, batch) for batch in batches])
+        found = np.concatenate([raw_scores(self.network, batch) for batch in batches])
+        if not np.isfinite(found).all():
+            raise ModelFileError("the model's scores are not finite; fit it again")
+        return found
 
     def look(self, pixels: Array, window: Window | None) -> Array:
         """Return the map of pixels H x W x C from a window of an image, or the whole."""

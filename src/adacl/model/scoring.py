@@ -139,7 +139,8 @@ class FileScore:
     ``raw`` is the regression before clipping, ``score`` the same in [0, 1], ``tile`` the
     top-left corner of the worst tile (row and column in pixels, or None), ``trained_on``
     whether the image is one that the model was fitted on, or None where that is not known,
-    ``remark`` what speaks against the score, and ``regions`` are those above the threshold.
+    ``remark`` what speaks against the score, ``regions`` are those above the threshold, ``digest``
+    is a hash of its pixels as the model takes them, where it was made.
     """
 
     path: Path
@@ -147,14 +148,28 @@ class FileScore:
     score: float
     tile: tuple[int, int] | None
     trained_on: bool | None = None
+    digest: int | None = None
     remark: str = ""
     regions: tuple[Region, ...] = ()
 
     @classmethod
-    def of(cls, path: Path, score: ImageScore, trained_on: bool | None = None) -> FileScore:
+    def of(
+        cls,
+        path: Path,
+        score: ImageScore,
+        trained_on: bool | None = None,
+        digest: int | None = None,
+    ) -> FileScore:
         """Return the score of an image as that of a file."""
         return cls(
-            path, score.raw, score.score, score.tile, trained_on, score.remark, score.regions
+            path,
+            score.raw,
+            score.score,
+            score.tile,
+            trained_on,
+            digest,
+            score.remark,
+            score.regions,
         )
 
 

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from adacl.config.sections import finite
 from adacl.errors import ConfigError, InputError
 
 __all__ = ["Threshold", "from_contamination", "from_normal_scores", "normals_needed"]
@@ -65,8 +66,10 @@ class Threshold:
         object.__setattr__(self, "curve", curve)
         if self.method not in get_args(Method):
             raise ConfigError(f"threshold method: unknown, {self.method!r}")
-        if not math.isfinite(self.value):
-            raise ConfigError(f"threshold: need a finite number, got {self.value}")
+        finite("threshold", self.value)
+        for name in ("fpr", "upper_bound", "confidence"):
+            if getattr(self, name) is not None:
+                finite(f"threshold {name}", getattr(self, name))
 
     @property
     def assured(self) -> bool:
@@ -77,7 +80,7 @@ class Threshold:
 
     def moved_to(self, value: float) -> Self:
         """Return a threshold given by hand, which still knows how normals score."""
-        return type(self)(float(value), "manual", n=self.n, curve=self.curve)
+        return type(self)(finite("threshold", value), "manual", n=self.n, curve=self.curve)
 
     def fpr_at(self, value: float) -> float | None:
         """Return the share of normals that score above ``value``, or None if not known."""

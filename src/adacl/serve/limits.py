@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from adacl.config.sections import finite
 from adacl.errors import ConfigError
 
 __all__ = ["Limits"]
@@ -56,8 +57,7 @@ class Limits:
 
     def __post_init__(self) -> None:
         for field in fields(self):
-            if not getattr(self, field.name) > 0:
-                raise ConfigError(f"{field.name}: need a number above 0")
+            finite(field.name, getattr(self, field.name), above=0)
         if self.files > self.waiting:
             raise ConfigError(f"{self.files} files in a request, but only {self.waiting} may wait")
         if self.body_bytes > self.memory_bytes:

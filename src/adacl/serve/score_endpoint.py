@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import math
 from typing import Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
-from adacl.errors import ImageError
+from adacl.config.sections import finite
+from adacl.errors import ConfigError, ImageError
 from adacl.serve.batching import Batcher, Outcome, Ticket
 from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
@@ -141,12 +141,9 @@ class Scoring:
 
 def _number(text: str) -> float:
     try:
-        number = float(text)
-    except ValueError:
-        number = math.nan
-    if not math.isfinite(number):
-        raise ProblemError(400, f"threshold: need a finite number, got {text!r}")
-    return number
+        return finite("threshold", text)
+    except ConfigError as error:
+        raise ProblemError(400, str(error)) from error
 
 
 def _refuse_if_all_failed(results: list[dict[str, Any]]) -> None:

@@ -1,14 +1,16 @@
 """From normal samples to a model: split the normals, train, set the threshold.
 
 The normals are split by image, never by tile, into those to learn from, those for early
-stopping, and those for the threshold. Where there are too few to spare any for the threshold,
-it comes from cross-fitting: further networks, each trained without one fold, score that fold.
+stopping, and those for the threshold; exact copies stay together. Where there are too few to
+spare any for the threshold, it comes from cross-fitting: further networks, each trained without
+one fold, score that fold.
 A network with a map keeps its last epoch, so early stopping uses none of its normals, and those
 held out for it set the threshold as well: one training is enough.
 """
 
 from __future__ import annotations
 
+import logging
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +22,7 @@ from numpy.typing import NDArray
 from adacl._version import __version__
 from adacl.config import Config
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.samples import Samples
+from adacl.data.samples import Samples, distinct
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
@@ -41,6 +43,8 @@ OnEpoch = Callable[[str, EpochRecord], None]
 MOST_DIGESTS = 100_000
 SOME = 1000
 MOST_ODD = 20
+
+log = logging.getLogger("adacl")
 
 
 def fit_model(
@@ -83,7 +87,7 @@ def fit_model(
     Raises
     ------
     DataError
-        If there are fewer than four images.
+        If there are fewer than four images, copies not counted.
     """
     device = device or torch.device("cpu")
     count = int(samples.owner.max()) + 1
@@ -91,6 +95,21 @@ def fit_model(
         raise DataError(
             f"at least {SMALLEST_SET} normal images are needed, got n_samples = {count}; "
             "a hundred or more are advisable"
+        )
+
+    first, group = distinct(samples.digests if len(samples.digests) else np.arange(count))
+    alike = len(first) < count
+    if len(first) < SMALLEST_SET:
+        raise DataError(
+            f"at least {SMALLEST_SET} different normal images are needed, got {count} images, "
+            f"{len(first)} distinct; add other images"
+        )
+    if alike:
+        log.warning(
+            "%d images, %d distinct: exact copies stay together in every split, and count once for "
+            "the threshold",
+            count,
+            len(first),
         )
 
     def run(stage: str, split: Split) -> tuple[Network, History]:
@@ -118,9 +137,11 @@ def fit_model(
     dense = config.network.output == "map"
     size, rule = config.training.validation_size, config.threshold
     if dense:
-        split = split_once(count, size, rule, seed)
+        split = split_once(len(first), size, rule, seed)
     else:
-        split = split_normals(count, size, rule, contamination is None, seed)
+        split = split_normals(len(first), size, rule, contamination is None, seed)
+    if alike:
+        split = split.with_copies(first, group)
     config = settled(config, samples.of(split.train), seed)
     network, history = run("network", split)
     flagged = None
@@ -137,7 +158,9 @@ def fit_model(
         odd = above[np.argsort(-held_out[held_out > threshold.value])].tolist()
     else:
         out_of_fold = []
-        for number, fold in enumerate(fold_splits(count, size, rule.folds, seed), start=1):
+        folds = fold_splits(len(first), size, rule.folds, seed)
+        for number, fold in enumerate(folds, start=1):
+            fold = fold.with_copies(first, group) if alike else fold
             fold_network, _ = run(f"fold {number}", fold)
             out_of_fold.append(score(fold_network, fold.calibration))
         threshold = thresholds.from_normal_scores(
@@ -158,6 +181,7 @@ def fit_model(
             "seed": seed,
             "device": device.type,
             "images": count,
+            "distinct": len(first),
             "samples": len(samples),
             "train": len(split.train),
             "validation": len(split.validation),

@@ -1,7 +1,7 @@
 """Which normal images are learned from, stop the training early, and set the threshold.
 
-The normals are split by image, never by tile. Where there are too few to spare any for the
-threshold, each of several folds is held out from a network of its own.
+The normals are split by image, never by tile, and exact copies stay together. Where there are too
+few to spare any for the threshold, each of several folds is held out from a network of its own.
 """
 
 from __future__ import annotations
@@ -28,6 +28,20 @@ class Split:
     train: Images
     validation: Images
     calibration: Images
+
+    def with_copies(self, first: Images, group: Images) -> Split:
+        """Return the split of all images, where this is one of the distinct ones.
+
+        Copies are learned from as often as they are there. Held out is one of each, because
+        copies tell nothing more.
+
+        Parameters
+        ----------
+        first, group
+            From :func:`adacl.data.samples.distinct`.
+        """
+        train = np.flatnonzero(np.isin(group, self.train))
+        return Split(train, first[self.validation], first[self.calibration])
 
 
 def split_normals(

@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.errors import ConfigError, DataError
+from adacl.config.sections import finite
+from adacl.errors import DataError
 from adacl.video.frame_scores import FrameScore
 
 __all__ = ["Alarm", "Event", "events", "from_normal_footage"]
@@ -52,8 +53,8 @@ class Alarm:
     false_alarms: int = 0
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.threshold) and math.isfinite(self.typical)):
-            raise ConfigError(f"threshold: need a finite number, got {self.threshold}")
+        finite("threshold", self.threshold)
+        finite("typical score", self.typical)
 
     @property
     def release(self) -> float:
@@ -69,7 +70,7 @@ class Alarm:
 
     def at(self, threshold: float) -> Alarm:
         """Return the alarm with a threshold given by hand."""
-        return Alarm(float(threshold), self.typical)
+        return Alarm(finite("threshold", threshold), self.typical)
 
     def describe(self) -> list[str]:
         """Say in sentences how the threshold was set and what it is worth."""
@@ -182,10 +183,9 @@ def from_normal_footage(segments: Sequence[Series], hours: float, per_hour: floa
     DataError
         If there is no score.
     ConfigError
-        If ``per_hour`` is not positive.
+        If ``per_hour`` is not a finite number above 0.
     """
-    if not (per_hour > 0 and math.isfinite(per_hour)):
-        raise ConfigError(f"false alarms an hour: need a positive number, got {per_hour}")
+    finite("false alarms an hour", per_hour, above=0)
     if not sum(map(len, segments)) or hours <= 0:
         raise DataError("no normal footage is left for the threshold; give more")
     scores = np.concatenate([np.append(segment, -np.inf) for segment in segments])

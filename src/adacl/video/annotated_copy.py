@@ -14,6 +14,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from adacl.data.video import Frame
 from adacl.errors import AdaclError, DataError, missing_extra
+from adacl.files import replace_file, target_of
 from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
 
@@ -64,7 +65,8 @@ def annotated(
         raise missing_extra(error) from error
     if path.suffix.lower() not in KINDS:
         raise DataError(f"{path}: not a kind of video file that can be written; name it .mp4")
-    temporary = path.with_name(f".{path.stem}.part{path.suffix}")
+    target = target_of(path)
+    temporary = target.with_name(f".{target.stem}.part{path.suffix}")
     try:
         with av.open(str(temporary), "w") as container:
             track: Any = None
@@ -85,7 +87,7 @@ def annotated(
                 yield score
             if track is not None:
                 container.mux(track.encode())
-        temporary.replace(path)
+        replace_file(temporary, target)
     except (av.FFmpegError, OSError) as error:
         if isinstance(error, AdaclError):
             raise

@@ -9,6 +9,7 @@ from typing import Self
 
 from adacl.config import Config
 from adacl.config.presets import preset
+from adacl.config.sections import finite
 from adacl.data.video import FRAME_RATE, Clip, Frame, list_clips
 from adacl.errors import ConfigError
 from adacl.model.history import EpochRecord
@@ -108,10 +109,7 @@ class VideoAnomalyDetector:
 
         video = self.video or VideoConfig()
         config = self.config or preset("video" if video.frames == 3 else "paper")
-        if not self.false_alarms_per_hour > 0:
-            raise ConfigError(
-                f"false alarms an hour: need more than 0, got {self.false_alarms_per_hour}"
-            )
+        finite("false alarms an hour", self.false_alarms_per_hour, above=0)
         self.model_ = fit_video(
             list_clips(sources, self.frame_rate),
             video,

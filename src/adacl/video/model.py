@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.config.sections import build, plain
+from adacl.config.sections import build, finite, plain
 from adacl.data.video import Frame
 from adacl.deploy.opening import open_model
 from adacl.errors import AdaclError, DataError, InputError, ModelFileError
@@ -65,6 +65,8 @@ class VideoModel:
     _rows: NDArray[np.intp] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        finite("motion", self.motion)
+        finite("frame rate", self.frame_rate, above=0)
         self._places = np.array(self.config.tiling.places(self.height, self.width))
         self._rows = self.config.rows(self.height, self.width)
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import shutil
+import fcntl
+import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from adacl.errors import AdaclError, DataError
+from adacl.files import target_of
 
 __all__ = ["InterruptError", "ResumeOption", "interruptible", "resumable"]
 
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted fit.")]
+
+
+LOCK = "lock"
 
 
 class InterruptError(AdaclError):
@@ -50,27 +55,64 @@ def interruptible(unwritten: list[Path]) -> Iterator[None]:
 def resumable(output: Path, resume: bool) -> Iterator[Path]:
     """Give the folder for the checkpoints of a fit, and remove it when the fit is done.
 
-    An interrupted fit leaves them beside the model file, and goes on from them.
+    An interrupted fit leaves them beside the model file, and goes on from them. While it runs, no
+    other can write the same model file; the lock goes with the process, however that ends.
 
     Raises
     ------
     DataError
-        If an interrupted fit is there and is not to be continued.
+        If another fit is writing the model file, or an interrupted one is there and is not to be
+        continued.
     InterruptError
         If Ctrl-C was pressed.
     """
-    checkpoints = output.with_name(output.name + ".resume")
-    if any(checkpoints.glob("*")) and not resume:
-        raise DataError(
-            f"{checkpoints}: an interrupted fit is there; add --resume to continue it, or delete it"
-        )
+    target = target_of(output)
+    checkpoints = target.with_name(target.name + ".resume")
+    lock = _locked(checkpoints, output)
     try:
+        if _checkpoints_in(checkpoints) and not resume:
+            raise DataError(
+                f"{checkpoints}: an interrupted fit is there; add --resume to continue it, or "
+                "delete it"
+            )
         yield checkpoints
     except KeyboardInterrupt as error:
         remedy = "; repeat the command with --resume to go on from here"
-        raise InterruptError("interrupted" + remedy * any(checkpoints.glob("*"))) from error
+        raise InterruptError("interrupted" + remedy * bool(_checkpoints_in(checkpoints))) from error
     else:
-        shutil.rmtree(checkpoints)
+        for path in _checkpoints_in(checkpoints):
+            path.unlink()
     finally:
-        if checkpoints.is_dir() and not any(checkpoints.iterdir()):
+        if os.fstat(lock).st_nlink:
+            (checkpoints / LOCK).unlink()
+        with suppress(OSError):
             checkpoints.rmdir()
+        os.close(lock)
+
+
+def _checkpoints_in(folder: Path) -> list[Path]:
+    return [path for path in folder.glob("*") if path.name != LOCK]
+
+
+def _locked(folder: Path, output: Path) -> int:
+    """Lock the folder of the checkpoints; the lock is free once what is returned is closed."""
+    try:
+        while True:
+            folder.mkdir(exist_ok=True)
+            try:
+                lock = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+            except FileNotFoundError:  # another fit has just removed the folder
+                continue
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                os.close(lock)
+                raise DataError(
+                    f"{output}: another fit is writing it; wait for that to end, stop it, or name "
+                    "another file (-o)"
+                ) from error
+            if os.fstat(lock).st_nlink:
+                return lock
+            os.close(lock)  # another fit has just removed the file
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be locked ({error.strerror})") from error

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     Opened = AnomalyDetector | Scorer
     ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
 
-__all__ = ["check_skipped", "count_seen", "open_scorer", "scores_of_files"]
+__all__ = ["check_skipped", "count_distinct", "count_seen", "open_scorer", "scores_of_files"]
 
 log = logging.getLogger("adacl")
 
@@ -88,6 +88,13 @@ def check_skipped(skipped: Sequence[Skipped], total: int) -> None:
         raise DataError(f"none of {total} image files can be read")
     if skipped:
         log.warning("%d of %d images were skipped", len(skipped), total)
+
+
+def count_distinct(scores: list[FileScore]) -> int | None:
+    """Count the images that are no exact copies; None where that is not known."""
+    if any(score.digest is None for score in scores):
+        return None
+    return len({score.digest for score in scores})
 
 
 def count_seen(scores: list[FileScore]) -> int | None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from adacl.cli.support.streams import abandon, escaped
 
 if TYPE_CHECKING:
     from adacl.model.history import EpochRecord
@@ -17,7 +20,15 @@ __all__ = ["console", "count", "epochs", "messages", "say"]
 
 T = TypeVar("T")
 
-console = Console(stderr=True, highlight=False)
+
+class _Messages(Console):
+    def on_broken_pipe(self) -> None:
+        """Go on without messages if nobody reads them: the work is worth more."""
+        self.quiet = True
+        abandon(sys.stderr)
+
+
+console = _Messages(stderr=True, highlight=False)
 log = logging.getLogger("adacl")
 
 
@@ -25,12 +36,13 @@ class _ConsoleHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         style = "yellow" if prefix else None
-        console.print(prefix + record.getMessage(), style=style, markup=False, soft_wrap=True)
+        message = prefix + escaped(record.getMessage())
+        console.print(message, style=style, markup=False, soft_wrap=True)
 
 
 def say(message: str) -> None:
-    """Print a line on stderr as it is; paths may hold any characters."""
-    console.print(message, soft_wrap=True, markup=False)
+    """Print a line on stderr; paths may hold any characters."""
+    console.print(escaped(message), soft_wrap=True, markup=False)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from adacl.cli.support.streams import escaped
 from adacl.files import atomic_file
 
 if TYPE_CHECKING:
@@ -47,9 +48,11 @@ class RecordWriter:
 
     def __init__(self, file: IO[str], columns: Sequence[str] | None) -> None:
         self.file = file
-        self.rows = csv.DictWriter(file, columns, lineterminator="\n") if columns else None
+        self.row = io.StringIO()
+        self.rows = csv.DictWriter(self.row, columns) if columns else None
         if self.rows:
             self.rows.writeheader()
+            self._end_row()
 
     def write(self, record: dict[str, Any]) -> None:
         """Write a record."""
@@ -59,9 +62,16 @@ class RecordWriter:
             if regions := record.get("regions"):
                 row["regions"] = json.dumps(regions)
             self.rows.writerow(row | dict(zip(TILE_COLUMNS, tile, strict=False)))
+            self._end_row()
         else:
             self.file.write(json.dumps(record) + "\n")
         self.file.flush()
+
+    def _end_row(self) -> None:
+        """Write the row, which ends in CR LF so that both are quoted in names, as a line."""
+        self.file.write(self.row.getvalue().removesuffix("\r\n") + "\n")
+        self.row.seek(0)
+        self.row.truncate()
 
 
 @contextmanager
@@ -71,8 +81,6 @@ def opened(output: Path | None, live: bool = False) -> Iterator[IO[str]]:
     The file appears once it is complete; a ``live`` one, which may never be, at once.
     """
     if output is None:
-        if isinstance(sys.stdout, io.TextIOWrapper):  # names of files need not be UTF-8
-            sys.stdout.reconfigure(errors="surrogateescape")
         yield sys.stdout
     elif live:
         with output.open("w", buffering=1, encoding="utf-8") as file:
@@ -117,7 +125,8 @@ def _write_table(file: IO[str], scores: Iterator[FileScore], threshold: float, t
         label = "ANOMALOUS" if s.raw > threshold else "normal"
         place = "{},{}".format(*s.tile) if s.tile else ""
         remark = f"  ({s.remark})" if s.remark else ""
-        print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{s.path}{remark}", file=file)
+        path = escaped(str(s.path))
+        print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{path}{remark}", file=file)
 
 
 def _record(score: FileScore, threshold: float) -> dict[str, Any]:

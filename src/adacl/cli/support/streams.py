@@ -1,0 +1,53 @@
+"""Standard streams: closed ones, those that nobody reads any more, and names that are odd."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from pathlib import Path
+from typing import TextIO
+
+__all__ = ["CLOSED_PIPE", "abandon", "escaped", "open_streams"]
+
+CLOSED_PIPE = 141
+"""Exit code where the reader of stdout is gone: 128 and SIGPIPE, as a shell tells it."""
+
+
+CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Control characters, line separators, and those that turn the direction of writing."""
+
+
+def open_streams() -> None:
+    """Let what is written to a closed stdout or stderr go nowhere, instead of to another file.
+
+    Names of files that are no UTF-8 can be printed as they are.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = _nowhere()
+    if sys.stderr is None:
+        sys.stderr = _nowhere()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
+def escaped(text: str) -> str:
+    """Return a text in which what would steer a terminal, or begin a line, is written out."""
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def _nowhere() -> TextIO:
+    return Path(os.devnull).open("w", encoding="utf-8", errors="surrogateescape")
+
+
+def abandon(stream: TextIO) -> None:
+    """Let the interpreter leave without a complaint that a stream cannot be flushed."""
+    with contextlib.suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

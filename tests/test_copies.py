@@ -1,0 +1,106 @@
+"""Exact copies of images: told, kept together, and counted once for the threshold."""
+
+import copy
+import shutil
+
+import numpy as np
+import pytest
+
+from adacl import AnomalyDetector
+from adacl.config.presets import preset
+from adacl.data.samples import distinct
+from adacl.errors import DataError
+from adacl.training.splits import Split
+from support.helpers import TINY, call, refused, write_images
+from support.textures import textures
+
+TINY_MAP = preset("inspect").replace(
+    training__epochs=1,
+    training__min_epoch_images=8,
+    training__batch_size=4,
+    training__crop=32,
+    network__channels=[4, 8],
+    network__place="no",
+)
+QUICK = ["--epochs", 1, "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
+
+
+@pytest.fixture(scope="module")
+def fitted(digits):
+    return AnomalyDetector(config=TINY).fit(digits.of(3)[:60])
+
+
+def test_distinct_images_are_numbered_in_the_order_of_their_first():
+    first, group = distinct([7, 3, 7, 5, 3])
+    assert first.tolist() == [0, 1, 3]
+    assert group.tolist() == [0, 1, 0, 2, 1]
+
+
+def test_copies_stay_on_one_side_and_are_held_out_once():
+    first, group = distinct([7, 3, 7, 5, 3, 9])
+    split = Split(np.array([0]), np.array([1]), np.array([3, 2])).with_copies(first, group)
+    assert split.train.tolist() == [0, 2]
+    assert split.validation.tolist() == [1]
+    assert split.calibration.tolist() == [5, 3]
+
+
+@pytest.mark.parametrize(
+    ("config", "n"), [(TINY, 30), (TINY.replace(threshold__fpr=0.5), 5), (TINY_MAP, 6)]
+)
+def test_a_fit_counts_distinct_images(config, n, caplog):
+    images = textures(30, (32, 32))
+    once = AnomalyDetector(config=config).fit(images).header
+    assert "distinct" not in caplog.text
+    six_times = AnomalyDetector(config=config).fit(np.tile(images, (6, 1, 1))).header
+    assert "180 images, 30 distinct" in caplog.text
+    assert once.threshold.n == six_times.threshold.n == n
+    assert once.threshold.upper_bound == six_times.threshold.upper_bound
+    for part in ("distinct", "validation", "calibration"):
+        assert six_times.training[part] == once.training[part]
+    assert six_times.training["train"] == 6 * once.training["train"]
+
+
+def test_copies_of_fewer_than_four_images_are_refused(digits):
+    with pytest.raises(DataError, match="got 30 images, 3 distinct"):
+        AnomalyDetector(config=TINY).fit(np.tile(digits.of(3)[:3], (10, 1, 1)))
+
+
+@pytest.mark.parametrize("given", ["arrays", "files"])
+def test_a_calibration_counts_distinct_images(fitted, digits, given, tmp_path, caplog):
+    others = digits.other_than(3)[:40]
+    copies = np.tile(others, (8, 1, 1))
+    if given == "files":
+        write_images(tmp_path / "once", others)
+        write_images(tmp_path / "copies", copies)
+        others, copies = tmp_path / "once", tmp_path / "copies"
+    once, often = copy.deepcopy(fitted), copy.deepcopy(fitted)
+    assert once.calibrate(others).header.threshold.n == 40
+    assert "distinct" not in caplog.text
+    assert often.calibrate(copies).header.threshold == once.header.threshold
+    assert "320 images, 40 distinct" in caplog.text
+
+
+def test_the_command_line_says_how_many_are_distinct(fitted, threes, tmp_path):
+    model, folder = tmp_path / "m.adacl", tmp_path / "copies"
+    fitted.save(model)
+    picture = sorted(threes.test_abnormal.iterdir())[0]
+    folder.mkdir()
+    for number in range(320):
+        shutil.copy(picture, folder / f"{number}.png")
+    code, _, err = call("calibrate", model, folder)
+    assert code == 0
+    assert "320 images, 1 distinct" in err
+    assert "from 1 calibration normals" in err
+    assert "cannot be assured with 1 normals" in err
+    evaluation = call("evaluate", model, "--normal", threes.test_normal, "--abnormal", folder)
+    assert "320 anomalous images, 1 distinct" in evaluation[2]
+    assert "normal images, " not in evaluation[2].replace("anomalous images, ", "")
+    assert "320 images, 1 distinct" in refused(3, "fit", folder, "-o", tmp_path / "n.adacl")
+
+
+def test_a_folder_given_twice_counts_once(threes, tmp_path):
+    code, _, err = call("fit", threes.train, threes.train, "-o", tmp_path / "m", *QUICK)
+    assert code == 0
+    assert "240 images, 120 distinct" in err
+    assert "from 120 normals" in err
+    assert "240 images, 120 distinct" in call("info", tmp_path / "m")[1]
