@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import IO, Any
 
 from adacl.errors import AdaclError, DataError, MissingDataError
 
-__all__ = ["atomic_file", "check_writable", "read_whole"]
+__all__ = ["atomic_file", "check_writable", "open_regular", "read_whole"]
 
 
 @contextlib.contextmanager
@@ -49,6 +51,22 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
                 Path(temporary).unlink()
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file to read it; opening a pipe would wait for ever, a device could act.
+
+    Raises
+    ------
+    OSError
+        If it is not there, cannot be opened, or is not a regular file.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "device")
+        raise OSError(errno.EINVAL, f"a {kind}, not a file", str(path))
+    return path.open("rb")
+
+
 def read_whole(path: Path) -> bytes:
     """Return the bytes of a file.
 
@@ -58,7 +76,8 @@ def read_whole(path: Path) -> bytes:
         If it is not there, or cannot be read.
     """
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except FileNotFoundError as error:
         raise MissingDataError(f"{path}: no such file") from error
     except OSError as error:

@@ -463,10 +463,17 @@ def test_only_broken_images(parts: Path, tmp_path: Path) -> None:
     assert "can be read" in refused(3, "calibrate", parts / "model", tmp_path, "-o", tmp_path / "m")
 
 
-def test_symlink_loop_is_refused(parts: Path, tmp_path: Path) -> None:
+def test_links_that_lead_back_and_pipes_are_named_and_passed_over(
+    parts: Path, tmp_path: Path
+) -> None:
     shutil.copytree(parts / "good", tmp_path / "in")
     (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
-    assert "leads back" in refused(3, "score", parts / "model", tmp_path / "in")
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    code, out, err = call("score", parts / "model", tmp_path / "in")
+    assert code == 0
+    assert len(out.splitlines()) == len(list((parts / "good").iterdir())) + 1
+    assert "again: this link leads back to a folder above it" in err
+    assert "pipe.png: cannot be read (a pipe, not a file)" in err
 
 
 def test_unsound_models_are_refused(parts: Path, tmp_path: Path) -> None:

@@ -1,4 +1,6 @@
 import io
+import os
+import socket
 import struct
 import zlib
 
@@ -264,6 +266,17 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path):
         read_image(tmp_path / "missing.png", 3)
     with pytest.raises(ImageError, match=tmp_path.name):
         read_image(tmp_path, 3)
+
+
+def test_only_files_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.png"))
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    for kind in ("pipe", "socket", "device"):
+        for read in (probe, lambda p: read_image(p, 1)):
+            with pytest.raises(ImageError, match=rf"{kind}\.png.*a {kind}, not a file"):
+                read(tmp_path / f"{kind}.png")
 
 
 def test_other_formats_are_refused_whatever_their_name(tmp_path):

@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from adacl.errors import ImageError
+from adacl.files import open_regular
 
 __all__ = ["EXTENSIONS", "MAX_PIXELS", "Decoded", "ImageHeader", "decode", "probe", "read_image"]
 
@@ -96,7 +97,7 @@ def _opened(
 
 def _content(path: Path) -> IO[bytes]:
     """Open a file; a small one is read at once, which lets threads wait for each other less."""
-    file = path.open("rb")
+    file = open_regular(path)
     if os.fstat(file.fileno()).st_size > SMALL_FILE:
         return file
     with file:
@@ -123,7 +124,12 @@ def _too_large(path: Path | str, most: int) -> ImageError:
 
 
 def _unreadable(path: Path | str, error: Exception) -> ImageError:
-    reason = str(error).split(": ")[-1] if "cannot identify" not in str(error) else "not an image"
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    elif "cannot identify" in str(error):
+        reason = "not an image"
+    else:
+        reason = str(error).split(": ")[-1]
     return ImageError(f"{path}: cannot be read ({reason or type(error).__name__})")
 
 
