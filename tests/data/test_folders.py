@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from adacl.data.folders import ImageFiles, list_images, stream
-from adacl.errors import DataError, ImageError, MissingDataError
+from adacl.errors import ImageError, MissingDataError
 
 PATHS = [Path(f"{number:03d}.png") for number in range(100)]
 
@@ -72,7 +72,7 @@ def test_a_link_to_itself_is_named_and_passed_over(name, tmp_path, caplog):
 def test_folders_are_walked_however_deep(tmp_path, caplog, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for _ in range(1200):
-        os.mkdir("d")
+        Path("d").mkdir()
         os.chdir("d")
     Path("deep.png").touch()
     try:
@@ -84,14 +84,14 @@ def test_folders_are_walked_however_deep(tmp_path, caplog, monkeypatch):
         Path("deep.png").unlink()
         for _ in range(1200):
             os.chdir("..")
-            os.rmdir("d")
+            Path("d").rmdir()
 
 
 def test_a_path_that_is_too_long_is_named(tmp_path, caplog, monkeypatch):
     touch(tmp_path, "a.png")
     monkeypatch.chdir(tmp_path)
     for _ in range(20):
-        os.mkdir("d" * 250)
+        Path("d" * 250).mkdir()
         os.chdir("d" * 250)
     os.chdir(tmp_path)
     assert names(tmp_path, list_images(tmp_path)) == ["a.png"]

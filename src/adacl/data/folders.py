@@ -173,7 +173,7 @@ def _enter(folder: Path, left_out: _LeftOut) -> _Folder:
                     try:
                         inside = entry.is_dir()
                     except OSError as error:  # a link to itself
-                        left_out.skip(folder / entry.name, error.strerror)
+                        left_out.skip(folder / entry.name, str(error.strerror))
                         continue
                     if inside or extension in EXTENSIONS:
                         names.append((entry.name, inside))

@@ -20,7 +20,9 @@ from typing import IO, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
+from PIL.JpegImagePlugin import JpegImageFile
 
+from adacl.data.jpeg import load_jpeg
 from adacl.errors import ImageError
 from adacl.files import open_regular
 
@@ -85,7 +87,9 @@ def _opened(
                     f"{path}: floating-point pixels are not supported; save it as 16-bit"
                 )
             yield image
-    except ImageError:
+    except ImageError as error:
+        if not str(error).startswith(f"{path}: "):
+            raise _unreadable(path, error) from error
         raise
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
@@ -226,6 +230,8 @@ def decode(
         As for :func:`read_image`.
     """
     with _opened(path, content, most) as image:
+        if isinstance(image, JpegImageFile):
+            load_jpeg(image)
         ImageOps.exif_transpose(image, in_place=True)
         pixels = _pixels(path, image, channels, dtype, size)
         shown = _pixels(path, image, 3, dtype, None) if colour else None
