@@ -12,6 +12,7 @@ from PIL import Image
 
 from adacl.data.images import ImageHeader, decode, probe, read_image
 from adacl.errors import ImageError
+from support.helpers import without_rights
 
 LOSSLESS = ["png", "bmp", "tif", "tiff", "webp"]
 FORMATS = [*LOSSLESS, "jpg", "jpeg"]
@@ -262,10 +263,32 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path):
     path.write_text("not an image")
     with pytest.raises(ImageError, match=r"notes\.png.*not an image"):
         read_image(path, 3)
+    starts = {
+        b"": "empty file",
+        b"\x1f\x8b\x08": "compressed by gzip",
+        b"\x89PNG\r\n": "damaged PNG",
+        b"\xff\xd8\xff": "damaged JPEG",
+        b"II*\0\x08": "damaged TIFF",
+    }
+    for start, kind in starts.items():
+        path.write_bytes(start)
+        with pytest.raises(ImageError, match=rf"notes\.png.*{kind}"):
+            probe(path)
     with pytest.raises(ImageError, match=r"missing\.png"):
         read_image(tmp_path / "missing.png", 3)
     with pytest.raises(ImageError, match=tmp_path.name):
         read_image(tmp_path, 3)
+
+
+def test_the_reason_is_what_the_system_says(tmp_path):
+    path = tmp_path / "self.png"
+    path.symlink_to("self.png")
+    with pytest.raises(ImageError, match=r"self\.png.*\(Too many levels of symbolic links\)"):
+        probe(path)
+    path = tmp_path / "closed.png"
+    save(GREY, path).chmod(0)
+    with without_rights(), pytest.raises(ImageError, match=r"closed\.png.*\(Permission denied\)"):
+        probe(path)
 
 
 def test_only_files_are_opened(tmp_path):

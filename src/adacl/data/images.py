@@ -7,6 +7,7 @@ taken. Pillow reads 16-bit colour as 8-bit.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
@@ -19,10 +20,12 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
 from adacl.data.jpeg import load_jpeg
+from adacl.data.tiff import check_tiff, tiff_kind, white_is_zero
 from adacl.errors import ImageError
 from adacl.files import open_regular
 
@@ -40,6 +43,16 @@ MOST_SCANS = 100
 
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
+_SIGNATURES = {
+    b"\x1f\x8b": "compressed by gzip",
+    b"\xff\xd8": "damaged JPEG",
+    b"\x89PNG": "damaged PNG",
+    b"GIF8": "damaged GIF",
+    b"RIFF": "damaged WebP, or another RIFF file",
+    b"BM": "damaged BMP, or of a kind that is not supported",
+    b"II*\0": "damaged TIFF",
+    b"MM\0*": "damaged TIFF",
+}
 _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 _DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _TURNED = frozenset({5, 6, 7, 8})
@@ -79,7 +92,7 @@ def _opened(
         file = _content(Path(path)) if content is None else io.BytesIO(content)
         if content is not None and _scans(content) > MOST_SCANS:
             raise ImageError(f"{path}: a JPEG of more than {MOST_SCANS} scans; save it anew")
-        with file, Image.open(file, formats=FORMATS) as image:
+        with file, _identified(file) as image:
             if image.width * image.height > most:
                 raise _too_large(path, most)
             if image.mode == "F":
@@ -108,6 +121,29 @@ def _content(path: Path) -> IO[bytes]:
         return io.BytesIO(file.read())
 
 
+def _identified(file: IO[bytes]) -> Image.Image:
+    try:
+        image = Image.open(file, formats=FORMATS)
+    except UnidentifiedImageError as error:
+        raise ImageError(_kind(file)) from error
+    if isinstance(image, TiffImageFile):
+        check_tiff(image.tag_v2)
+    return image
+
+
+def _kind(file: IO[bytes]) -> str:
+    """Say why Pillow does not know a file."""
+    file.seek(0)
+    start = file.read(16)
+    if start[:4] in (b"II*\0", b"MM\0*"):
+        with contextlib.suppress(Exception):  # damaged tags
+            return tiff_kind(file)
+    for signature, kind in _SIGNATURES.items():
+        if start.startswith(signature):
+            return kind
+    return "not an image" if start else "empty file"
+
+
 def _scans(content: bytes) -> int:
     """Count the scans of a JPEG up to its end; 0 for all that cannot have too many."""
     count, place = 0, 2
@@ -130,8 +166,6 @@ def _too_large(path: Path | str, most: int) -> ImageError:
 def _unreadable(path: Path | str, error: Exception) -> ImageError:
     if isinstance(error, OSError) and error.strerror:
         reason = error.strerror
-    elif "cannot identify" in str(error):
-        reason = "not an image"
     else:
         reason = str(error).split(": ")[-1]
     return ImageError(f"{path}: cannot be read ({reason or type(error).__name__})")
@@ -268,6 +302,8 @@ def _deep_pixels(
     size: tuple[int, int] | None,
 ) -> NDArray[Any]:
     pixels = np.asarray(image)
+    if white_is_zero(image):
+        pixels = 65535 - pixels
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ImageError(f"{path}: values beyond 16 bits are not supported; save it as 16-bit")
     if size is not None and size != pixels.shape:
