@@ -2,6 +2,7 @@ import io
 import os
 import socket
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -42,6 +43,11 @@ def save(image, path, **options):
         image = Image.fromarray(image)
     image.save(path, **options)
     return path
+
+
+def chunk(kind, content):
+    check = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + check
 
 
 def difference(image, expected):
@@ -146,6 +152,43 @@ def test_sixteen_bits_of_the_other_byte_order(tmp_path):
     assert difference(agrees_with_probe(path), DEEP[..., None]) == 0
 
 
+def test_sixteen_bits_of_colour_are_read_as_eight_and_it_is_said(tmp_path, caplog):
+    rows = b"".join(b"\0" + row.tobytes() for row in (COLOUR * np.uint16(257)).astype(">u2"))
+    path = tmp_path / "colour.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 24, 20, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    assert difference(agrees_with_probe(path), COLOUR) == 0
+    line = f"{path}: has more than 8 bits for each colour, of which 8 are read"
+    assert caplog.messages == [line]
+
+
+def odd_png(path):
+    """Save a PNG that says it is animated, by a chunk that is damaged."""
+    content = save(GREY, path).read_bytes()
+    path.write_bytes(content[:33] + chunk(b"acTL", struct.pack(">II", 0, 0)) + content[33:])
+
+
+def test_remarks_of_the_decoder_become_one_line_that_names_the_file(tmp_path, caplog, recwarn):
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path in paths:
+        odd_png(path)
+        assert difference(agrees_with_probe(path), GREY[..., None]) == 0
+        assert decode("sent", path.read_bytes(), 1).height == 20
+    remark = "Invalid APNG, will use default PNG image if possible"
+    assert caplog.messages == [f"{path}: {remark}" for path in paths]
+    assert not recwarn
+
+
+def test_the_warnings_of_others_are_shown_as_ever(tmp_path):
+    probe(save(GREY, tmp_path / "image.png"))
+    with pytest.warns(UserWarning, match="by others"):
+        warnings.warn("by others", stacklevel=1)
+
+
 def test_eight_bits_read_as_sixteen_fill_the_scale(tmp_path):
     path = save(COLOUR, tmp_path / "image.png")
     image = read_image(path, 3, "uint16")
@@ -200,11 +243,13 @@ def test_orientation_of_grey_images(suffix, orientation, image, tmp_path):
     assert difference(agrees_with_probe(path), ORIENTED[orientation](image)[..., None]) == 0
 
 
-def test_the_first_of_several_pages_is_taken(tmp_path):
+def test_the_first_of_several_pages_is_taken(tmp_path, caplog):
     path = tmp_path / "pages.tif"
     pages = [Image.fromarray(GREY), Image.fromarray(COLOUR)]
     pages[0].save(path, save_all=True, append_images=pages[1:])
     assert difference(agrees_with_probe(path), GREY[..., None]) == 0
+    line = f"{path}: has several pages or frames, of which only the first is read"
+    assert caplog.messages == [line]
 
 
 @pytest.mark.parametrize("image", [GREY, COLOUR, DEEP], ids=["grey", "colour", "deep"])
@@ -312,10 +357,6 @@ def test_other_formats_are_refused_whatever_their_name(tmp_path):
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [12_000, 50_000])
 def test_decompression_bombs_are_refused(side, tmp_path):
-    def chunk(kind, content):
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
-
     path = tmp_path / "bomb.png"
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     row = zlib.compress(bytes(side + 1))

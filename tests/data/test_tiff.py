@@ -6,7 +6,7 @@ import zlib
 import numpy as np
 import pytest
 
-from adacl.data.images import decode, probe
+from adacl.data.images import decode, probe, read_image
 from adacl.errors import ImageError
 
 GREY = np.add.outer(np.arange(20), 5 * np.arange(24)).astype(np.uint8)
@@ -107,3 +107,21 @@ def test_other_kinds_are_refused_by_name(kind, tmp_path):
 def test_subsampled_colour_without_compression_is_refused():
     with pytest.raises(ImageError, match="subsampled colour without compression"):
         decode("x.tif", tiff([COLOUR], YCBCR, "<", 3, {530: (2, 2)}), 3)
+
+
+def test_odd_tags_are_one_line_that_names_the_file(tmp_path, caplog, recwarn):
+    path = tmp_path / "odd.tif"
+    path.write_bytes(tiff([GREY], BLACK_IS_ZERO, more={296: (2, 2), 282: (72, 72)}))
+    assert (read_image(path, 1)[..., 0] == GREY).all()
+    (line,) = caplog.messages
+    assert line.startswith(f"{path}: Metadata Warning, tag 2")
+    assert not recwarn
+
+
+def test_tags_behind_the_end_are_damage(tmp_path, recwarn):
+    content = tiff([COLOUR], RGB, "<", 3)
+    path = tmp_path / "odd.tif"
+    path.write_bytes(content[:-8])
+    with pytest.raises(ImageError, match=r"odd\.tif: cannot be read \(damaged TIFF\)"):
+        probe(path)
+    assert not recwarn

@@ -2,7 +2,7 @@
 
 Supported: PNG, JPEG, BMP, TIFF and WebP; 1-, 8- and 16-bit grey, palette, RGB and RGBA. The
 EXIF orientation is applied, transparency is laid over black, of several pages the first is
-taken. Pillow reads 16-bit colour as 8-bit.
+taken. Pillow reads 16-bit colour as 8-bit. What is left out is said in a warning for each file.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from adacl.data.jpeg import load_jpeg
+from adacl.data.remarks import heard, tell
 from adacl.data.tiff import check_tiff, tiff_kind, white_is_zero
 from adacl.errors import ImageError
 from adacl.files import open_regular
@@ -92,14 +93,17 @@ def _opened(
         file = _content(Path(path)) if content is None else io.BytesIO(content)
         if content is not None and _scans(content) > MOST_SCANS:
             raise ImageError(f"{path}: a JPEG of more than {MOST_SCANS} scans; save it anew")
-        with file, _identified(file) as image:
+        with file, heard() as remarks, _identified(file, remarks) as image:
             if image.width * image.height > most:
                 raise _too_large(path, most)
             if image.mode == "F":
                 raise ImageError(
                     f"{path}: floating-point pixels are not supported; save it as 16-bit"
                 )
+            remarks += _left_out(image)
             yield image
+        if content is None:
+            tell(path, remarks)
     except ImageError as error:
         if not str(error).startswith(f"{path}: "):
             raise _unreadable(path, error) from error
@@ -121,21 +125,30 @@ def _content(path: Path) -> IO[bytes]:
         return io.BytesIO(file.read())
 
 
-def _identified(file: IO[bytes]) -> Image.Image:
+def _identified(file: IO[bytes], remarks: list[str]) -> Image.Image:
     try:
         image = Image.open(file, formats=FORMATS)
     except UnidentifiedImageError as error:
-        raise ImageError(_kind(file)) from error
+        raise ImageError(_kind(file, sound=not remarks)) from error
     if isinstance(image, TiffImageFile):
         check_tiff(image.tag_v2)
     return image
 
 
-def _kind(file: IO[bytes]) -> str:
+def _left_out(image: Image.Image) -> Iterator[str]:
+    """Say what of an image is not read."""
+    if getattr(image, "is_animated", False):
+        yield "has several pages or frames, of which only the first is read"
+    tiles: list[Any] = image.tile  # type: ignore[attr-defined]
+    if image.mode not in _DEEP and any(";16" in str(tile[3]) for tile in tiles):
+        yield "has more than 8 bits for each colour, of which 8 are read"
+
+
+def _kind(file: IO[bytes], sound: bool) -> str:
     """Say why Pillow does not know a file."""
     file.seek(0)
     start = file.read(16)
-    if start[:4] in (b"II*\0", b"MM\0*"):
+    if sound and start[:4] in (b"II*\0", b"MM\0*"):
         with contextlib.suppress(Exception):  # damaged tags
             return tiff_kind(file)
     for signature, kind in _SIGNATURES.items():
