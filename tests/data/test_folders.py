@@ -29,9 +29,14 @@ def test_images_are_found_anywhere_below_in_a_stable_order(tmp_path):
     assert list_images(str(tmp_path)) == list_images([tmp_path])
 
 
-def test_hidden_files_and_other_types_are_passed_over(tmp_path):
-    touch(tmp_path, "a.png", ".b.png", ".git/c.png", "notes.txt", "png", "x.png.part", "e.gif")
-    assert names(tmp_path, list_images(tmp_path)) == ["a.png"]
+def test_hidden_files_are_passed_over_and_other_types_counted(tmp_path, caplog):
+    touch(tmp_path, "a.png", ".b.png", ".git/c.png", "png", "x.png.part", "e.gif")
+    touch(tmp_path, "1.xyz", "d/2.XYZ", "d/3.xyz", "d/4.txt", "5.txt")
+    files = ImageFiles(tmp_path)
+    assert names(tmp_path, files) == ["a.png", "e.gif"]
+    counted = "passed over 7 files: 3 .xyz, 2 .txt, 1 without an extension, 1 .part"
+    assert sorted(caplog.messages[0].split(", ")) == sorted(counted.split(", "))
+    assert len(caplog.messages) == 1
 
 
 def test_named_paths_keep_their_order(tmp_path):

@@ -15,8 +15,8 @@ from adacl.data.images import ImageHeader, decode, probe, read_image
 from adacl.errors import ImageError
 from support.helpers import without_rights
 
-LOSSLESS = ["png", "bmp", "tif", "tiff", "webp"]
-FORMATS = [*LOSSLESS, "jpg", "jpeg"]
+LOSSLESS = ["png", "bmp", "dib", "tif", "tiff", "webp", "gif", "ppm", "pgm", "pnm", "jp2", "j2k"]
+FORMATS = [*LOSSLESS, "jpg", "jpeg", "jpe", "jfif"]
 GREY = np.add.outer(np.arange(20), 5 * np.arange(24)).astype(np.uint8)
 COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
 DEEP = GREY.astype(np.uint16) * 400
@@ -37,7 +37,7 @@ ORIENTED = {
 def save(image, path, **options):
     if path.suffix == ".webp":
         options |= {"lossless": True, "exact": True}
-    elif path.suffix in {".jpg", ".jpeg"}:
+    elif path.suffix in {".jpg", ".jpeg", ".jpe", ".jfif"}:
         options |= {"quality": 98, "subsampling": 0}
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
@@ -65,14 +65,16 @@ def agrees_with_probe(path):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_formats(suffix, tmp_path):
-    colour = save(COLOUR, tmp_path / f"colour.{suffix}")
+    image = Image.fromarray(COLOUR)
+    exact = image if suffix != "gif" else image.quantize(256)
+    colour = save(exact, tmp_path / f"colour.{suffix}")
     grey = save(GREY, tmp_path / f"grey.{suffix}")
     tolerance = 0 if suffix in LOSSLESS else 6
     assert probe(colour) == ImageHeader(20, 24, 3, "uint8")
-    assert difference(agrees_with_probe(colour), COLOUR) <= tolerance
+    assert difference(agrees_with_probe(colour), np.asarray(exact.convert("RGB"))) <= tolerance
     assert difference(read_image(grey, 1), GREY[..., None]) <= tolerance
     assert difference(read_image(grey, 3), np.stack([GREY] * 3, 2)) <= tolerance
-    luminance = np.asarray(Image.fromarray(COLOUR).convert("L"))[..., None]
+    luminance = np.asarray(exact.convert("RGB").convert("L"))[..., None]
     assert difference(read_image(colour, 1), luminance) <= tolerance
 
 
@@ -137,7 +139,7 @@ def test_print_colours(suffix, tmp_path):
     assert difference(agrees_with_probe(path), COLOUR) <= 6
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm", "jp2"])
 def test_sixteen_bits(suffix, tmp_path):
     path = save(DEEP, tmp_path / f"deep.{suffix}")
     assert probe(path) == ImageHeader(20, 24, 1, "uint16")
@@ -349,9 +351,48 @@ def test_only_files_are_opened(tmp_path):
 
 def test_other_formats_are_refused_whatever_their_name(tmp_path):
     path = tmp_path / "image.png"
-    Image.fromarray(GREY).save(path, format="GIF")
+    Image.fromarray(GREY).save(path, format="TGA")
     with pytest.raises(ImageError, match=r"image\.png"):
         probe(path)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PPM", "JPEG2000"])
+def test_what_is_sent_has_a_format_that_is_safe_to_decode(kind):
+    buffer = io.BytesIO()
+    Image.fromarray(GREY).save(buffer, format=kind)
+    with pytest.raises(ImageError, match="sent: cannot be read"):
+        decode("sent", buffer.getvalue(), 1)
+
+
+def test_a_png_with_a_wrong_checksum_is_damaged(tmp_path):
+    content = save(GREY, tmp_path / "a.png").read_bytes()
+    start = content.index(b"IDAT") + 4
+    end = start + int.from_bytes(content[start - 8 : start - 4])
+    other = zlib.compress(np.pad(GREY + 1, ((0, 0), (1, 0))).tobytes(), 0)
+    for data, check in ((content[start:end], bytes(4)), (other, content[end : end + 4])):
+        length = struct.pack(">I", len(data))
+        damaged = content[: start - 8] + length + b"IDAT" + data + check + content[end + 4 :]
+        (tmp_path / "a.png").write_bytes(damaged)
+        with pytest.raises(ImageError, match=r"a\.png.*whose checksum is wrong"):
+            read_image(tmp_path / "a.png", 1)
+
+
+@pytest.mark.parametrize("suffix", ["ppm", "jp2"])
+def test_deep_colour_of_other_formats_is_read_as_eight_bits_and_it_is_said(
+    suffix, tmp_path, caplog
+):
+    path = tmp_path / f"deep.{suffix}"
+    if suffix == "ppm":
+        pixels = (COLOUR * np.uint16(257)).astype(">u2").tobytes()
+        path.write_bytes(b"P6 24 20 65535\n" + pixels)
+        assert difference(agrees_with_probe(path), COLOUR) == 0
+    else:
+        content = bytearray(save(COLOUR, path).read_bytes())
+        place = content.index(b"\xff\x4f\xff\x51") + 42
+        content[place : place + 9 : 3] = b"\x0f" * 3
+        path.write_bytes(content)
+        probe(path)
+    assert "has more than 8 bits for each colour" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")

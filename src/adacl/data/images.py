@@ -1,8 +1,9 @@
 """Decode one image file, safely and the same way everywhere.
 
-Supported: PNG, JPEG, BMP, TIFF and WebP; 1-, 8- and 16-bit grey, palette, RGB and RGBA. The
-EXIF orientation is applied, transparency is laid over black, of several pages the first is
-taken. Pillow reads 16-bit colour as 8-bit. What is left out is said in a warning for each file.
+Supported: PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 and the PNM family; 1-, 8- and 16-bit grey,
+palette, RGB and RGBA. The EXIF orientation is applied, transparency is laid over black, of several
+pages the first is taken. Pillow reads 16-bit colour as 8-bit. What is left out is said in a warning
+for each file.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import io
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,8 +34,28 @@ from adacl.files import open_regular
 
 __all__ = ["EXTENSIONS", "MAX_PIXELS", "Decoded", "ImageHeader", "decode", "probe", "read_image"]
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+MORE_FORMATS = ("DIB", "GIF", "JPEG2000", "PPM")
+"""Read from files, but not from what was sent: their decoders are slower, or less tried."""
+
+EXTENSIONS = frozenset(
+    {
+        *(
+            ".png",
+            ".bmp",
+            ".dib",
+            ".tif",
+            ".tiff",
+            ".webp",
+            ".gif",
+            ".jpg",
+            ".jpeg",
+            ".jpe",
+            ".jfif",
+        ),
+        *(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".pgm", ".ppm", ".pbm", ".pnm"),
+    }
+)
 MAX_PIXELS = 1 << 27
 """Larger images are refused: a small file can unpack to any size."""
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -93,7 +115,8 @@ def _opened(
         file = _content(Path(path)) if content is None else io.BytesIO(content)
         if content is not None and _scans(content) > MOST_SCANS:
             raise ImageError(f"{path}: a JPEG of more than {MOST_SCANS} scans; save it anew")
-        with file, heard() as remarks, _identified(file, remarks) as image:
+        formats = FORMATS if content is not None else FORMATS + MORE_FORMATS
+        with file, heard() as remarks, _identified(file, formats, remarks) as image:
             if image.width * image.height > most:
                 raise _too_large(path, most)
             if image.mode == "F":
@@ -125,9 +148,9 @@ def _content(path: Path) -> IO[bytes]:
         return io.BytesIO(file.read())
 
 
-def _identified(file: IO[bytes], remarks: list[str]) -> Image.Image:
+def _identified(file: IO[bytes], formats: tuple[str, ...], remarks: list[str]) -> Image.Image:
     try:
-        image = Image.open(file, formats=FORMATS)
+        image = Image.open(file, formats=formats)
     except UnidentifiedImageError as error:
         raise ImageError(_kind(file, sound=not remarks)) from error
     if isinstance(image, TiffImageFile):
@@ -139,9 +162,21 @@ def _left_out(image: Image.Image) -> Iterator[str]:
     """Say what of an image is not read."""
     if getattr(image, "is_animated", False):
         yield "has several pages or frames, of which only the first is read"
-    tiles: list[Any] = image.tile  # type: ignore[attr-defined]
-    if image.mode not in _DEEP and any(";16" in str(tile[3]) for tile in tiles):
+    if image.mode not in _DEEP and _has_deep_colour(image):
         yield "has more than 8 bits for each colour, of which 8 are read"
+
+
+def _has_deep_colour(image: Any) -> bool:
+    if image.format == "JPEG2000":
+        place = image.fp.tell()
+        image.fp.seek(0)
+        _, found, size = image.fp.read(SMALL_FILE).partition(b"\xff\x4f\xff\x51")
+        image.fp.seek(place)
+        return bool(found) and size[38] & 0x7F > 7
+    return any(
+        tile.args[-1] > 255 if tile.codec_name.startswith("ppm") else ";16" in str(tile.args)
+        for tile in image.tile
+    )
 
 
 def _kind(file: IO[bytes], sound: bool) -> str:
@@ -218,6 +253,20 @@ def _remarks_at_the_end(image: Image.Image) -> bool:
     return found
 
 
+def _check_sums(image: Any) -> None:
+    """Refuse a PNG whose pixels have a wrong checksum, which Pillow does not look at."""
+    file: IO[bytes] = image.fp
+    start = file.tell()
+    file.seek(8)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        length = int.from_bytes(head[:4])
+        if head[4:] != b"IDAT":
+            file.seek(length + 4, io.SEEK_CUR)
+        elif zlib.crc32(file.read(length), zlib.crc32(b"IDAT")) != int.from_bytes(file.read(4)):
+            raise ImageError("damaged image data, whose checksum is wrong")
+    file.seek(start)
+
+
 def read_image(
     path: Path, channels: int, dtype: str = "uint8", size: tuple[int, int] | None = None
 ) -> NDArray[Any]:
@@ -279,6 +328,8 @@ def decode(
     with _opened(path, content, most) as image:
         if isinstance(image, JpegImageFile):
             load_jpeg(image)
+        elif image.format == "PNG":
+            _check_sums(image)
         ImageOps.exif_transpose(image, in_place=True)
         pixels = _pixels(path, image, channels, dtype, size)
         shown = _pixels(path, image, 3, dtype, None) if colour else None
