@@ -85,10 +85,11 @@ def refused(code: int, *arguments: object) -> str:
 @contextlib.contextmanager
 def without_rights() -> Iterator[None]:
     """Be a user for whom the rights of files count, if it is root who runs the tests."""
-    user = os.geteuid()
+    user = os.getuid()
     if user == 0:
-        os.seteuid(65534)
+        os.setresuid(65534, 65534, 0)
     try:
         yield
     finally:
-        os.seteuid(user)
+        if user == 0:
+            os.setresuid(0, 0, 0)

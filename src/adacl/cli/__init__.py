@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import os
+import re
 import signal
 import sys
 import warnings
@@ -107,6 +108,9 @@ def main() -> None:
 
 def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message"):
+        closed = re.search(r"\w+ '(.*)' is not readable", error.format_message(), re.DOTALL)
+        if closed:  # no error of usage, whatever Typer says
+            return _fail(f"{closed[1]}: cannot be read (Permission denied)", 3)
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "adacl"
         return _fail(f"{error.format_message().rstrip('.')} (see {command} --help)", 2)
