@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
 import tempfile
@@ -12,7 +13,14 @@ from typing import IO, Any
 
 from adacl.errors import AdaclError, DataError, MissingDataError
 
-__all__ = ["atomic_file", "check_writable", "read_whole", "replace_file", "target_of"]
+__all__ = [
+    "atomic_file",
+    "check_writable",
+    "open_regular",
+    "read_whole",
+    "replace_file",
+    "target_of",
+]
 
 PREFIX = 50
 """Characters of a file's name that its temporary file bears; the whole may be too long."""
@@ -96,6 +104,22 @@ def replace_file(temporary: Path, target: Path) -> None:
     temporary.replace(target)
 
 
+def open_regular(path: Path) -> IO[bytes]:
+    """Open a file to read it; opening a pipe would wait for ever, a device could act.
+
+    Raises
+    ------
+    OSError
+        If it is not there, cannot be opened, or is not a regular file.
+    """
+    mode = path.stat().st_mode
+    if not stat.S_ISREG(mode):
+        kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket"}
+        kind = kinds.get(stat.S_IFMT(mode), "device")
+        raise OSError(errno.EINVAL, f"a {kind}, not a file", str(path))
+    return path.open("rb")
+
+
 def read_whole(path: Path) -> bytes:
     """Return the bytes of a file.
 
@@ -105,7 +129,8 @@ def read_whole(path: Path) -> bytes:
         If it is not there, or cannot be read.
     """
     try:
-        return path.read_bytes()
+        with open_regular(path) as file:
+            return file.read()
     except FileNotFoundError as error:
         raise MissingDataError(f"{path}: no such file") from error
     except OSError as error:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from adacl.cli.support.progress import epochs, messages
 from adacl.config.presets import preset
 from adacl.model import tensor_file
 from adacl.model.history import EpochRecord
-from support.helpers import call, refused
+from support.helpers import call, refused, without_rights
 
 QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
 
@@ -489,10 +490,34 @@ def test_only_broken_images(parts: Path, tmp_path: Path) -> None:
     assert "can be read" in refused(3, "calibrate", parts / "model", tmp_path, "-o", tmp_path / "m")
 
 
-def test_symlink_loop_is_refused(parts: Path, tmp_path: Path) -> None:
+def test_files_without_permission_are_errors_of_data(parts: Path) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        model, closed, image = (Path(folder) / name for name in ("model", "closed", "closed.png"))
+        shutil.copy(parts / "model", model)
+        shutil.copy(parts / "model", closed)
+        shutil.copy(next((parts / "good").iterdir()), image)
+        assert call("score", model, image)[0] == 0
+        for path in (closed, image):
+            path.chmod(0)
+        commands = {("info", closed): closed, ("score", closed, image): closed}
+        commands[("score", model, image)] = image
+        with without_rights():
+            for command, named in commands.items():
+                assert f"{named}: cannot be read (Permission denied)" in refused(3, *command)
+
+
+def test_links_that_lead_back_and_pipes_are_named_and_passed_over(
+    parts: Path, tmp_path: Path
+) -> None:
     shutil.copytree(parts / "good", tmp_path / "in")
     (tmp_path / "in" / "again").symlink_to(tmp_path / "in")
-    assert "leads back" in refused(3, "score", parts / "model", tmp_path / "in")
+    os.mkfifo(tmp_path / "in" / "pipe.png")
+    code, out, err = call("score", parts / "model", tmp_path / "in")
+    assert code == 0
+    assert len(out.splitlines()) == len(list((parts / "good").iterdir())) + 1
+    assert "again: this link leads back to a folder above it" in err
+    assert "pipe.png: cannot be read (a pipe, not a file)" in err
 
 
 def test_unsound_models_are_refused(parts: Path, tmp_path: Path) -> None:

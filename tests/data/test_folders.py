@@ -1,11 +1,12 @@
 import logging
+import os
 import threading
 from pathlib import Path
 
 import pytest
 
-from adacl.data.folders import list_images, stream
-from adacl.errors import DataError, ImageError, MissingDataError
+from adacl.data.folders import ImageFiles, list_images, stream
+from adacl.errors import ImageError, MissingDataError
 
 PATHS = [Path(f"{number:03d}.png") for number in range(100)]
 
@@ -28,9 +29,14 @@ def test_images_are_found_anywhere_below_in_a_stable_order(tmp_path):
     assert list_images(str(tmp_path)) == list_images([tmp_path])
 
 
-def test_hidden_files_and_other_types_are_passed_over(tmp_path):
-    touch(tmp_path, "a.png", ".b.png", ".git/c.png", "notes.txt", "png", "x.png.part", "e.gif")
-    assert names(tmp_path, list_images(tmp_path)) == ["a.png"]
+def test_hidden_files_are_passed_over_and_other_types_counted(tmp_path, caplog):
+    touch(tmp_path, "a.png", ".b.png", ".git/c.png", "png", "x.png.part", "e.gif")
+    touch(tmp_path, "1.xyz", "d/2.XYZ", "d/3.xyz", "d/4.txt", "5.txt")
+    files = ImageFiles(tmp_path)
+    assert names(tmp_path, files) == ["a.png", "e.gif"]
+    counted = "passed over 7 files: 3 .xyz, 2 .txt, 1 without an extension, 1 .part"
+    assert sorted(caplog.messages[0].split(", ")) == sorted(counted.split(", "))
+    assert len(caplog.messages) == 1
 
 
 def test_named_paths_keep_their_order(tmp_path):
@@ -49,18 +55,52 @@ def test_linked_folders_and_files_are_followed(tmp_path):
 
 
 @pytest.mark.parametrize("target", [".", "..", "../.."])
-def test_links_that_lead_back_are_refused_by_name(target, tmp_path):
-    touch(tmp_path, "a/b/c.png")
+def test_links_that_lead_back_are_named_and_passed_over(target, tmp_path, caplog):
+    touch(tmp_path, "a/b/c.png", "d.png")
     (tmp_path / "a/b/loop").symlink_to(target)
-    with pytest.raises(DataError, match=r"loop.*leads back"):
-        list_images(tmp_path)
+    assert names(tmp_path, list_images(tmp_path)) == ["a/b/c.png", "d.png"]
+    link = tmp_path / "a/b/loop"
+    assert caplog.messages == [f"skipped {link}: this link leads back to a folder above it"]
 
 
-def test_a_link_to_itself_is_no_endless_loop(tmp_path):
+@pytest.mark.parametrize("name", ["self", "self.png"])
+def test_a_link_to_itself_is_named_and_passed_over(name, tmp_path, caplog):
     touch(tmp_path, "a.png")
-    (tmp_path / "self").symlink_to("self")
-    with pytest.raises(DataError):
-        list_images(tmp_path)
+    (tmp_path / name).symlink_to(name)
+    files = ImageFiles(tmp_path)
+    assert len(files) == 1
+    assert names(tmp_path, files) == ["a.png"]
+    assert len(caplog.messages) == 1
+    assert f"{tmp_path / name}: Too many levels of symbolic links" in caplog.text
+
+
+def test_folders_are_walked_however_deep(tmp_path, caplog, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for _ in range(1200):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("deep.png").touch()
+    try:
+        (found,) = list_images(tmp_path)
+        assert found.name == "deep.png"
+        assert len(found.relative_to(tmp_path).parts) == 1201
+        assert not caplog.messages
+    finally:  # Python itself cannot remove them
+        Path("deep.png").unlink()
+        for _ in range(1200):
+            os.chdir("..")
+            Path("d").rmdir()
+
+
+def test_a_path_that_is_too_long_is_named(tmp_path, caplog, monkeypatch):
+    touch(tmp_path, "a.png")
+    monkeypatch.chdir(tmp_path)
+    for _ in range(20):
+        Path("d" * 250).mkdir()
+        os.chdir("d" * 250)
+    os.chdir(tmp_path)
+    assert names(tmp_path, list_images(tmp_path)) == ["a.png"]
+    assert "its path is too long" in caplog.text
 
 
 def test_nothing_to_find(tmp_path):

@@ -1,5 +1,8 @@
 import io
+import os
+import socket
 import struct
+import warnings
 import zlib
 
 import numpy as np
@@ -10,9 +13,10 @@ from PIL import Image
 
 from adacl.data.images import ImageHeader, decode, probe, read_image
 from adacl.errors import ImageError
+from support.helpers import without_rights
 
-LOSSLESS = ["png", "bmp", "tif", "tiff", "webp"]
-FORMATS = [*LOSSLESS, "jpg", "jpeg"]
+LOSSLESS = ["png", "bmp", "dib", "tif", "tiff", "webp", "gif", "ppm", "pgm", "pnm", "jp2", "j2k"]
+FORMATS = [*LOSSLESS, "jpg", "jpeg", "jpe", "jfif"]
 GREY = np.add.outer(np.arange(20), 5 * np.arange(24)).astype(np.uint8)
 COLOUR = np.stack([GREY, GREY[::-1], 255 - GREY], axis=2)
 DEEP = GREY.astype(np.uint16) * 400
@@ -33,12 +37,17 @@ ORIENTED = {
 def save(image, path, **options):
     if path.suffix == ".webp":
         options |= {"lossless": True, "exact": True}
-    elif path.suffix in {".jpg", ".jpeg"}:
+    elif path.suffix in {".jpg", ".jpeg", ".jpe", ".jfif"}:
         options |= {"quality": 98, "subsampling": 0}
     if isinstance(image, np.ndarray):
         image = Image.fromarray(image)
     image.save(path, **options)
     return path
+
+
+def chunk(kind, content):
+    check = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + check
 
 
 def difference(image, expected):
@@ -56,14 +65,16 @@ def agrees_with_probe(path):
 
 @pytest.mark.parametrize("suffix", FORMATS)
 def test_formats(suffix, tmp_path):
-    colour = save(COLOUR, tmp_path / f"colour.{suffix}")
+    image = Image.fromarray(COLOUR)
+    exact = image if suffix != "gif" else image.quantize(256)
+    colour = save(exact, tmp_path / f"colour.{suffix}")
     grey = save(GREY, tmp_path / f"grey.{suffix}")
     tolerance = 0 if suffix in LOSSLESS else 6
     assert probe(colour) == ImageHeader(20, 24, 3, "uint8")
-    assert difference(agrees_with_probe(colour), COLOUR) <= tolerance
+    assert difference(agrees_with_probe(colour), np.asarray(exact.convert("RGB"))) <= tolerance
     assert difference(read_image(grey, 1), GREY[..., None]) <= tolerance
     assert difference(read_image(grey, 3), np.stack([GREY] * 3, 2)) <= tolerance
-    luminance = np.asarray(Image.fromarray(COLOUR).convert("L"))[..., None]
+    luminance = np.asarray(exact.convert("RGB").convert("L"))[..., None]
     assert difference(read_image(colour, 1), luminance) <= tolerance
 
 
@@ -128,7 +139,7 @@ def test_print_colours(suffix, tmp_path):
     assert difference(agrees_with_probe(path), COLOUR) <= 6
 
 
-@pytest.mark.parametrize("suffix", ["png", "tif"])
+@pytest.mark.parametrize("suffix", ["png", "tif", "pgm", "jp2"])
 def test_sixteen_bits(suffix, tmp_path):
     path = save(DEEP, tmp_path / f"deep.{suffix}")
     assert probe(path) == ImageHeader(20, 24, 1, "uint16")
@@ -141,6 +152,43 @@ def test_sixteen_bits_of_the_other_byte_order(tmp_path):
     image = Image.frombytes("I;16B", (24, 20), DEEP.astype(">u2").tobytes())
     path = save(image, tmp_path / "deep.tif")
     assert difference(agrees_with_probe(path), DEEP[..., None]) == 0
+
+
+def test_sixteen_bits_of_colour_are_read_as_eight_and_it_is_said(tmp_path, caplog):
+    rows = b"".join(b"\0" + row.tobytes() for row in (COLOUR * np.uint16(257)).astype(">u2"))
+    path = tmp_path / "colour.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", struct.pack(">IIBBBBB", 24, 20, 16, 2, 0, 0, 0))
+        + chunk(b"IDAT", zlib.compress(rows))
+        + chunk(b"IEND", b"")
+    )
+    assert difference(agrees_with_probe(path), COLOUR) == 0
+    line = f"{path}: has more than 8 bits for each colour, of which 8 are read"
+    assert caplog.messages == [line]
+
+
+def odd_png(path):
+    """Save a PNG that says it is animated, by a chunk that is damaged."""
+    content = save(GREY, path).read_bytes()
+    path.write_bytes(content[:33] + chunk(b"acTL", struct.pack(">II", 0, 0)) + content[33:])
+
+
+def test_remarks_of_the_decoder_become_one_line_that_names_the_file(tmp_path, caplog, recwarn):
+    paths = [tmp_path / f"{number}.png" for number in range(2)]
+    for path in paths:
+        odd_png(path)
+        assert difference(agrees_with_probe(path), GREY[..., None]) == 0
+        assert decode("sent", path.read_bytes(), 1).height == 20
+    remark = "Invalid APNG, will use default PNG image if possible"
+    assert caplog.messages == [f"{path}: {remark}" for path in paths]
+    assert not recwarn
+
+
+def test_the_warnings_of_others_are_shown_as_ever(tmp_path):
+    probe(save(GREY, tmp_path / "image.png"))
+    with pytest.warns(UserWarning, match="by others"):
+        warnings.warn("by others", stacklevel=1)
 
 
 def test_eight_bits_read_as_sixteen_fill_the_scale(tmp_path):
@@ -197,11 +245,13 @@ def test_orientation_of_grey_images(suffix, orientation, image, tmp_path):
     assert difference(agrees_with_probe(path), ORIENTED[orientation](image)[..., None]) == 0
 
 
-def test_the_first_of_several_pages_is_taken(tmp_path):
+def test_the_first_of_several_pages_is_taken(tmp_path, caplog):
     path = tmp_path / "pages.tif"
     pages = [Image.fromarray(GREY), Image.fromarray(COLOUR)]
     pages[0].save(path, save_all=True, append_images=pages[1:])
     assert difference(agrees_with_probe(path), GREY[..., None]) == 0
+    line = f"{path}: has several pages or frames, of which only the first is read"
+    assert caplog.messages == [line]
 
 
 @pytest.mark.parametrize("image", [GREY, COLOUR, DEEP], ids=["grey", "colour", "deep"])
@@ -260,26 +310,94 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path):
     path.write_text("not an image")
     with pytest.raises(ImageError, match=r"notes\.png.*not an image"):
         read_image(path, 3)
+    starts = {
+        b"": "empty file",
+        b"\x1f\x8b\x08": "compressed by gzip",
+        b"\x89PNG\r\n": "damaged PNG",
+        b"\xff\xd8\xff": "damaged JPEG",
+        b"II*\0\x08": "damaged TIFF",
+    }
+    for start, kind in starts.items():
+        path.write_bytes(start)
+        with pytest.raises(ImageError, match=rf"notes\.png.*{kind}"):
+            probe(path)
     with pytest.raises(ImageError, match=r"missing\.png"):
         read_image(tmp_path / "missing.png", 3)
     with pytest.raises(ImageError, match=tmp_path.name):
         read_image(tmp_path, 3)
 
 
+def test_the_reason_is_what_the_system_says(tmp_path):
+    path = tmp_path / "self.png"
+    path.symlink_to("self.png")
+    with pytest.raises(ImageError, match=r"self\.png.*\(Too many levels of symbolic links\)"):
+        probe(path)
+    path = tmp_path / "closed.png"
+    save(GREY, path).chmod(0)
+    with without_rights(), pytest.raises(ImageError, match=r"closed\.png.*\(Permission denied\)"):
+        probe(path)
+
+
+def test_only_files_are_opened(tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with socket.socket(socket.AF_UNIX) as server:
+        server.bind(str(tmp_path / "socket.png"))
+    (tmp_path / "device.png").symlink_to("/dev/zero")
+    for kind in ("pipe", "socket", "device"):
+        for read in (probe, lambda p: read_image(p, 1)):
+            with pytest.raises(ImageError, match=rf"{kind}\.png.*a {kind}, not a file"):
+                read(tmp_path / f"{kind}.png")
+
+
 def test_other_formats_are_refused_whatever_their_name(tmp_path):
     path = tmp_path / "image.png"
-    Image.fromarray(GREY).save(path, format="GIF")
+    Image.fromarray(GREY).save(path, format="TGA")
     with pytest.raises(ImageError, match=r"image\.png"):
         probe(path)
+
+
+@pytest.mark.parametrize("kind", ["GIF", "PPM", "JPEG2000"])
+def test_what_is_sent_has_a_format_that_is_safe_to_decode(kind):
+    buffer = io.BytesIO()
+    Image.fromarray(GREY).save(buffer, format=kind)
+    with pytest.raises(ImageError, match="sent: cannot be read"):
+        decode("sent", buffer.getvalue(), 1)
+
+
+def test_a_png_with_a_wrong_checksum_is_damaged(tmp_path):
+    content = save(GREY, tmp_path / "a.png").read_bytes()
+    start = content.index(b"IDAT") + 4
+    end = start + int.from_bytes(content[start - 8 : start - 4])
+    other = zlib.compress(np.pad(GREY + 1, ((0, 0), (1, 0))).tobytes(), 0)
+    for data, check in ((content[start:end], bytes(4)), (other, content[end : end + 4])):
+        length = struct.pack(">I", len(data))
+        damaged = content[: start - 8] + length + b"IDAT" + data + check + content[end + 4 :]
+        (tmp_path / "a.png").write_bytes(damaged)
+        with pytest.raises(ImageError, match=r"a\.png.*whose checksum is wrong"):
+            read_image(tmp_path / "a.png", 1)
+
+
+@pytest.mark.parametrize("suffix", ["ppm", "jp2"])
+def test_deep_colour_of_other_formats_is_read_as_eight_bits_and_it_is_said(
+    suffix, tmp_path, caplog
+):
+    path = tmp_path / f"deep.{suffix}"
+    if suffix == "ppm":
+        pixels = (COLOUR * np.uint16(257)).astype(">u2").tobytes()
+        path.write_bytes(b"P6 24 20 65535\n" + pixels)
+        assert difference(agrees_with_probe(path), COLOUR) == 0
+    else:
+        content = bytearray(save(COLOUR, path).read_bytes())
+        place = content.index(b"\xff\x4f\xff\x51") + 42
+        content[place : place + 9 : 3] = b"\x0f" * 3
+        path.write_bytes(content)
+        probe(path)
+    assert "has more than 8 bits for each colour" in caplog.text
 
 
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [12_000, 50_000])
 def test_decompression_bombs_are_refused(side, tmp_path):
-    def chunk(kind, content):
-        check = struct.pack(">I", zlib.crc32(kind + content))
-        return struct.pack(">I", len(content)) + kind + content + check
-
     path = tmp_path / "bomb.png"
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     row = zlib.compress(bytes(side + 1))

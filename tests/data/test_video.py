@@ -1,5 +1,6 @@
 """Clips from frame folders, video files and the UCSD tree; real footage where it is at hand."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -86,6 +87,24 @@ def test_frames_that_change_size_midway_get_the_first_size(tmp_path: Path, caplo
     assert len(frames) > 15
     assert {frame.image.shape for frame in frames} == {(48, 64, 1)}
     assert "frames were resized to the first one's size" in caplog.text
+
+
+def test_links_that_lead_back_and_pipes_are_named(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "film.mp4").touch()
+    (tmp_path / "a" / "other").symlink_to(tmp_path / "b")
+    (tmp_path / "b" / "other").symlink_to(tmp_path / "a")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    names = [clip.name for clip in list_clips(tmp_path)]
+    assert names == ["a/film", "a/other/film", "b/film", "b/other/film"]
+    assert caplog.messages == [
+        f"skipped {tmp_path}/a/other/other: this link leads back to a folder above it",
+        f"skipped {tmp_path}/b/other/other: this link leads back to a folder above it",
+        f"skipped {tmp_path}/pipe.mp4: not a file but a pipe, a socket or a device",
+    ]
 
 
 def test_frames_of_another_size_in_a_folder_are_named(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Hostile requests: each gets the answer that docs/serve.md promises, and scoring goes on."""
 
 import contextlib
+import gzip
 import io
 import re
 import socket
@@ -189,6 +190,16 @@ def test_media_type(service, good, label, kind, status, detail):
     answer = service.score(good, kind=kind)
     assert answer.status == status
     assert detail in answer.detail
+
+
+@pytest.mark.parametrize("path", ["/v1/score", "/v1/trainings?name=a"])
+def test_compressed_bodies_are_refused(service, good, path):
+    kind = KIND if "training" in path else {"Content-Type": "image/png"}
+    answer = service.ask(path, gzip.compress(good), kind | {"Content-Encoding": "gzip"})
+    assert answer.status == 415
+    assert answer.detail == "the body is compressed (gzip); send it as it is"
+    plain = service.ask("/v1/score", good, {"Content-Type": "image/png", "Content-Encoding": ""})
+    assert plain.status == 200
 
 
 NAMES = [

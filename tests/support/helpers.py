@@ -1,9 +1,12 @@
 """What several test files share and fixtures cannot give."""
 
+import contextlib
 import io
 import json
+import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -77,3 +80,16 @@ def refused(code: int, *arguments: object) -> str:
     message = [line for line in err.splitlines() if line.startswith("adacl: ")]
     assert 1 <= len(message) <= 2
     return " ".join(message)
+
+
+@contextlib.contextmanager
+def without_rights() -> Iterator[None]:
+    """Be a user for whom the rights of files count, if it is root who runs the tests."""
+    user = os.getuid()
+    if user == 0:
+        os.setresuid(65534, 65534, 0)
+    try:
+        yield
+    finally:
+        if user == 0:
+            os.setresuid(0, 0, 0)

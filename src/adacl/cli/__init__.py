@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import re
 import signal
 import sys
 import warnings
@@ -111,6 +112,9 @@ def main() -> None:
 
 def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message"):
+        closed = re.search(r"\w+ '(.*)' is not readable", error.format_message(), re.DOTALL)
+        if closed:  # no error of usage, whatever Typer says
+            return _fail(f"{closed[1]}: cannot be read (Permission denied)", 3)
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "adacl"
         message = " ".join(error.format_message().split())

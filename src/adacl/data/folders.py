@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Literal, NamedTuple, TypeVar
 
 from adacl.data.images import EXTENSIONS
 from adacl.errors import DataError, ImageError, MissingDataError
@@ -28,6 +29,9 @@ OnError = Literal["skip", "fail"]
 Skipped = tuple[Path, str]
 """A broken file, and what is wrong with it."""
 
+MOST_TYPES = 8
+"""Of the files passed over, the types that are named."""
+
 S = TypeVar("S")
 T = TypeVar("T")
 
@@ -37,8 +41,9 @@ log = logging.getLogger("adacl")
 class ImageFiles:
     """The image files named, and those anywhere below the folders named; may be millions.
 
-    Within a folder the order is that of the sorted paths. Hidden files and files of other
-    types are passed over. Symbolic links are followed. Folders are gone through once to count,
+    Within a folder the order is that of the sorted paths. Symbolic links are followed; those
+    that lead nowhere or back to a folder above them are named and passed over. Hidden files are
+    passed over, files of other types counted by type. Folders are gone through once to count,
     and again each time the files are asked for, so that they need not be kept in memory.
 
     Parameters
@@ -51,25 +56,29 @@ class ImageFiles:
     MissingDataError
         If a path is not there, or no image is found.
     DataError
-        If a symbolic link leads back to a folder above it, or a folder cannot be read.
+        If a folder cannot be read.
     """
 
     def __init__(self, paths: str | Path | Sequence[str | Path]) -> None:
         self.roots = _existing(paths)
-        self._count = sum(1 for _ in self)
+        left_out = _LeftOut()
+        self._count = sum(1 for _ in _walk_all(self.roots, left_out))
+        left_out.tell()
         _check_found(self._count, self.roots)
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Path]:
-        return _walk_all(self.roots)
+        return _walk_all(self.roots, _LeftOut())
 
 
 def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the paths of :class:`ImageFiles`, all at once; folders are gone through once."""
     roots = _existing(paths)
-    found = list(_walk_all(roots))
+    left_out = _LeftOut()
+    found = list(_walk_all(roots, left_out))
+    left_out.tell()
     _check_found(len(found), roots)
     return found
 
@@ -89,34 +98,92 @@ def _check_found(count: int, roots: Sequence[Path]) -> None:
         raise MissingDataError(f"no images found in {names}; looked for {kinds}")
 
 
-def _walk_all(roots: Sequence[Path]) -> Iterator[Path]:
+class _LeftOut:
+    """What a walk through folders leaves out: links by name, files of other types by type."""
+
+    def __init__(self) -> None:
+        self._skipped: list[str] = []
+        self._types: Counter[str] = Counter()
+
+    def skip(self, path: Path, reason: str) -> None:
+        self._skipped.append(f"{path}: {reason}")
+
+    def count(self, extension: str) -> None:
+        self._types[extension or "without an extension"] += 1
+
+    def tell(self) -> None:
+        """Log it, the files of other types in one line."""
+        for reason in self._skipped:
+            log.warning("skipped %s", reason)
+        if self._types:
+            kinds = [f"{count} {kind}" for kind, count in self._types.most_common(MOST_TYPES)]
+            kinds += ["..."] * (len(self._types) > MOST_TYPES)
+            count = self._types.total()
+            files = "1 file" if count == 1 else f"{count} files"
+            log.warning("passed over %s: %s", files, ", ".join(kinds))
+
+
+def _walk_all(roots: Sequence[Path], left_out: _LeftOut) -> Iterator[Path]:
     for root in roots:
         if root.is_dir():
-            yield from _walk(root, ())
+            yield from _walk(root, left_out)
         else:
             yield root
 
 
-def _walk(folder: Path, above: tuple[tuple[int, int], ...]) -> Iterator[Path]:
+def _walk(root: Path, left_out: _LeftOut) -> Iterator[Path]:
+    entered = [_enter(root, left_out)]
+    while entered:
+        path, inside = next(entered[-1].entries, (None, False))
+        if path is None:
+            entered.pop()
+        elif not inside:
+            yield path
+        else:
+            try:
+                folder = _enter(path, left_out)
+            except _PathTooLongError:
+                left_out.skip(path, "its path is too long")
+                continue
+            if any(folder.identity == above.identity for above in entered):
+                left_out.skip(path, "this link leads back to a folder above it")
+            else:
+                entered.append(folder)
+
+
+class _PathTooLongError(DataError):
+    """A folder lies deeper than the operating system can name."""
+
+
+class _Folder(NamedTuple):
+    """A folder: which it is on the disk, and its images and folders with whether it is one."""
+
+    identity: tuple[int, int]
+    entries: Iterator[tuple[Path, bool]]
+
+
+def _enter(folder: Path, left_out: _LeftOut) -> _Folder:
+    names = []
     try:
         status = folder.stat()
-        identity = (status.st_dev, status.st_ino)
-        if identity in above:
-            raise DataError(f"{folder}: this link leads back to a folder above it; remove it")
-        names = []
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
-                    inside = entry.is_dir()
-                    if inside or Path(entry.name).suffix.lower() in EXTENSIONS:
+                    extension = Path(entry.name).suffix.lower()
+                    try:
+                        inside = entry.is_dir()
+                    except OSError as error:  # a link to itself
+                        left_out.skip(folder / entry.name, str(error.strerror))
+                        continue
+                    if inside or extension in EXTENSIONS:
                         names.append((entry.name, inside))
+                    else:
+                        left_out.count(extension)
     except OSError as error:
-        raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
-    for name, inside in sorted(names):
-        if inside:
-            yield from _walk(folder / name, (*above, identity))
-        else:
-            yield folder / name
+        kind = _PathTooLongError if error.errno == errno.ENAMETOOLONG else DataError
+        raise kind(f"{folder}: cannot be read ({error.strerror})") from error
+    found = ((folder / name, inside) for name, inside in sorted(names))
+    return _Folder((status.st_dev, status.st_ino), found)
 
 
 def processors() -> int:

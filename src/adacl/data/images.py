@@ -1,16 +1,19 @@
 """Decode one image file, safely and the same way everywhere.
 
-Supported: PNG, JPEG, BMP, TIFF and WebP; 1-, 8- and 16-bit grey, palette, RGB and RGBA. The
-EXIF orientation is applied, transparency is laid over black, of several pages the first is
-taken. Pillow reads 16-bit colour as 8-bit.
+Supported: PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 and the PNM family; 1-, 8- and 16-bit grey,
+palette, RGB and RGBA. The EXIF orientation is applied, transparency is laid over black, of several
+pages the first is taken. Pillow reads 16-bit colour as 8-bit. What is left out is said in a warning
+for each file.
 """
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,14 +22,40 @@ from typing import IO, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
+from PIL.TiffImagePlugin import TiffImageFile
 
+from adacl.data.jpeg import load_jpeg
+from adacl.data.remarks import heard, tell
+from adacl.data.tiff import check_tiff, tiff_kind, white_is_zero
 from adacl.errors import ImageError
+from adacl.files import open_regular
 
 __all__ = ["EXTENSIONS", "MAX_PIXELS", "Decoded", "ImageHeader", "decode", "probe", "read_image"]
 
-EXTENSIONS = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp"})
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
+MORE_FORMATS = ("DIB", "GIF", "JPEG2000", "PPM")
+"""Read from files, but not from what was sent: their decoders are slower, or less tried."""
+
+EXTENSIONS = frozenset(
+    {
+        *(
+            ".png",
+            ".bmp",
+            ".dib",
+            ".tif",
+            ".tiff",
+            ".webp",
+            ".gif",
+            ".jpg",
+            ".jpeg",
+            ".jpe",
+            ".jfif",
+        ),
+        *(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".pgm", ".ppm", ".pbm", ".pnm"),
+    }
+)
 MAX_PIXELS = 1 << 27
 """Larger images are refused: a small file can unpack to any size."""
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
@@ -37,6 +66,16 @@ MOST_SCANS = 100
 
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
 
+_SIGNATURES = {
+    b"\x1f\x8b": "compressed by gzip",
+    b"\xff\xd8": "damaged JPEG",
+    b"\x89PNG": "damaged PNG",
+    b"GIF8": "damaged GIF",
+    b"RIFF": "damaged WebP, or another RIFF file",
+    b"BM": "damaged BMP, or of a kind that is not supported",
+    b"II*\0": "damaged TIFF",
+    b"MM\0*": "damaged TIFF",
+}
 _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"})
 _DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _TURNED = frozenset({5, 6, 7, 8})
@@ -76,15 +115,21 @@ def _opened(
         file = _content(Path(path)) if content is None else io.BytesIO(content)
         if content is not None and _scans(content) > MOST_SCANS:
             raise ImageError(f"{path}: a JPEG of more than {MOST_SCANS} scans; save it anew")
-        with file, Image.open(file, formats=FORMATS) as image:
+        formats = FORMATS if content is not None else FORMATS + MORE_FORMATS
+        with file, heard() as remarks, _identified(file, formats, remarks) as image:
             if image.width * image.height > most:
                 raise _too_large(path, most)
             if image.mode == "F":
                 raise ImageError(
                     f"{path}: floating-point pixels are not supported; save it as 16-bit"
                 )
+            remarks += _left_out(image)
             yield image
-    except ImageError:
+        if content is None:
+            tell(path, remarks)
+    except ImageError as error:
+        if not str(error).startswith(f"{path}: "):
+            raise _unreadable(path, error) from error
         raise
     except FileNotFoundError as error:
         raise ImageError(f"{path}: no such file") from error
@@ -96,11 +141,55 @@ def _opened(
 
 def _content(path: Path) -> IO[bytes]:
     """Open a file; a small one is read at once, which lets threads wait for each other less."""
-    file = path.open("rb")
+    file = open_regular(path)
     if os.fstat(file.fileno()).st_size > SMALL_FILE:
         return file
     with file:
         return io.BytesIO(file.read())
+
+
+def _identified(file: IO[bytes], formats: tuple[str, ...], remarks: list[str]) -> Image.Image:
+    try:
+        image = Image.open(file, formats=formats)
+    except UnidentifiedImageError as error:
+        raise ImageError(_kind(file, sound=not remarks)) from error
+    if isinstance(image, TiffImageFile):
+        check_tiff(image.tag_v2)
+    return image
+
+
+def _left_out(image: Image.Image) -> Iterator[str]:
+    """Say what of an image is not read."""
+    if getattr(image, "is_animated", False):
+        yield "has several pages or frames, of which only the first is read"
+    if image.mode not in _DEEP and _has_deep_colour(image):
+        yield "has more than 8 bits for each colour, of which 8 are read"
+
+
+def _has_deep_colour(image: Any) -> bool:
+    if image.format == "JPEG2000":
+        place = image.fp.tell()
+        image.fp.seek(0)
+        _, found, size = image.fp.read(SMALL_FILE).partition(b"\xff\x4f\xff\x51")
+        image.fp.seek(place)
+        return bool(found) and size[38] & 0x7F > 7
+    return any(
+        tile.args[-1] > 255 if tile.codec_name.startswith("ppm") else ";16" in str(tile.args)
+        for tile in image.tile
+    )
+
+
+def _kind(file: IO[bytes], sound: bool) -> str:
+    """Say why Pillow does not know a file."""
+    file.seek(0)
+    start = file.read(16)
+    if sound and start[:4] in (b"II*\0", b"MM\0*"):
+        with contextlib.suppress(Exception):  # damaged tags
+            return tiff_kind(file)
+    for signature, kind in _SIGNATURES.items():
+        if start.startswith(signature):
+            return kind
+    return "not an image" if start else "empty file"
 
 
 def _scans(content: bytes) -> int:
@@ -123,7 +212,10 @@ def _too_large(path: Path | str, most: int) -> ImageError:
 
 
 def _unreadable(path: Path | str, error: Exception) -> ImageError:
-    reason = str(error).split(": ")[-1] if "cannot identify" not in str(error) else "not an image"
+    if isinstance(error, OSError) and error.strerror:
+        reason = error.strerror
+    else:
+        reason = str(error).split(": ")[-1]
     return ImageError(f"{path}: cannot be read ({reason or type(error).__name__})")
 
 
@@ -159,6 +251,20 @@ def _remarks_at_the_end(image: Image.Image) -> bool:
         file.seek(int.from_bytes(head[:4]) + 4, io.SEEK_CUR)
     file.seek(start)
     return found
+
+
+def _check_sums(image: Any) -> None:
+    """Refuse a PNG whose pixels have a wrong checksum, which Pillow does not look at."""
+    file: IO[bytes] = image.fp
+    start = file.tell()
+    file.seek(8)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        length = int.from_bytes(head[:4])
+        if head[4:] != b"IDAT":
+            file.seek(length + 4, io.SEEK_CUR)
+        elif zlib.crc32(file.read(length), zlib.crc32(b"IDAT")) != int.from_bytes(file.read(4)):
+            raise ImageError("damaged image data, whose checksum is wrong")
+    file.seek(start)
 
 
 def read_image(
@@ -220,6 +326,10 @@ def decode(
         As for :func:`read_image`.
     """
     with _opened(path, content, most) as image:
+        if isinstance(image, JpegImageFile):
+            load_jpeg(image)
+        elif image.format == "PNG":
+            _check_sums(image)
         ImageOps.exif_transpose(image, in_place=True)
         pixels = _pixels(path, image, channels, dtype, size)
         shown = _pixels(path, image, 3, dtype, None) if colour else None
@@ -256,6 +366,8 @@ def _deep_pixels(
     size: tuple[int, int] | None,
 ) -> NDArray[Any]:
     pixels = np.asarray(image)
+    if white_is_zero(image):
+        pixels = 65535 - pixels
     if pixels.min() < 0 or pixels.max() > 65535:
         raise ImageError(f"{path}: values beyond 16 bits are not supported; save it as 16-bit")
     if size is not None and size != pixels.shape:

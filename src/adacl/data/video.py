@@ -5,6 +5,7 @@ Video files and streams are decoded by PyAV (extra ``video``).
 
 from __future__ import annotations
 
+import itertools
 import logging
 import re
 from collections.abc import Iterator, Sequence
@@ -220,7 +221,7 @@ def list_clips(
         path = Path(source)
         if not path.exists():
             raise MissingDataError(f"{path}: no such file or folder")
-        clips = list(_below(path, path, frame_rate)) if path.is_dir() else [
+        clips = list(_below(path, frame_rate)) if path.is_dir() else [
             Clip(path.stem, path, frame_rate)
         ]  # fmt: skip
         if not clips:
@@ -248,19 +249,33 @@ def _shrunk(image: NDArray[np.uint8], tallest: int | None) -> NDArray[np.uint8]:
     return pixels.reshape(*size, channels)
 
 
-def _below(folder: Path, root: Path, frame_rate: float) -> Iterator[Clip]:
-    if _frame_files(folder):
-        name = folder.name if folder == root else folder.relative_to(root).as_posix()
-        yield Clip(name, folder, frame_rate)
-        return
-    for path in _natural(folder):
-        if path.name.startswith(".") or path.name.endswith(MASKS):
-            continue
-        if path.is_dir():
-            yield from _below(path, root, frame_rate)
-        elif path.suffix.lower() in VIDEO_EXTENSIONS:
-            name = path.relative_to(root).with_suffix("").as_posix()
+def _below(root: Path, frame_rate: float) -> Iterator[Clip]:
+    waiting = [root]
+    while waiting:
+        path = waiting.pop()
+        name = path.name if path == root else path.relative_to(root).as_posix()
+        if not path.is_dir():
+            if path.suffix.lower() not in VIDEO_EXTENSIONS:
+                continue
+            if path.exists() and not path.is_file():
+                log.warning("skipped %s: not a file but a pipe, a socket or a device", path)
+            else:
+                yield Clip(Path(name).with_suffix("").as_posix(), path, frame_rate)
+        elif path.is_symlink() and _leads_back(path, root):
+            log.warning("skipped %s: this link leads back to a folder above it", path)
+        elif _frame_files(path):
             yield Clip(name, path, frame_rate)
+        else:
+            waiting += [
+                inner
+                for inner in reversed(_natural(path))
+                if not inner.name.startswith(".") and not inner.name.endswith(MASKS)
+            ]
+
+
+def _leads_back(link: Path, root: Path) -> bool:
+    above = itertools.takewhile(lambda folder: folder != root.parent, link.parents)
+    return link != root and any(folder.samefile(link) for folder in above)
 
 
 def _frame_files(folder: Path) -> list[Path]:

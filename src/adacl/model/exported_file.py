@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from adacl.errors import ModelFileError
-from adacl.files import read_whole
+from adacl.files import open_regular, read_whole
 
 __all__ = ["EXPORT_VERSION", "from_properties", "is_exported", "seal", "to_properties", "unsealed"]
 
@@ -55,7 +55,7 @@ def unsealed(path: Path) -> bytes:
 def is_exported(path: Path) -> bool:
     """Tell an ONNX file from a model file by its first bytes; False for what is not there."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(9)
     except OSError:
         return False

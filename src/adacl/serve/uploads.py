@@ -83,9 +83,16 @@ async def chunks(
     Raises
     ------
     ProblemError
-        413 if it has more than ``most`` bytes, 503 if there is no room for it, and 400 if the
-        client leaves before the end.
+        415 if it is compressed, 413 if it has more than ``most`` bytes, 503 if there is no room
+        for it, and 400 if the client leaves before the end.
     """
+    coding = headers.get("content-encoding", "identity").strip().lower()
+    if coding not in ("", "identity"):
+        raise ProblemError(
+            415,
+            f"the body is compressed ({_clean_name(coding)}); send it as it is",
+            headers={"Accept-Encoding": "identity"},
+        )
     declared = headers.get("content-length", "0")
     if declared.isdecimal() and int(declared) > most:
         raise _too_long(most)

@@ -1,0 +1,61 @@
+"""Name the file in what Pillow remarks about it: its own warnings name the installation."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+__all__ = ["heard", "tell"]
+
+log = logging.getLogger("adacl")
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+MOST_TOLD = 10_000
+FILTER = ("always", None, Warning, re.compile(r"PIL\."), 0)
+
+_told: set[str] = set()
+_thread = threading.local()
+_before = warnings.showwarning
+
+
+def _show(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int, *more: Any
+) -> None:
+    remarks = getattr(_thread, "remarks", None)
+    if remarks is None:
+        _before(message, category, filename, lineno, *more)
+    else:
+        remarks.append(" ".join(str(message).split()))
+
+
+@contextmanager
+def heard() -> Iterator[list[str]]:
+    """Collect the warnings of this thread, instead of showing them."""
+    global _before
+    if warnings.showwarning is not _show:
+        _before = warnings.showwarning
+        warnings.showwarning = _show  # type: ignore[assignment]
+    if FILTER not in warnings.filters:
+        warnings.filterwarnings("always", module=FILTER[3].pattern)
+    outer = getattr(_thread, "remarks", None)
+    remarks: list[str] = []
+    _thread.remarks = remarks
+    try:
+        yield remarks
+    finally:
+        _thread.remarks = outer
+
+
+def tell(path: object, remarks: list[str]) -> None:
+    """Log remarks about a file in one line, once."""
+    line = f"{path}: {'; '.join(dict.fromkeys(remark.rstrip('. ') for remark in remarks))}"
+    if remarks and line not in _told:
+        if len(_told) >= MOST_TOLD:
+            _told.clear()
+        _told.add(line)
+        log.warning("%s", line)
