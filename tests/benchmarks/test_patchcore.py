@@ -119,8 +119,10 @@ def test_reflection_makes_the_border_look_less_odd(untrained, monkeypatch, tmp_p
 
 
 def record(good, bad, **more):
-    return {"set": "s", "fold": None, "auroc": inspection.auroc(good, bad)} | {
-        "scores": {"good": list(good), "bad": list(bad)},
+    scores = {"good": list(good), "bad": list(bad)}
+    files = {kind: [f"{kind} {n}" for n in range(len(x))] for kind, x in scores.items()}
+    return {"set": "s", "fold": None, "scores": scores, "files": files} | {
+        "auroc": inspection.auroc(good, bad),
         **more,
     }
 
@@ -138,9 +140,8 @@ def test_the_difference_is_paired():
 
 
 def test_records_of_other_images_have_no_difference():
-    files = {"good": ["1", "2"], "bad": ["3"]}
-    one = record([0, 1], [2], files=files)
-    assert inspection.difference([one], [record([0, 1], [2])]) == (0, 0, 0)
-    for other in (record([0], [2]), record([0, 1], [2], files=files | {"bad": ["4"]})):
+    one = record([0, 1], [2])
+    others = {"good": ["good 0", "good 1"], "bad": ["bad 1"]}
+    for other in (record([0], [2]), record([0, 1], [2], files=others)):
         with pytest.raises(SystemExit, match="not of the same images"):
             inspection.difference([one], [other])

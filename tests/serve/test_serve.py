@@ -451,6 +451,8 @@ def test_command_refuses(models, folder, tmp_path):
     save_model(model, tmp_path / "film.adacl", video={"any": 1})
     assert "a model for video" in refused(4, "serve", tmp_path / "film.adacl")
     assert "may wait" in refused(2, "serve", models["three"], "--max-waiting", 10)
-    assert "need a number above 0" in refused(2, "serve", models["three"], "--max-seconds", 0)
+    assert "need a finite number above 0" in refused(
+        2, "serve", models["three"], "--max-seconds", 0
+    )
     for token in ("", "schlüssel", "two\nlines", " "):
         assert "need printable ASCII" in refused(2, "serve", "--port", 0, "--token", token)

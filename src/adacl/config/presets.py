@@ -97,8 +97,8 @@ def preset(name: str) -> Config:
     """
     if name not in PRESETS:
         raise ConfigError(
-            f"preset {name!r} is not known; known are auto (which looks at the images first), "
-            f"{', '.join(sorted(PRESETS))}"
+            f"preset {name!r} is not known; known are {', '.join(sorted(PRESETS))}; adacl fit and "
+            "AnomalyDetector take auto, too, which looks at the images first"
         )
     return Config.from_dict(PRESETS[name].to_dict(), explicit=())
 

@@ -66,6 +66,8 @@ class Threshold:
         object.__setattr__(self, "curve", curve)
         if self.method not in get_args(Method):
             raise ConfigError(f"threshold method: unknown, {self.method!r}")
+        if isinstance(self.value, str):
+            raise ConfigError(f"threshold: need a number, got {self.value!r}")
         finite("threshold", self.value)
         for name in ("fpr", "upper_bound", "confidence"):
             if getattr(self, name) is not None:

@@ -35,7 +35,7 @@ def build_network(config: NetworkConfig, spec: ImageSpec) -> Network:
 
 @torch.inference_mode()
 def dense_map(
-    network: DenseRegressor, image: Tensor, window: tuple[int, int, int, int] | None
+    network: DenseRegressor, image: Tensor, window: tuple[int, int, int, int] | None = None
 ) -> NDArray[np.float32]:
     """Return the map (ceil(H / 2), ceil(W / 2)) of an image 1 x C x H x W in [0, 1].
 
