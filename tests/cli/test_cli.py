@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import tomllib
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from adacl.cli.support.progress import epochs, messages
 from adacl.config.presets import preset
 from adacl.model import tensor_file
 from adacl.model.history import EpochRecord
-from support.helpers import call, refused, without_rights
+from support.helpers import REPOSITORY, call, refused, without_rights
 
 QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
 
@@ -569,7 +570,16 @@ def test_doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     code, out, _ = call("doctor", "--json")
     findings = {finding["topic"]: finding for finding in json.loads(out)}
     assert code == 0
-    assert findings["extra train"]["ok"]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    wanted = project["optional-dependencies"]
+    del wanted["dev"]
+    for extra, requirements in wanted.items():
+        finding = findings.pop(f"extra {extra}")
+        assert finding["ok"] is ("missing" not in finding["found"])
+        for requirement in requirements:
+            package = re.match("[a-z0-9-]+", requirement)[0]
+            assert package in {"adacl", "uvloop"} or package in finding["found"].replace("_", "-")
+    assert not [topic for topic in findings if topic.startswith("extra")]
     assert not findings["data mnist"]["ok"]
     assert "adacl data fetch mnist" in findings["data mnist"]["found"]
 

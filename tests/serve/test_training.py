@@ -296,7 +296,8 @@ def test_without_pytorch(folder, tmp_path):
     with serving(folder / "three.onnx", PYTHONPATH=str(tmp_path)) as service:
         told = service.ask("/v1/models").json["training"]
         assert told["available"] is False
-        assert told["reason"] == "torch is not installed; pip install 'adacl[train]'"
+        assert told["reason"].startswith("torch is not installed")
+        assert told["reason"].endswith("pip install 'adacl[train]'")
         answer = service.send([("a.png", b"x")], "/v1/trainings?name=a")
         assert answer.status == 501
         assert "adacl[train]" in answer.detail

@@ -13,7 +13,7 @@ from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_se
 from adacl.cli.support.options import Device, DeviceOption, JsonOption, QuietOption, parse_setting
 from adacl.cli.support.progress import messages
 from adacl.datasets import catalogue
-from adacl.errors import ConfigError, MissingDataError, missing_extra
+from adacl.errors import ConfigError, MissingDataError
 from adacl.files import atomic_file
 
 if TYPE_CHECKING:
@@ -132,11 +132,9 @@ def report(
     quiet: QuietOption = False,
 ) -> None:
     """Write the paper's tables and figures, ours beside the printed ones, to DIR/report."""
-    try:
-        from adacl.protocols.paper.report import write_report
-        from adacl.scale.grid import read_cells
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "bench") from error
+    from adacl.protocols.paper.report import write_report
+    from adacl.scale.grid import read_cells
+
     if not read_cells(out):
         raise MissingDataError(f"{out}: has no cells; run adacl bench one-vs-rest --out {out}")
     with messages(quiet):

@@ -12,7 +12,6 @@ import typer
 from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
 from adacl.cli.support.options import JsonOption, QuietOption
 from adacl.cli.support.progress import messages
-from adacl.errors import missing_extra
 
 __all__ = ["avenue", "ucsd"]
 
@@ -93,10 +92,8 @@ def _run(
     json_output: bool,
     quiet: bool,
 ) -> None:
-    try:
-        from adacl.protocols.video import footage, runs, tables
-    except ModuleNotFoundError as error:
-        raise missing_extra(error, "bench") from error
+    from adacl.protocols.video import footage, runs, tables
+
     cells = runs.cells(
         name, data.resolve(), variants.split(","), parse_seeds(seeds), out.resolve() / "checkpoints"
     )

@@ -14,7 +14,7 @@ import typer
 
 from adacl.cli.support.options import QuietOption
 from adacl.cli.support.progress import count, epochs, messages
-from adacl.errors import DataError, missing_extra
+from adacl.errors import DataError
 
 __all__ = ["demo"]
 
@@ -72,13 +72,9 @@ def _run(folder: Path, digit: int, seed: int, quiet: bool) -> str:
     from adacl.detector import AnomalyDetector
     from adacl.metrics import evaluation
     from adacl.model.file import read_model
-
-    try:
-        from adacl.report.page import write_report
-        from adacl.report.subject import Subject
-        from adacl.report.tally import Gathering
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
+    from adacl.report.page import write_report
+    from adacl.report.subject import Subject
+    from adacl.report.tally import Gathering
 
     started = time.perf_counter()
     _prepare(folder)

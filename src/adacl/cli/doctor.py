@@ -17,16 +17,12 @@ import typer
 from adacl._version import __version__
 from adacl.cli.support.options import JsonOption
 from adacl.datasets.catalogue import BENCHMARKS, count_present, data_dir
+from adacl.errors import EXTRAS
 
 __all__ = ["doctor"]
 
-EXTRAS = {
-    "train": {"torch": "torch", "sklearn": "scikit-learn"},
-    "export": {"onnx": "onnx"},
-    "runtime": {"onnxruntime": "onnxruntime"},
-    "openvino": {"openvino": "openvino"},
-    "report": {"jinja2": "jinja2"},
-}
+NAMES = {"sklearn": "scikit-learn"}
+"""Of packages that are not called as their module."""
 
 
 @dataclass(frozen=True)
@@ -58,14 +54,13 @@ def _examine() -> list[Finding]:
             "machine", True, f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
         ),
     ]
-    for extra, packages in EXTRAS.items():
-        missing = [
-            name for module, name in packages.items() if not importlib.util.find_spec(module)
-        ]
-        versions = [f"{n} {version(n)}" for n in packages.values() if n not in missing]
+    for extra, modules in EXTRAS.items():
+        missing = [module for module in modules if not importlib.util.find_spec(module)]
+        packages = [NAMES.get(module, module) for module in modules if module not in missing]
+        parts = [f"{package} {version(package)}" for package in packages]
         if missing:
-            versions.append(f"missing {', '.join(missing)}: pip install 'adacl[{extra}]'")
-        findings.append(Finding(f"extra {extra}", not missing, ", ".join(versions)))
+            parts.append(f"missing {', '.join(missing)}: pip install 'adacl[{extra}]'")
+        findings.append(Finding(f"extra {extra}", not missing, ", ".join(parts)))
     if importlib.util.find_spec("torch"):
         findings += [_device(), _speed()]
     free = shutil.disk_usage(tempfile.gettempdir()).free / 2**30

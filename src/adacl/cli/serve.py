@@ -11,7 +11,6 @@ import typer
 from adacl.cli.support.options import Backend, BackendOption, QuietOption
 from adacl.cli.support.progress import log, messages
 from adacl.config.sections import finite
-from adacl.errors import missing_extra
 
 __all__ = ["serve"]
 
@@ -68,12 +67,8 @@ def serve(
     Without a MODEL, the page can train one. See docs/serve.md.
     """
     from adacl.config.presets import from_toml
-
-    try:
-        from adacl.serve.limits import Limits
-        from adacl.serve.server import run
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
+    from adacl.serve.limits import Limits
+    from adacl.serve.server import run
 
     limits = Limits(
         body_bytes=_whole("--max-body", max_body, MEGABYTE),

@@ -19,7 +19,7 @@ from adacl.config import Config
 from adacl.config.presets import preset
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.images import decode
-from adacl.errors import AdaclError, DataError, ImageError
+from adacl.errors import EXTRAS, AdaclError, DataError, ImageError, missing_extra
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
@@ -35,9 +35,9 @@ log = logging.getLogger("adacl")
 
 def unavailable() -> str | None:
     """Say why models cannot be trained here, or None if they can."""
-    for package, extra in (("torch", "train"), ("sklearn", "train"), ("onnx", "export")):
-        if importlib.util.find_spec(package) is None:
-            return f"{package} is not installed; pip install 'adacl[{extra}]'"
+    for module in (*EXTRAS["train"], *EXTRAS["export"]):
+        if importlib.util.find_spec(module) is None:
+            return str(missing_extra(ModuleNotFoundError(name=module)))
     return None
 
 
