@@ -8,7 +8,7 @@ import pytest
 
 from adacl import AnomalyDetector
 from adacl.config.presets import preset
-from adacl.data.samples import distinct
+from adacl.data.copies import distinct
 from adacl.errors import DataError
 from adacl.training.splits import Split
 from support.helpers import TINY, call, refused, write_images

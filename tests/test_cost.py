@@ -176,7 +176,7 @@ def test_memory_does_not_grow_with_the_number_of_images(digits, tmp_path, scorer
 def test_batches_are_as_large_as_they_may_be(scorer, digits, monkeypatch):
     sizes = []
     original = scorer._run
-    monkeypatch.setattr(scorer, "_run", lambda x: sizes.append(len(x)) or original(x))
+    monkeypatch.setattr(scorer, "_run", lambda x, *more: sizes.append(len(x)) or original(x, *more))
     scorer.raw(digits.images[:1000, ..., None])
     assert sorted(sizes) == [1000 % BATCH] + [BATCH] * (1000 // BATCH)
     sizes.clear()

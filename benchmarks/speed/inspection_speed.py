@@ -1,8 +1,8 @@
-"""How fast an exported model of parts and surfaces scores, with its map.
+"""How fast a model of parts and surfaces is fitted and, exported, scores with its map.
 
-    python -m benchmarks.speed.inspection_speed PARTS.adacl IMAGE
+    python -m benchmarks.speed.inspection_speed GOOD_DIR
 
-The image is resized to the sides that are measured. One record goes to
+The first of the images is resized to the sides that are measured. One record goes to
 ``benchmarks/results/inspection_speed.json``. The figures count both outputs, score and map, unless
 they say otherwise.
 """
@@ -20,10 +20,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from adacl.data.folders import list_images
 from adacl.deploy.engines import open_backend
 from adacl.deploy.export import export_model
 from adacl.runtime import Scorer
-from benchmarks.common import RESULTS, record, timed
+from benchmarks.common import RESULTS, adacl, record
 
 SIZES = {256: 8, 1024: 1}
 """Side of the images to how many are scored at once."""
@@ -36,20 +37,26 @@ LARGE = 10_000
 def main() -> None:
     """Measure and record."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
-    parser.add_argument("model", type=Path)
-    parser.add_argument("image", type=Path)
+    parser.add_argument("good", type=Path, help="folder of good images")
     arguments = parser.parse_args()
+    image = list_images(arguments.good)[0]
     with tempfile.TemporaryDirectory() as folder:
-        file = Path(folder, "parts.onnx")
-        export_model(arguments.model, file, dynamic_batch=True)
-        found: dict[str, Any] = {"megabytes": file.stat().st_size / 1e6}
+        file, model = Path(folder, "parts.onnx"), Path(folder, "parts.adacl")
+        run = adacl("fit", str(arguments.good), "-o", str(model), "--quiet")
+        export_model(model, file, dynamic_batch=True)
+        found: dict[str, Any] = {
+            "fit: images": len(list_images(arguments.good)),
+            "fit: seconds": run["seconds"],
+            "fit: peak MiB": run["peak_mib"],
+            "megabytes": file.stat().st_size / 1e6,
+        }
         for threads in (1, 2):
             for side, batch in SIZES.items():
                 found[f"{side} pixels, batch {batch}, threads {threads}: images/s"] = throughput(
-                    file, arguments.image, side, batch, threads
+                    file, image, side, batch, threads
                 )
-        found |= one_file(file, arguments.image, Path(folder))
-        found |= large(file, arguments.model, arguments.image, Path(folder))
+        found |= one_file(file, image, Path(folder))
+        found |= large(file, model, image, Path(folder))
     record(RESULTS / "inspection_speed.json", found)
     print(found)
 
@@ -62,7 +69,7 @@ def large(file: Path, model: Path, image: Path, folder: Path) -> dict[str, float
     Image.fromarray(np.tile(pixels, times)[:LARGE, :LARGE]).save(picture, compress_level=1)
     found: dict[str, float] = {}
     for name, scored in (("exported", file), ("PyTorch", model)):
-        run = timed("-m", "adacl", "score", str(scored), str(picture), "--quiet")
+        run = adacl("score", str(scored), str(picture), "--quiet")
         found[f"100 megapixels, {name}: seconds"] = run["seconds"]
         found[f"100 megapixels, {name}: peak MiB"] = run["peak_mib"]
     return found

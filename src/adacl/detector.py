@@ -17,14 +17,13 @@ from sklearn.utils.validation import check_array, validate_data
 from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
+from adacl.data.copies import digest, without_copies
 from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
-from adacl.data.samples import (
+from adacl.data.training_set import (
     ProbedFiles,
-    digest,
     probe_files,
     samples_of_array,
     samples_of_files,
-    without_copies,
 )
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError
@@ -161,7 +160,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         Parameters
         ----------
         X
-            Normal images, see the class; or files that :func:`~adacl.data.samples.probe_files`
+            Normal images, see the class; or files that :func:`~adacl.data.training_set.probe_files`
             looked at already.
         y
             Ignored.
@@ -281,8 +280,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             yield FileScore.of(path, score, self._trained_on(known), known)
 
     def _trained_on(self, digest: int) -> bool | None:
-        learnt = self._fitted().digests
-        return bool((learnt == np.uint64(digest)).any()) if len(learnt) else None
+        learnt = self._fitted().learnt
+        return digest in learnt if learnt else None
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, see :mod:`adacl.model.file`."""

@@ -395,14 +395,22 @@ def test_deep_colour_of_other_formats_is_read_as_eight_bits_and_it_is_said(
     assert "has more than 8 bits for each colour" in caplog.text
 
 
-@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-@pytest.mark.parametrize("side", [12_000, 50_000])
-def test_decompression_bombs_are_refused(side, tmp_path):
-    path = tmp_path / "bomb.png"
+def write_bomb(path, side):
     header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
     row = zlib.compress(bytes(side + 1))
     content = chunk(b"IHDR", header) + chunk(b"IDAT", row) + chunk(b"IEND", b"")
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    return path
+
+
+def test_large_images_are_no_matter_for_a_remark(tmp_path, caplog):
+    assert probe(write_bomb(tmp_path / "large.png", 10_000)).height == 10_000
+    assert not caplog.records
+
+
+@pytest.mark.parametrize("side", [12_000, 50_000])
+def test_decompression_bombs_are_refused(side, tmp_path):
+    path = write_bomb(tmp_path / "bomb.png", side)
     for read in (probe, lambda p: read_image(p, 1)):
         with pytest.raises(ImageError, match=r"bomb\.png.*megapixels"):
             read(path)

@@ -48,6 +48,16 @@ def refuse(path, match=None):
     with pytest.raises(ModelFileError, match=match) as caught:
         load_model(path)
     assert path.name in str(caught.value)
+    return str(caught.value)
+
+
+def test_weights_of_another_network_are_told_in_a_line(path):
+    def change(tensors, header):
+        for name in [name for name in tensors if ".features." in name]:
+            tensors[f"{name}.other"] = tensors.pop(name)
+
+    message = refuse(rewrite(path, change), "features.* is not as its network has it; fit it again")
+    assert len(message) < 120 + len(str(path))
 
 
 def test_scores_survive_the_round_trip(detector, digits, path):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,6 +9,8 @@ from adacl.config import NetworkConfig
 from adacl.config.presets import preset
 from adacl.deploy.export import export_model
 from adacl.model import large_images
+from adacl.model.model import Model
+from adacl.model.thresholds import Threshold
 from adacl.networks.dense import DenseRegressor
 from adacl.networks.layers import reach
 from adacl.runtime import Scorer
@@ -45,19 +49,37 @@ def test_windows_give_the_map_and_the_score_of_the_whole_image(size, models, mon
         whole, raw = model.native_map(image), model.raw(image[None])[0]
         seen = []
 
-        def look(pixels, window, model=model, seen=seen):
-            seen.append(pixels.shape)
-            return type(model).look(model, pixels, window)
+        def look(images, window, model=model, seen=seen):
+            seen.append(images.shape[1:])
+            return type(model).look(model, images, window)
 
         with monkeypatch.context() as patch:
             patch.setattr(large_images, "WHOLE", 4000)
             patch.setattr(large_images, "CORE", 64)
-            patch.setattr("adacl.model.scoring.WHOLE", 4000)
             patch.setattr(model, "look", look, raising=False)
             assert np.abs(model.native_map(image) - whole).max() < 1e-5
             assert abs(model.raw(image[None])[0] - raw) < 1e-5
         assert len(seen) > 2
         assert max(shape[0] * shape[1] for shape in seen) < 0.7 * size[0] * size[1]
+
+
+def test_an_image_is_mapped_once_for_its_score_and_its_regions(models, monkeypatch):
+    images = images_of((60, 70), models[0].spec.channels, 3, seed=2)
+    for model in models:
+        raw, seen = model.raw(images), []
+
+        def look(images, window, model=model, seen=seen):
+            seen.append(len(images))
+            return type(model).look(model, images, window)
+
+        monkeypatch.setattr(model, "look", look, raising=False)
+        low = replace(model.header, threshold=Threshold(float(raw.min()) - 0.1, "manual"))
+        monkeypatch.setattr(model, "header", low)
+        score = model.scores if isinstance(model, Model) else model._scored
+        scores = [found for _, found in score(enumerate(images))]
+        assert sum(seen) == 3
+        assert [found.raw for found in scores] == pytest.approx(raw.tolist(), abs=1e-6)
+        assert all(found.regions for found in scores)
 
 
 @pytest.mark.parametrize("channels", [(4, 8), (4, 8, 8), (4, 4, 8, 8)])

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +10,7 @@ from adacl.config import NetworkConfig
 from adacl.config.presets import preset
 from adacl.errors import ConfigError
 from adacl.imaging.spec import ImageSpec
-from adacl.networks.build import build_network, dense_map, raw_scores
+from adacl.networks.build import build_network, dense_maps, raw_scores
 from adacl.networks.dense import DenseRegressor, coordinates, local_mean
 from adacl.networks.layers import OUTPUTS, smallest_side
 from adacl.networks.regressor import count_parameters
@@ -97,7 +98,7 @@ def test_tiny_images_have_scores_and_maps(size, place):
     scores = raw_scores(model, images)
     assert scores.shape == (3,)
     for image, score in zip(images, scores, strict=True):
-        found = dense_map(model, image[None])
+        found = dense_maps(model, image[None])[0]
         assert found.shape == (-(-size[0] // 2), -(-size[1] // 2))
         assert float(found.max()) <= score + 1e-6
     assert raw_scores(model, images[:, :, :, :1].expand(-1, -1, -1, 20))[0] == pytest.approx(
@@ -106,11 +107,13 @@ def test_tiny_images_have_scores_and_maps(size, place):
 
 
 def test_coordinates_go_from_corner_to_corner():
-    grid = coordinates(torch.zeros(2, 3, 5, 9))
-    assert grid.shape == (2, 2, 5, 9)
+    grid = coordinates((5, 9), slice(None), slice(None))
+    assert grid.shape == (1, 2, 5, 9)
     assert grid[0, :, 0, 0].tolist() == [-1, -1]
-    assert grid[1, :, -1, -1].tolist() == [1, 1]
+    assert grid[0, :, -1, -1].tolist() == [1, 1]
     assert grid[0, :, 2, 4].tolist() == [0, 0]
+    rows, columns = np.array([4, 3, 2]), slice(6, 8)
+    assert torch.equal(coordinates((5, 9), rows, columns), grid[:, :, rows][..., columns])
 
 
 def test_places_are_told_if_asked_for():

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import sys
-import warnings
 from typing import Annotated
 
 import typer
@@ -81,7 +80,6 @@ def _options(
 def main() -> None:
     """Run the command line and leave with its exit code."""
     open_streams()
-    warnings.filterwarnings("ignore", message="Image size")  # we refuse such images ourselves
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:

@@ -20,8 +20,8 @@ from adacl.cli.support.options import (
     QuietOption,
 )
 from adacl.cli.support.progress import messages
+from adacl.data.copies import without_copies
 from adacl.data.folders import ImageFiles
-from adacl.data.samples import without_copies
 from adacl.errors import ConfigError, ModelFileError
 from adacl.files import check_writable
 

@@ -116,13 +116,13 @@ def evaluate(
         bad = list(scored(ImageFiles(abnormal), "anomalous images", group="anomalous"))
         seen = _warned_of_seen([*good, *bad], model)
         for name, scores in (("normal", good), ("anomalous", bad)):
-            count = count_distinct(scores)
-            if count is not None and count < len(scores):
+            distinct = count_distinct(scores)
+            if distinct is not None and distinct < len(scores):
                 log.warning(
                     "%d %s images, %d distinct: the figures count every copy",
                     len(scores),
                     name,
-                    count,
+                    distinct,
                 )
         places = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
         figures: dict[str, Any] = evaluation(

@@ -27,7 +27,7 @@ from adacl.config.hints import DEFECTS, with_hints
 from adacl.config.presets import by_size, for_tiles, from_toml, preset
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.folders import list_images
-from adacl.data.samples import ProbedFiles, probe_files
+from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 from adacl.imaging.tiles import Tiling
@@ -222,31 +222,25 @@ def _announce(
     int
         The number of networks.
     """
-    from adacl.training.splits import fold_splits, split_normals, split_once
+    from adacl.training.splits import networks_to_train, split
 
-    count, training, rule = len(files.paths), config.training, config.threshold
+    count, training = len(files.paths), config.training
     if count < SMALLEST_SET:
         return 1
-    if config.network.output == "map":
-        split = split_once(count, training.validation_size, rule, 0)
-    else:
-        split = split_normals(count, training.validation_size, rule, True, 0)
-    folds = 0
-    if not len(split.calibration):
-        folds = len(fold_splits(count, training.validation_size, rule.folds, 0))
+    networks = networks_to_train(count, config)
     epochs = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
-    if folds:
+    if networks > 1:
         log.info(
             "%d images: %d networks are trained for up to %s each, the model and %d more, each "
             "without a part of the images, to set the threshold",
             count,
-            1 + folds,
+            networks,
             epochs,
-            folds,
+            networks - 1,
         )
     else:
         log.info("%d images: one network is trained for up to %s", count, epochs)
-    samples = len(split.train)
+    samples = len(split(count, config, True, 0).train)
     if tiling:
         samples *= len(tiling.places(*files.sizes(image_size)[0]))
     if samples < training.min_epoch_images:
@@ -258,4 +252,4 @@ def _announce(
             "tiles" if tiling else "images",
             training.min_epoch_images,
         )
-    return 1 + folds
+    return networks

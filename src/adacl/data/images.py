@@ -12,8 +12,6 @@ import contextlib
 import io
 import os
 import re
-import warnings
-import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from adacl.data.jpeg import load_jpeg
+from adacl.data.png import check_sums, remarks_at_the_end
 from adacl.data.remarks import heard, tell
 from adacl.data.tiff import check_tiff, tiff_kind, white_is_zero
 from adacl.errors import ImageError
@@ -39,26 +38,15 @@ MORE_FORMATS = ("DIB", "GIF", "JPEG2000", "PPM")
 """Read from files, but not from what was sent: their decoders are slower, or less tried."""
 
 EXTENSIONS = frozenset(
-    {
-        *(
-            ".png",
-            ".bmp",
-            ".dib",
-            ".tif",
-            ".tiff",
-            ".webp",
-            ".gif",
-            ".jpg",
-            ".jpeg",
-            ".jpe",
-            ".jfif",
-        ),
-        *(".jp2", ".j2k", ".jpf", ".jpx", ".j2c", ".jpc", ".pgm", ".ppm", ".pbm", ".pnm"),
-    }
+    f".{kind}"
+    for kinds in (
+        "png bmp dib tif tiff webp gif jpg jpeg jpe jfif",
+        "jp2 j2k jpf jpx j2c jpc pgm ppm pbm pnm",
+    )
+    for kind in kinds.split()
 )
 MAX_PIXELS = 1 << 27
 """Larger images are refused: a small file can unpack to any size."""
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 
 SMALL_FILE = 1 << 20
 MOST_SCANS = 100
@@ -80,8 +68,6 @@ _GREY = frozenset({"1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N"}
 _DEEP = frozenset({"I", "I;16", "I;16B", "I;16L", "I;16N"})
 _TURNED = frozenset({5, 6, 7, 8})
 _ORIENTATION = 0x0112
-_PNG_REMARKS = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
-"""Chunks of a PNG file that may say how it is turned."""
 
 
 @dataclass(frozen=True)
@@ -230,41 +216,13 @@ def probe(path: Path) -> ImageHeader:
         If it is not an image of a supported format, or larger than ``MAX_PIXELS``.
     """
     with _opened(path) as image:
-        if image.format == "PNG" and _remarks_at_the_end(image):
+        if image.format == "PNG" and remarks_at_the_end(image):
             image.load()
         exif = Image.Image.getexif(image)  # that of PNG decodes the pixels
         turned = image.format != "TIFF" and exif.get(_ORIENTATION) in _TURNED
         width, height = image.size[::-1] if turned else image.size
         channels = 1 if image.mode in _GREY else 3
         return ImageHeader(height, width, channels, "uint16" if image.mode in _DEEP else "uint8")
-
-
-def _remarks_at_the_end(image: Image.Image) -> bool:
-    """Tell whether a PNG file has remarks behind its pixels."""
-    file: IO[bytes] = image.fp  # type: ignore[attr-defined]
-    start, behind, found = file.tell(), False, False
-    file.seek(8)
-    while not found and len(head := file.read(8)) == 8:
-        kind = head[4:]
-        behind = behind or kind == b"IDAT"
-        found = behind and kind in _PNG_REMARKS
-        file.seek(int.from_bytes(head[:4]) + 4, io.SEEK_CUR)
-    file.seek(start)
-    return found
-
-
-def _check_sums(image: Any) -> None:
-    """Refuse a PNG whose pixels have a wrong checksum, which Pillow does not look at."""
-    file: IO[bytes] = image.fp
-    start = file.tell()
-    file.seek(8)
-    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
-        length = int.from_bytes(head[:4])
-        if head[4:] != b"IDAT":
-            file.seek(length + 4, io.SEEK_CUR)
-        elif zlib.crc32(file.read(length), zlib.crc32(b"IDAT")) != int.from_bytes(file.read(4)):
-            raise ImageError("damaged image data, whose checksum is wrong")
-    file.seek(start)
 
 
 def read_image(
@@ -329,7 +287,7 @@ def decode(
         if isinstance(image, JpegImageFile):
             load_jpeg(image)
         elif image.format == "PNG":
-            _check_sums(image)
+            check_sums(image)
         ImageOps.exif_transpose(image, in_place=True)
         pixels = _pixels(path, image, channels, dtype, size)
         shown = _pixels(path, image, 3, dtype, None) if colour else None

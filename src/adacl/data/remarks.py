@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from PIL import Image
+
 __all__ = ["heard", "tell"]
 
 log = logging.getLogger("adacl")
@@ -29,7 +31,7 @@ def _show(
     remarks = getattr(_thread, "remarks", None)
     if remarks is None:
         _before(message, category, filename, lineno, *more)
-    else:
+    elif not issubclass(category, Image.DecompressionBombWarning):  # we have a limit of our own
         remarks.append(" ".join(str(message).split()))
 
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 
 from adacl.config.sections import finite
 from adacl.data.arrays import is_paths
+from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, OnError, Skipped, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
-from adacl.data.samples import digest
 from adacl.errors import ImageError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map

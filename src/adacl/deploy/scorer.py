@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -129,7 +130,7 @@ class Scorer(ScoringModel, ImageScorer):
         size = self._size or (self.spec.height, self.spec.width)
         pixels = math.prod(size) * self.spec.channels
         self._most = max(1, min(BATCH, PIXELS // pixels))
-        self._batch = batch or self._most
+        self._batch = batch
 
     def __getstate__(self) -> dict[str, Any]:
         names = ("path", "backend", "threads", "on_error", "threshold", "content")
@@ -150,12 +151,11 @@ class Scorer(ScoringModel, ImageScorer):
             pixels = self._checked(np.asarray(image)[None])[0]
         return next(self._scored([(None, pixels)]))[1]
 
-    def look(self, pixels: Array, window: Window | None) -> Array:
-        """Return the map of pixels H x W x C from a window of an image, or the whole."""
-        height, width = pixels.shape[:2]
-        given = self._continued(pixels[None])
-        found: Array = self._run(given, "anomaly_map", window)[0]
-        return found[: (height + 1) // 2, : (width + 1) // 2]
+    def look(self, images: Array, window: Window | None) -> Array:
+        """Return the maps of pixels S x H x W x C from a window of images, or of whole ones."""
+        height, width = images.shape[1:3]
+        found = self._computed(images, "anomaly_map", window)
+        return found[:, : (height + 1) // 2, : (width + 1) // 2]
 
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says.
@@ -165,29 +165,38 @@ class Scorer(ScoringModel, ImageScorer):
         InputError
             If they do not have that form.
         """
+        return self._side_by_side(self._raw, samples)
+
+    def _raw(self, samples: Array) -> Array:
+        """Return the raw regression (S,) of a few samples, in this thread."""
+        if self.header.has_map:
+            return self.peaks(self.maps(samples))
+        return self._computed(samples, "raw_score").astype(float)
+
+    def _side_by_side(self, compute: Callable[[Array], Array], samples: Array) -> Array:
+        """Return what is computed of samples, by as many threads as there are."""
         form = (*(self._size or samples.shape[1:3]), self.spec.channels)
         if samples.shape[1:] != form or samples.dtype.name != self.spec.dtype:
             raise InputError(
                 f"samples: need S x {form} of {self.spec.dtype}, got {samples.shape} of "
                 f"{samples.dtype}"
             )
-        most = max(1, min(BATCH, PIXELS // samples[0].size)) if len(samples) else 1
-        size = min(most, max(8, math.ceil(len(samples) / self.threads)))
+        if not len(samples):
+            return np.empty(0)
+        size = min(_at_once(samples), max(8, math.ceil(len(samples) / self.threads)))
         parts = [samples[i : i + size] for i in range(0, len(samples), size)]
         if len(parts) < 2 or self.threads == 1:
-            found = [self._raw(part) for part in parts]
-        else:  # a pool that lives on would not survive a fork
-            with ThreadPoolExecutor(self.threads) as pool:
-                found = list(pool.map(self._raw, parts))
-        return np.concatenate(found) if found else np.empty(0)
+            return np.concatenate([compute(part) for part in parts])
+        with ThreadPoolExecutor(self.threads) as pool:  # one that lives on would not survive a fork
+            return np.concatenate(list(pool.map(compute, parts)))
 
-    def _raw(self, samples: Array) -> Array:
-        """Return the raw regression (S,) of a few samples, in this thread."""
-        found = self.raw_of_large(samples)
-        if found is None:
-            size, samples = self._batch, self._continued(samples)
-            parts = [self._run(samples[i : i + size]) for i in range(0, len(samples), size)]
-            found = np.concatenate(parts).astype(float)
+    def _computed(self, samples: Array, output: str, window: Window | None = None) -> Array:
+        """Return an output of the graph for a few samples."""
+        samples, size = self._continued(samples), self._batch or _at_once(samples)
+        parts = [
+            self._run(samples[i : i + size], output, window) for i in range(0, len(samples), size)
+        ]
+        found = np.concatenate(parts)
         if not np.isfinite(found).all():
             raise ModelFileError(f"{self.path}: its scores are not finite; export or fit it again")
         return found
@@ -233,12 +242,12 @@ class Scorer(ScoringModel, ImageScorer):
                 except ImageError as error:
                     broken[number] = error
 
-        found = broken | dict(self._scored(decoded(), self._raw))
+        found = broken | dict(self._scored(decoded(), alone=True))
         return [(path, found[number]) for number, path in enumerate(paths)]
 
     def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
         """Score images as :meth:`decode` returns them, in this thread alone."""
-        return [score for _, score in self._scored(enumerate(images), self._raw)]
+        return [score for _, score in self._scored(enumerate(images), alone=True)]
 
     def _fitted(self) -> Scorer:
         return self
@@ -256,6 +265,13 @@ class Scorer(ScoringModel, ImageScorer):
     def _scored(
         self,
         images: Iterable[tuple[Identity, Array]],
-        raw: Callable[[Array], Array] | None = None,
+        alone: bool = False,
     ) -> Iterator[tuple[Identity, ImageScore]]:
-        return scores_of(images, raw or self.raw, self, self._most * self.threads)
+        compute = self.maps if self.header.has_map else self._raw
+        outputs = compute if alone else partial(self._side_by_side, compute)
+        return scores_of(images, outputs, self, self._most * self.threads)
+
+
+def _at_once(samples: Array) -> int:
+    """Return how many samples a thread computes at once."""
+    return max(1, min(BATCH, PIXELS // math.prod(samples.shape[1:])))

@@ -109,6 +109,10 @@ def _build(header: ModelHeader, tensors: dict[str, Any], device: torch.device) -
             raise ValueError(f"{name} holds values that are not finite")
         state[name.removeprefix("network.")] = torch.from_numpy(array.copy())
     network = build_network(header.config.network, header.spec)
+    own = network.state_dict()
+    for name in sorted({*own, *state}):
+        if name not in own or name not in state or own[name].shape != state[name].shape:
+            raise ValueError(f"{name} is not as its network has it; fit it again")
     network.load_state_dict(state)
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(network.eval(), header, digests)

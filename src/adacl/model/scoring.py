@@ -17,7 +17,7 @@ from adacl.errors import InputError
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
-from adacl.model.large_images import WHOLE, Window, highest_mean, joined
+from adacl.model.large_images import Window, maps_of
 from adacl.model.regions import Region, find_regions
 from adacl.model.thresholds import Threshold
 
@@ -51,8 +51,8 @@ class ScoringModel(Protocol):
     def raw(self, samples: Array) -> Array:
         """Return the raw regression (S,) of samples S x H x W x C, stored as ``spec`` says."""
 
-    def look(self, pixels: Array, window: Window | None) -> Array:
-        """Return the map of pixels H x W x C from a window of an image, or the whole.
+    def look(self, images: Array, window: Window | None) -> Array:
+        """Return the maps of pixels S x H x W x C from a window of images, or of whole ones.
 
         Raises
         ------
@@ -61,28 +61,36 @@ class ScoringModel(Protocol):
         """
         raise InputError(f"preset {self.config.preset}: the network has no map")
 
+    def maps(self, images: Array) -> Array:
+        """Return the maps (S, ceil(H / 2), ceil(W / 2)) of images S x H x W x C."""
+        return maps_of(images, self.look, self.config.network)
+
+    def peaks(self, maps: Array) -> Array:
+        """Return the raw regression (S,) of images from their maps, whose highest places it is."""
+        places = maps.reshape(len(maps), -1)
+        top = min(self.config.network.top, places.shape[1])
+        highest: Array = np.partition(places, -top, axis=1)[:, -top:].mean(1, dtype=float)
+        return highest
+
     def native_map(self, image: Array) -> NDArray[np.float32] | None:
         """Return the raw regression of every pixel of an image, if the network has a map."""
         if not self.header.has_map:
             return None
-        found = joined(image, self.look, self.config.network)
-        return full_size(found, *image.shape[:2])
+        return full_size(self.maps(image[None])[0], *image.shape[:2])
 
-    def verdict(self, image: Array, raw: float) -> ImageScore:
-        """Return the score of a whole image H x W x C, and what else there is to say of it."""
+    def verdict(self, image: Array, output: Array) -> ImageScore:
+        """Return the score of a whole image H x W x C, and what else there is to say of it.
+
+        ``output`` is its raw regression or, if the network has one, its map.
+        """
+        if not self.header.has_map:
+            return ImageScore(float(output))
+        raw, threshold = float(self.peaks(output[None])[0]), self.threshold.value
         regions: tuple[Region, ...] = ()
-        if self.header.has_map and raw > self.threshold.value:
-            found = joined(image, self.look, self.config.network)
+        if raw > threshold:
             least = self.config.threshold.least_region
-            regions = find_regions(found, self.threshold.value, image.shape[:2], least)
+            regions = find_regions(output, threshold, image.shape[:2], least)
         return ImageScore(raw, None, self.header.remark(image), regions)
-
-    def raw_of_large(self, samples: Array) -> Array | None:
-        """Return the raw regression (S,) of images that are too large to be looked at whole."""
-        if not self.header.has_map or samples[0, ..., 0].size <= WHOLE:
-            return None
-        network = self.config.network
-        return np.array([highest_mean(image, self.look, network) for image in samples])
 
     @property
     def spec(self) -> ImageSpec:
@@ -175,7 +183,7 @@ class FileScore:
 
 def scores_of(
     images: Iterable[tuple[Identity, Array]],
-    raw: Callable[[Array], Array],
+    outputs: Callable[[Array], Array],
     model: ScoringModel,
     batch: int,
 ) -> Iterator[tuple[Identity, ImageScore]]:
@@ -186,8 +194,8 @@ def scores_of(
     images
         Pairs of anything that identifies an image, and its pixels. Without tiles every
         image has the size the network takes, or any, if it takes any; with tiles any size will do.
-    raw
-        Returns the raw regression (S,) of samples S x H x W x C.
+    outputs
+        Returns the raw regression (S,) of samples S x H x W x C or, if the network has them, maps.
     model
         What knows how images are cut into tiles, and what to say of whole images.
     batch
@@ -207,15 +215,15 @@ def scores_of(
         samples += len(parts)
         pixels += 0 if tiling else image.size
         if samples >= batch or pixels >= GATHERED:
-            yield from _score_batch(waiting, raw, model)
+            yield from _score_batch(waiting, outputs, model)
             waiting, samples, pixels = [], 0, 0
     if waiting:
-        yield from _score_batch(waiting, raw, model)
+        yield from _score_batch(waiting, outputs, model)
 
 
 def _score_batch(
     batch: list[tuple[Identity, Array, tuple[int, int]]],
-    raw: Callable[[Array], Array],
+    outputs: Callable[[Array], Array],
     model: ScoringModel,
 ) -> Iterator[tuple[Identity, ImageScore]]:
     tiling = model.tiling
@@ -223,10 +231,10 @@ def _score_batch(
     for _, group in groupby(batch, key=lambda entry: entry[1].shape[1:]):
         samples = [parts for _, parts, _ in group]
         ends = np.cumsum([len(parts) for parts in samples])
-        found += np.split(raw(np.concatenate(samples)), ends[:-1])
+        found += np.split(outputs(np.concatenate(samples)), ends[:-1])
     for (identity, parts, (height, width)), scores in zip(batch, found, strict=True):
         if tiling is None:
-            yield identity, model.verdict(parts[0], float(scores[0]))
+            yield identity, model.verdict(parts[0], scores[0])
         else:
             place = tiling.places(height, width)[int(scores.argmax())]
             yield identity, ImageScore(tiling.aggregate(scores), place)

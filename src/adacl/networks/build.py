@@ -13,7 +13,7 @@ from adacl.networks import regressor
 from adacl.networks.dense import DenseRegressor
 from adacl.networks.regressor import Regressor
 
-__all__ = ["Network", "build_network", "dense_map", "raw_scores"]
+__all__ = ["Network", "build_network", "dense_maps", "raw_scores"]
 
 Network = Regressor | DenseRegressor
 DENSE_PIXELS = 1 << 20
@@ -34,17 +34,18 @@ def build_network(config: NetworkConfig, spec: ImageSpec) -> Network:
 
 
 @torch.inference_mode()
-def dense_map(
-    network: DenseRegressor, image: Tensor, window: tuple[int, int, int, int] | None = None
+def dense_maps(
+    network: DenseRegressor, batch: Tensor, window: tuple[int, int, int, int] | None = None
 ) -> NDArray[np.float32]:
-    """Return the map (ceil(H / 2), ceil(W / 2)) of an image 1 x C x H x W in [0, 1].
+    """Return the maps (N, ceil(H / 2), ceil(W / 2)) of images N x C x H x W in [0, 1].
 
-    Or of a window of one, see :meth:`adacl.networks.dense.DenseRegressor.anomaly_map`.
+    Or of a window of them, see :meth:`adacl.networks.dense.DenseRegressor.anomaly_map`.
     """
     network.eval()
-    height, width = image.shape[-2:]
-    found: NDArray[np.float32] = network.anomaly_map(image, window)[0].cpu().numpy()
-    return found[: (height + 1) // 2, : (width + 1) // 2]
+    height, width = batch.shape[-2:]
+    parts = [network.anomaly_map(part, window) for part in torch.split(batch, _at_once(batch))]
+    found: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+    return found[:, : (height + 1) // 2, : (width + 1) // 2]
 
 
 @torch.inference_mode()
@@ -53,7 +54,10 @@ def raw_scores(network: Network, batch: Tensor) -> Array:
     if isinstance(network, Regressor):
         return regressor.raw_scores(network, batch)
     network.eval()
-    at_once = max(1, DENSE_PIXELS // batch[0, 0].numel())
-    parts = [network.raw_score(part) for part in torch.split(batch, at_once)]
+    parts = [network.raw_score(part) for part in torch.split(batch, _at_once(batch))]
     scores: Array = torch.cat(parts).cpu().numpy()
     return scores
+
+
+def _at_once(batch: Tensor) -> int:
+    return max(1, DENSE_PIXELS // batch[0, 0].numel())

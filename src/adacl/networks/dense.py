@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from typing import cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -135,7 +137,11 @@ class DenseRegressor(nn.Module):
             rows, columns = (torch.from_numpy(reflected(e, least)) for e in images.shape[-2:])
             images = images[..., rows, :][..., columns]
         if self.config.place == "coordinates":
-            images = torch.cat([images, coordinates(images, window)], 1)
+            height, width = images.shape[-2:]
+            top, left, *size = window or (0, 0, height, width)
+            seen = slice(top, top + height), slice(left, left + width)
+            places = coordinates((size[0], size[1]), *seen).to(images)
+            images = torch.cat([images, places.expand(len(images), -1, -1, -1)], 1)
         found: Tensor = self(images)
         return found
 
@@ -157,16 +163,23 @@ def peaks(maps: Tensor, top: int) -> Tensor:
     return places.topk(min(top, places.shape[-1]), sorted=False).values.mean(-1)
 
 
-def coordinates(images: Tensor, window: tuple[int, int, int, int] | None = None) -> Tensor:
-    """Return the row and the column (N, 2, H, W) of every pixel, from -1 to 1 in its image."""
-    count, _, height, width = images.shape
-    top, left, *size = window or (0, 0, height, width)
-    rows, columns = (
-        torch.linspace(-1, 1, whole, device=images.device, dtype=images.dtype)[first:][:extent]
-        for first, whole, extent in zip((top, left), size, (height, width), strict=True)
+def coordinates(
+    size: tuple[int, int], rows: slice | NDArray[np.int64], columns: slice | NDArray[np.int64]
+) -> Tensor:
+    """Return row and column (1, 2, h, w) of some rows and columns of an image, from -1 to 1.
+
+    Parameters
+    ----------
+    size
+        Height and width of the image.
+    rows, columns
+        Their numbers.
+    """
+    along = (
+        torch.linspace(-1, 1, extent)[numbers]
+        for extent, numbers in zip(size, (rows, columns), strict=True)
     )
-    grid = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
-    return grid.expand(count, 2, height, width)
+    return torch.stack(torch.meshgrid(*along, indexing="ij")).unsqueeze(0)
 
 
 def _halved(features: Tensor) -> Tensor:

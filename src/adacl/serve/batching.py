@@ -279,8 +279,8 @@ class _Wanted(ScoringModel):
     def raw(self, samples: Array) -> Array:
         return self._scorer().raw(samples)
 
-    def look(self, pixels: Array, window: Window | None) -> Array:
-        return self._scorer().look(pixels, window)
+    def look(self, images: Array, window: Window | None) -> Array:
+        return self._scorer().look(images, window)
 
     def _scorer(self) -> Scorer:
         if self._ticket.dropped:

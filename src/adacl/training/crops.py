@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -96,15 +97,13 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
     side, vary, channels = config.training.crop, config.training.vary, samples.spec.channels
     told = config.network.place == "coordinates"
     crops = []
-    for image in samples.batches(torch.device("cpu"), 1):
-        image = image.contiguous()
-        if told:
-            image = torch.cat([image, coordinates(image)], 1)
+    for image in samples:
         cut = round(side * math.exp(rng.uniform(-SCALE, SCALE) * vary))
-        image = _at_least(image, cut)
-        height, width = image.shape[-2:]
-        top, left = (_place(extent, cut, rng) for extent in (height, width))
-        crop = image[..., top : top + cut, left : left + cut]
+        rows, columns = (_cut(reflected(extent, cut), cut, rng) for extent in image.shape[:2])
+        pixels = np.ascontiguousarray(image[rows[:, None], columns])[None]
+        crop = samples.spec.to_tensor(pixels, torch.device("cpu")).contiguous()
+        if told:
+            crop = torch.cat([crop, coordinates(image.shape[:2], rows, columns)], 1)
         if cut != side:
             size = (side, side)
             crop = functional.interpolate(crop, size, mode="bilinear", antialias=True)
@@ -196,18 +195,15 @@ def _contrasted(crop: Tensor, channels: int, factor: float) -> Tensor:
     return torch.cat([contrasted, crop[:, channels:]], 1)
 
 
-def _place(extent: int, side: int, rng: np.random.Generator) -> int:
-    """Draw where a crop starts, so that pixels at the border are seen half as often as others.
+def _cut(pixels: NDArray[np.int64], side: int, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Draw ``side`` pixels of a row, so that those at its ends are seen half as often as others.
 
     Crops may reach beyond the border by half their side, and are then moved inside. Drawn inside
     the image alone, hardly any would reach a border pixel.
     """
-    return int(np.clip(rng.integers(-(side // 2), extent - side // 2), 0, extent - side))
-
-
-def _at_least(image: Tensor, side: int) -> Tensor:
-    rows, columns = (torch.from_numpy(reflected(extent, side)) for extent in image.shape[-2:])
-    return image if min(image.shape[-2:]) >= side else image[..., rows, :][..., columns]
+    extent = len(pixels)
+    first = int(np.clip(rng.integers(-(side // 2), extent - side // 2), 0, extent - side))
+    return pixels[first : first + side]
 
 
 def _lit(images: Tensor, most: float, generator: torch.Generator) -> Tensor:

@@ -22,19 +22,21 @@ from numpy.typing import NDArray
 from adacl._version import __version__
 from adacl.config import Config
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.samples import Samples, distinct
+from adacl.data.copies import distinct
+from adacl.data.samples import Samples
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
 from adacl.model.header import ModelHeader, brightness
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
+from adacl.model.thresholds import Threshold
 from adacl.networks.build import Network, raw_scores
 from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
 from adacl.training.activations import activation_maxima
 from adacl.training.alignment import settled
 from adacl.training.loop import train
-from adacl.training.splits import Images, Split, fold_splits, split_normals, split_once
+from adacl.training.splits import Images, Split, fold_splits, split
 
 __all__ = ["fit_model"]
 
@@ -112,11 +114,11 @@ def fit_model(
             len(first),
         )
 
-    def run(stage: str, split: Split) -> tuple[Network, History]:
+    def run(stage: str, part: Split) -> tuple[Network, History]:
         file = checkpoints / f"{stage.replace(' ', '-')}.ckpt" if checkpoints else None
         return train(
-            samples.of(split.train),
-            samples.of(split.calibration if dense else split.validation),
+            samples.of(part.train),
+            samples.of(part.calibration if dense else part.validation),
             config,
             seed=seed,
             device=device,
@@ -126,7 +128,13 @@ def fit_model(
 
     def score(network: Network, images: Images) -> NDArray[np.float64]:
         chosen = samples.of(images)
-        batches = chosen.batches(device, 1 if dense else SCORING_BATCH)
+        if dense:
+            unset = ModelHeader(
+                samples.spec, config, None, resize, Threshold(0.5, "manual"), History()
+            )
+            scorer = Model(network, unset)
+            return np.concatenate([scorer.raw(image[None]) for image in chosen])
+        batches = chosen.batches(device, SCORING_BATCH)
         raw = np.concatenate([raw_scores(network, batch) for batch in batches])
         if tiling is None:
             return raw
@@ -136,25 +144,22 @@ def fit_model(
 
     dense = config.network.output == "map"
     size, rule = config.training.validation_size, config.threshold
-    if dense:
-        split = split_once(len(first), size, rule, seed)
-    else:
-        split = split_normals(len(first), size, rule, contamination is None, seed)
+    kept = split(len(first), config, contamination is None, seed)
     if alike:
-        split = split.with_copies(first, group)
-    config = settled(config, samples.of(split.train), seed)
-    network, history = run("network", split)
+        kept = kept.with_copies(first, group)
+    config = settled(config, samples.of(kept.train), seed)
+    network, history = run("network", kept)
     flagged = None
     odd: list[int] = []
     if contamination is not None:
         scores = score(network, np.arange(count))
         threshold = thresholds.from_contamination(scores, contamination)
-    elif len(split.calibration):
-        held_out = score(network, split.calibration)
+    elif len(kept.calibration):
+        held_out = score(network, kept.calibration)
         threshold = thresholds.from_normal_scores(
             held_out, rule.fpr, rule.confidence, "hold-out", rule.set_aside
         )
-        above = np.sort(split.calibration)[held_out > threshold.value]
+        above = np.sort(kept.calibration)[held_out > threshold.value]
         odd = above[np.argsort(-held_out[held_out > threshold.value])].tolist()
     else:
         out_of_fold = []
@@ -166,7 +171,7 @@ def fit_model(
         threshold = thresholds.from_normal_scores(
             np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting", rule.set_aside
         )
-        flagged = int((score(network, split.validation) > threshold.value).sum())
+        flagged = int((score(network, kept.validation) > threshold.value).sum())
     header = ModelHeader(
         samples.spec,
         config,
@@ -183,14 +188,14 @@ def fit_model(
             "images": count,
             "distinct": len(first),
             "samples": len(samples),
-            "train": len(split.train),
-            "validation": len(split.validation),
-            "calibration": len(split.calibration),
+            "train": len(kept.train),
+            "validation": len(kept.validation),
+            "calibration": len(kept.calibration),
             "validation_flagged": flagged,
             "parameters": count_parameters(network),
             **({"brightness": _brightness(samples), "odd": odd[:MOST_ODD]} if dense else {}),
         },
-        activation_maxima(network, samples.of(split.validation), config.anomalies, seed)
+        activation_maxima(network, samples.of(kept.validation), config.anomalies, seed)
         if isinstance(network, Regressor)
         else (),
     )

@@ -11,10 +11,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.config import ThresholdConfig
+from adacl.config import Config, ThresholdConfig
 from adacl.model import thresholds
 
-__all__ = ["Images", "Split", "fold_splits", "split_normals", "split_once", "validation_count"]
+__all__ = [
+    "Images",
+    "Split",
+    "fold_splits",
+    "networks_to_train",
+    "split",
+    "split_normals",
+    "split_once",
+    "validation_count",
+]
 
 Images = NDArray[np.int64]
 
@@ -38,10 +47,25 @@ class Split:
         Parameters
         ----------
         first, group
-            From :func:`adacl.data.samples.distinct`.
+            From :func:`adacl.data.copies.distinct`.
         """
         train = np.flatnonzero(np.isin(group, self.train))
         return Split(train, first[self.validation], first[self.calibration])
+
+
+def split(count: int, config: Config, calibrate: bool, seed: int) -> Split:
+    """Split ``count`` normals at random for the network that is kept, as it learns."""
+    size, rule = config.training.validation_size, config.threshold
+    if config.network.output == "map":
+        return split_once(count, size, rule, seed)
+    return split_normals(count, size, rule, calibrate, seed)
+
+
+def networks_to_train(count: int, config: Config) -> int:
+    """Return how many networks a fit on ``count`` normals trains: one, and one for each fold."""
+    if len(split(count, config, True, 0).calibration):
+        return 1
+    return 1 + len(fold_splits(count, config.training.validation_size, config.threshold.folds, 0))
 
 
 def split_normals(

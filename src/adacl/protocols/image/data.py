@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from adacl.data.folders import list_images, stream
 from adacl.data.images import read_image
-from adacl.data.samples import probe_files, samples_of_files
+from adacl.data.training_set import probe_files, samples_of_files
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, MissingDataError
 

@@ -43,14 +43,11 @@ def main(folder: Path) -> int:
 
 def _train(folder: Path, settings: dict[str, Any]) -> None:
     from adacl import AnomalyDetector
-    from adacl.training.splits import fold_splits, split_normals
+    from adacl.training.splits import networks_to_train
 
     config = Config.from_dict(settings["config"], settings["explicit"])
     images = sorted((folder / "images").iterdir())
-    size, rule = config.training.validation_size, config.threshold
-    held_out = len(split_normals(len(images), size, rule, True, 0).calibration)
-    folds = 0 if held_out else len(fold_splits(len(images), size, rule.folds, 0))
-    _tell(stages=1 + folds)
+    _tell(stages=networks_to_train(len(images), config))
     detector = AnomalyDetector(
         config=config,
         epochs=settings["epochs"],

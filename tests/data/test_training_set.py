@@ -7,15 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from adacl.data import samples
-from adacl.data.samples import (
-    Samples,
-    build_ragged,
-    build_samples,
-    digest,
-    probe_files,
-    samples_of_files,
-)
+from adacl.data import training_set
+from adacl.data.copies import digest
+from adacl.data.samples import Samples
+from adacl.data.training_set import build_ragged, build_samples, probe_files, samples_of_files
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 
@@ -27,7 +22,7 @@ def images():
 
 @pytest.fixture
 def on_disk(monkeypatch, tmp_path):
-    monkeypatch.setattr(samples, "MEMORY_LIMIT", 1000)
+    monkeypatch.setattr(training_set, "MEMORY_LIMIT", 1000)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return tmp_path
 

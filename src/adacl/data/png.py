@@ -1,0 +1,48 @@
+"""What Pillow does not tell of a PNG file: remarks behind the pixels, and wrong checksums."""
+
+from __future__ import annotations
+
+import io
+import zlib
+from typing import IO, Any
+
+from adacl.errors import ImageError
+
+__all__ = ["check_sums", "remarks_at_the_end"]
+
+_PNG_REMARKS = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
+"""Chunks of a PNG file that may say how it is turned."""
+
+
+def remarks_at_the_end(image: Any) -> bool:
+    """Tell whether a PNG file has remarks behind its pixels."""
+    file: IO[bytes] = image.fp
+    start, behind, found = file.tell(), False, False
+    file.seek(8)
+    while not found and len(head := file.read(8)) == 8:
+        kind = head[4:]
+        behind = behind or kind == b"IDAT"
+        found = behind and kind in _PNG_REMARKS
+        file.seek(int.from_bytes(head[:4]) + 4, io.SEEK_CUR)
+    file.seek(start)
+    return found
+
+
+def check_sums(image: Any) -> None:
+    """Check the checksums of the pixels, which Pillow does not look at.
+
+    Raises
+    ------
+    ImageError
+        If one is wrong.
+    """
+    file: IO[bytes] = image.fp
+    start = file.tell()
+    file.seek(8)
+    while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+        length = int.from_bytes(head[:4])
+        if head[4:] != b"IDAT":
+            file.seek(length + 4, io.SEEK_CUR)
+        elif zlib.crc32(file.read(length), zlib.crc32(b"IDAT")) != int.from_bytes(file.read(4)):
+            raise ImageError("damaged image data, whose checksum is wrong")
+    file.seek(start)

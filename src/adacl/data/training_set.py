@@ -1,0 +1,279 @@
+"""Turn image files or arrays into the samples of a training set, memory-mapped when large."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.data.arrays import SMALLEST_SIDE
+from adacl.data.copies import digest
+from adacl.data.folders import OnError, stream
+from adacl.data.images import ImageHeader, probe, read_image
+from adacl.data.samples import Ragged, Samples
+from adacl.errors import DataError, InputError
+from adacl.imaging.tiles import Tiling
+
+__all__ = [
+    "MEMORY_LIMIT",
+    "ProbedFiles",
+    "build_ragged",
+    "build_samples",
+    "probe_files",
+    "samples_of_array",
+    "samples_of_files",
+]
+
+Size = tuple[int, int]
+T = TypeVar("T")
+
+MEMORY_LIMIT = 1 << 30
+"""Larger samples, in bytes, live in a temporary file instead of memory."""
+
+LONGEST_SIDE = 64
+
+log = logging.getLogger("adacl")
+
+
+def build_samples(
+    images: Iterable[NDArray[Any]],
+    shape: tuple[int, int, int],
+    dtype: str,
+    counts: list[int],
+    tiling: Tiling | None,
+) -> Samples:
+    """Copy images, cut into tiles where asked for, into one array.
+
+    Parameters
+    ----------
+    images
+        H x W x C each; fewer than ``counts`` if some are broken.
+    shape, dtype
+        Form of a sample.
+    counts
+        Number of samples that each image is expected to give, at most.
+    tiling
+        How to cut, or None.
+
+    Raises
+    ------
+    DataError
+        If there is no room for the temporary file.
+    """
+    samples = _allocate((sum(counts), *shape), dtype)
+    owner: list[int] = []
+    digests: list[int] = []
+    for number, image in enumerate(images):
+        parts = tiling.cut(image) if tiling else image[None]
+        samples[len(owner) : len(owner) + len(parts)] = parts
+        owner += [number] * len(parts)
+        digests.append(digest(image))
+    return Samples(
+        samples[: len(owner)],
+        owner=np.array(owner, np.int64),
+        digests=np.array(digests, np.uint64),
+    )
+
+
+def build_ragged(
+    images: Iterable[NDArray[Any]], shapes: list[tuple[int, int, int]], dtype: str
+) -> Samples:
+    """Copy images H x W x C of any sizes into one array.
+
+    Parameters
+    ----------
+    images
+        The images; fewer than ``shapes`` if some are broken.
+    shapes
+        Their shapes, in any order: they tell how much room is needed.
+    dtype
+        Type of their values.
+
+    Raises
+    ------
+    DataError
+        If there is no room for the temporary file.
+    """
+    pixels = _allocate((sum(math.prod(shape) for shape in shapes),), dtype)
+    copied: list[tuple[int, int, int]] = []
+    digests: list[int] = []
+    end = 0
+    for image in images:
+        pixels[end : end + image.size] = image.ravel()
+        end += image.size
+        height, width, channels = image.shape
+        copied.append((height, width, channels))
+        digests.append(digest(image))
+    return Samples(Ragged(pixels, copied), digests=np.array(digests, np.uint64))
+
+
+def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
+    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
+    if size <= MEMORY_LIMIT:
+        return np.empty(shape, dtype)
+    with tempfile.TemporaryFile(prefix="adacl-") as file:
+        try:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            else:
+                file.truncate(size)
+        except OSError as error:
+            raise DataError(
+                f"the decoded images need {size / 2**30:.1f} GiB in {tempfile.gettempdir()} "
+                f"({error.strerror}); make room, set TMPDIR, or use a smaller --image-size"
+            ) from error
+        return np.memmap(file, dtype, "r+", shape=shape)
+
+
+@dataclass(frozen=True)
+class ProbedFiles:
+    """Image files that can be read, what each says of itself, and of how many files they are."""
+
+    paths: list[Path]
+    headers: list[ImageHeader]
+    listed: int
+
+    def sizes(self, resize: Size | None) -> list[Size]:
+        """Return height and width of each image, after it is resized if it is."""
+        return [resize or (header.height, header.width) for header in self.headers]
+
+
+def probe_files(paths: list[Path], on_error: OnError) -> ProbedFiles:
+    """Read the headers of image files: size, channels and depth.
+
+    Raises
+    ------
+    DataError
+        If no file can be read, or one cannot and ``on_error`` is ``fail``.
+    """
+    found = list(_readable(paths, probe, on_error))
+    return ProbedFiles([path for path, _ in found], [header for _, header in found], len(paths))
+
+
+def _readable(
+    paths: list[Path], read: Callable[[Path], T], on_error: OnError
+) -> Iterator[tuple[Path, T]]:
+    count = 0
+    for found in stream(paths, read, on_error):
+        count += 1
+        yield found
+    if not count:
+        raise DataError(f"none of {len(paths)} image files can be read")
+
+
+def samples_of_files(
+    files: ProbedFiles,
+    tiling: Tiling | None,
+    image_size: Size | None,
+    on_error: OnError,
+    any_size: bool = False,
+) -> tuple[Samples, Size | None]:
+    """Decode image files into samples.
+
+    The images become colour if one of them is, and 16-bit if one of them is. Without tiles
+    they are resized to one size, unless images of ``any_size`` are wanted.
+
+    Parameters
+    ----------
+    files
+        The files, from :func:`probe_files`.
+    tiling
+        How to cut the images into tiles, or None.
+    image_size
+        Height and width to resize to. None leaves images that are to be cut as they are, and
+        lets others choose their size, see :class:`~adacl.detector.AnomalyDetector`.
+    on_error
+        ``fail`` at a broken file, or ``skip`` it.
+    any_size
+        Whether images without ``image_size`` keep their own.
+
+    Returns
+    -------
+    samples, size
+        The samples, and the size that the files were resized to, if they were.
+
+    Raises
+    ------
+    DataError
+        If no file can be read, or one cannot and ``on_error`` is ``fail``.
+    InputError
+        If the tiles are larger than the largest image.
+    """
+    paths, headers = files.paths, files.headers
+    channels = max(header.channels for header in headers)
+    dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
+    read = partial(read_image, channels=channels, dtype=dtype)
+    if any_size and not image_size:
+        images = _readable(paths, partial(read, size=None), on_error)
+        shapes = [(header.height, header.width, channels) for header in headers]
+        return build_ragged((image for _, image in images), shapes, dtype), None
+    if tiling is None:
+        resize: Size | None = image_size or _choose_size(headers)
+        side, counts = resize, [1] * len(headers)
+    else:
+        resize, side = image_size, (tiling.height, tiling.width)
+        sizes = files.sizes(resize)
+        _check_tile(tiling, np.max(sizes, axis=0))
+        counts = [len(tiling.places(*size)) for size in sizes]
+    assert side is not None
+    images = _readable(paths, partial(read, size=resize), on_error)
+    decoded = (image for _, image in images)
+    return build_samples(decoded, (*side, channels), dtype, counts, tiling), resize
+
+
+def samples_of_array(images: NDArray[Any], tiling: Tiling | None) -> Samples:
+    """Copy images N x H x W x C, cut into tiles where asked for.
+
+    Raises
+    ------
+    InputError
+        If they are smaller than 8 x 8 pixels, or than a tile.
+    """
+    height, width, channels = images.shape[1:]
+    if tiling is None:
+        if min(height, width) < SMALLEST_SIDE:
+            raise InputError(
+                f"images of {height} x {width} pixels are too small, at least "
+                f"{SMALLEST_SIDE} x {SMALLEST_SIDE} are needed; enlarge them"
+            )
+        shape, each = (height, width, channels), 1
+    else:
+        _check_tile(tiling, (height, width))
+        shape, each = (tiling.height, tiling.width, channels), len(tiling.places(height, width))
+    return build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
+
+
+def _check_tile(tiling: Tiling, largest: Sequence[int]) -> None:
+    if tiling.height > largest[0] or tiling.width > largest[1]:
+        raise InputError(
+            f"tile {tiling.height}x{tiling.width}: larger than the images, which have at most "
+            f"{largest[0]} x {largest[1]} pixels; use a smaller tile or none"
+        )
+
+
+def _choose_size(headers: list[ImageHeader]) -> Size:
+    """Choose the size that image files are resized to."""
+    sizes = np.array([(header.height, header.width) for header in headers])
+    height, width = np.median(sizes, axis=0)
+    if (sizes == sizes[0]).all() and max(height, width) <= LONGEST_SIDE:
+        chosen = (int(height), int(width))
+    else:
+        scale = LONGEST_SIDE / max(height, width)
+        chosen = (round(height * scale), round(width * scale))
+        log.info(
+            "images of about %d x %d pixels are resized to %d x %d; for small defects in large "
+            "images use --tile, for another size --image-size",
+            height,
+            width,
+            *chosen,
+        )
+    return max(SMALLEST_SIDE, chosen[0]), max(SMALLEST_SIDE, chosen[1])
