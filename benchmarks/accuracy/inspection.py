@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from adacl import AnomalyDetector
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="NAME=DIR")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--preset", default="inspect")
+    parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to fit")
     parser.add_argument("--keep", type=Path, help="folder for the models")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
@@ -61,8 +63,8 @@ def main() -> None:
             for seed in map(int, arguments.seeds.split(",")):
                 wanted = {"set": name, "fold": fold_name, "preset": arguments.preset, "seed": seed}
                 if key(wanted) not in done:
-                    done_now = run(fold, arguments.preset, seed, arguments.keep, name)
-                    append(RECORDS, wanted | done_now)
+                    keep, device = arguments.keep, arguments.device
+                    append(RECORDS, wanted | run(fold, arguments.preset, seed, device, keep, name))
 
 
 def folds(folder: Path) -> list[tuple[Path, str | None]]:
@@ -87,10 +89,12 @@ def append(path: Path, record: dict[str, Any]) -> None:
     print({name: record[name] for name in shown}, flush=True)
 
 
-def run(folder: Path, preset: str, seed: int, keep: Path | None, name: str) -> dict[str, Any]:
+def run(
+    folder: Path, preset: str, seed: int, device: str, keep: Path | None, name: str
+) -> dict[str, Any]:
     """Fit on the good images of a folder, and score its test images."""
     started = time.perf_counter()
-    detector = AnomalyDetector(preset=preset, random_state=seed, device="cpu")
+    detector = AnomalyDetector(preset=preset, random_state=seed, device=device)
     detector.fit(folder / "train" / "good")
     fit_seconds = time.perf_counter() - started
     if keep:
@@ -116,8 +120,13 @@ def run(folder: Path, preset: str, seed: int, keep: Path | None, name: str) -> d
         "fit_seconds": fit_seconds,
         "seconds_per_image": per_image,
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-        "machine": machine(),
+        "machine": machine() | gpu(device),
     }
+
+
+def gpu(device: str) -> dict[str, str]:
+    """Return the name of the GPU, where one was used."""
+    return {"gpu": torch.cuda.get_device_name()} if device == "cuda" else {}
 
 
 def test_images(folder: Path) -> Images:
