@@ -1,15 +1,16 @@
-"""Exact copies of images: told, kept together, and counted once for the threshold."""
+"""Copies and groups of images: kept together, and counted once for the threshold."""
 
 import copy
 import shutil
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from adacl import AnomalyDetector
 from adacl.config.presets import preset
 from adacl.data.copies import distinct
-from adacl.errors import DataError
+from adacl.errors import ConfigError, DataError, InputError
 from adacl.training.splits import Split
 from support.helpers import TINY, call, refused, write_images
 from support.textures import textures
@@ -38,10 +39,10 @@ def test_distinct_images_are_numbered_in_the_order_of_their_first():
 
 def test_copies_stay_on_one_side_and_are_held_out_once():
     first, group = distinct([7, 3, 7, 5, 3, 9])
-    split = Split(np.array([0]), np.array([1]), np.array([3, 2])).with_copies(first, group)
+    split = Split(np.array([0]), np.array([1]), np.array([3, 2])).of_images(first, group)
     assert split.train.tolist() == [0, 2]
     assert split.validation.tolist() == [1]
-    assert split.calibration.tolist() == [5, 3]
+    assert split.calibration.tolist() == [3, 5]
 
 
 @pytest.mark.parametrize(
@@ -104,3 +105,40 @@ def test_a_folder_given_twice_counts_once(threes, tmp_path):
     assert "240 images, 120 distinct" in err
     assert "from 120 normals" in err
     assert "240 images, 120 distinct" in call("info", tmp_path / "m")[1]
+
+
+def grouped_textures(folder, parts=12, each=3):
+    """Write images of some parts, each seen several times with little noise, and return them."""
+    rng = np.random.default_rng(0)
+    for part, image in enumerate(textures(parts, (80, 80))):
+        for view in range(each):
+            noisy = np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8)
+            Image.fromarray(noisy).save(folder / f"part{part:02}_{view}.png")
+    return folder
+
+
+def test_images_of_one_part_stay_together_and_count_once(tmp_path):
+    folder = grouped_textures(tmp_path)
+    found = AnomalyDetector(config=TINY_MAP, group=r"part(\d+)").fit(folder)
+    training, threshold = found.header.training, found.header.threshold
+    assert training["groups"] == 12
+    assert training["train"] % 3 == training["calibration"] % 3 == 0
+    assert (threshold.n, threshold.groups) == (training["calibration"] // 3, True)
+    apart = AnomalyDetector(config=TINY_MAP).fit(folder).header
+    assert apart.threshold.n == apart.training["calibration"] == 36 // 5
+    labels = np.repeat(np.arange(12), 3)
+    images = np.stack([np.asarray(Image.open(path)) for path in sorted(folder.iterdir())])
+    same = AnomalyDetector(config=TINY_MAP).fit(images, groups=labels)
+    assert same.threshold_ == pytest.approx(found.threshold_, abs=1e-6)
+    assert same.calibrate(images, groups=labels).header.threshold.n == 12
+    assert found.calibrate(folder).header.threshold.n == 12
+
+
+def test_groups_that_cannot_be_are_refused(tmp_path):
+    folder = grouped_textures(tmp_path, 4, 2)
+    with pytest.raises(DataError, match="at least 4 groups of normal images are needed, got 1"):
+        AnomalyDetector(config=TINY_MAP, group="folder").fit(folder)
+    with pytest.raises(ConfigError, match="set the parameter group"):
+        AnomalyDetector(config=TINY_MAP).fit(folder, groups=np.arange(8))
+    with pytest.raises(InputError, match="one label for each of"):
+        AnomalyDetector(config=TINY_MAP).fit(textures(8, (32, 32)), groups=[1, 2])

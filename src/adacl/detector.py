@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils import check_random_state
@@ -19,6 +19,7 @@ from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
 from adacl.data.copies import digest, without_copies
 from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
+from adacl.data.groups import check_rule, groups_of
 from adacl.data.training_set import (
     ProbedFiles,
     probe_files,
@@ -26,7 +27,7 @@ from adacl.data.training_set import (
     samples_of_files,
 )
 from adacl.deploy.image_scorer import ImageScorer
-from adacl.errors import AdaclError, ConfigError
+from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
 from adacl.model.card import notes
@@ -87,6 +88,11 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         ``auto``, ``cpu`` or ``cuda``.
     random_state
         Seed.
+    group
+        Which image files belong together, so that one tells little more than another: those of one
+        ``folder``, or those whose names match a regular expression alike, see
+        :func:`~adacl.data.groups.groups_of`. They stay on one side of every split, and count once
+        for the threshold. By default each is by itself.
     on_error
         What to do with a broken image file: ``fail``, or ``skip`` it with a warning.
     checkpoints
@@ -134,6 +140,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         contamination: float | Literal["auto"] = "auto",
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
+        group: str | None = None,
         on_error: OnError = "fail",
         checkpoints: str | Path | None = None,
         on_epoch: Callable[[str, EpochRecord], None] | None = None,
@@ -150,11 +157,12 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         self.contamination = contamination
         self.device = device
         self.random_state = random_state
+        self.group = group
         self.on_error = on_error
         self.checkpoints = checkpoints
         self.on_epoch = on_epoch
 
-    def fit(self, X: Any, y: object = None) -> Self:
+    def fit(self, X: Any, y: object = None, groups: ArrayLike | None = None) -> Self:
         """Learn from normal images.
 
         Parameters
@@ -164,16 +172,22 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             looked at already.
         y
             Ignored.
+        groups
+            A label (n,) for each image of an array; images of one label belong together, as files
+            do by ``group``.
 
         Raises
         ------
         ConfigError, InputError
             If a parameter or the array is not valid.
         DataError
-            If files cannot be used, or there are fewer than four images.
+            If files cannot be used, or there are fewer than four images or groups.
         """
         contamination = self._contamination()
         paths: list[Path] = []
+        together: NDArray[np.intp] | None = None
+        if self.group is not None:
+            check_rule(self.group)
         tile = _checked_size("tile", self.tile)
         tiling = Tiling(*tile, self.stride, self.top_k) if tile else None
         image_size = _checked_size("image_size", self.image_size)
@@ -184,13 +198,20 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             files = X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error)
             config = self._config(files.sizes(image_size), tiling)
             any_size = config.network.output == "map"
-            samples, resize = samples_of_files(files, tiling, image_size, self.on_error, any_size)
-            paths = files.paths
-            if len(samples.digests) < files.listed:
-                skipped = files.listed - len(samples.digests)
+            if groups is not None:
+                raise ConfigError(
+                    "groups: labels go with arrays; for files set the parameter group"
+                )
+            samples, resize, paths = samples_of_files(
+                files, tiling, image_size, self.on_error, any_size
+            )
+            together = None if self.group is None else groups_of(paths, self.group)
+            if len(paths) < files.listed:
+                skipped = files.listed - len(paths)
                 log.warning("%d of %d images were skipped", skipped, files.listed)
         else:
             images = self._images(X, reset=True)
+            together = None if groups is None else _numbered(groups, len(images))
             config = self._config([images.shape[1:3]], tiling)
             any_size = config.network.output == "map"
             samples = samples_of_array(images, tiling)
@@ -212,6 +233,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             tiling=tiling,
             resize=resize,
             contamination=contamination,
+            groups=together,
             seed=int(seed),
             device=device,
             checkpoints=checkpoints,
@@ -220,11 +242,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         for line in notes(self.header):
             log.info(line)
         if odd := self.header.training.get("odd"):
-            named = len(paths) == len(samples.digests)
             log.info(
                 "look at the normal images that were held out and score above the threshold, the "
                 "highest first; if one is not normal, take it out and fit again: %s",
-                ", ".join(str(paths[n]) if named else f"number {n}" for n in odd),
+                ", ".join(str(paths[n]) if paths else f"number {n}" for n in odd),
             )
         return self
 
@@ -238,7 +259,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         """The epochs of the training."""
         return self.header.history
 
-    def calibrate(self, X: Any, fpr: float | None = None) -> Self:
+    def calibrate(self, X: Any, fpr: float | None = None, groups: ArrayLike | None = None) -> Self:
         """Set the threshold anew from normal images, without retraining.
 
         Parameters
@@ -247,22 +268,29 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             Normal images that were not trained on; exact copies count once.
         fpr
             False-positive rate; by default the one of the configuration.
+        groups
+            A label (n,) for each image of an array, see :meth:`fit`; for files the parameter
+            ``group`` tells.
         """
         model = self._fitted()
         rule = model.config.threshold
         rate = rule.fpr if fpr is None else fpr
         found: list[tuple[int | None, float]]
         if is_paths(X):
-            files = self.score_files(ImageFiles(X))
+            files = list(self.score_files(ImageFiles(X)))
             found = [(score.digest, score.raw) for score in files]
+            paths = [score.path for score in files]
+            together = None if self.group is None else groups_of(paths, self.group)
         else:
             images = self._checked(X)
+            together = None if groups is None else _numbered(groups, len(images))
             scores = self._scored((digest(image), image) for image in images)
             found = [(known, score.raw) for known, score in scores]
         first = without_copies([known for known, _ in found])
         raw = [found[place][1] for place in first]
+        same = None if together is None else together[first]
         return self.set_threshold(
-            thresholds.from_normal_scores(raw, rate, rule.confidence, "calibration")
+            thresholds.from_normal_scores(raw, rate, rule.confidence, "calibration", groups=same)
         )
 
     def score_files(
@@ -367,6 +395,14 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         else:
             array = validate_data(self, X, reset=reset)
         return as_images(array, self.image_shape)
+
+
+def _numbered(groups: ArrayLike, count: int) -> NDArray[np.intp]:
+    """Return labels of groups as numbers."""
+    labels = np.asarray(groups)
+    if labels.shape != (count,):
+        raise InputError(f"groups: need one label for each of {count} images, got {labels.shape}")
+    return np.unique(labels, return_inverse=True)[1]
 
 
 def _checked_size(name: str, size: Any) -> tuple[int, int] | None:

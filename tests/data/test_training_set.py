@@ -173,10 +173,10 @@ def test_files_of_any_size_and_mode_become_alike_in_channels_and_depth(tmp_path)
     probed = probe_files(paths, "fail")
     assert probed.listed == 4
     assert probed.sizes(None) == [(20, 30), (21, 29), (22, 28), (25, 25)]
-    found, size = samples_of_files(probed, None, None, "fail", any_size=True)
+    found, size, _ = samples_of_files(probed, None, None, "fail", any_size=True)
     assert size is None
     assert found.pixels.shapes == [(20, 30, 3), (21, 29, 3), (22, 28, 3), (25, 25, 3)]
     assert found.spec.dtype == "uint16"
-    found, size = samples_of_files(probed, None, (16, 18), "fail", any_size=True)
+    found, size, _ = samples_of_files(probed, None, (16, 18), "fail", any_size=True)
     assert size == (16, 18)
     assert found.pixels.shape == (4, 16, 18, 3)

@@ -157,3 +157,31 @@ def test_a_threshold_is_refuted_by_far_more_flagged_normals_than_its_bound():
     assert not threshold.refuted_by(3, 150)
     assert threshold.refuted_by(30, 150)
     assert not Threshold(0.5, "manual").refuted_by(150, 150)
+
+
+def test_a_group_counts_once_for_the_threshold_by_its_highest_score():
+    scores = np.arange(12.0)
+    groups = np.arange(12) % 4
+    threshold = from_normal_scores(scores, 0.3, 0.95, "calibration", groups=groups)
+    assert (threshold.n, threshold.groups, threshold.value) == (4, True, 11.0)
+    assert (
+        threshold.upper_bound == from_normal_scores(scores[-4:], 0.3, 0.95, "hold-out").upper_bound
+    )
+    assert "from 4 groups of calibration normals" in threshold.describe()[0]
+    assert "4 groups, whatever" in threshold.describe()[1]
+    assert threshold.fpr_at(5.5) == pytest.approx(0.5, abs=0.1)
+
+
+def test_groups_keep_the_promise_where_images_of_a_part_are_alike():
+    rng = np.random.default_rng(0)
+    kept = {False: 0, True: 0}
+    for _ in range(300):
+        parts = rng.normal(size=(520, 1)) + 0.1 * rng.normal(size=(520, 8))
+        labels = np.repeat(np.arange(20), 8)
+        for grouped in kept:
+            found = from_normal_scores(
+                parts[:20].ravel(), 0.01, 0.95, "hold-out", groups=labels if grouped else None
+            )
+            kept[grouped] += float((parts[20:] > found.value).mean()) <= found.upper_bound
+    assert kept[False] < 0.8 * 300
+    assert kept[True] > 0.95 * 300

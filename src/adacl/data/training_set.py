@@ -176,7 +176,7 @@ def samples_of_files(
     image_size: Size | None,
     on_error: OnError,
     any_size: bool = False,
-) -> tuple[Samples, Size | None]:
+) -> tuple[Samples, Size | None, list[Path]]:
     """Decode image files into samples.
 
     The images become colour if one of them is, and 16-bit if one of them is. Without tiles
@@ -198,8 +198,9 @@ def samples_of_files(
 
     Returns
     -------
-    samples, size
-        The samples, and the size that the files were resized to, if they were.
+    samples, size, kept
+        The samples, the size that the files were resized to, if they were, and the files of the
+        images.
 
     Raises
     ------
@@ -212,10 +213,16 @@ def samples_of_files(
     channels = max(header.channels for header in headers)
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
     read = partial(read_image, channels=channels, dtype=dtype)
+    kept: list[Path] = []
+
+    def decoded(size: Size | None) -> Iterator[NDArray[Any]]:
+        for path, image in _readable(paths, partial(read, size=size), on_error):
+            kept.append(path)
+            yield image
+
     if any_size and not image_size:
-        images = _readable(paths, partial(read, size=None), on_error)
         shapes = [(header.height, header.width, channels) for header in headers]
-        return build_ragged((image for _, image in images), shapes, dtype), None
+        return build_ragged(decoded(None), shapes, dtype), None, kept
     if tiling is None:
         resize: Size | None = image_size or _choose_size(headers)
         side, counts = resize, [1] * len(headers)
@@ -225,9 +232,8 @@ def samples_of_files(
         _check_tile(tiling, np.max(sizes, axis=0))
         counts = [len(tiling.places(*size)) for size in sizes]
     assert side is not None
-    images = _readable(paths, partial(read, size=resize), on_error)
-    decoded = (image for _, image in images)
-    return build_samples(decoded, (*side, channels), dtype, counts, tiling), resize
+    samples = build_samples(decoded(resize), (*side, channels), dtype, counts, tiling)
+    return samples, resize, kept
 
 
 def samples_of_array(images: NDArray[Any], tiling: Tiling | None) -> Samples:

@@ -49,6 +49,8 @@ class Threshold:
         With ``confidence``, the true false-positive rate is at most this.
     curve
         Pairs of a score, and the share of those normals that score higher; the scores rise.
+    groups
+        Whether ``n`` counts groups of normals, each by its highest score.
     """
 
     value: float
@@ -58,6 +60,7 @@ class Threshold:
     upper_bound: float | None = None
     confidence: float | None = None
     curve: tuple[tuple[float, float], ...] = ()
+    groups: bool = False
 
     def __post_init__(self) -> None:
         curve = tuple((float(score), float(share)) for score, share in self.curve)
@@ -82,7 +85,8 @@ class Threshold:
 
     def moved_to(self, value: float) -> Self:
         """Return a threshold given by hand, which still knows how normals score."""
-        return type(self)(finite("threshold", value), "manual", n=self.n, curve=self.curve)
+        value = finite("threshold", value)
+        return type(self)(value, "manual", n=self.n, curve=self.curve, groups=self.groups)
 
     def fpr_at(self, value: float) -> float | None:
         """Return the share of normals that score above ``value``, or None if not known."""
@@ -101,7 +105,8 @@ class Threshold:
         """Say in sentences how the threshold was set and what it is worth."""
         if self.method == "manual":
             share = self.fpr_at(self.value)
-            worth = "" if share is None else f"; {share:.1%} of {self.n} normals scored higher"
+            number = "the" if self.groups else self.n
+            worth = "" if share is None else f"; {share:.1%} of {number} normals scored higher"
             return [f"threshold {self.value:.4f}, given by hand{worth}"]
         if self.method == "contamination":
             return [
@@ -116,14 +121,15 @@ class Threshold:
             "cross-fitting": "normals, each scored by a network that did not see it",
             "calibration": "calibration normals",
         }[self.method]
+        number, unit = (f"{self.n} groups of", "groups") if self.groups else (self.n, "normals")
         lines = [
-            f"threshold {self.value:.4f} for {self.fpr:.1%} false positives, from {self.n} "
+            f"threshold {self.value:.4f} for {self.fpr:.1%} false positives, from {number} "
             f"{source}; with {self.confidence:.0%} confidence at most {self.upper_bound:.1%}"
         ]
         if not self.assured:
             needed = normals_needed(self.fpr, self.confidence)
             lines.append(
-                f"{self.fpr:.1%} cannot be assured with {self.n} normals, whatever the threshold; "
+                f"{self.fpr:.1%} cannot be assured with {self.n} {unit}, whatever the threshold; "
                 f"that takes at least {needed} untouched ones (adacl calibrate)"
             )
         if not 0 < self.value < 1:
@@ -145,12 +151,21 @@ def normals_needed(fpr: float, confidence: float) -> int:
 
 
 def from_normal_scores(
-    scores: ArrayLike, fpr: float, confidence: float, method: Method, set_aside: int = 0
+    scores: ArrayLike,
+    fpr: float,
+    confidence: float,
+    method: Method,
+    set_aside: int = 0,
+    groups: ArrayLike | None = None,
 ) -> Threshold:
     """Set a threshold from raw scores (n,) of normals that were not trained on.
 
     The highest ``set_aside`` of them do not set it, unless there are fewer than 20 normals for
     each: one odd part must not hide defects. The bound counts them as flagged.
+
+    Images of one part resemble each other, and more of them tell little more. With ``groups``
+    (n,), a label for each score, a group counts once, by its highest score. The bound then holds
+    for the share of groups with a flagged image, and so for that of images.
 
     Raises
     ------
@@ -163,14 +178,16 @@ def from_normal_scores(
 
     if not 0 < fpr < 1:
         raise ConfigError(f"fpr: need a rate between 0 and 1, got {fpr}")
-    ordered = np.sort(np.asarray(scores, float))
-    n = len(ordered)
-    if not n or not np.isfinite(ordered).all():
+    every = np.sort(np.asarray(scores, float))
+    if not len(every) or not np.isfinite(every).all():
         raise InputError("a threshold needs at least one score, all of them finite")
+    ordered = every if groups is None else _highest(np.asarray(scores, float), np.asarray(groups))
+    n = len(ordered)
     most = n - set_aside if n >= ENOUGH * set_aside else n
     k = min(most, math.ceil((n + 1) * (1 - fpr)))
     bound = float(beta.ppf(confidence, n - k + 1, k))
-    return Threshold(float(ordered[k - 1]), method, fpr, n, bound, confidence, _curve(ordered))
+    value, grouped = float(ordered[k - 1]), groups is not None
+    return Threshold(value, method, fpr, n, bound, confidence, _curve(every), grouped)
 
 
 def from_contamination(scores: ArrayLike, contamination: float) -> Threshold:
@@ -190,6 +207,11 @@ def _at_least(count: int, n: int, rate: float) -> float:
         return math.exp(ways + k * math.log(rate) + (n - k) * math.log1p(-rate))
 
     return math.fsum(exactly(k) for k in range(max(count, 0), n + 1))
+
+
+def _highest(scores: NDArray[np.float64], groups: NDArray[Any]) -> NDArray[np.float64]:
+    """Return the highest score of each group, sorted."""
+    return np.sort([scores[groups == group].max() for group in np.unique(groups)])
 
 
 def _curve(ordered: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:

@@ -1,9 +1,9 @@
 """From normal samples to a model: split the normals, train, set the threshold.
 
 The normals are split by image, never by tile, into those to learn from, those for early
-stopping, and those for the threshold; exact copies stay together. Where there are too few to
-spare any for the threshold, it comes from cross-fitting: further networks, each trained without
-one fold, score that fold.
+stopping, and those for the threshold; exact copies and groups stay together. Where there are too
+few to spare any for the threshold, it comes from cross-fitting: further networks, each trained
+without one fold, score that fold.
 A network with a map keeps its last epoch, so early stopping uses none of its normals, and those
 held out for it set the threshold as well: one training is enough.
 """
@@ -23,6 +23,7 @@ from adacl._version import __version__
 from adacl.config import Config
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.copies import distinct
+from adacl.data.groups import joined
 from adacl.data.samples import Samples
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
@@ -56,6 +57,7 @@ def fit_model(
     tiling: Tiling | None = None,
     resize: tuple[int, int] | None = None,
     contamination: float | None = None,
+    groups: NDArray[np.intp] | None = None,
     seed: int = 0,
     device: torch.device | None = None,
     checkpoints: Path | None = None,
@@ -76,6 +78,9 @@ def fit_model(
     contamination
         Share of the images to be flagged by the threshold. None sets it from normals that the
         network did not see.
+    groups
+        The group of each image (N,), from 0: images of one group stay on one side of every split,
+        and count once for the threshold.
     seed
         Decides everything random.
     device
@@ -89,7 +94,7 @@ def fit_model(
     Raises
     ------
     DataError
-        If there are fewer than four images, copies not counted.
+        If there are fewer than four images, copies not counted, or fewer than four groups.
     """
     device = device or torch.device("cpu")
     count = int(samples.owner.max()) + 1
@@ -99,19 +104,26 @@ def fit_model(
             "a hundred or more are advisable"
         )
 
-    first, group = distinct(samples.digests if len(samples.digests) else np.arange(count))
-    alike = len(first) < count
+    first, unit = distinct(samples.digests if len(samples.digests) else np.arange(count))
     if len(first) < SMALLEST_SET:
         raise DataError(
             f"at least {SMALLEST_SET} different normal images are needed, got {count} images, "
             f"{len(first)} distinct; add other images"
         )
-    if alike:
+    if len(first) < count:
         log.warning(
             "%d images, %d distinct: exact copies stay together in every split, and count once for "
             "the threshold",
             count,
             len(first),
+        )
+    if groups is not None:
+        unit = joined(unit, groups)
+    units = int(unit.max()) + 1
+    if units < SMALLEST_SET:
+        raise DataError(
+            f"at least {SMALLEST_SET} groups of normal images are needed, got {units} that share "
+            "no copies; use a finer rule for groups, or none"
         )
 
     def run(stage: str, part: Split) -> tuple[Network, History]:
@@ -144,9 +156,7 @@ def fit_model(
 
     dense = config.network.output == "map"
     size, rule = config.training.validation_size, config.threshold
-    kept = split(len(first), config, contamination is None, seed)
-    if alike:
-        kept = kept.with_copies(first, group)
+    kept = split(units, config, contamination is None, seed).of_images(first, unit)
     config = settled(config, samples.of(kept.train), seed)
     network, history = run("network", kept)
     flagged = None
@@ -157,19 +167,29 @@ def fit_model(
     elif len(kept.calibration):
         held_out = score(network, kept.calibration)
         threshold = thresholds.from_normal_scores(
-            held_out, rule.fpr, rule.confidence, "hold-out", rule.set_aside
+            held_out,
+            rule.fpr,
+            rule.confidence,
+            "hold-out",
+            rule.set_aside,
+            None if groups is None else unit[np.sort(kept.calibration)],
         )
         above = np.sort(kept.calibration)[held_out > threshold.value]
         odd = above[np.argsort(-held_out[held_out > threshold.value])].tolist()
     else:
-        out_of_fold = []
-        folds = fold_splits(len(first), size, rule.folds, seed)
-        for number, fold in enumerate(folds, start=1):
-            fold = fold.with_copies(first, group) if alike else fold
+        out_of_fold, scored = [], []
+        for number, fold in enumerate(fold_splits(units, size, rule.folds, seed), start=1):
+            fold = fold.of_images(first, unit)
             fold_network, _ = run(f"fold {number}", fold)
             out_of_fold.append(score(fold_network, fold.calibration))
+            scored.append(unit[np.sort(fold.calibration)])
         threshold = thresholds.from_normal_scores(
-            np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting", rule.set_aside
+            np.concatenate(out_of_fold),
+            rule.fpr,
+            rule.confidence,
+            "cross-fitting",
+            rule.set_aside,
+            None if groups is None else np.concatenate(scored),
         )
         flagged = int((score(network, kept.validation) > threshold.value).sum())
     header = ModelHeader(
@@ -187,6 +207,7 @@ def fit_model(
             "device": device.type,
             "images": count,
             "distinct": len(first),
+            **({} if groups is None else {"groups": units}),
             "samples": len(samples),
             "train": len(kept.train),
             "validation": len(kept.validation),

@@ -38,19 +38,24 @@ class Split:
     validation: Images
     calibration: Images
 
-    def with_copies(self, first: Images, group: Images) -> Split:
-        """Return the split of all images, where this is one of the distinct ones.
+    def of_images(self, first: Images, unit: Images) -> Split:
+        """Return the split of all images, where this is one of units that stay together.
 
         Copies are learned from as often as they are there. Held out is one of each, because
         copies tell nothing more.
 
         Parameters
         ----------
-        first, group
-            From :func:`adacl.data.copies.distinct`.
+        first
+            Where the first of each distinct image stands.
+        unit
+            The unit (N,) of each image: its copies, or its group and their copies.
         """
-        train = np.flatnonzero(np.isin(group, self.train))
-        return Split(train, first[self.validation], first[self.calibration])
+        train = np.flatnonzero(np.isin(unit, self.train))
+        validation, calibration = (
+            first[np.isin(unit[first], part)] for part in (self.validation, self.calibration)
+        )
+        return Split(train, validation, calibration)
 
 
 def split(count: int, config: Config, calibrate: bool, seed: int) -> Split:

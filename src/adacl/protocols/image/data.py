@@ -84,7 +84,7 @@ def load_one_vs_rest(
         test, test_labels = catalogue.load(source, "test", data_dir)
         return images[labels == number], test, test_labels == number
     train_paths, test_paths, is_normal = _split_tree(Path(source), normal)
-    samples, size = samples_of_files(probe_files(train_paths, "fail"), None, None, "fail")
+    samples, size, _ = samples_of_files(probe_files(train_paths, "fail"), None, None, "fail")
     train = np.asarray(samples.pixels)
     dtype = train.dtype.name
     read = partial(read_image, channels=train.shape[3], dtype=dtype, size=size)

@@ -1,0 +1,84 @@
+"""Images that belong together, so that one of them tells little more than another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from adacl.data.copies import Places
+from adacl.errors import ConfigError, DataError
+
+__all__ = ["FOLDER", "check_rule", "groups_of", "joined"]
+
+FOLDER = "folder"
+"""The rule by which images of one folder belong together."""
+
+
+def check_rule(rule: str) -> re.Pattern[str] | None:
+    """Return the pattern of a rule, or None for ``folder``.
+
+    Raises
+    ------
+    ConfigError
+        If the pattern is not a regular expression.
+    """
+    if rule == FOLDER:
+        return None
+    try:
+        return re.compile(rule)
+    except re.error as error:
+        raise ConfigError(f"group {rule!r}: not a regular expression ({error})") from error
+
+
+def groups_of(paths: Sequence[Path], rule: str) -> Places:
+    """Return the group (N,) of each image file, as a number.
+
+    Parameters
+    ----------
+    paths
+        Image files.
+    rule
+        ``folder``: files of one folder belong together. Anything else is a regular expression that
+        is searched in the file's name: files with the same match belong together, or with the same
+        first bracketed part of it, if there is one.
+
+    Raises
+    ------
+    ConfigError
+        If the rule is not a regular expression.
+    DataError
+        If it is not found in a file's name.
+    """
+    pattern = check_rule(rule)
+    names = []
+    for path in paths:
+        if pattern is None:
+            names.append(str(path.parent))
+            continue
+        found = pattern.search(path.name)
+        if found is None:
+            raise DataError(f"{path}: the name does not match the group pattern {rule!r}")
+        names.append(found[1] if pattern.groups and found[1] is not None else found[0])
+    return np.unique(names, return_inverse=True)[1]
+
+
+def joined(copies: Places, groups: Places) -> Places:
+    """Return the unit (N,) of each image: groups that share a copy of an image are one.
+
+    Parameters
+    ----------
+    copies
+        Which distinct image each is (N,), from 0.
+    groups
+        The group of each (N,), from 0.
+    """
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    nodes = int(copies.max()) + 1 + int(groups.max()) + 1
+    links = np.ones(len(copies)), (copies, int(copies.max()) + 1 + groups)
+    labels = connected_components(coo_array(links, shape=(nodes, nodes)), directed=False)[1]
+    return np.unique(labels[copies], return_inverse=True)[1]
