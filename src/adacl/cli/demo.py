@@ -12,7 +12,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from adacl.cli.support.options import QuietOption
+from adacl.cli.support import options
 from adacl.cli.support.progress import count, epochs, messages
 from adacl.errors import DataError
 
@@ -30,7 +30,7 @@ def demo(
     ] = Path("demo"),
     digit: Annotated[int, typer.Option(min=0, max=9, help="The digit that is normal.")] = 3,
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal results.")] = 0,
-    quiet: QuietOption = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Learn one handwritten digit and find the others, in under a minute.
 

@@ -13,20 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adacl.cli.explain import localisation
+from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import count_distinct, count_seen, open_scorer, scores_of_files
-from adacl.cli.support.options import (
-    Backend,
-    BackendOption,
-    Device,
-    DeviceOption,
-    JsonOption,
-    ModelArgument,
-    OnError,
-    OnErrorOption,
-    QuietOption,
-    ThresholdOption,
-)
 from adacl.cli.support.progress import count, messages, say
 from adacl.cli.support.reports import (
     ReportOption,
@@ -51,7 +40,7 @@ log = logging.getLogger("adacl")
 
 
 def evaluate(
-    model: ModelArgument,
+    model: options.Model,
     normal: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="Normal images (repeatable).")
     ] = None,
@@ -74,12 +63,12 @@ def evaluate(
         typer.Option(metavar="DIR", help="Pixel masks of the anomalous images, to rate the maps."),
     ] = None,
     report: ReportOption = None,
-    threshold: ThresholdOption = None,
-    device: DeviceOption = Device.auto,
-    backend: BackendOption = Backend.onnxruntime,
-    on_error: OnErrorOption = OnError.skip,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
+    threshold: options.Threshold = None,
+    device: options.Device = "auto",
+    backend: options.Backend = "onnxruntime",
+    on_error: options.OnError = "skip",
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Measure how well normal and anomalous images are told apart.
 
@@ -157,9 +146,9 @@ def _smallest_defect(
     normals: list[Path],
     seed: int,
     threshold: float | None,
-    device: Device,
-    backend: Backend,
-    on_error: OnError,
+    device: options.Device,
+    backend: options.Backend,
+    on_error: options.OnError,
     json_output: bool,
     quiet: bool,
 ) -> None:

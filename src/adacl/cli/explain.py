@@ -7,7 +7,6 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,23 +14,14 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from adacl.cli.support import options
 from adacl.cli.support.opened import check_skipped, open_scorer
-from adacl.cli.support.options import (
-    Backend,
-    BackendOption,
-    Device,
-    DeviceOption,
-    ModelArgument,
-    OnError,
-    OnErrorOption,
-    QuietOption,
-    ThresholdOption,
-)
 from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
 from adacl.data.folders import Skipped, list_images
 from adacl.data.images import EXTENSIONS
 from adacl.errors import ConfigError, DataError
+from adacl.explain.maps import Method
 from adacl.files import atomic_file, check_writable
 
 if TYPE_CHECKING:
@@ -46,15 +36,8 @@ ENDING = ".heatmap.png"
 log = logging.getLogger("adacl")
 
 
-class Method(StrEnum):
-    """How a map is made."""
-
-    occlusion = "occlusion"
-    gradient = "gradient"
-
-
 def explain(
-    model: ModelArgument,
+    model: options.Model,
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...", help="Images and folders of images.")
     ],
@@ -70,15 +53,15 @@ def explain(
     ] = None,
     method: Annotated[
         Method, typer.Option(help="Cover parts of the image, or follow the gradient (PyTorch).")
-    ] = Method.occlusion,
+    ] = "occlusion",
     npy: Annotated[
         bool, typer.Option("--npy", help="Also write the values, as a NumPy file beside it.")
     ] = False,
-    threshold: ThresholdOption = None,
-    device: DeviceOption = Device.auto,
-    backend: BackendOption = Backend.onnxruntime,
-    on_error: OnErrorOption = OnError.skip,
-    quiet: QuietOption = False,
+    threshold: options.Threshold = None,
+    device: options.Device = "auto",
+    backend: options.Backend = "onnxruntime",
+    on_error: options.OnError = "skip",
+    quiet: options.Quiet = False,
 ) -> None:
     """Show why an image was flagged: the image beside a heat map of what is anomalous in it.
 
@@ -91,7 +74,7 @@ def explain(
         paths = list_images(images)
         targets = _targets(model, images, paths, output)
         skipped: list[Skipped] = []
-        explained = scorer.explain_files(paths, skipped, method.value)
+        explained = scorer.explain_files(paths, skipped, method)
         for score, anomaly_map, shown in count(explained, "maps", len(paths), quiet):
             target = targets[score.path]
             written = "no map is written"

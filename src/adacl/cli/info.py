@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import typer
 
-from adacl.cli.support.options import JsonOption, ModelArgument
+from adacl.cli.support import options
 from adacl.errors import AdaclError, ModelFileError
 from adacl.model.card import describe_tiles, lines
 from adacl.model.header import ModelHeader
@@ -15,7 +15,7 @@ from adacl.model.header import ModelHeader
 __all__ = ["info"]
 
 
-def info(model: ModelArgument, json_output: JsonOption = False) -> None:
+def info(model: options.Model, json_output: options.Json = False) -> None:
     """Show what a model file holds: input, network, threshold, training."""
     from adacl.deploy.opening import read_header
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adacl.cli.support.options import Backend, Device, OnError
+from adacl.cli.support import options
 from adacl.cli.support.progress import count
 from adacl.data.folders import ImageFiles, Skipped
 from adacl.errors import DataError
@@ -29,9 +29,9 @@ log = logging.getLogger("adacl")
 
 def open_scorer(
     model: Path,
-    device: Device,
-    backend: Backend,
-    on_error: OnError,
+    device: options.Device,
+    backend: options.Backend,
+    on_error: options.OnError,
     threshold: float | None = None,
 ) -> tuple[Opened, Threshold]:
     """Open a model for images, of either kind, and tell the threshold in use.
@@ -44,12 +44,12 @@ def open_scorer(
     from adacl.deploy.opening import open_model
     from adacl.deploy.scorer import Scorer
 
-    found = open_model(model, device=device.value, backend=backend.value, on_error=on_error.value)
+    found = open_model(model, device=device, backend=backend, on_error=on_error)
     in_use = found.threshold if threshold is None else found.threshold.moved_to(threshold)
     if not isinstance(found, Scorer):
         from adacl import AnomalyDetector
 
-        found = AnomalyDetector.from_model(found, device=device.value, on_error=on_error.value)
+        found = AnomalyDetector.from_model(found, device=device, on_error=on_error)
     return found.set_threshold(in_use), in_use
 
 

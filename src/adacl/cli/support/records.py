@@ -8,9 +8,8 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from adacl.cli.support.streams import escaped
 from adacl.files import atomic_file
@@ -20,16 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["TILE_COLUMNS", "Format", "RecordWriter", "opened", "write_records"]
 
+Format = Literal["table", "jsonl", "csv"]
+
 TILE_COLUMNS = ["tile_top", "tile_left"]
 MAP_COLUMNS = ["remark", "regions"]
-
-
-class Format(StrEnum):
-    """How records are written."""
-
-    table = "table"
-    jsonl = "jsonl"
-    csv = "csv"
 
 
 class RecordWriter:
@@ -111,10 +104,10 @@ def write_records(
     columns = ["image_path", "pred_score", "pred_label", "raw_score"]
     columns += TILE_COLUMNS * tiled + MAP_COLUMNS * mapped
     with opened(output) as file:
-        if form is Format.table:
+        if form == "table":
             _write_table(file, scores, threshold, tiled)
             return
-        writer = RecordWriter(file, columns if form is Format.csv else None)
+        writer = RecordWriter(file, columns if form == "csv" else None)
         for score in scores:
             writer.write(_record(score, threshold))
 
