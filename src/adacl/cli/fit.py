@@ -193,21 +193,7 @@ def _announce(
 ) -> int:
     """Say how many networks will be trained, for how many epochs, and what an epoch takes.
 
-    Parameters
-    ----------
-    files
-        The normal images.
-    config
-        The method.
-    tiling
-        How they are to be cut into tiles, or None.
-    image_size
-        Height and width that they are to be resized to, if given.
-
-    Returns
-    -------
-    int
-        The number of networks.
+    Returns the number of networks.
     """
     from adacl.training.splits import networks_to_train, split
 

@@ -97,12 +97,16 @@ def report_scores(
     title: str,
     quiet: bool,
     figures: Mapping[str, Any] | None = None,
+    command: Sequence[str] = (),
 ) -> None:
-    """Write the report on scored images; with figures, on labelled ones."""
+    """Write the report on scored images; with figures, on labelled ones.
+
+    It shows a command that makes it: by default the one that runs.
+    """
     from adacl.report.page import write_report
     from adacl.report.subject import Subject
 
-    arguments = ["adacl", *sys.argv[1:]]
+    arguments = [*command] or ["adacl", *sys.argv[1:]]
     subject = Subject(
         title=title,
         story="score" if figures is None else "evaluate",
