@@ -64,9 +64,9 @@ def calibrate(
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
         first = without_copies([score.digest for score in scores])
         threshold = from_normal_scores(
-            [scores[place].raw for place in first], rate, rule.confidence, "calibration"
+            [scores[index].raw for index in first], rate, rule.confidence, "calibration"
         )
         detector.set_threshold(threshold).save(target)
-        for line in threshold.describe():
+        for line in threshold.notes():
             log.info(line)
         log.info("wrote %s", target)

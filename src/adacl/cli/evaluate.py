@@ -113,7 +113,7 @@ def evaluate(
                     name,
                     distinct,
                 )
-        places = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
+        pixels = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
         figures: dict[str, Any] = evaluation(
             [s.raw for s in good],
             [s.raw for s in bad],
@@ -129,7 +129,7 @@ def evaluate(
         **figures,
         "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
         "threshold": in_use.value,
-        **places,
+        **pixels,
         "kinds": _kinds(good, bad, abnormal, in_use.value),
         "verdict": verdict._asdict(),
     }

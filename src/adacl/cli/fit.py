@@ -215,7 +215,7 @@ def _announce(
         log.info("%d images: one network is trained for up to %s", count, epochs)
     samples = len(split(count, config, True, 0).train)
     if tiling:
-        samples *= len(tiling.places(*files.sizes(image_size)[0]))
+        samples *= len(tiling.corners(*files.sizes(image_size)[0]))
     if samples < training.min_epoch_images:
         log.info(
             "an epoch goes through the %d %s to learn from again and again, until it has seen %d: "

@@ -41,7 +41,7 @@ def info(model: options.Model, json_output: options.Json = False) -> None:
 def _lines(header: ModelHeader) -> Iterator[str]:
     rows = facts(header)
     if header.video is None:
-        how = header.threshold.describe()
+        how = header.threshold.notes()
     else:
         from adacl.config.sections import build
         from adacl.video.alarms import Alarm
@@ -53,6 +53,6 @@ def _lines(header: ModelHeader) -> Iterator[str]:
             f"{describe_tiles(config.tiling)}; gate: {config.gate} above {video['motion']:.2f}"
         )
         rows.append(("Video", frames))
-        how = Alarm(**video["alarm"]).describe()
+        how = Alarm(**video["alarm"]).notes()
     yield from (f"{term.lower():16}{words}" for term, words in rows)
     yield from how

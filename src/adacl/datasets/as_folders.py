@@ -43,7 +43,7 @@ def export_one_vs_rest(
     -------
     dict
         The folders ``train``, ``test/normal`` and ``test/abnormal``, and their numbers of
-        images. File names are class and place in the official order.
+        images. File names are class and number in the official order.
     """
     classes = catalogue.get(name).classes
     counts = {}
@@ -53,7 +53,7 @@ def export_one_vs_rest(
         ("test", folder / "test" / "abnormal", False),
     ):
         images, labels = catalogue.load(name, split, data_dir)  # type: ignore[arg-type]
-        places = np.flatnonzero((labels == normal) == is_normal)
-        names = [f"{classes[labels[place]]}-{place:05d}" for place in places]
-        counts[target] = write_images(images[places], names, target)
+        indices = np.flatnonzero((labels == normal) == is_normal)
+        names = [f"{classes[labels[index]]}-{index:05d}" for index in indices]
+        counts[target] = write_images(images[indices], names, target)
     return counts

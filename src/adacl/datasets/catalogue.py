@@ -107,9 +107,9 @@ def find(benchmark: Benchmark, file: DataFile, folder: Path) -> Path | None:
     DataError
         If a folder cannot be read.
     """
-    for place in benchmark.folders:
+    for part in benchmark.folders:
         for suffix in (".bin",) if benchmark.archive else ("", ".gz"):
-            path = folder / place / (file.name + suffix)
+            path = folder / part / (file.name + suffix)
             try:
                 if path.is_file():
                     return path

@@ -67,20 +67,20 @@ def fetch(
         If what came has the wrong checksum, or the folder is full or not writable.
     """
     benchmark, root = catalogue.get(name), catalogue.data_dir(folder)
-    place, archive = root / benchmark.folders[0], benchmark.archive
+    target, archive = root / benchmark.folders[0], benchmark.archive
     for row in catalogue.verify(name, folder):
         if row["state"] == "damaged":
             with _writing(damaged := Path(row["path"])):
                 damaged.replace(f"{damaged}.damaged")
     files = benchmark.all_files
     lacking = {
-        file: place / (file.name + (".bin" if archive else ".gz"))
+        file: target / (file.name + (".bin" if archive else ".gz"))
         for file in files
         if catalogue.find(benchmark, file, root) is None
     }
     for file in [archive] if archive and lacking else list(lacking):
         url = benchmark.url + (file.name if archive else lacking[file].name)
-        part = place / f"{url.rpartition('/')[2]}.part"
+        part = target / f"{url.rpartition('/')[2]}.part"
         try:
             with _writing(part):
                 _obtain(url, file.sha256, not archive, part, on_progress)
@@ -88,12 +88,12 @@ def fetch(
             names = ", ".join(path.name for path in lacking.values())
             raise MissingDataError(
                 f"{benchmark.title}: cannot download {url} ({error}); run 'adacl data fetch {name}'"
-                f" again to resume it, or put into {place} yourself: {names}"
+                f" again to resume it, or put into {target} yourself: {names}"
                 + (f" (unpacked from {archive.name})" if archive else "")
             ) from error
         with _writing(part):
             if archive:
-                _extract(part, [*lacking.values(), place / "batches.meta.txt"])
+                _extract(part, [*lacking.values(), target / "batches.meta.txt"])
                 part.unlink()
             else:
                 part.replace(lacking.pop(file))

@@ -12,7 +12,7 @@ from adacl.errors import ConfigError, missing_extra
 from adacl.imaging.spec import Array
 from adacl.model.large_images import Window
 
-__all__ = ["BACKENDS", "Run", "describe", "open_backend"]
+__all__ = ["BACKENDS", "Run", "open_backend", "read_graph"]
 
 
 class Run(Protocol):
@@ -33,7 +33,7 @@ WINDOW = "window"
 are the whole image."""
 
 
-def describe(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
+def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
     """Return the metadata properties of a serialised model, and type and shape of its input.
 
     Raises

@@ -15,5 +15,5 @@ def reflected(extent: int, least: int) -> NDArray[np.int64]:
     as they are.
     """
     period = max(1, 2 * (extent - 1))
-    place = np.arange(max(extent, least)) % period
-    return np.minimum(place, period - place)
+    index = np.arange(max(extent, least)) % period
+    return np.minimum(index, period - index)

@@ -43,7 +43,7 @@ class Tiling:
         if self.top_k < 1:
             raise ConfigError(f"top_k: at least 1, got {self.top_k}")
 
-    def places(self, height: int, width: int) -> list[tuple[int, int]]:
+    def corners(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the top-left corners of the tiles of an image, row by row.
 
         Where the stride does not divide the image, the last row and column of tiles are moved
@@ -67,7 +67,7 @@ class Tiling:
         return np.stack(
             [
                 image[top : top + self.height, left : left + self.width]
-                for top, left in self.places(*image.shape[:2])
+                for top, left in self.corners(*image.shape[:2])
             ]
         )
 

@@ -42,7 +42,7 @@ def notes(header: ModelHeader) -> list[str]:
         f"{best.validation_auroc:.4f} against made anomalies",
     ]
     if header.has_map:
-        return lines + _weak_map(best.validation_auroc) + header.threshold.describe()
+        return lines + _weak_map(best.validation_auroc) + header.threshold.notes()
     if facts["validation"] < header.config.training.validation_size:
         lines.append(
             f"only {facts['validation']} normals could be spared for early stopping "
@@ -63,7 +63,7 @@ def notes(header: ModelHeader) -> list[str]:
             "training does not help, it hardly changes these images; consider leaving it out "
             f"(--drop {kind})"
         )
-    return lines + header.threshold.describe()
+    return lines + header.threshold.notes()
 
 
 def _weak_map(area: float) -> list[str]:

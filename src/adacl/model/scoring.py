@@ -26,7 +26,7 @@ __all__ = [
     "ImageScore",
     "ScoringModel",
     "check_files",
-    "fitting",
+    "conformed",
     "full_size",
     "scores_of",
 ]
@@ -236,11 +236,11 @@ def _score_batch(
         if tiling is None:
             yield identity, model.verdict(parts[0], scores[0])
         else:
-            place = tiling.places(height, width)[int(scores.argmax())]
-            yield identity, ImageScore(tiling.aggregate(scores), place)
+            corner = tiling.corners(height, width)[int(scores.argmax())]
+            yield identity, ImageScore(tiling.aggregate(scores), corner)
 
 
-def fitting(images: Array, spec: ImageSpec, any_size: bool) -> Array:
+def conformed(images: Array, spec: ImageSpec, any_size: bool) -> Array:
     """Return images N x H x W x C in the depth that a model takes, if they go with it.
 
     Raises

@@ -97,7 +97,7 @@ class Threshold:
             return False
         return _at_least(flagged, n, self.upper_bound) < CHANCE
 
-    def describe(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Say in sentences how the threshold was set and what it is worth."""
         if self.method == "manual":
             share = self.fpr_at(self.value)

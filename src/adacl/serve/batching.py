@@ -256,11 +256,11 @@ class Batcher:
                 images.append(image.pixels)
                 sizes.append((image.height, image.width))
         scores = zip(served.scorer.score_decoded(images), sizes, images, strict=True)
-        for place, outcome in enumerate(found):
+        for index, outcome in enumerate(found):
             if outcome is None:
                 score, (height, width), pixels = next(scores)
-                heat = _heat(items[place][0], pixels) if with_map else None
-                found[place] = Scored(score, height, width, heat)
+                heat = _heat(items[index][0], pixels) if with_map else None
+                found[index] = Scored(score, height, width, heat)
         return [outcome for outcome in found if outcome is not None]
 
 

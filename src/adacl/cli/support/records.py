@@ -116,10 +116,10 @@ def _write_table(file: IO[str], scores: Iterator[FileScore], threshold: float, t
     print(f"pred_score  pred_label  {'tile' * tiled:{11 * tiled}}image_path", file=file)
     for s in scores:
         label = "ANOMALOUS" if s.raw > threshold else "normal"
-        place = "{},{}".format(*s.tile) if s.tile else ""
+        corner = "{},{}".format(*s.tile) if s.tile else ""
         remark = f"  ({s.remark})" if s.remark else ""
         path = escaped(str(s.path))
-        print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{path}{remark}", file=file)
+        print(f"{s.score:10.4f}  {label:10}  {corner:{11 * tiled}}{path}{remark}", file=file)
 
 
 def _record(score: FileScore, threshold: float) -> dict[str, Any]:
