@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from adacl.data.images import Decoded
 from adacl.deploy.scorer import Scorer
 from adacl.errors import ImageError
 from adacl.explain.heatmap import resized, to_png
@@ -243,25 +244,19 @@ class Batcher:
 
     def _scored(self, key: Key, items: list[Item]) -> list[Outcome]:
         served, with_map = key
-        found: list[Outcome | None] = []
-        images, sizes = [], []
-        for ticket, number in items:
+        found: dict[int, Outcome] = {}
+        images: dict[int, Decoded] = {}
+        for index, (ticket, number) in enumerate(items):
             name, content = ticket.files[number]
             try:
-                image = served.scorer.decode(name, content, self._limits.pixels)
+                images[index] = served.scorer.decode(name, content, self._limits.pixels)
             except ImageError as error:
-                found.append(error)
-            else:
-                found.append(None)
-                images.append(image.pixels)
-                sizes.append((image.height, image.width))
-        scores = zip(served.scorer.score_decoded(images), sizes, images, strict=True)
-        for index, outcome in enumerate(found):
-            if outcome is None:
-                score, (height, width), pixels = next(scores)
-                heat = _heat(items[index][0], pixels) if with_map else None
-                found[index] = Scored(score, height, width, heat)
-        return [outcome for outcome in found if outcome is not None]
+                found[index] = error
+        scores = served.scorer.score_decoded(image.pixels for image in images.values())
+        for (index, image), score in zip(images.items(), scores, strict=True):
+            heat = _heat(items[index][0], image.pixels) if with_map else None
+            found[index] = Scored(score, image.height, image.width, heat)
+        return [found[index] for index in range(len(items))]
 
 
 def _left() -> ProblemError:
