@@ -252,7 +252,7 @@ class Batcher:
                 images[index] = served.scorer.decode(name, content, self._limits.pixels)
             except ImageError as error:
                 found[index] = error
-        scores = served.scorer.score_decoded(image.pixels for image in images.values())
+        scores = served.scorer.score_decoded([image.pixels for image in images.values()])
         for (index, image), score in zip(images.items(), scores, strict=True):
             heat = _heat(items[index][0], image.pixels) if with_map else None
             found[index] = Scored(score, image.height, image.width, heat)
