@@ -13,15 +13,6 @@ from typing import IO, Any
 
 from adacl.errors import AdaclError, DataError, MissingDataError
 
-__all__ = [
-    "atomic_file",
-    "check_writable",
-    "open_regular",
-    "read_whole",
-    "replace_file",
-    "target_of",
-]
-
 PREFIX = 50
 """Characters of a file's name that its temporary file bears; the whole may be too long."""
 

@@ -17,8 +17,6 @@ from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError, ModelFileError
 from adacl.files import check_writable
 
-__all__ = ["calibrate"]
-
 log = logging.getLogger("adacl")
 
 

@@ -13,8 +13,6 @@ from adacl.cli.support.progress import console, messages
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError
 
-__all__ = ["app"]
-
 app = typer.Typer(help="List, fetch, verify and export MNIST, Fashion-MNIST and CIFAR-10.")
 
 NamesArgument = Annotated[

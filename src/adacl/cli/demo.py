@@ -15,8 +15,6 @@ from adacl.cli.support.progress import epochs, messages
 from adacl.cli.support.reports import gathering_for, report_scores
 from adacl.errors import DataError
 
-__all__ = ["demo"]
-
 SIDE = 32
 EPOCHS = 5
 TEST_SHARE = 3

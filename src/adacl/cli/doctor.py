@@ -19,8 +19,6 @@ from adacl.cli.support import options
 from adacl.datasets.catalogue import BENCHMARKS, count_present, data_dir
 from adacl.errors import EXTRAS
 
-__all__ = ["doctor"]
-
 NAMES = {"sklearn": "scikit-learn"}
 """Of packages that are not called as their module."""
 

@@ -31,8 +31,6 @@ from adacl.model.card import advice
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
-__all__ = ["evaluate"]
-
 MOST = 20
 """Images that defects are planted in, spread over all; kinds of anomaly that are listed."""
 

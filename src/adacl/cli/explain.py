@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from adacl.deploy.image_scorer import ImageScorer
     from adacl.model.scoring import FileScore
 
-__all__ = ["check_outside", "explain", "localisation", "with_heatmaps"]
-
 ENDING = ".heatmap.png"
 
 log = logging.getLogger("adacl")

@@ -13,8 +13,6 @@ from adacl.cli.support.progress import say
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
-__all__ = ["export"]
-
 
 def export(
     model: options.Model,

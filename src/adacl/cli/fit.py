@@ -25,8 +25,6 @@ from adacl.imaging.tiles import Tiling
 from adacl.model.card import advice
 from adacl.model.header import ModelHeader
 
-__all__ = ["fit"]
-
 log = logging.getLogger("adacl")
 
 

@@ -12,8 +12,6 @@ from adacl.errors import AdaclError, ModelFileError
 from adacl.model.card import describe_tiles, facts
 from adacl.model.header import ModelHeader
 
-__all__ = ["info"]
-
 
 def info(model: options.Model, json_output: options.Json = False) -> None:
     """Show what a model file holds: input, network, threshold, training."""

@@ -24,8 +24,6 @@ from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
-__all__ = ["score"]
-
 
 def score(
     model: options.Model,

@@ -12,8 +12,6 @@ from adacl.cli.support import options
 from adacl.cli.support.progress import log, messages
 from adacl.config.sections import finite
 
-__all__ = ["serve"]
-
 MEGABYTE = 1 << 20
 
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.frame_scores import FrameScore
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Learn from normal footage, and find what is not normal in a video.")
 
 FrameRateOption = Annotated[

@@ -8,8 +8,6 @@ from typing import Literal, get_args
 from adacl.config.method import Config
 from adacl.errors import ConfigError
 
-__all__ = ["DEFECTS", "Light", "with_hints"]
-
 Light = Literal["varies", "fixed"]
 
 DEFECTS: dict[str, dict[str, dict[str, float]]] = {

@@ -18,8 +18,6 @@ from adacl.config.network import NetworkConfig
 from adacl.config.training import ThresholdConfig, TrainingConfig
 from adacl.errors import ConfigError, MissingDataError
 
-__all__ = ["PRESETS", "by_size", "for_tiles", "from_toml", "preset", "suited"]
-
 log = logging.getLogger("adacl")
 
 THUMBNAIL = 64

@@ -15,28 +15,6 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 from adacl.errors import ConfigError
 
-__all__ = [
-    "ODD",
-    "ORDERED",
-    "SOME",
-    "Count",
-    "Interval",
-    "Natural",
-    "Rule",
-    "Section",
-    "Share",
-    "above",
-    "at_least",
-    "at_most",
-    "below",
-    "build",
-    "finite",
-    "plain",
-    "require",
-    "settings",
-    "type_words",
-]
-
 T = TypeVar("T")
 Interval = tuple[float, float]
 

@@ -13,8 +13,6 @@ from PIL import Image
 from adacl.datasets import catalogue
 from adacl.errors import DataError
 
-__all__ = ["export_one_vs_rest", "write_images"]
-
 
 def write_images(images: NDArray[np.uint8], names: Iterable[str], folder: Path) -> int:
     """Write uint8 images N x H x W (x C) as ``folder``/name.png, and return their number.

@@ -22,17 +22,6 @@ from numpy.typing import NDArray
 from adacl.datasets.formats import Pixels, content_of, parse_idx, read_cifar
 from adacl.errors import ConfigError, DataError, MissingDataError
 
-__all__ = [
-    "BENCHMARKS",
-    "Benchmark",
-    "DataFile",
-    "count_present",
-    "data_dir",
-    "find",
-    "load",
-    "verify",
-]
-
 Split = Literal["train", "test"]
 
 

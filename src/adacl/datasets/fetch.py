@@ -20,8 +20,6 @@ from adacl.datasets import catalogue
 from adacl.errors import DataError, MissingDataError
 from adacl.files import atomic_file
 
-__all__ = ["fetch"]
-
 OnProgress = Callable[[str, int, int | None], None]
 
 _TIMEOUT = 30.0

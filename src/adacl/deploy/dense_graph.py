@@ -20,8 +20,6 @@ from adacl.deploy.nodes import Graph
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.layers import HALVING, HEAD, Layer, dense_plan
 
-__all__ = ["build_dense_graph"]
-
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 

@@ -12,8 +12,6 @@ from adacl.errors import ConfigError, missing_extra
 from adacl.imaging.spec import Array
 from adacl.model.large_images import Window
 
-__all__ = ["BACKENDS", "Run", "open_backend", "read_graph"]
-
 
 class Run(Protocol):
     """An open graph; may be called from many threads."""

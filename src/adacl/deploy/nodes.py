@@ -13,8 +13,6 @@ from onnx import TensorProto, helper, numpy_helper
 
 from adacl.imaging.spec import ImageSpec
 
-__all__ = ["OPSET", "Graph", "Steps"]
-
 OPSET = 13
 IR_VERSION = 8
 TYPES = {

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["rows_first", "weights"]
-
 PRECISION = 22
 """Binary digits of the weights by which 8-bit images are resized."""
 

@@ -32,8 +32,6 @@ from adacl.model.scoring import (
 )
 from adacl.networks.layers import smallest_side
 
-__all__ = ["Scorer"]
-
 Identity = TypeVar("Identity")
 
 BATCH = 64

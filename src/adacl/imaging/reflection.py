@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["reflected"]
-
 
 def reflected(extent: int, least: int) -> NDArray[np.int64]:
     """Return the numbers of the pixels of a row that is continued to ``least`` by reflection.

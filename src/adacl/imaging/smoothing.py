@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["box_mean", "gaussian", "smoothed"]
-
 
 def gaussian(length: int, deviation: float) -> NDArray[np.float32]:
     """Return the weights (length, length) that pixels along a side have for each other."""

@@ -9,8 +9,6 @@ import numpy as np
 from adacl.errors import ConfigError
 from adacl.imaging.spec import Array
 
-__all__ = ["Tiling", "starts"]
-
 
 @dataclass(frozen=True)
 class Tiling:

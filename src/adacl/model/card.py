@@ -8,8 +8,6 @@ from typing import Any, Literal, NamedTuple
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
 
-__all__ = ["INTENDED", "LIMITS", "Advice", "advice", "describe_tiles", "facts", "notes"]
-
 FAIR_AUROC, GOOD_AUROC = 0.75, 0.95
 HARDLY_FOUND, FEW_FOUND, MANY_FOUND = 0.2, 0.5, 0.8
 """Shares of the anomalies that score above the threshold."""

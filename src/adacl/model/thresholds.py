@@ -18,8 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from adacl.config.sections import finite
 from adacl.errors import ConfigError, InputError
 
-__all__ = ["Threshold", "from_contamination", "from_normal_scores", "normals_needed"]
-
 Method = Literal["hold-out", "cross-fitting", "calibration", "contamination", "manual"]
 
 CURVE_POINTS = 100

@@ -21,8 +21,6 @@ from adacl.data.folders import processors
 from adacl.errors import DataError
 from adacl.scale import records
 
-__all__ = ["missing_cells", "read_cells", "run_cells"]
-
 FILE = "cells.jsonl"
 """Has a line for each finished cell: its name as ``cell``, and its result."""
 

@@ -27,8 +27,6 @@ from adacl.serve.models import Served
 from adacl.serve.problems import ProblemError
 from adacl.serve.uploads import Upload
 
-__all__ = ["Batcher", "Heat", "Scored", "Ticket"]
-
 LONGEST_MAP = 1024
 """Side of an anomaly map, at most; larger ones are made smaller."""
 UNKNOWN_SECONDS = 0.01

@@ -19,8 +19,6 @@ from adacl.serve.counters import Metrics
 from adacl.serve.problems import INTERNAL, STOPPING, ProblemError
 from adacl.serve.score_endpoint import PATH
 
-__all__ = ["Guard"]
-
 log = logging.getLogger("adacl")
 
 CONTENT_POLICY = (

@@ -17,8 +17,6 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from adacl.serve.limits import Limits
 from adacl.serve.problems import MEDIA_TYPE, ProblemError
 
-__all__ = ["protocol"]
-
 SLOW_READER_SECONDS = 60.0
 """For what is still to be sent when the connection is closed."""
 

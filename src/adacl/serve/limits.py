@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields
 from adacl.config.sections import finite
 from adacl.errors import ConfigError
 
-__all__ = ["Limits"]
-
 
 @dataclass(frozen=True)
 class Limits:

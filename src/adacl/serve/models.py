@@ -12,8 +12,6 @@ from adacl.files import read_whole
 from adacl.model.scoring import check_files
 from adacl.serve.problems import ProblemError
 
-__all__ = ["Models", "Served"]
-
 
 class Served:
     """A model under the name it is served by.

@@ -9,8 +9,6 @@ from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["INTERNAL", "MEDIA_TYPE", "STOPPING", "ProblemError"]
-
 MEDIA_TYPE = "application/problem+json"
 
 

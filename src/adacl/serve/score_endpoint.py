@@ -21,8 +21,6 @@ from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
 from adacl.serve.uploads import Memory, Parts, Reservation, Upload, chunks, media_type, sent_name
 
-__all__ = ["PATH", "Scoring"]
-
 PATH = "/v1/score"
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 

@@ -12,16 +12,6 @@ from starlette.types import Receive
 
 from adacl.serve.problems import ProblemError
 
-__all__ = [
-    "Memory",
-    "Parts",
-    "Reservation",
-    "Upload",
-    "chunks",
-    "media_type",
-    "sent_name",
-]
-
 LONGEST_NAME = 200
 MOST_FIELDS = 16
 

@@ -15,8 +15,6 @@ from adacl.cli.support.progress import count
 if TYPE_CHECKING:
     from adacl.scale.grid import Cell
 
-__all__ = ["JobsOption", "OutOption", "SeedsOption", "parse_seeds", "run_grid"]
-
 log = logging.getLogger("adacl")
 
 OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]

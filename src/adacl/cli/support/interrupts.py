@@ -14,8 +14,6 @@ import typer
 from adacl.errors import AdaclError, DataError
 from adacl.files import target_of
 
-__all__ = ["InterruptError", "ResumeOption", "interruptible", "resumable"]
-
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted fit.")]
 
 

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     Opened = AnomalyDetector | Scorer
     ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
 
-__all__ = ["check_skipped", "count_distinct", "count_seen", "open_scorer", "scores_of_files"]
-
 log = logging.getLogger("adacl")
 
 

@@ -11,21 +11,6 @@ import typer
 
 from adacl.data import folders
 
-__all__ = [
-    "Backend",
-    "Device",
-    "Json",
-    "Model",
-    "ModelOutput",
-    "OnError",
-    "Quiet",
-    "Seed",
-    "Settings",
-    "Threshold",
-    "parse_settings",
-    "parse_size",
-]
-
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
 Backend = Annotated[

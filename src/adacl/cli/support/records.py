@@ -17,8 +17,6 @@ from adacl.files import atomic_file
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
-__all__ = ["TILE_COLUMNS", "Format", "RecordWriter", "opened", "write_records"]
-
 Format = Literal["table", "jsonl", "csv"]
 
 TILE_COLUMNS = ["tile_top", "tile_left"]

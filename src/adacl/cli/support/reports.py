@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from adacl.model.thresholds import Threshold
     from adacl.report.tally import Gathering
 
-__all__ = [
-    "ReportOption",
-    "check_page_name",
-    "check_report",
-    "gathering_for",
-    "report_fit",
-    "report_scores",
-    "title_of",
-]
-
 ReportOption = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE.html", help="Also write a page to show to others."),

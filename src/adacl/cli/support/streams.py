@@ -10,8 +10,6 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["CLOSED_PIPE", "abandon", "escaped", "open_streams"]
-
 CLOSED_PIPE = 141
 """Exit code where the reader of stdout is gone: 128 and SIGPIPE, as a shell tells it."""
 

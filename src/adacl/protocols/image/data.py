@@ -15,8 +15,6 @@ from adacl.data.training_set import probe_files, samples_of_files
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, MissingDataError
 
-__all__ = ["classes", "load_one_vs_rest", "short_name"]
-
 Images = NDArray[Any]
 TEST_EVERY = 5
 

@@ -11,8 +11,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Shape", "bent_line", "cover", "local_variation", "plant"]
-
 Shape = Literal["spot", "scratch"]
 Floats = NDArray[np.float64]
 

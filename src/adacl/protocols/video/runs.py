@@ -35,8 +35,6 @@ from adacl.video.fit import fit_video, levels_of, survey, training_tiles
 from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
 
-__all__ = ["CHANGES", "cells", "run_cell", "variant"]
-
 PAPER_KINDS = {"cut_paste": 1.0, "puzzling": 1.0, "rotation": 1.0, "mix_up": 1.0}
 
 CHANGES: dict[str, dict[str, Any]] = {

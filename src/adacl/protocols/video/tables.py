@@ -19,8 +19,6 @@ from adacl.protocols.paper.tables import LEGEND, MARK
 from adacl.protocols.summary import mean_sd
 from adacl.scale.grid import read_cells
 
-__all__ = ["curves", "summarise", "table3", "write"]
-
 TITLES = {
     "ucsd-ped1": "UCSD Ped1",
     "ucsd-ped2": "UCSD Ped2",

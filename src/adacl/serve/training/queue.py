@@ -26,8 +26,6 @@ from adacl.serve.problems import ProblemError
 from adacl.serve.training.record import Training, read_all, write
 from adacl.serve.uploads import Upload
 
-__all__ = ["Reception", "Trainings", "unavailable"]
-
 KILL_SECONDS = 10.0
 
 log = logging.getLogger("adacl")

@@ -12,8 +12,6 @@ from typing import Any, Literal, get_args
 
 from adacl.files import atomic_file
 
-__all__ = ["STATES", "Training", "read_all", "write"]
-
 log = logging.getLogger("adacl")
 
 FILE = "training.json"
