@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import typer
@@ -21,7 +21,6 @@ from adacl.cli.support.streams import escaped
 from adacl.data.folders import Skipped, list_images
 from adacl.data.images import EXTENSIONS
 from adacl.errors import ConfigError, DataError
-from adacl.explain.maps import Method
 from adacl.files import atomic_file, check_writable
 
 if TYPE_CHECKING:
@@ -50,7 +49,8 @@ def explain(
         ),
     ] = None,
     method: Annotated[
-        Method, typer.Option(help="Cover parts of the image, or follow the gradient (PyTorch).")
+        Literal["occlusion", "gradient"],
+        typer.Option(help="Cover parts of the image, or follow the gradient (PyTorch)."),
     ] = "occlusion",
     npy: Annotated[
         bool, typer.Option("--npy", help="Also write the values, as a NumPy file beside it.")

@@ -10,7 +10,6 @@ import hashlib
 import os
 import tomllib
 from dataclasses import dataclass
-from importlib.resources import files
 from itertools import starmap
 from pathlib import Path
 from typing import Any, Literal
@@ -64,7 +63,7 @@ def _benchmark(name: str, given: dict[str, Any]) -> Benchmark:
     return Benchmark(name, given["title"], **lists, files=files, url=given["url"], archive=archive)
 
 
-_TABLE = tomllib.loads(files("adacl.datasets").joinpath("benchmarks.toml").read_text("utf-8"))
+_TABLE = tomllib.loads(Path(__file__).with_name("benchmarks.toml").read_text("utf-8"))
 BENCHMARKS = {name: _benchmark(name, given) for name, given in _TABLE.items()}
 """The data sets by name."""
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +28,7 @@ __all__ = [
     "check_files",
     "conformed",
     "full_size",
+    "record_of",
     "scores_of",
 ]
 
@@ -179,6 +180,22 @@ class FileScore:
             score.remark,
             score.regions,
         )
+
+
+def record_of(score: ImageScore | FileScore, threshold: float) -> dict[str, Any]:
+    """Return the score of an image as programs read it; images above the threshold have label 1."""
+    record: dict[str, Any] = {
+        "pred_score": score.score,
+        "pred_label": int(score.raw > threshold),
+        "raw_score": score.raw,
+    }
+    if score.tile:
+        record["tile"] = list(score.tile)
+    if score.remark:
+        record["remark"] = score.remark
+    if score.regions:
+        record["regions"] = [region._asdict() for region in score.regions]
+    return record
 
 
 def scores_of(

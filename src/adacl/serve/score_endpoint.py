@@ -14,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from adacl.config.sections import finite
 from adacl.errors import ConfigError, ImageError
+from adacl.model.scoring import record_of
 from adacl.serve.batching import Batcher, Outcome, Ticket
 from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
@@ -113,23 +114,13 @@ class Scoring:
         if isinstance(outcome, ImageError):
             self.metrics.refused()
             return {"name": name, "error": ProblemError(422, str(outcome), name=name).to_dict()}
-        score = outcome.score
-        anomalous = score.raw > threshold
-        self.metrics.scored(served.name, anomalous)
-        result: dict[str, Any] = {
+        result = {
             "name": name,
-            "pred_score": score.score,
-            "raw_score": score.raw,
-            "pred_label": int(anomalous),
+            **record_of(outcome.score, threshold),
             "height": outcome.height,
             "width": outcome.width,
         }
-        if score.tile is not None:
-            result["tile"] = list(score.tile)
-        if score.remark:
-            result["remark"] = score.remark
-        if score.regions:
-            result["regions"] = [region._asdict() for region in score.regions]
+        self.metrics.scored(served.name, result["pred_label"] == 1)
         if outcome.heat is not None:
             png = base64.b64encode(outcome.heat.png).decode()
             result["anomaly_map"] = {"png": png, "peak": list(outcome.heat.peak)}

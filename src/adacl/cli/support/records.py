@@ -99,6 +99,8 @@ def write_records(
     DataError
         If the file cannot be written.
     """
+    from adacl.model.scoring import record_of
+
     columns = ["image_path", "pred_score", "pred_label", "raw_score"]
     columns += TILE_COLUMNS * tiled + MAP_COLUMNS * mapped
     with opened(output) as file:
@@ -107,7 +109,7 @@ def write_records(
             return
         writer = RecordWriter(file, columns if form == "csv" else None)
         for score in scores:
-            writer.write(_record(score, threshold))
+            writer.write({"image_path": str(score.path), **record_of(score, threshold)})
 
 
 def _write_table(file: IO[str], scores: Iterator[FileScore], threshold: float, tiled: bool) -> None:
@@ -118,15 +120,3 @@ def _write_table(file: IO[str], scores: Iterator[FileScore], threshold: float, t
         remark = f"  ({s.remark})" if s.remark else ""
         path = escaped(str(s.path))
         print(f"{s.score:10.4f}  {label:10}  {corner:{11 * tiled}}{path}{remark}", file=file)
-
-
-def _record(score: FileScore, threshold: float) -> dict[str, Any]:
-    record = {
-        "image_path": str(score.path),
-        "pred_score": score.score,
-        "pred_label": int(score.raw > threshold),
-        "raw_score": score.raw,
-    }
-    record |= {"tile": list(score.tile)} if score.tile else {}
-    record |= {"remark": score.remark} if score.remark else {}
-    return record | ({"regions": [r._asdict() for r in score.regions]} if score.regions else {})
