@@ -61,7 +61,7 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def target_of(path: Path) -> Path:
-    """Return the file that is written at ``path``: itself, or what a symbolic link leads to.
+    """Return the file to write at ``path``: itself, or the target of a symbolic link.
 
     Raises
     ------
@@ -83,7 +83,7 @@ def target_of(path: Path) -> Path:
 
 
 def replace_file(temporary: Path, target: Path) -> None:
-    """Let a complete file take the place of another, with the permissions and owner of that."""
+    """Replace a file by a complete one, which takes over its permissions and owner."""
     try:
         before = target.stat()
     except FileNotFoundError:
@@ -129,7 +129,7 @@ def read_whole(path: Path) -> bytes:
 
 
 def check_writable(path: Path) -> None:
-    """Check, before the work is done, that a file can be written at ``path``.
+    """Check, before work begins, that a file can be written at ``path``.
 
     Raises
     ------

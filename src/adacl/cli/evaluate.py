@@ -189,7 +189,7 @@ def _smallest_defect(
 
 
 def _warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
-    """Warn if images were fitted on, or if that is not known, and return how many."""
+    """Warn if images were fitted on or this is unknown; return their number."""
     seen = count_seen(scores)
     if seen is None:
         log.warning(
@@ -213,7 +213,7 @@ def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
 def _kinds(
     good: list[FileScore], bad: list[FileScore], roots: list[Path], threshold: float
 ) -> list[dict[str, Any]]:
-    """Return the figures of each kind of anomaly, the hardest first; none if there is but one.
+    """Return the figures of each kind of anomaly, the hardest first; none if there is only one.
 
     A kind is a folder named on the command line, or a folder in it.
     """

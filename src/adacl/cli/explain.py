@@ -88,7 +88,7 @@ def explain(
 def _targets(
     model: Path, roots: list[Path], paths: list[Path], output: Path | None
 ) -> dict[Path, Path]:
-    """Return where the heat map of each image is to be written."""
+    """Return the path to write for the heat map of each image."""
     alone = len(paths) == 1 and not roots[0].is_dir()
     if output is None or output.is_dir() or not alone:
         picture = output is not None and output.suffix.lower() in EXTENSIONS
@@ -120,9 +120,9 @@ def _verdict(score: FileScore, threshold: float, anomaly_map: NDArray[np.float32
 
 
 def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
-    """Return what says where in a folder the heat map of an image belongs.
+    """Return a function from the path of an image to the path of its heat map.
 
-    Heat maps lie as their images do below what is above all of ``roots``.
+    In ``folder``, heat maps are laid out as their images are below the common parent of ``roots``.
     """
     bases = {root: root if root.is_dir() else root.parent for root in roots}
     top = os.path.commonpath([base.resolve() for base in bases.values()])
@@ -148,7 +148,7 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
 
 
 def with_heatmaps(scorer: ImageScorer, folder: Path, roots: Sequence[Path]) -> ScoreFiles:
-    """Return what scores files and writes a heat map of each: the image under its colours."""
+    """Return a function that scores files and writes a heat map over each image."""
     from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)
@@ -186,7 +186,7 @@ def localisation(
     masks: Mapping[Path, Path],
     quiet: bool,
 ) -> dict[str, Any]:
-    """Measure how well the anomaly maps point at what is masked, with bounded memory."""
+    """Measure how well anomaly maps point at the masked pixels, with bounded memory."""
     from adacl.data.masks import read_mask
     from adacl.metrics import Localisation
 

@@ -1,4 +1,4 @@
-"""What a user expects of defects and light, as settings of a network with a map."""
+"""Settings of a network with a map for the defects and the light that a user expects."""
 
 from __future__ import annotations
 

@@ -29,13 +29,13 @@ _LIMIT = 1 << 30
 
 
 class _TransferError(Exception):
-    """A download failed. Not an OSError, to be told from a failing disk."""
+    """A download failed. Not an OSError, so that a failing disk is told apart."""
 
 
 def fetch(
     name: str, folder: str | Path | None = None, on_progress: OnProgress | None = None
 ) -> list[Path]:
-    """Download what is missing of a data set.
+    """Download the missing files of a data set.
 
     A download that breaks off stays as a ``.part`` file and is resumed by the next call. A file
     gets its own name only once its SHA-256 is right. Damaged files are fetched again; they are
@@ -101,7 +101,7 @@ def fetch(
 def _obtain(
     url: str, sha256: str, packed: bool, part: Path, on_progress: OnProgress | None
 ) -> None:
-    """Bring ``part`` to its full, verified content; a leftover that is wrong is begun anew."""
+    """Complete ``part`` and verify it; begin anew if what was left over is wrong."""
     resumed = True
     while resumed:
         resumed = part.is_file()
@@ -117,7 +117,7 @@ def _obtain(
 
 
 def _transfer(url: str, part: Path, on_progress: OnProgress | None) -> None:
-    """Append to ``part`` what it lacks, or write all of it if the server cannot resume."""
+    """Append the rest to ``part``, or write all of it if the server cannot resume."""
     done = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "adacl"} | ({"Range": f"bytes={done}-"} if done else {})
     try:

@@ -27,8 +27,8 @@ class Run(Protocol):
 
 BACKENDS = ("onnxruntime", "openvino")
 WINDOW = "window"
-"""Input of a graph with coordinates: from where in a larger image the pixels come. By default they
-are the whole image."""
+"""Input of a graph with coordinates: the window of a larger image that the pixels are. By default
+they are the whole image."""
 
 
 def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
@@ -126,7 +126,7 @@ def _openvino(content: bytes, threads: int) -> Run:
             idle.put(request)
         return found
 
-    # What the engine's binding sets up at its first use deadlocks if two threads come first.
+    # The engine's binding initialises itself at its first use, and deadlocks if two threads do so.
     entry = compiled.input(0)
     shape = [side.get_length() if side.is_static else 1 for side in entry.partial_shape]
     run(np.zeros(shape, entry.element_type.to_dtype()))

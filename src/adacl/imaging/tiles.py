@@ -76,6 +76,6 @@ class Tiling:
 
 
 def starts(length: int, tile: int, stride: int) -> list[int]:
-    """Return where along one side tiles begin; the last is moved back to the edge."""
+    """Return where tiles begin along one side; the last is moved back to the edge."""
     last = max(0, length - tile)
     return sorted({*range(0, last, stride), last})

@@ -1,4 +1,4 @@
-"""What a model is, how it came about, and what a user should know of it; without PyTorch."""
+"""Say what a model is, how it was made and what a user should know of it, without PyTorch."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ class Advice(NamedTuple):
         return "weak, do not rely on it" if self.grade == "weak" else self.grade
 
     def lines(self) -> Iterator[str]:
-        """Yield what a command ends with."""
+        """Yield the lines that a command ends with."""
         yield f"verdict: {self.word}. {self.why[:1].upper()}{self.why[1:]}"
         for step in self.steps:
             yield f"next: {step}"
@@ -254,7 +254,7 @@ def _learn_more(header: ModelHeader) -> tuple[str, ...]:
 
 
 def facts(header: ModelHeader) -> list[tuple[str, str]]:
-    """Return terms and what to say of them, for a model of any kind; the model's data sheet."""
+    """Return the data sheet of a model of any kind: terms, and what to say of them."""
     spec, training, history = header.spec, header.training, header.history
     colour = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
     fitted = f"{training['images']:,} normal images{_copies(training)}"

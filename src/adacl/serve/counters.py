@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics that Prometheus collects."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class Metrics:
         )
 
     def watch(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
-        """Show the images that wait, and the bytes of bodies that are held."""
+        """Show the number of waiting images, and the bytes of bodies held."""
         gauge = Gauge("adacl_waiting_images", "Images that wait", registry=self.registry)
         gauge.set_function(waiting)
         gauge = Gauge("adacl_held_bytes", "Bytes of bodies held", registry=self.registry)

@@ -18,7 +18,7 @@ from adacl.serve.limits import Limits
 from adacl.serve.problems import MEDIA_TYPE, ProblemError
 
 SLOW_READER_SECONDS = 60.0
-"""For what is still to be sent when the connection is closed."""
+"""Time to send what remains when the connection is closed."""
 
 
 def _refusing(status: int, detail: str, **headers: str) -> ASGIApp:

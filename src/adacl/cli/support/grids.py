@@ -1,4 +1,4 @@
-"""Run a grid of ``adacl bench``, image or video: what its commands share."""
+"""Run a grid of ``adacl bench``, for images or video."""
 
 from __future__ import annotations
 

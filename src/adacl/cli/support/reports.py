@@ -34,7 +34,7 @@ log = logging.getLogger("adacl")
 
 
 def check_report(report: Path, others: Iterable[Path]) -> None:
-    """Check, before the work is done, that a report can be written and takes no other's place.
+    """Check, before work begins, that a report can be written and replaces no other file.
 
     Raises
     ------
@@ -43,7 +43,7 @@ def check_report(report: Path, others: Iterable[Path]) -> None:
     DataError
         If it cannot be written.
     ModuleNotFoundError
-        If what it is made with is not installed.
+        If a package that it needs is not installed.
     """
     import adacl.report.page  # noqa: F401
 
@@ -66,13 +66,13 @@ def check_page_name(report: Path) -> None:
 
 
 def title_of(paths: Sequence[Path]) -> str:
-    """Return names of files or folders, in short."""
+    """Return the names of files or folders, shortened."""
     names = [path.resolve().name or str(path) for path in paths]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def gathering_for(scorer: Opened, threshold: Threshold) -> Gathering:
-    """Return what gathers the scores of a model for a report."""
+    """Return a collector of a model's scores, for a report."""
     from adacl.report.tally import Gathering
 
     return Gathering(threshold.value, scorer.threshold_)
