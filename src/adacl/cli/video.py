@@ -160,7 +160,7 @@ def score(
     used = [path.resolve() for path in (model, Path(source), *wanted)]
     for path in wanted:
         if used.count(path.resolve()) > 1:
-            raise ConfigError(f"{path}: cannot be two things at once; name another output")
+            raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
     if report is not None:
         check_page_name(report)
     from adacl.video.alarms import events as find_events

@@ -50,7 +50,9 @@ def check_report(report: Path, others: Iterable[Path]) -> None:
     check_page_name(report)
     check_writable(report)
     if report.resolve() in {path.resolve() for path in others}:
-        raise ConfigError(f"--report {report}: is read or written otherwise; name another file")
+        raise ConfigError(
+            f"--report {report}: this command also reads or writes it; name another file"
+        )
 
 
 def check_page_name(report: Path) -> None:
