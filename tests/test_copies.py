@@ -104,7 +104,7 @@ def test_a_folder_given_twice_counts_once(threes, tmp_path):
     assert code == 0
     assert "240 images, 120 distinct" in err
     assert "from 120 normals" in err
-    assert "240 images, 120 distinct" in call("info", tmp_path / "m")[1]
+    assert "240 normal images, 120 distinct" in call("info", tmp_path / "m")[1]
 
 
 def grouped_textures(folder, parts=12, each=3):

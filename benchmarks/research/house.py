@@ -1,6 +1,6 @@
 """Measure the plan of the code: modules, layers, arrows, long functions, lines, files, walks.
 
-    python benchmarks/research/house.py --root . --write house.json
+    python benchmarks/research/house.py --root . --name after --append house.jsonl
 
 A *room* is a module in the root of the package, or a folder there with all that is in it. With
 ``--walks`` commands are followed as they run: an image path given to ``adacl score``, with and
@@ -274,7 +274,10 @@ def main() -> None:
     parser.add_argument("--root", type=Path, default=here, metavar="DIR", help="a checkout")
     parser.add_argument("--walks", action="store_true", help="follow commands as they run")
     parser.add_argument("--start-up", action="store_true", help="time adacl --help")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="write all of it as JSON")
+    parser.add_argument("--name", default="", help="of the measurement, such as before or after")
+    parser.add_argument(
+        "--append", type=Path, metavar="FILE", help="append all of it as a JSON line"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON, not a table")
     arguments = parser.parse_args()
     root = arguments.root.resolve()
@@ -282,7 +285,7 @@ def main() -> None:
         ["git", "-C", root, "rev-parse", "--short", "HEAD"], capture_output=True, text=True
     )
     found: Tree = (
-        {"commit": commit.stdout.strip()}
+        {"name": arguments.name, "commit": commit.stdout.strip()}
         | plan(root)
         | contracts(root)
         | files(root)
@@ -292,8 +295,9 @@ def main() -> None:
         found["start_up"] = start_up(root)
     if arguments.walks:
         found["walks"] = {"images_in_the_folder": IMAGES} | walks(root)
-    if arguments.write:
-        arguments.write.write_text(json.dumps(found, indent=1) + "\n")
+    if arguments.append:
+        with arguments.append.open("a") as file:
+            file.write(json.dumps(found) + "\n")
     print(json.dumps(found, indent=1) if arguments.json else "\n".join(table(found)))
 
 

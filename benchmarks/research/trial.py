@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from adacl import Config, preset
-from adacl.cli.support.options import parse_setting
+from adacl.cli.support.options import parse_settings
 from adacl.data.samples import Samples
 from adacl.datasets import catalogue
 from adacl.metrics import auroc
@@ -112,7 +112,7 @@ def ask(description: str, question: Question) -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0])
     parser.add_argument("--jobs", type=int, default=2)
     given = parser.parse_args()
-    config = preset(given.preset).replace(**dict(map(parse_setting, given.changes)))
+    config = preset(given.preset).replace(**parse_settings(given.changes))
     cells: list[grid.Cell] = [
         (
             "+".join([source.replace("/", "-"), f"seed{seed}", given.preset, *given.changes]),

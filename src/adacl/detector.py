@@ -35,7 +35,7 @@ from adacl.model.file import load_model, save_model
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
-from adacl.model.scoring import FileScore, ImageScore, check_files, fitting
+from adacl.model.scoring import FileScore, ImageScore, check_files, conformed
 from adacl.networks.devices import resolve_device
 from adacl.training.fit import fit_model
 
@@ -287,7 +287,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             scores = self._scored((digest(image), image) for image in images)
             found = [(known, score.raw) for known, score in scores]
         first = without_copies([known for known, _ in found])
-        raw = [found[place][1] for place in first]
+        raw = [found[index][1] for index in first]
         same = None if together is None else together[first]
         return self.set_threshold(
             thresholds.from_normal_scores(raw, rate, rule.confidence, "calibration", groups=same)
@@ -355,7 +355,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
 
     def _checked(self, array: Any) -> Array:
         model = self._fitted()
-        return fitting(self._images(array, reset=False), model.spec, model.header.any_size)
+        return conformed(self._images(array, reset=False), model.spec, model.header.any_size)
 
     def _scored(
         self, images: Iterable[tuple[Identity, Array]]

@@ -13,15 +13,6 @@ from typing import IO, Any
 
 from adacl.errors import AdaclError, DataError, MissingDataError
 
-__all__ = [
-    "atomic_file",
-    "check_writable",
-    "open_regular",
-    "read_whole",
-    "replace_file",
-    "target_of",
-]
-
 PREFIX = 50
 """Characters of a file's name that its temporary file bears; the whole may be too long."""
 
@@ -70,7 +61,7 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
 
 
 def target_of(path: Path) -> Path:
-    """Return the file that is written at ``path``: itself, or what a symbolic link leads to.
+    """Return the file to write at ``path``: itself, or the target of a symbolic link.
 
     Raises
     ------
@@ -92,7 +83,7 @@ def target_of(path: Path) -> Path:
 
 
 def replace_file(temporary: Path, target: Path) -> None:
-    """Let a complete file take the place of another, with the permissions and owner of that."""
+    """Replace a file by a complete one, which takes over its permissions and owner."""
     try:
         before = target.stat()
     except FileNotFoundError:
@@ -138,7 +129,7 @@ def read_whole(path: Path) -> bytes:
 
 
 def check_writable(path: Path) -> None:
-    """Check, before the work is done, that a file can be written at ``path``.
+    """Check, before work begins, that a file can be written at ``path``.
 
     Raises
     ------

@@ -69,7 +69,7 @@ def test_info_needs_no_torch(parts: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    assert "120 images" in done.stdout
+    assert "120 normal images" in done.stdout
 
 
 def test_version_and_bare_call() -> None:

@@ -44,7 +44,7 @@ def test_tiles_know_their_image(images):
     tiling = Tiling(8, 8)
     sizes = [(20, 24), (20, 24), (8, 8)]
     cropped = [image[:h, :w] for image, (h, w) in zip(images, sizes, strict=False)]
-    counts = [len(tiling.places(*size)) for size in sizes]
+    counts = [len(tiling.corners(*size)) for size in sizes]
     built = build_samples(cropped, (8, 8, 3), "uint8", counts, tiling)
     assert built.owner.tolist() == [0] * 9 + [1] * 9 + [2]
     assert (built.pixels == np.concatenate([tiling.cut(image) for image in cropped])).all()

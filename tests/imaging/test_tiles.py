@@ -23,11 +23,11 @@ def numbered(height, width, channels=1):
 @given(tilings(), st.integers(8, 70), st.integers(8, 70))
 def test_tiles_cover_every_pixel_and_invent_none(tiling, height, width):
     image = numbered(height, width)
-    tiles, places = tiling.cut(image), tiling.places(height, width)
-    assert tiles.shape == (len(places), tiling.height, tiling.width, 1)
+    tiles, corners = tiling.cut(image), tiling.corners(height, width)
+    assert tiles.shape == (len(corners), tiling.height, tiling.width, 1)
     assert set(np.unique(tiles)) == set(np.unique(image))
-    assert places == sorted(set(places))
-    for tile, (top, left) in zip(tiles, places, strict=True):
+    assert corners == sorted(set(corners))
+    for tile, (top, left) in zip(tiles, corners, strict=True):
         part = image[top : top + tiling.height, left : left + tiling.width]
         assert (tile[: part.shape[0], : part.shape[1]] == part).all()
         assert part.shape[0] == min(height, tiling.height)
@@ -35,10 +35,10 @@ def test_tiles_cover_every_pixel_and_invent_none(tiling, height, width):
 
 
 def test_places_by_hand():
-    assert Tiling(8, 8).places(16, 16) == [(0, 0), (0, 8), (8, 0), (8, 8)]
-    assert Tiling(8, 8).places(8, 20) == [(0, 0), (0, 8), (0, 12)]
-    assert Tiling(8, 8, stride=4).places(8, 16) == [(0, 0), (0, 4), (0, 8)]
-    assert Tiling(8, 8).places(5, 9) == [(0, 0), (0, 1)]
+    assert Tiling(8, 8).corners(16, 16) == [(0, 0), (0, 8), (8, 0), (8, 8)]
+    assert Tiling(8, 8).corners(8, 20) == [(0, 0), (0, 8), (0, 12)]
+    assert Tiling(8, 8, stride=4).corners(8, 16) == [(0, 0), (0, 4), (0, 8)]
+    assert Tiling(8, 8).corners(5, 9) == [(0, 0), (0, 1)]
 
 
 def test_small_images_are_extended_by_their_edge():

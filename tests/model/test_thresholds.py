@@ -55,15 +55,15 @@ def test_too_few_normals_are_said_to_assure_nothing():
     many = from_normal_scores(shuffled(1000), 0.01, 0.95, "hold-out")
     assert not few.assured
     assert many.assured
-    assert "1.0% cannot be assured with 100 normals, whatever" in " ".join(few.describe())
-    assert "at least 299" in " ".join(few.describe())
-    assert "299" not in " ".join(many.describe())
+    assert "1.0% cannot be assured with 100 normals, whatever" in " ".join(few.notes())
+    assert "at least 299" in " ".join(few.notes())
+    assert "299" not in " ".join(many.notes())
 
 
 @pytest.mark.parametrize("method", ["hold-out", "cross-fitting", "calibration"])
 def test_the_description_names_value_rate_size_and_bound(method):
     threshold = from_normal_scores(shuffled(400) / 2, 0.02, 0.95, method)
-    text = " ".join(threshold.describe())
+    text = " ".join(threshold.notes())
     for part in (f"{threshold.value:.4f}", "2.0%", "400", "95%", f"{threshold.upper_bound:.1%}"):
         assert part in text
 
@@ -71,7 +71,7 @@ def test_the_description_names_value_rate_size_and_bound(method):
 @pytest.mark.parametrize(("value", "side"), [(1.2, "above 1"), (-0.1, "below 0")])
 def test_a_saturated_threshold_is_pointed_out(value, side):
     threshold = from_normal_scores([value] * 400, 0.01, 0.95, "hold-out")
-    assert side in " ".join(threshold.describe())
+    assert side in " ".join(threshold.notes())
 
 
 @given(st.integers(2, 500), st.floats(0, 0.5))
@@ -88,14 +88,14 @@ def test_contamination_zero_flags_nothing():
 
 
 def test_contamination_is_described_as_saying_nothing_of_unseen_images():
-    text = " ".join(from_contamination(shuffled(50), 0.1).describe())
+    text = " ".join(from_contamination(shuffled(50), 0.1).notes())
     assert "10.0%" in text
     assert "unseen" in text
 
 
 def test_a_threshold_by_hand():
     threshold = Threshold(0.5, "manual")
-    assert "by hand" in threshold.describe()[0]
+    assert "by hand" in threshold.notes()[0]
     assert not threshold.assured
     assert Threshold(**threshold.to_dict()) == threshold
 
@@ -142,7 +142,7 @@ def test_the_curve_tells_the_share_of_normals_above_any_score(count, value):
 def test_a_threshold_moved_by_hand_still_knows_the_normals():
     moved = from_normal_scores(shuffled(1000), 0.01, 0.95, "hold-out").moved_to(0.9)
     assert (moved.value, moved.method) == (0.9, "manual")
-    assert "10.0% of 1000 normals scored higher" in moved.describe()[0]
+    assert "10.0% of 1000 normals scored higher" in moved.notes()[0]
     assert Threshold(0.5, "manual").fpr_at(0.5) is None
 
 

@@ -1,6 +1,5 @@
 """Grids of cells: resumed after a kill, and never read half-written."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -39,19 +38,6 @@ def test_of_two_results_of_a_cell_the_first_counts(tmp_path: Path) -> None:
     for square in (4, 5):
         write_cell(tmp_path, "cell2", {"x": 2, "square": square})
     assert grid.read_cells(tmp_path) == [{"cell": "cell2", "x": 2, "square": 4}]
-
-
-def test_a_folder_with_a_file_for_each_cell_is_read_and_goes_on(tmp_path: Path) -> None:
-    (tmp_path / "cells").mkdir()
-    for x in (0, 3):
-        old = tmp_path / "cells" / f"cell{x}.json"
-        old.write_text(json.dumps({"x": x, "square": x * x}))
-    assert [name for name, _ in grid.missing_cells(CELLS, tmp_path)] == ["cell1", "cell2", "cell4"]
-    list(grid.run_cells(slow_square, CELLS, tmp_path, 1))
-    assert [result["square"] for result in grid.read_cells(tmp_path)] == [0, 1, 4, 9, 16]
-    old.write_text(old.read_text()[:-5])
-    with pytest.raises(DataError, match=r"cell3\.json: damaged"):
-        grid.read_cells(tmp_path)
 
 
 def test_a_killed_grid_goes_on_and_ends_the_same(tmp_path: Path) -> None:

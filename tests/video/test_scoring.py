@@ -44,7 +44,7 @@ def test_every_frame_with_neighbours_is_a_centre_once(count: int, size: int, rea
 def test_samples_are_the_stacked_tiles_their_row_and_the_faster_stacks(size: int) -> None:
     images = walkers(30)
     video = VideoConfig(tile=16, stride=8, speeds=(1.5, 3.0))
-    places = video.tiling.places(64, 96)
+    corners = video.tiling.corners(64, 96)
     seen = 0
     for chunk in chunks(as_frames(images), video, video.training_reach, size):
         centres, tiles = chunk.moving(2.0)
@@ -52,7 +52,7 @@ def test_samples_are_the_stacked_tiles_their_row_and_the_faster_stacks(size: int
         visible = chunk.samples(centres, tiles, video, training=False)
         np.testing.assert_array_equal(samples[..., :4], visible)
         for sample, centre, tile in zip(samples, centres, tiles, strict=True):
-            t, (top, left) = chunk.centres[centre].number, places[tile]
+            t, (top, left) = chunk.centres[centre].number, corners[tile]
             window = images[:, top : top + 16, left : left + 16]
             steps = [-2, 0, 2, None, -3, 3, -6, 6]
             for channel, step in enumerate(steps):
@@ -149,10 +149,10 @@ def test_what_the_footage_can_assure_is_said() -> None:
     short = from_normal_footage([np.random.default_rng(0).random(500)], 0.02, 1)
     assert short.false_alarms == 0
     assert short.upper_bound == pytest.approx(2.9957 / 0.02, rel=1e-4)
-    assert "cannot be assured" in short.describe()[1]
+    assert "cannot be assured" in short.notes()[1]
     long = from_normal_footage([np.random.default_rng(0).random(500)], 5, 1)
     assert long.false_alarms <= 5
-    assert short.at(0.4).describe() == ["threshold 0.4000, given by hand"]
+    assert short.at(0.4).notes() == ["threshold 0.4000, given by hand"]
 
 
 @pytest.mark.parametrize("rate", [0, -1, float("nan")])

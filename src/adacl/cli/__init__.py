@@ -32,8 +32,6 @@ from adacl.cli.support.interrupts import InterruptError
 from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
 from adacl.errors import AdaclError, missing_extra
 
-__all__ = ["app", "main"]
-
 INTERRUPTED = InterruptError.exit_code
 
 app = typer.Typer(

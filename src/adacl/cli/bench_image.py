@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from adacl.cli.support import options
 from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
-from adacl.cli.support.options import Device, DeviceOption, JsonOption, QuietOption, parse_setting
 from adacl.cli.support.progress import messages
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, MissingDataError
@@ -27,10 +27,6 @@ ClassesOption = Annotated[
     str | None, typer.Option(metavar="A,B,...", help="Normal classes; by default all.")
 ]
 DataOption = Annotated[Path | None, typer.Option("--data-dir", help="Data folder, see adacl data.")]
-SetOption = Annotated[
-    list[str] | None,
-    typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change a setting (repeatable)."),
-]
 
 
 @app.command("one-vs-rest")
@@ -46,15 +42,15 @@ def one_vs_rest(
     classes: ClassesOption = None,
     seeds: SeedsOption = "0",
     preset_name: Annotated[str, typer.Option("--preset", help="Named configuration.")] = "paper",
-    settings: SetOption = None,
+    settings: options.Settings = None,
     method: Annotated[
         str, typer.Option(metavar="A,B,...", help="adacl, or rivals by name; see docs/paper.md.")
     ] = "adacl",
     jobs: JobsOption = None,
     data_dir: DataOption = None,
-    device: DeviceOption = Device.auto,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
+    device: options.Device = "auto",
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """One class is normal, the rest are anomalies: table 1 of the paper.
 
@@ -67,7 +63,7 @@ def one_vs_rest(
     changes = settings or []
     if changes and method != "adacl":
         raise ConfigError("--set: changes adacl alone; leave --method out")
-    config = paper_config(source, preset_name).replace(**dict(map(parse_setting, changes)))
+    config = paper_config(source, preset_name).replace(**options.parse_settings(changes))
     variants = [
         Variant("+".join([preset_name, *changes]), config)
         if name == "adacl"
@@ -92,12 +88,12 @@ def ablation(
     ] = None,
     classes: ClassesOption = None,
     seeds: SeedsOption = "0..9",
-    settings: SetOption = None,
+    settings: options.Settings = None,
     jobs: JobsOption = None,
     data_dir: DataOption = None,
-    device: DeviceOption = Device.auto,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
+    device: options.Device = "auto",
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Change one thing at a time: figures 7 to 10 and table 4 of the paper.
 
@@ -111,7 +107,7 @@ def ablation(
 
     chosen, changes = ablations.get(name), settings or []
     source = data or chosen.source
-    config = paper_config(source, chosen.preset).replace(**dict(map(parse_setting, changes)))
+    config = paper_config(source, chosen.preset).replace(**options.parse_settings(changes))
     variants = ablations.variants(chosen, config, changes, only and only.split(","))
     _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
 
@@ -129,7 +125,7 @@ def report(
     note: Annotated[
         list[str] | None, typer.Option(help="A sentence for the report's head (repeatable).")
     ] = None,
-    quiet: QuietOption = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write the paper's tables and figures, ours beside the printed ones, to DIR/report."""
     from adacl.protocols.paper.report import write_report
@@ -150,7 +146,7 @@ def _run(
     out: Path,
     jobs: int | None,
     data_dir: Path | None,
-    device: Device,
+    device: options.Device,
     json_output: bool,
     quiet: bool,
 ) -> None:
@@ -165,7 +161,7 @@ def _run(
     unknown = [x for x in chosen if x not in known]
     if unknown:
         raise ConfigError(f"class {unknown[0]!r}: {source} has {', '.join(known)}")
-    cells = protocol.cells(source, chosen, parse_seeds(seeds), variants, data_dir, device.value)
+    cells = protocol.cells(source, chosen, parse_seeds(seeds), variants, data_dir, device)
     with messages(quiet):
         if source in catalogue.BENCHMARKS:
             fetch(source, data_dir)

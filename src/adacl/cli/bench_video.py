@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from adacl.cli.support import options
 from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
-from adacl.cli.support.options import JsonOption, QuietOption
 from adacl.cli.support.progress import messages
 
 __all__ = ["avenue", "ucsd"]
-
-
-class Subset(StrEnum):
-    """Which of the two scenes."""
-
-    ped1 = "ped1"
-    ped2 = "ped2"
-
-
-class Protocol(StrEnum):
-    """What is learned from."""
-
-    standard = "standard"
-    two_fold = "two-fold"
 
 
 FootageOption = Annotated[
@@ -43,18 +28,18 @@ VariantsOption = Annotated[
 
 
 def ucsd(
-    subset: Annotated[Subset, typer.Argument(help="Scene.")],
+    subset: Annotated[Literal["ped1", "ped2"], typer.Argument(help="Scene.")],
     data: FootageOption,
     out: OutOption,
     protocol: Annotated[
-        Protocol,
+        Literal["standard", "two-fold"],
         typer.Option(help="standard: learn from Train; two-fold: from half of the test clips."),
-    ] = Protocol.standard,
+    ] = "standard",
     seeds: SeedsOption = "0..4",
     variants: VariantsOption = "default,overlap",
     jobs: JobsOption = None,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """UCSD pedestrians, frame level: table 3 of the paper.
 
@@ -62,7 +47,7 @@ def ucsd(
     not run again. DIR/table3.md and curves of each clip are written from all of them. Whether the
     frames are the published ones is checked by their SHA-256.
     """
-    name = f"ucsd-{subset.value}" + ("-two-fold" if protocol is Protocol.two_fold else "")
+    name = f"ucsd-{subset}" + ("-two-fold" if protocol == "two-fold" else "")
     _run(name, data, out, seeds, variants, jobs, json_output, quiet)
 
 
@@ -72,8 +57,8 @@ def avenue(
     seeds: SeedsOption = "0..4",
     variants: VariantsOption = "default,overlap",
     jobs: JobsOption = None,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """CUHK Avenue, frame level, with the clips that are there.
 

@@ -8,30 +8,20 @@ from typing import Annotated
 
 import typer
 
+from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
-from adacl.cli.support.options import (
-    Backend,
-    Device,
-    DeviceOption,
-    ModelArgument,
-    OnError,
-    OnErrorOption,
-    QuietOption,
-)
 from adacl.cli.support.progress import messages
 from adacl.data.copies import without_copies
 from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError, ModelFileError
 from adacl.files import check_writable
 
-__all__ = ["calibrate"]
-
 log = logging.getLogger("adacl")
 
 
 def calibrate(
-    model: ModelArgument,
+    model: options.Model,
     normal_dir: Annotated[
         list[Path],
         typer.Argument(metavar="NORMAL_DIR...", help="Normal images that were not fitted on."),
@@ -43,9 +33,9 @@ def calibrate(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to MODEL."),
     ] = None,
-    device: DeviceOption = Device.auto,
-    on_error: OnErrorOption = OnError.skip,
-    quiet: QuietOption = False,
+    device: options.Device = "auto",
+    on_error: options.OnError = "skip",
+    quiet: options.Quiet = False,
 ) -> None:
     """Set the threshold anew from normal images, without retraining."""
     target = output or model
@@ -54,7 +44,7 @@ def calibrate(
     from adacl.model.thresholds import from_normal_scores
 
     with interruptible([target]), messages(quiet):
-        detector, _ = open_scorer(model, device, Backend.onnxruntime, on_error)
+        detector, _ = open_scorer(model, device, "onnxruntime", on_error)
         if isinstance(detector, Scorer):
             raise ModelFileError(
                 f"{model}: an exported file keeps its threshold; calibrate the model file and "
@@ -72,9 +62,9 @@ def calibrate(
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
         first = without_copies([score.digest for score in scores])
         threshold = from_normal_scores(
-            [scores[place].raw for place in first], rate, rule.confidence, "calibration"
+            [scores[index].raw for index in first], rate, rule.confidence, "calibration"
         )
         detector.set_threshold(threshold).save(target)
-        for line in threshold.describe():
+        for line in threshold.notes():
             log.info(line)
         log.info("wrote %s", target)

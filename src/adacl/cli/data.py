@@ -8,12 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from adacl.cli.support.options import JsonOption, QuietOption
+from adacl.cli.support import options
 from adacl.cli.support.progress import console, messages
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError
-
-__all__ = ["app"]
 
 app = typer.Typer(help="List, fetch, verify and export MNIST, Fashion-MNIST and CIFAR-10.")
 
@@ -27,7 +25,7 @@ DataDirOption = Annotated[
 
 
 @app.command("list")
-def list_data(data_dir: DataDirOption = None, json_output: JsonOption = False) -> None:
+def list_data(data_dir: DataDirOption = None, json_output: options.Json = False) -> None:
     """List the data sets, their classes, and whether their files are at hand."""
     folder = catalogue.data_dir(data_dir)
     rows: list[dict[str, Any]] = []
@@ -56,7 +54,7 @@ def list_data(data_dir: DataDirOption = None, json_output: JsonOption = False) -
 def fetch(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Data sets.")],
     data_dir: DataDirOption = None,
-    quiet: QuietOption = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Download what is not at hand, from the official places, and verify it."""
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -80,7 +78,7 @@ def fetch(
 
 @app.command()
 def verify(
-    names: NamesArgument = None, data_dir: DataDirOption = None, json_output: JsonOption = False
+    names: NamesArgument = None, data_dir: DataDirOption = None, json_output: options.Json = False
 ) -> None:
     """Compare the files at hand with the official SHA-256 digests.
 

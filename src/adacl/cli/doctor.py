@@ -15,11 +15,9 @@ import numpy as np
 import typer
 
 from adacl._version import __version__
-from adacl.cli.support.options import JsonOption
+from adacl.cli.support import options
 from adacl.datasets.catalogue import BENCHMARKS, count_present, data_dir
 from adacl.errors import EXTRAS
-
-__all__ = ["doctor"]
 
 NAMES = {"sklearn": "scikit-learn"}
 """Of packages that are not called as their module."""
@@ -34,7 +32,7 @@ class Finding:
     found: str
 
 
-def doctor(json_output: JsonOption = False) -> None:
+def doctor(json_output: options.Json = False) -> None:
     """Check this installation and machine: packages, device, speed, data."""
     findings = _examine()
     if json_output:

@@ -13,20 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adacl.cli.explain import localisation
+from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import count_distinct, count_seen, open_scorer, scores_of_files
-from adacl.cli.support.options import (
-    Backend,
-    BackendOption,
-    Device,
-    DeviceOption,
-    JsonOption,
-    ModelArgument,
-    OnError,
-    OnErrorOption,
-    QuietOption,
-    ThresholdOption,
-)
 from adacl.cli.support.progress import count, messages, say
 from adacl.cli.support.reports import (
     ReportOption,
@@ -42,8 +31,6 @@ from adacl.model.card import advice
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
-__all__ = ["evaluate"]
-
 MOST = 20
 """Images that defects are planted in, spread over all; kinds of anomaly that are listed."""
 
@@ -51,7 +38,7 @@ log = logging.getLogger("adacl")
 
 
 def evaluate(
-    model: ModelArgument,
+    model: options.Model,
     normal: Annotated[
         list[Path] | None, typer.Option(metavar="DIR", help="Normal images (repeatable).")
     ] = None,
@@ -74,12 +61,12 @@ def evaluate(
         typer.Option(metavar="DIR", help="Pixel masks of the anomalous images, to rate the maps."),
     ] = None,
     report: ReportOption = None,
-    threshold: ThresholdOption = None,
-    device: DeviceOption = Device.auto,
-    backend: BackendOption = Backend.onnxruntime,
-    on_error: OnErrorOption = OnError.skip,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
+    threshold: options.Threshold = None,
+    device: options.Device = "auto",
+    backend: options.Backend = "onnxruntime",
+    on_error: options.OnError = "skip",
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Measure how well normal and anomalous images are told apart.
 
@@ -124,7 +111,7 @@ def evaluate(
                     name,
                     distinct,
                 )
-        places = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
+        pixels = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
         figures: dict[str, Any] = evaluation(
             [s.raw for s in good],
             [s.raw for s in bad],
@@ -140,7 +127,7 @@ def evaluate(
         **figures,
         "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
         "threshold": in_use.value,
-        **places,
+        **pixels,
         "kinds": _kinds(good, bad, abnormal, in_use.value),
         "verdict": verdict._asdict(),
     }
@@ -157,9 +144,9 @@ def _smallest_defect(
     normals: list[Path],
     seed: int,
     threshold: float | None,
-    device: Device,
-    backend: Backend,
-    on_error: OnError,
+    device: options.Device,
+    backend: options.Backend,
+    on_error: options.OnError,
     json_output: bool,
     quiet: bool,
 ) -> None:
@@ -202,7 +189,7 @@ def _smallest_defect(
 
 
 def _warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
-    """Warn if images were fitted on, or if that is not known, and return how many."""
+    """Warn if images were fitted on or this is unknown; return their number."""
     seen = count_seen(scores)
     if seen is None:
         log.warning(
@@ -226,7 +213,7 @@ def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
 def _kinds(
     good: list[FileScore], bad: list[FileScore], roots: list[Path], threshold: float
 ) -> list[dict[str, Any]]:
-    """Return the figures of each kind of anomaly, the hardest first; none if there is but one.
+    """Return the figures of each kind of anomaly, the hardest first; none if there is only one.
 
     A kind is a folder named on the command line, or a folder in it.
     """

@@ -7,26 +7,15 @@ import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
+from adacl.cli.support import options
 from adacl.cli.support.opened import check_skipped, open_scorer
-from adacl.cli.support.options import (
-    Backend,
-    BackendOption,
-    Device,
-    DeviceOption,
-    ModelArgument,
-    OnError,
-    OnErrorOption,
-    QuietOption,
-    ThresholdOption,
-)
 from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
 from adacl.data.folders import Skipped, list_images
@@ -39,22 +28,13 @@ if TYPE_CHECKING:
     from adacl.deploy.image_scorer import ImageScorer
     from adacl.model.scoring import FileScore
 
-__all__ = ["check_outside", "explain", "localisation", "with_heatmaps"]
-
 ENDING = ".heatmap.png"
 
 log = logging.getLogger("adacl")
 
 
-class Method(StrEnum):
-    """How a map is made."""
-
-    occlusion = "occlusion"
-    gradient = "gradient"
-
-
 def explain(
-    model: ModelArgument,
+    model: options.Model,
     images: Annotated[
         list[Path], typer.Argument(metavar="IMAGE...", help="Images and folders of images.")
     ],
@@ -69,16 +49,17 @@ def explain(
         ),
     ] = None,
     method: Annotated[
-        Method, typer.Option(help="Cover parts of the image, or follow the gradient (PyTorch).")
-    ] = Method.occlusion,
+        Literal["occlusion", "gradient"],
+        typer.Option(help="Cover parts of the image, or follow the gradient (PyTorch)."),
+    ] = "occlusion",
     npy: Annotated[
         bool, typer.Option("--npy", help="Also write the values, as a NumPy file beside it.")
     ] = False,
-    threshold: ThresholdOption = None,
-    device: DeviceOption = Device.auto,
-    backend: BackendOption = Backend.onnxruntime,
-    on_error: OnErrorOption = OnError.skip,
-    quiet: QuietOption = False,
+    threshold: options.Threshold = None,
+    device: options.Device = "auto",
+    backend: options.Backend = "onnxruntime",
+    on_error: options.OnError = "skip",
+    quiet: options.Quiet = False,
 ) -> None:
     """Show why an image was flagged: the image beside a heat map of what is anomalous in it.
 
@@ -91,7 +72,7 @@ def explain(
         paths = list_images(images)
         targets = _targets(model, images, paths, output)
         skipped: list[Skipped] = []
-        explained = scorer.explain_files(paths, skipped, method.value)
+        explained = scorer.explain_files(paths, skipped, method)
         for score, anomaly_map, shown in count(explained, "maps", len(paths), quiet):
             target = targets[score.path]
             written = "no map is written"
@@ -107,7 +88,7 @@ def explain(
 def _targets(
     model: Path, roots: list[Path], paths: list[Path], output: Path | None
 ) -> dict[Path, Path]:
-    """Return where the heat map of each image is to be written."""
+    """Return the path to write for the heat map of each image."""
     alone = len(paths) == 1 and not roots[0].is_dir()
     if output is None or output.is_dir() or not alone:
         picture = output is not None and output.suffix.lower() in EXTENSIONS
@@ -139,9 +120,9 @@ def _verdict(score: FileScore, threshold: float, anomaly_map: NDArray[np.float32
 
 
 def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
-    """Return what says where in a folder the heat map of an image belongs.
+    """Return a function from the path of an image to the path of its heat map.
 
-    Heat maps lie as their images do below what is above all of ``roots``.
+    In ``folder``, heat maps are laid out as their images are below the common parent of ``roots``.
     """
     bases = {root: root if root.is_dir() else root.parent for root in roots}
     top = os.path.commonpath([base.resolve() for base in bases.values()])
@@ -167,7 +148,7 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
 
 
 def with_heatmaps(scorer: ImageScorer, folder: Path, roots: Sequence[Path]) -> ScoreFiles:
-    """Return what scores files and writes a heat map of each: the image under its colours."""
+    """Return a function that scores files and writes a heat map over each image."""
     from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)
@@ -205,7 +186,7 @@ def localisation(
     masks: Mapping[Path, Path],
     quiet: bool,
 ) -> dict[str, Any]:
-    """Measure how well the anomaly maps point at what is masked, with bounded memory."""
+    """Measure how well anomaly maps point at the masked pixels, with bounded memory."""
     from adacl.data.masks import read_mask
     from adacl.metrics import Localisation
 

@@ -7,17 +7,15 @@ from typing import Annotated
 
 import typer
 
+from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
-from adacl.cli.support.options import ModelArgument, QuietOption, parse_size
 from adacl.cli.support.progress import say
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
-__all__ = ["export"]
-
 
 def export(
-    model: ModelArgument,
+    model: options.Model,
     output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write.")],
     dynamic_batch: Annotated[
         bool, typer.Option("--dynamic-batch", help="Any number of images at once, not one.")
@@ -35,7 +33,7 @@ def export(
     licence: Annotated[
         str | None, typer.Option(help="Licence of the model, to be stated in the file.")
     ] = None,
-    quiet: QuietOption = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Write a model as one ONNX file, which is scored without PyTorch.
 
@@ -56,7 +54,7 @@ def export(
             output,
             dynamic_batch=dynamic_batch,
             int8=int8,
-            input_size=parse_size("--input-size", input_size),
+            input_size=options.parse_size("--input-size", input_size),
             licence=licence or UNSTATED,
         )
     if not quiet:

@@ -9,17 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
+from adacl.cli.support import options
 from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
-from adacl.cli.support.options import (
-    Device,
-    DeviceOption,
-    JsonOption,
-    OnError,
-    OnErrorOption,
-    QuietOption,
-    parse_setting,
-    parse_size,
-)
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
@@ -34,8 +25,6 @@ from adacl.imaging.tiles import Tiling
 from adacl.model.card import advice
 from adacl.model.header import ModelHeader
 
-__all__ = ["fit"]
-
 log = logging.getLogger("adacl")
 
 
@@ -43,7 +32,7 @@ def fit(
     normal_dir: Annotated[
         list[Path], typer.Argument(metavar="NORMAL_DIR...", help="Folders of normal images.")
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File to write.")],
+    output: options.ModelOutput,
     preset_name: Annotated[
         str,
         typer.Option(
@@ -55,12 +44,7 @@ def fit(
     config_file: Annotated[
         Path | None, typer.Option("--config", help="TOML file, instead of a preset.")
     ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set", metavar="SECTION.NAME=VALUE", help="Change one setting (repeatable)."
-        ),
-    ] = None,
+    settings: options.Settings = None,
     epoch_count: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the images.")
     ] = None,
@@ -87,8 +71,8 @@ def fit(
             "images; by default it varies.",
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")] = 0,
-    device: DeviceOption = Device.auto,
+    seed: options.Seed = 0,
+    device: options.Device = "auto",
     image_size: Annotated[
         str | None,
         typer.Option(
@@ -106,17 +90,18 @@ def fit(
     fpr: Annotated[
         float | None, typer.Option(help="False-positive rate of the threshold; by default 0.01.")
     ] = None,
-    on_error: OnErrorOption = OnError.skip,
+    on_error: options.OnError = "skip",
     resume: ResumeOption = False,
     report: ReportOption = None,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Learn from folders of normal images and write a model file."""
     check_writable(output)
     if report is not None:
         check_report(report, [output, *normal_dir])
-    size, tile_size = parse_size("--image-size", image_size), parse_size("--tile", tile)
+    size = options.parse_size("--image-size", image_size)
+    tile_size = options.parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
     paths = list_images(normal_dir)
     from adacl import AnomalyDetector
@@ -129,20 +114,20 @@ def fit(
         config = from_toml(config_file)
     elif preset_name == "auto":
         with messages(quiet):
-            files = probe_files(paths, on_error.value)
+            files = probe_files(paths, on_error)
             config = for_tiles() if tiling else by_size(files.sizes(size))
     else:
         config = preset(preset_name)
-    config = config.replace(**dict(parse_setting(setting) for setting in settings or []))
+    config = config.replace(**options.parse_settings(settings))
     config = _with_kinds(config, add or [], drop or [])
     config = with_hints(config, expect or [], light)
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
     config = config.replace(**{name: value for name, value in given.items() if value is not None})
     check_anomaly_config(config.anomalies)
     check_local_config(config.local)
-    resolve_device(device.value)
+    resolve_device(device)
     with resumable(output, resume) as checkpoints, messages(quiet):
-        files = files or probe_files(paths, on_error.value)
+        files = files or probe_files(paths, on_error)
         networks = _announce(files, config, tiling, size)
         with epochs(config.training.epochs, quiet, networks) as display:
             detector = AnomalyDetector(
@@ -151,9 +136,9 @@ def fit(
                 tile=tile_size,
                 stride=stride,
                 top_k=top_k,
-                device=device.value,
+                device=device,
                 random_state=seed,
-                on_error=on_error.value,
+                on_error=on_error,
                 checkpoints=checkpoints,
                 on_epoch=display,
             )
@@ -206,21 +191,7 @@ def _announce(
 ) -> int:
     """Say how many networks will be trained, for how many epochs, and what an epoch takes.
 
-    Parameters
-    ----------
-    files
-        The normal images.
-    config
-        The method.
-    tiling
-        How they are to be cut into tiles, or None.
-    image_size
-        Height and width that they are to be resized to, if given.
-
-    Returns
-    -------
-    int
-        The number of networks.
+    Returns the number of networks.
     """
     from adacl.training.splits import networks_to_train, split
 
@@ -242,7 +213,7 @@ def _announce(
         log.info("%d images: one network is trained for up to %s", count, epochs)
     samples = len(split(count, config, True, 0).train)
     if tiling:
-        samples *= len(tiling.places(*files.sizes(image_size)[0]))
+        samples *= len(tiling.corners(*files.sizes(image_size)[0]))
     if samples < training.min_epoch_images:
         log.info(
             "an epoch goes through the %d %s to learn from again and again, until it has seen %d: "

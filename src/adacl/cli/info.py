@@ -7,15 +7,13 @@ from collections.abc import Iterator
 
 import typer
 
-from adacl.cli.support.options import JsonOption, ModelArgument
+from adacl.cli.support import options
 from adacl.errors import AdaclError, ModelFileError
-from adacl.model.card import describe_tiles, lines
+from adacl.model.card import describe_tiles, facts
 from adacl.model.header import ModelHeader
 
-__all__ = ["info"]
 
-
-def info(model: ModelArgument, json_output: JsonOption = False) -> None:
+def info(model: options.Model, json_output: options.Json = False) -> None:
     """Show what a model file holds: input, network, threshold, training."""
     from adacl.deploy.opening import read_header
 
@@ -35,22 +33,24 @@ def info(model: ModelArgument, json_output: JsonOption = False) -> None:
     ) as error:
         raise ModelFileError(f"{model}: not a sound model file ({error!r})") from error
     for line in shown:
-        typer.echo(line)
+        typer.echo(line.replace("×", "x"))
 
 
 def _lines(header: ModelHeader) -> Iterator[str]:
-    yield from lines(header)
+    rows = facts(header)
     if header.video is None:
-        yield from header.threshold.describe()
-        return
-    from adacl.config.sections import build
-    from adacl.video.alarms import Alarm
-    from adacl.video.config import VideoConfig
+        how = header.threshold.notes()
+    else:
+        from adacl.config.sections import build
+        from adacl.video.alarms import Alarm
+        from adacl.video.config import VideoConfig
 
-    video, config = header.video, build(VideoConfig, header.video["config"])
-    yield (
-        f"video       {video['height']} x {video['width']} at {video['frame_rate']:.3g} frames "
-        f"a second, {describe_tiles(config.tiling)}; gate: {config.gate} above "
-        f"{video['motion']:.2f}"
-    )
-    yield from Alarm(**video["alarm"]).describe()
+        video, config = header.video, build(VideoConfig, header.video["config"])
+        frames = (
+            f"{video['height']} × {video['width']} at {video['frame_rate']:.3g} frames a second, "
+            f"{describe_tiles(config.tiling)}; gate: {config.gate} above {video['motion']:.2f}"
+        )
+        rows.append(("Video", frames))
+        how = Alarm(**video["alarm"]).notes()
+    yield from (f"{term.lower():16}{words}" for term, words in rows)
+    yield from how

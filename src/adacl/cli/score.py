@@ -8,19 +8,9 @@ from typing import Annotated
 import typer
 
 from adacl.cli.explain import check_outside, with_heatmaps
+from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import open_scorer, scores_of_files
-from adacl.cli.support.options import (
-    Backend,
-    BackendOption,
-    Device,
-    DeviceOption,
-    ModelArgument,
-    OnError,
-    OnErrorOption,
-    QuietOption,
-    ThresholdOption,
-)
 from adacl.cli.support.progress import messages
 from adacl.cli.support.records import Format, write_records
 from adacl.cli.support.reports import (
@@ -34,17 +24,15 @@ from adacl.data.folders import ImageFiles
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
-__all__ = ["score"]
-
 
 def score(
-    model: ModelArgument,
+    model: options.Model,
     paths: Annotated[
         list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")
     ],
     output_format: Annotated[
         Format, typer.Option("--format", help="How to print the records.")
-    ] = Format.table,
+    ] = "table",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead.")
     ] = None,
@@ -53,11 +41,11 @@ def score(
         typer.Option(metavar="DIR", help="Write a heat map of each image, laid out as they are."),
     ] = None,
     report: ReportOption = None,
-    threshold: ThresholdOption = None,
-    device: DeviceOption = Device.auto,
-    backend: BackendOption = Backend.onnxruntime,
-    on_error: OnErrorOption = OnError.skip,
-    quiet: QuietOption = False,
+    threshold: options.Threshold = None,
+    device: options.Device = "auto",
+    backend: options.Backend = "onnxruntime",
+    on_error: options.OnError = "skip",
+    quiet: options.Quiet = False,
 ) -> None:
     """Score images: one record each, in the order of the paths.
 

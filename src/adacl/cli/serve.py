@@ -8,11 +8,9 @@ from typing import Annotated
 
 import typer
 
-from adacl.cli.support.options import Backend, BackendOption, QuietOption
+from adacl.cli.support import options
 from adacl.cli.support.progress import log, messages
 from adacl.config.sections import finite
-
-__all__ = ["serve"]
 
 MEGABYTE = 1 << 20
 
@@ -39,7 +37,7 @@ def serve(
     config_file: Annotated[
         Path | None, typer.Option("--config", metavar="TOML", help="How to train, if not as usual.")
     ] = None,
-    backend: BackendOption = Backend.onnxruntime,
+    backend: options.Backend = "onnxruntime",
     workers: Annotated[
         int | None, typer.Option(min=1, help="Threads that score; by default one a processor.")
     ] = None,
@@ -60,7 +58,7 @@ def serve(
     ] = 1024,
     max_training_images: Annotated[int, typer.Option(help="Images of a training.")] = 5000,
     max_trainings_waiting: Annotated[int, typer.Option(help="Trainings that wait.")] = 4,
-    quiet: QuietOption = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Serve models over HTTP, with a web page: score images, and train small models.
 
@@ -93,7 +91,7 @@ def serve(
             limits=limits,
             token=token,
             hosts=allow_host or [],
-            backend=backend.value,
+            backend=backend,
             workers=workers,
             data=data,
             config=None if config_file is None else from_toml(config_file),

@@ -5,24 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
-from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from adacl.cli.support import options
 from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
-from adacl.cli.support.options import (
-    Backend,
-    BackendOption,
-    Device,
-    DeviceOption,
-    JsonOption,
-    ModelArgument,
-    QuietOption,
-    ThresholdOption,
-    parse_setting,
-)
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.records import TILE_COLUMNS, RecordWriter, opened
 from adacl.cli.support.reports import check_page_name
@@ -36,8 +25,6 @@ if TYPE_CHECKING:
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.frame_scores import FrameScore
 
-__all__ = ["app"]
-
 app = typer.Typer(help="Learn from normal footage, and find what is not normal in a video.")
 
 FrameRateOption = Annotated[
@@ -49,21 +36,13 @@ EVENT_COLUMNS = ["start", "end", "peak_time", "first_frame", "last_frame", "peak
 EVENT_COLUMNS += TILE_COLUMNS
 
 
-class Format(StrEnum):
-    """How the frames' records are written."""
-
-    none = "none"
-    jsonl = "jsonl"
-    csv = "csv"
-
-
 @app.command()
 def fit(
     normal: Annotated[
         list[str],
         typer.Argument(metavar="NORMAL...", help="Videos, folders of frames, or folders of those."),
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", metavar="MODEL", help="File to write.")],
+    output: options.ModelOutput,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -79,11 +58,11 @@ def fit(
         float, typer.Option(help="False alarms in an hour that the threshold is set for.")
     ] = 1.0,
     frame_rate: FrameRateOption = 25.0,
-    seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")] = 0,
+    seed: options.Seed = 0,
     resume: ResumeOption = False,
-    device: DeviceOption = Device.auto,
-    json_output: JsonOption = False,
-    quiet: QuietOption = False,
+    device: options.Device = "auto",
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
 ) -> None:
     """Learn from normal footage of one fixed camera and write a model file.
 
@@ -95,7 +74,7 @@ def fit(
     from adacl.video.config import VideoConfig
     from adacl.video.detector import VideoAnomalyDetector
 
-    chosen = dict(parse_setting(setting) for setting in settings or [])
+    chosen = options.parse_settings(settings)
     tree = {k.removeprefix("video__"): v for k, v in chosen.items() if k.startswith("video__")}
     if overlap:
         if "stride" in tree:
@@ -115,7 +94,7 @@ def fit(
             config,
             false_alarms_per_hour=false_alarms,
             frame_rate=frame_rate,
-            device=device.value,
+            device=device,
             random_state=seed,
             checkpoints=checkpoints,
             on_epoch=display,
@@ -140,7 +119,7 @@ def _with_stride(tree: dict[str, Any]) -> dict[str, Any]:
 
 @app.command()
 def score(
-    model: ModelArgument,
+    model: options.Model,
     source: Annotated[
         str, typer.Argument(metavar="VIDEO", help="Video file, folder of frames, or address.")
     ],
@@ -155,16 +134,17 @@ def score(
         Path | None, typer.Option(metavar="FILE.html", help="Write a page with the timeline.")
     ] = None,
     output_format: Annotated[
-        Format, typer.Option("--format", help="Print a record for each frame, not each event.")
-    ] = Format.none,
+        Literal["none", "jsonl", "csv"],
+        typer.Option("--format", help="Print a record for each frame, not each event."),
+    ] = "none",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Print records here.")
     ] = None,
-    threshold: ThresholdOption = None,
+    threshold: options.Threshold = None,
     frame_rate: FrameRateOption = 25.0,
-    device: DeviceOption = Device.auto,
-    backend: BackendOption = Backend.onnxruntime,
-    quiet: QuietOption = False,
+    device: options.Device = "auto",
+    backend: options.Backend = "onnxruntime",
+    quiet: options.Quiet = False,
 ) -> None:
     """Score a video or a live stream frame by frame, and list its events.
 
@@ -180,7 +160,7 @@ def score(
     used = [path.resolve() for path in (model, Path(source), *wanted)]
     for path in wanted:
         if used.count(path.resolve()) > 1:
-            raise ConfigError(f"{path}: cannot be two things at once; name another output")
+            raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
     if report is not None:
         check_page_name(report)
     from adacl.video.alarms import events as find_events
@@ -189,7 +169,7 @@ def score(
     unwritten = list(wanted)
     with interruptible(unwritten), messages(quiet):
         detector = VideoAnomalyDetector.load(
-            model, frame_rate=frame_rate, device=device.value, backend=backend.value
+            model, frame_rate=frame_rate, device=device, backend=backend
         )
         if threshold is not None:
             detector.set_threshold(threshold)
@@ -202,21 +182,21 @@ def score(
             if events:
                 table = RecordWriter(files.enter_context(opened(events, clip.live)), EVENT_COLUMNS)
             scores, timeline = _shown(detector, clip, annotate, report, quiet)
-            if output_format is not Format.none:
+            if output_format != "none":
                 scores = _recorded(scores, file, output_format, detector.alarm.threshold)
             found, count = [], 0
             for event in find_events(scores, detector.alarm):
                 count += 1
                 if timeline:
                     found.append(event)
-                if output_format is Format.none:
+                if output_format == "none":
                     print(_sentence(event), file=file, flush=True)
                 if table:
                     table.write(_event(event))
         if report:
             unwritten[:] = [report]
             timeline.write(report, found)
-        if output_format is Format.none and not count and not quiet:
+        if output_format == "none" and not count and not quiet:
             say("no event")
 
 
@@ -265,10 +245,10 @@ def _watched(
 
 
 def _recorded(
-    scores: Iterator[FrameScore], file: IO[str], form: Format, threshold: float
+    scores: Iterator[FrameScore], file: IO[str], form: str, threshold: float
 ) -> Iterator[FrameScore]:
     """Pass scores on, writing a record of each."""
-    writer = RecordWriter(file, FRAME_COLUMNS if form is Format.csv else None)
+    writer = RecordWriter(file, FRAME_COLUMNS if form == "csv" else None)
     for score in scores:
         writer.write(_frame(score, threshold))
         yield score

@@ -16,13 +16,6 @@ __all__ = [
     "TrainingConfig",
 ]
 
-for _section in (
-    AnomalyConfig,
-    Config,
-    LabelConfig,
-    LocalConfig,
-    NetworkConfig,
-    ThresholdConfig,
-    TrainingConfig,
-):
-    _section.__module__ = __name__
+for _name in __all__:
+    if isinstance(_section := globals()[_name], type):
+        _section.__module__ = __name__

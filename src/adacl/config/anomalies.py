@@ -6,8 +6,6 @@ from typing import Annotated, Any
 
 from adacl.config.sections import ORDERED, Count, Rule, Section, Share, above, at_least, at_most
 
-__all__ = ["AnomalyConfig", "LocalConfig"]
-
 Shares = Annotated[
     Mapping[str, Annotated[float, at_least(0)]],
     Rule("a sum above 0", lambda shares: sum(shares.values()) > 0),

@@ -1,4 +1,4 @@
-"""What a user expects of defects and light, as settings of a network with a map."""
+"""Settings of a network with a map for the defects and the light that a user expects."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Literal, get_args
 
 from adacl.config.method import Config
 from adacl.errors import ConfigError
-
-__all__ = ["DEFECTS", "Light", "with_hints"]
 
 Light = Literal["varies", "fixed"]
 

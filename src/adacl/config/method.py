@@ -17,8 +17,6 @@ from adacl.config.sections import Section, build, plain, require
 from adacl.config.training import LabelConfig, ThresholdConfig, TrainingConfig
 from adacl.errors import ConfigError
 
-__all__ = ["Config"]
-
 
 @dataclass(frozen=True)
 class Config(Section, name=""):

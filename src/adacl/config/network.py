@@ -5,8 +5,6 @@ from typing import Annotated, Literal
 
 from adacl.config.sections import ODD, SOME, Count, Natural, Rule, Section, Share, at_least, require
 
-__all__ = ["PARAMETER_LIMIT", "NetworkConfig"]
-
 PARAMETER_LIMIT = 300_000
 """The paper's bound on the size of the network (section 3.3)."""
 

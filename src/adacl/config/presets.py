@@ -18,8 +18,6 @@ from adacl.config.network import NetworkConfig
 from adacl.config.training import ThresholdConfig, TrainingConfig
 from adacl.errors import ConfigError, MissingDataError
 
-__all__ = ["PRESETS", "by_size", "for_tiles", "from_toml", "preset", "suited"]
-
 log = logging.getLogger("adacl")
 
 THUMBNAIL = 64
@@ -104,7 +102,7 @@ def preset(name: str) -> Config:
 
 
 def by_size(sizes: Sequence[tuple[int, int]]) -> Config:
-    """Return the preset that suits images of some heights and widths in pixels, and say which.
+    """Return the preset for images of these heights and widths in pixels, and log its name.
 
     ``paper`` where the median of the shorter sides is at most 64 pixels, ``inspect`` otherwise.
     """
@@ -121,7 +119,7 @@ def by_size(sizes: Sequence[tuple[int, int]]) -> Config:
 
 
 def for_tiles() -> Config:
-    """Return the preset that suits tiles, and say which."""
+    """Return the preset for tiles, and log its name."""
     log.info("preset paper: tiles are scored one by one; without --tile larger images get inspect")
     return preset("paper")
 
@@ -152,7 +150,7 @@ def from_toml(path: str | Path) -> Config:
 
 
 def suited(config: Config, aligned: bool) -> Config:
-    """Return what the preset ``accurate`` becomes for some images.
+    """Return the configuration that the preset ``accurate`` becomes for given images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Frozen dataclasses that check their own types and ranges, and their way to and from dictionaries.
+"""Frozen dataclasses that check their types and ranges, and convert to and from dictionaries.
 
 A range stands beside its field, as ``epochs: Annotated[int, at_least(1)] = 10``.
 """
@@ -15,35 +15,13 @@ from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_ori
 
 from adacl.errors import ConfigError
 
-__all__ = [
-    "ODD",
-    "ORDERED",
-    "SOME",
-    "Count",
-    "Interval",
-    "Natural",
-    "Rule",
-    "Section",
-    "Share",
-    "above",
-    "at_least",
-    "at_most",
-    "below",
-    "build",
-    "finite",
-    "plain",
-    "require",
-    "settings",
-    "type_words",
-]
-
 T = TypeVar("T")
 Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Rule:
-    """What a value must be beyond its type, in words that follow "need", and as a function."""
+    """A condition on a value beyond its type, in words that follow "need" and as a function."""
 
     words: str
     holds: Callable[[Any], bool]
@@ -70,7 +48,7 @@ def require(condition: bool, message: str) -> None:
 
 
 def finite(name: str, value: Any, above: float = -math.inf) -> float:
-    """Return a value as a number that is neither NaN nor infinite.
+    """Return a value as a finite number.
 
     Parameters
     ----------

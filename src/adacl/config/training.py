@@ -16,8 +16,6 @@ from adacl.config.sections import (
     require,
 )
 
-__all__ = ["LabelConfig", "ThresholdConfig", "TrainingConfig"]
-
 Unit = Annotated[float, at_least(0), at_most(1)]
 UnitInterval = Annotated[tuple[Unit, Unit], ORDERED]
 

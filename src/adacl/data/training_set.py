@@ -230,7 +230,7 @@ def samples_of_files(
         resize, side = image_size, (tiling.height, tiling.width)
         sizes = files.sizes(resize)
         _check_tile(tiling, np.max(sizes, axis=0))
-        counts = [len(tiling.places(*size)) for size in sizes]
+        counts = [len(tiling.corners(*size)) for size in sizes]
     assert side is not None
     samples = build_samples(decoded(resize), (*side, channels), dtype, counts, tiling)
     return samples, resize, kept
@@ -254,7 +254,7 @@ def samples_of_array(images: NDArray[Any], tiling: Tiling | None) -> Samples:
         shape, each = (height, width, channels), 1
     else:
         _check_tile(tiling, (height, width))
-        shape, each = (tiling.height, tiling.width, channels), len(tiling.places(height, width))
+        shape, each = (tiling.height, tiling.width, channels), len(tiling.corners(height, width))
     return build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
 
 

@@ -13,8 +13,6 @@ from PIL import Image
 from adacl.datasets import catalogue
 from adacl.errors import DataError
 
-__all__ = ["export_one_vs_rest", "write_images"]
-
 
 def write_images(images: NDArray[np.uint8], names: Iterable[str], folder: Path) -> int:
     """Write uint8 images N x H x W (x C) as ``folder``/name.png, and return their number.
@@ -43,7 +41,7 @@ def export_one_vs_rest(
     -------
     dict
         The folders ``train``, ``test/normal`` and ``test/abnormal``, and their numbers of
-        images. File names are class and place in the official order.
+        images. File names are class and number in the official order.
     """
     classes = catalogue.get(name).classes
     counts = {}
@@ -53,7 +51,7 @@ def export_one_vs_rest(
         ("test", folder / "test" / "abnormal", False),
     ):
         images, labels = catalogue.load(name, split, data_dir)  # type: ignore[arg-type]
-        places = np.flatnonzero((labels == normal) == is_normal)
-        names = [f"{classes[labels[place]]}-{place:05d}" for place in places]
-        counts[target] = write_images(images[places], names, target)
+        indices = np.flatnonzero((labels == normal) == is_normal)
+        names = [f"{classes[labels[index]]}-{index:05d}" for index in indices]
+        counts[target] = write_images(images[indices], names, target)
     return counts

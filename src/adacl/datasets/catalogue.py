@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import tomllib
 from dataclasses import dataclass
+from itertools import starmap
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import platformdirs
@@ -18,17 +20,6 @@ from numpy.typing import NDArray
 
 from adacl.datasets.formats import Pixels, content_of, parse_idx, read_cifar
 from adacl.errors import ConfigError, DataError, MissingDataError
-
-__all__ = [
-    "BENCHMARKS",
-    "Benchmark",
-    "DataFile",
-    "count_present",
-    "data_dir",
-    "find",
-    "load",
-    "verify",
-]
 
 Split = Literal["train", "test"]
 
@@ -65,94 +56,15 @@ class Benchmark:
         return (*self.files["train"], *self.files["test"])
 
 
-_MNIST_NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+def _benchmark(name: str, given: dict[str, Any]) -> Benchmark:
+    files = {split: tuple(starmap(DataFile, of.items())) for split, of in given["files"].items()}
+    lists = {key: tuple(given[key]) for key in ("classes", "shape", "folders")}
+    archive = DataFile(**given["archive"]) if "archive" in given else None
+    return Benchmark(name, given["title"], **lists, files=files, url=given["url"], archive=archive)
 
 
-def _idx_files(*digests: str) -> dict[str, tuple[DataFile, ...]]:
-    files = [DataFile(name, digest) for name, digest in zip(_MNIST_NAMES, digests, strict=True)]
-    return {"train": (files[0], files[1]), "test": (files[2], files[3])}
-
-
-BENCHMARKS: dict[str, Benchmark] = {
-    "mnist": Benchmark(
-        "mnist",
-        "MNIST",
-        tuple("0123456789"),
-        (28, 28, 1),
-        ("MNIST/raw", "mnist", "MNIST"),
-        _idx_files(
-            "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
-            "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
-            "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
-            "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
-        ),
-        # The original site no longer answers; this copy is the one PyTorch's own loader uses.
-        "https://ossci-datasets.s3.amazonaws.com/mnist/",
-    ),
-    "fashion-mnist": Benchmark(
-        "fashion-mnist",
-        "Fashion-MNIST",
-        (
-            "t-shirt",
-            "trouser",
-            "pullover",
-            "dress",
-            "coat",
-            "sandal",
-            "shirt",
-            "sneaker",
-            "bag",
-            "ankle-boot",
-        ),
-        (28, 28, 1),
-        ("FashionMNIST/raw", "fashion-mnist", "FashionMNIST"),
-        _idx_files(
-            "c59f468a2f672dc815687fe0f83887768d799fd8a3f3276145d20f83aa44d888",
-            "bad3541b69d912435c50bb6ba87bec294ff4f6a2e1246121d8633921760443d9",
-            "5b4141f0afbad91edebe8549f8fcffe087ea10ca49f1dbef5c9a5cd8815ce37b",
-            "0402a96d92fd2663957122ceb108a494c5af83dab82d92729df917d7dec38c34",
-        ),
-        "http://fashion-mnist.s3-website.eu-central-1.amazonaws.com/",
-    ),
-    "cifar10": Benchmark(
-        "cifar10",
-        "CIFAR-10",
-        ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"),
-        (32, 32, 3),
-        ("cifar-10-batches-bin", "cifar10"),
-        {
-            "train": tuple(
-                DataFile(f"data_batch_{number}", digest)
-                for number, digest in enumerate(
-                    (
-                        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
-                        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
-                        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
-                        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
-                        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
-                    ),
-                    start=1,
-                )
-            ),
-            "test": (
-                DataFile(
-                    "test_batch",
-                    "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
-                ),
-            ),
-        },
-        "https://www.cs.toronto.edu/~kriz/",
-        DataFile(
-            "cifar-10-binary.tar.gz",
-            "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
-        ),
-    ),
-}
+_TABLE = tomllib.loads(Path(__file__).with_name("benchmarks.toml").read_text("utf-8"))
+BENCHMARKS = {name: _benchmark(name, given) for name, given in _TABLE.items()}
 """The data sets by name."""
 
 
@@ -183,9 +95,9 @@ def find(benchmark: Benchmark, file: DataFile, folder: Path) -> Path | None:
     DataError
         If a folder cannot be read.
     """
-    for place in benchmark.folders:
+    for part in benchmark.folders:
         for suffix in (".bin",) if benchmark.archive else ("", ".gz"):
-            path = folder / place / (file.name + suffix)
+            path = folder / part / (file.name + suffix)
             try:
                 if path.is_file():
                     return path

@@ -20,8 +20,6 @@ from adacl.datasets import catalogue
 from adacl.errors import DataError, MissingDataError
 from adacl.files import atomic_file
 
-__all__ = ["fetch"]
-
 OnProgress = Callable[[str, int, int | None], None]
 
 _TIMEOUT = 30.0
@@ -31,13 +29,13 @@ _LIMIT = 1 << 30
 
 
 class _TransferError(Exception):
-    """A download failed. Not an OSError, to be told from a failing disk."""
+    """A download failed. Not an OSError, so that a failing disk is told apart."""
 
 
 def fetch(
     name: str, folder: str | Path | None = None, on_progress: OnProgress | None = None
 ) -> list[Path]:
-    """Download what is missing of a data set.
+    """Download the missing files of a data set.
 
     A download that breaks off stays as a ``.part`` file and is resumed by the next call. A file
     gets its own name only once its SHA-256 is right. Damaged files are fetched again; they are
@@ -67,20 +65,20 @@ def fetch(
         If what came has the wrong checksum, or the folder is full or not writable.
     """
     benchmark, root = catalogue.get(name), catalogue.data_dir(folder)
-    place, archive = root / benchmark.folders[0], benchmark.archive
+    target, archive = root / benchmark.folders[0], benchmark.archive
     for row in catalogue.verify(name, folder):
         if row["state"] == "damaged":
             with _writing(damaged := Path(row["path"])):
                 damaged.replace(f"{damaged}.damaged")
     files = benchmark.all_files
     lacking = {
-        file: place / (file.name + (".bin" if archive else ".gz"))
+        file: target / (file.name + (".bin" if archive else ".gz"))
         for file in files
         if catalogue.find(benchmark, file, root) is None
     }
     for file in [archive] if archive and lacking else list(lacking):
         url = benchmark.url + (file.name if archive else lacking[file].name)
-        part = place / f"{url.rpartition('/')[2]}.part"
+        part = target / f"{url.rpartition('/')[2]}.part"
         try:
             with _writing(part):
                 _obtain(url, file.sha256, not archive, part, on_progress)
@@ -88,12 +86,12 @@ def fetch(
             names = ", ".join(path.name for path in lacking.values())
             raise MissingDataError(
                 f"{benchmark.title}: cannot download {url} ({error}); run 'adacl data fetch {name}'"
-                f" again to resume it, or put into {place} yourself: {names}"
+                f" again to resume it, or put into {target} yourself: {names}"
                 + (f" (unpacked from {archive.name})" if archive else "")
             ) from error
         with _writing(part):
             if archive:
-                _extract(part, [*lacking.values(), place / "batches.meta.txt"])
+                _extract(part, [*lacking.values(), target / "batches.meta.txt"])
                 part.unlink()
             else:
                 part.replace(lacking.pop(file))
@@ -103,7 +101,7 @@ def fetch(
 def _obtain(
     url: str, sha256: str, packed: bool, part: Path, on_progress: OnProgress | None
 ) -> None:
-    """Bring ``part`` to its full, verified content; a leftover that is wrong is begun anew."""
+    """Complete ``part`` and verify it; begin anew if what was left over is wrong."""
     resumed = True
     while resumed:
         resumed = part.is_file()
@@ -119,7 +117,7 @@ def _obtain(
 
 
 def _transfer(url: str, part: Path, on_progress: OnProgress | None) -> None:
-    """Append to ``part`` what it lacks, or write all of it if the server cannot resume."""
+    """Append the rest to ``part``, or write all of it if the server cannot resume."""
     done = part.stat().st_size if part.is_file() else 0
     headers = {"User-Agent": "adacl"} | ({"Range": f"bytes={done}-"} if done else {})
     try:

@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from adacl.errors import DataError
 
-__all__ = ["Pixels", "content_of", "parse_idx", "read_cifar"]
-
 Pixels = NDArray[np.uint8]
 
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 from adacl.data.video import Clip, list_clips
 from adacl.errors import DataError, MissingDataError
 
-__all__ = ["abnormal_frames", "clips", "read_ground_truth"]
-
 Spans = list[tuple[int, int]]
 
 

@@ -20,8 +20,6 @@ from adacl.deploy.nodes import Graph
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.layers import HALVING, HEAD, Layer, dense_plan
 
-__all__ = ["build_dense_graph"]
-
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 
@@ -154,8 +152,8 @@ def _coordinates(graph: Graph, value: str) -> list[str]:
             "Range", graph.constant(np.array(0)), extent, graph.constant(np.array(1))
         )
         first, size = (
-            graph.add("Gather", window, graph.constant(np.array(place)), axis=0)
-            for place in (axis - 2, axis)
+            graph.add("Gather", window, graph.constant(np.array(number)), axis=0)
+            for number in (axis - 2, axis)
         )
         numbers = graph.add("Add", numbers, first)
         size = graph.add("Max", size, extent)

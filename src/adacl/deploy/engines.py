@@ -12,8 +12,6 @@ from adacl.errors import ConfigError, missing_extra
 from adacl.imaging.spec import Array
 from adacl.model.large_images import Window
 
-__all__ = ["BACKENDS", "Run", "describe", "open_backend"]
-
 
 class Run(Protocol):
     """An open graph; may be called from many threads."""
@@ -29,11 +27,11 @@ class Run(Protocol):
 
 BACKENDS = ("onnxruntime", "openvino")
 WINDOW = "window"
-"""Input of a graph with coordinates: from where in a larger image the pixels come. By default they
-are the whole image."""
+"""Input of a graph with coordinates: the window of a larger image that the pixels are. By default
+they are the whole image."""
 
 
-def describe(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
+def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
     """Return the metadata properties of a serialised model, and type and shape of its input.
 
     Raises
@@ -128,7 +126,7 @@ def _openvino(content: bytes, threads: int) -> Run:
             idle.put(request)
         return found
 
-    # What the engine's binding sets up at its first use deadlocks if two threads come first.
+    # The engine's binding initialises itself at its first use, and deadlocks if two threads do so.
     entry = compiled.input(0)
     shape = [side.get_length() if side.is_static else 1 for side in entry.partial_shape]
     run(np.zeros(shape, entry.element_type.to_dtype()))

@@ -17,8 +17,6 @@ from adacl.model.exported_file import seal, to_properties
 from adacl.model.file import read_model
 from adacl.model.header import Exported, ModelHeader, checked_size
 
-__all__ = ["UNSTATED", "export_model"]
-
 UNSTATED = "not stated; a model belongs to whoever trained it"
 
 
@@ -67,7 +65,8 @@ def export_model(
         import onnx
 
         from adacl.deploy.dense_graph import build_dense_graph
-        from adacl.deploy.graph import OPSET, build_graph
+        from adacl.deploy.graph import build_graph
+        from adacl.deploy.nodes import OPSET
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 

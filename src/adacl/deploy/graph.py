@@ -17,13 +17,11 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from adacl.config import NetworkConfig
-from adacl.deploy.nodes import OPSET, Graph, Steps
+from adacl.deploy.nodes import Graph, Steps
 from adacl.deploy.pillow_resize import rows_first, weights
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.layers import Convolution, Stage, stage_plan
 from adacl.networks.views import View, scored_views
-
-__all__ = ["OPSET", "build_graph", "normalised", "pixels_less_mean"]
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]

@@ -24,8 +24,6 @@ from adacl.imaging.spec import Array
 from adacl.model.scoring import FileScore, ImageScore, ScoringModel, check_files
 from adacl.model.thresholds import Threshold
 
-__all__ = ["Explained", "ImageScorer"]
-
 Identity = TypeVar("Identity")
 
 

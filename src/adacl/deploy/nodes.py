@@ -1,4 +1,4 @@
-"""The nodes of an ONNX graph, as they are put together."""
+"""Build an ONNX graph node by node."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ from numpy.typing import ArrayLike
 from onnx import TensorProto, helper, numpy_helper
 
 from adacl.imaging.spec import ImageSpec
-
-__all__ = ["OPSET", "Graph", "Steps"]
 
 OPSET = 13
 IR_VERSION = 8
@@ -39,7 +37,7 @@ class Graph:
         return name
 
     def default(self, name: str, numbers: Sequence[int]) -> str:
-        """Add an input of whole numbers, and what it is if it is not given."""
+        """Add an optional input of whole numbers, with its default."""
         self.constants.append(numpy_helper.from_array(np.array(numbers, np.int64), name))
         form = helper.make_tensor_value_info(name, TensorProto.INT64, [len(numbers)])
         self.defaults.append(form)

@@ -16,8 +16,6 @@ from adacl.model.header import ModelHeader
 if TYPE_CHECKING:
     from adacl.model.model import Model
 
-__all__ = ["open_exported", "open_model", "read_header"]
-
 
 def open_model(
     path: str | Path,

@@ -6,8 +6,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["rows_first", "weights"]
-
 PRECISION = 22
 """Binary digits of the weights by which 8-bit images are resized."""
 
@@ -27,9 +25,9 @@ def weights(before: int, after: int, whole: bool) -> NDArray[np.float64]:
     centre = (np.arange(after) + 0.5) * scale
     first = np.maximum((centre - reach + 0.5).astype(int), 0)
     last = np.minimum((centre + reach + 0.5).astype(int), before)
-    place = np.arange(before)[:, None]
-    found: NDArray[np.float64] = np.maximum(0, 1 - np.abs((place - centre + 0.5) * (1 / reach)))
-    found[(place < first) | (place >= last)] = 0
+    index = np.arange(before)[:, None]
+    found: NDArray[np.float64] = np.maximum(0, 1 - np.abs((index - centre + 0.5) * (1 / reach)))
+    found[(index < first) | (index >= last)] = 0
     found /= found.sum(0)
     if whole:
         found = np.floor(0.5 + found * 2**PRECISION) / 2**PRECISION

@@ -14,7 +14,7 @@ import numpy as np
 
 from adacl.data.arrays import as_images
 from adacl.data.folders import OnError, Skipped, in_order, pass_over, processors
-from adacl.deploy.engines import BACKENDS, describe, open_backend
+from adacl.deploy.engines import BACKENDS, open_backend, read_graph
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
 from adacl.imaging.reflection import reflected
@@ -27,12 +27,10 @@ from adacl.model.scoring import (
     ImageScore,
     ScoringModel,
     check_files,
-    fitting,
+    conformed,
     scores_of,
 )
 from adacl.networks.layers import smallest_side
-
-__all__ = ["Scorer"]
 
 Identity = TypeVar("Identity")
 
@@ -113,7 +111,7 @@ class Scorer(ScoringModel, ImageScorer):
 
     def _open(self) -> None:
         try:
-            properties, kind, shape = describe(self.content)
+            properties, kind, shape = read_graph(self.content)
             self.header = ModelHeader.from_dict(from_properties(properties))
             assert self.header.exported
             self._size, batch = self.header.exported.input_size, self.header.exported.batch
@@ -260,7 +258,7 @@ class Scorer(ScoringModel, ImageScorer):
             raise InputError("images: hold values that are not finite; remove or replace them")
         height, width = self._size or (self.spec.height, self.spec.width)
         form = ImageSpec(height, width, self.spec.channels, self.spec.dtype)
-        return fitting(images, form, self.header.any_size)
+        return conformed(images, form, self.header.any_size)
 
     def _scored(
         self,

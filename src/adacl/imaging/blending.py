@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from adacl.imaging.tiles import starts
 
-__all__ = ["Blend", "hill"]
-
 Map = NDArray[np.float32]
 Place = tuple[slice, slice]
 

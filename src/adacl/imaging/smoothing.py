@@ -10,13 +10,11 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from torch import Tensor
 
-__all__ = ["box_mean", "gaussian", "smoothed"]
-
 
 def gaussian(length: int, deviation: float) -> NDArray[np.float32]:
     """Return the weights (length, length) that pixels along a side have for each other."""
-    place = np.arange(length)
-    distance = (place[:, None] - place) / deviation
+    index = np.arange(length)
+    distance = (index[:, None] - index) / deviation
     weights: NDArray[np.float32] = np.exp(-(distance**2) / 2).astype(np.float32)
     return weights
 
@@ -59,8 +57,8 @@ def _shares(extent: int, side: int, like: Tensor) -> Tensor:
     """Return 1 / the number of pixels of a window that lie inside, for every pixel of a side."""
     import torch
 
-    places = torch.arange(extent, device=like.device)
-    inside = (places + side // 2).clamp(max=extent - 1) - (places - side // 2).clamp(min=0) + 1
+    index = torch.arange(extent, device=like.device)
+    inside = (index + side // 2).clamp(max=extent - 1) - (index - side // 2).clamp(min=0) + 1
     return 1 / inside.to(like.dtype)
 
 

@@ -14,8 +14,6 @@ from adacl.errors import InputError
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Array", "ImageSpec", "value_range"]
-
 Array = NDArray[Any]
 
 

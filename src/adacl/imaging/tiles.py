@@ -9,8 +9,6 @@ import numpy as np
 from adacl.errors import ConfigError
 from adacl.imaging.spec import Array
 
-__all__ = ["Tiling", "starts"]
-
 
 @dataclass(frozen=True)
 class Tiling:
@@ -43,7 +41,7 @@ class Tiling:
         if self.top_k < 1:
             raise ConfigError(f"top_k: at least 1, got {self.top_k}")
 
-    def places(self, height: int, width: int) -> list[tuple[int, int]]:
+    def corners(self, height: int, width: int) -> list[tuple[int, int]]:
         """Return the top-left corners of the tiles of an image, row by row.
 
         Where the stride does not divide the image, the last row and column of tiles are moved
@@ -67,7 +65,7 @@ class Tiling:
         return np.stack(
             [
                 image[top : top + self.height, left : left + self.width]
-                for top, left in self.places(*image.shape[:2])
+                for top, left in self.corners(*image.shape[:2])
             ]
         )
 
@@ -78,6 +76,6 @@ class Tiling:
 
 
 def starts(length: int, tile: int, stride: int) -> list[int]:
-    """Return where along one side tiles begin; the last is moved back to the edge."""
+    """Return where tiles begin along one side; the last is moved back to the edge."""
     last = max(0, length - tile)
     return sorted({*range(0, last, stride), last})

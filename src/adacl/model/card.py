@@ -1,4 +1,4 @@
-"""What a model is, how it came about, and what a user should know of it; without PyTorch."""
+"""Say what a model is, how it was made and what a user should know of it, without PyTorch."""
 
 from __future__ import annotations
 
@@ -7,17 +7,6 @@ from typing import Any, Literal, NamedTuple
 
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
-
-__all__ = [
-    "INTENDED",
-    "LIMITS",
-    "Advice",
-    "advice",
-    "describe_tiles",
-    "facts",
-    "lines",
-    "notes",
-]
 
 FAIR_AUROC, GOOD_AUROC = 0.75, 0.95
 HARDLY_FOUND, FEW_FOUND, MANY_FOUND = 0.2, 0.5, 0.8
@@ -51,7 +40,7 @@ def notes(header: ModelHeader) -> list[str]:
         f"{best.validation_auroc:.4f} against made anomalies",
     ]
     if header.has_map:
-        return lines + _weak_map(best.validation_auroc) + header.threshold.describe()
+        return lines + _weak_map(best.validation_auroc) + header.threshold.notes()
     if facts["validation"] < header.config.training.validation_size:
         lines.append(
             f"only {facts['validation']} normals could be spared for early stopping "
@@ -72,7 +61,7 @@ def notes(header: ModelHeader) -> list[str]:
             "training does not help, it hardly changes these images; consider leaving it out "
             f"(--drop {kind})"
         )
-    return lines + header.threshold.describe()
+    return lines + header.threshold.notes()
 
 
 def _weak_map(area: float) -> list[str]:
@@ -137,7 +126,7 @@ class Advice(NamedTuple):
         return "weak, do not rely on it" if self.grade == "weak" else self.grade
 
     def lines(self) -> Iterator[str]:
-        """Yield what a command ends with."""
+        """Yield the lines that a command ends with."""
         yield f"verdict: {self.word}. {self.why[:1].upper()}{self.why[1:]}"
         for step in self.steps:
             yield f"next: {step}"
@@ -265,86 +254,51 @@ def _learn_more(header: ModelHeader) -> tuple[str, ...]:
 
 
 def facts(header: ModelHeader) -> list[tuple[str, str]]:
-    """Return terms and what to say of them in a report, for a model of either kind."""
-    spec, training, exported = header.spec, header.training, header.exported
+    """Return the data sheet of a model of any kind: terms, and what to say of them."""
+    spec, training, history = header.spec, header.training, header.history
     colour = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
-    rows = [
-        ("Input", f"{_size(header)}, {colour}, {spec.dtype}"),
-        ("Images are", _sized(header.resize, header.tiling)),
-        ("Preset", header.config.preset),
-        ("Parameters", f"{training['parameters']:,}, trained from scratch"),
-        (
-            "Fitted on",
-            f"{training['images']:,} normal images{_copies(training)}: {_split(header)}",
-        ),
-        ("Made anomalies", _made(header)),
-        (
-            "Training",
-            f"epoch {header.history.best_epoch + 1} of {len(header.history.epochs)} kept, seed "
-            f"{training['seed']}, on {training['device']}, adacl {training['adacl']}, PyTorch "
-            f"{training['torch']}",
-        ),
-    ]
-    if exported:
-        rows += [
-            (
-                "Exported",
-                f"ONNX opset {exported.opset}, {exported.precision}, by adacl "
-                f"{exported.exported_by}",
-            ),
-            ("Licence", exported.licence),
-        ]
-    return [*rows, ("Fingerprint", header.fingerprint)]
+    fitted = f"{training['images']:,} normal images{_copies(training)}"
+    if header.video is not None:
+        fitted = f"{training['frames']:,} frames in {training['images']:,} blocks"
+    kinds = ", ".join(f"{kind} {area:.3f}" for kind, area in history.best.kind_auroc.items())
+    rows = {
+        "Preset": header.config.preset,
+        "Input": f"{_size(header)}, {colour}, {spec.dtype} values {spec.low:g} to {spec.high:g}",
+        "Images are": _sized(header.resize, header.tiling),
+        "Parameters": f"{training['parameters']:,}, trained from scratch",
+        "Fitted on": f"{fitted}: {_split(header)}",
+        "Made anomalies": _made(header),
+        "Training": f"epoch {history.best_epoch + 1} of {len(history.epochs)} kept, seed "
+        f"{training['seed']}, on {training['device']}, adacl {training['adacl']}, PyTorch "
+        f"{training['torch']}",
+        "Validation": f"AUROC {history.best.validation_auroc:.4f} against made anomalies ({kinds})",
+    }
+    if exported := header.exported:
+        height, width = exported.input_size or ("any", "any")
+        batch = "any number of images" if exported.batch is None else "one image"
+        rows["Exported"] = (
+            f"ONNX opset {exported.opset}, {exported.precision}, {batch} of {height} × {width} "
+            f"at once, by adacl {exported.exported_by}"
+        )
+        rows["Licence"] = exported.licence
+    rows["Fingerprint"] = header.fingerprint
+    if header.video is not None:
+        del rows["Images are"]
+    return list(rows.items())
 
 
 def _sized(resize: tuple[int, int] | None, tiling: Tiling | None) -> str:
     parts = [f"resized to {resize[0]} × {resize[1]}"] if resize else []
     if tiling:
-        step = tiling.stride or "no overlap"
-        worst = "the worst" if tiling.top_k == 1 else f"the {tiling.top_k} worst, averaged"
-        parts.append(
-            f"cut into tiles of {tiling.height} × {tiling.width} (stride {step}); {worst} "
-            "gives the score"
-        )
+        parts.append(describe_tiles(tiling))
     return ", ".join(parts) or "taken as they are"
 
 
-def lines(header: ModelHeader) -> Iterator[str]:
-    """Yield what ``adacl info`` shows of a model of either kind."""
-    spec, training, history = header.spec, header.training, header.history
-    fitted = f"{training['images']} images{_copies(training)}"
-    if header.video is not None:
-        fitted = f"{training['frames']} frames in {training['images']} blocks"
-    rows = {
-        "preset": header.config.preset,
-        "input": f"{_size(header).replace('×', 'x')}, {spec.channels} channel(s), "
-        f"{spec.dtype} values {spec.low:g} to {spec.high:g}",
-        "tiles": describe_tiles(header.tiling) if header.tiling else "none, whole images",
-        "parameters": f"{training['parameters']:,}",
-        "fitted on": f"{fitted} ({_split(header)})",
-        "training": f"epoch {history.best_epoch + 1} of {len(history.epochs)}, seed "
-        f"{training['seed']}, {training['device']}, adacl {training['adacl']}, PyTorch "
-        f"{training['torch']}",
-        "validation": f"AUROC {history.best.validation_auroc:.4f} against made anomalies ("
-        + ", ".join(f"{kind} {area:.3f}" for kind, area in history.best.kind_auroc.items())
-        + ")",
-    }
-    if exported := header.exported:
-        height, width = exported.input_size or ("any", "any")
-        batch = "any number of images" if exported.batch is None else "one image"
-        rows["exported"] = (
-            f"ONNX opset {exported.opset}, {exported.precision}, {batch} of {height} x {width} "
-            f"at once, by adacl {exported.exported_by}"
-        )
-        rows["licence"] = exported.licence
-    rows["fingerprint"] = header.fingerprint
-    if header.video is not None:
-        del rows["tiles"]
-    for name, value in rows.items():
-        yield f"{name:12}{value}"
-
-
 def describe_tiles(tiling: Tiling) -> str:
-    """Say in one line how images are cut into tiles, and scored by them."""
-    aggregate = "maximum" if tiling.top_k == 1 else f"mean of the {tiling.top_k} worst"
-    return f"{tiling.height} x {tiling.width}, stride {tiling.stride or 'none'}, {aggregate}"
+    """Say how images are cut into tiles, and scored by them."""
+    step = tiling.stride or "no overlap"
+    worst = "the worst" if tiling.top_k == 1 else f"the {tiling.top_k} worst, averaged"
+    return (
+        f"cut into tiles of {tiling.height} × {tiling.width} (stride {step}); {worst} gives the "
+        "score"
+    )

@@ -17,8 +17,6 @@ from typing import Any
 from adacl.errors import ModelFileError
 from adacl.files import open_regular, read_whole
 
-__all__ = ["EXPORT_VERSION", "from_properties", "is_exported", "seal", "to_properties", "unsealed"]
-
 EXPORT_VERSION = 1
 PREFIX = "adacl."
 _SEAL = b"\x72\x50\x0a\x0cadacl.sha256\x12\x40"

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from adacl.model.model import Model
 
-__all__ = ["load_model", "read_model", "save_model"]
-
 
 def save_model(model: Model, path: str | Path, video: Mapping[str, Any] | None = None) -> None:
     """Write a model to one file, atomically.

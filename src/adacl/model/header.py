@@ -19,8 +19,6 @@ from adacl.model.exported_file import EXPORT_VERSION
 from adacl.model.history import History
 from adacl.model.thresholds import Threshold
 
-__all__ = ["FORMAT_VERSION", "Exported", "ModelHeader", "brightness", "checked_size"]
-
 FORMAT_VERSION = 1
 
 

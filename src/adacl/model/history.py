@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["EpochRecord", "History"]
-
 WEAK_AUROC = 0.6
 
 

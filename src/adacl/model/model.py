@@ -20,8 +20,6 @@ from adacl.networks.build import Network, dense_maps, raw_scores
 from adacl.networks.dense import DenseRegressor
 from adacl.networks.regressor import SCORING_BATCH
 
-__all__ = ["Model"]
-
 Identity = TypeVar("Identity")
 
 DENSE_BATCH = 16

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,9 @@ __all__ = [
     "ImageScore",
     "ScoringModel",
     "check_files",
-    "fitting",
+    "conformed",
     "full_size",
+    "record_of",
     "scores_of",
 ]
 
@@ -181,6 +182,22 @@ class FileScore:
         )
 
 
+def record_of(score: ImageScore | FileScore, threshold: float) -> dict[str, Any]:
+    """Return the score of an image as programs read it; images above the threshold have label 1."""
+    record: dict[str, Any] = {
+        "pred_score": score.score,
+        "pred_label": int(score.raw > threshold),
+        "raw_score": score.raw,
+    }
+    if score.tile:
+        record["tile"] = list(score.tile)
+    if score.remark:
+        record["remark"] = score.remark
+    if score.regions:
+        record["regions"] = [region._asdict() for region in score.regions]
+    return record
+
+
 def scores_of(
     images: Iterable[tuple[Identity, Array]],
     outputs: Callable[[Array], Array],
@@ -236,11 +253,11 @@ def _score_batch(
         if tiling is None:
             yield identity, model.verdict(parts[0], scores[0])
         else:
-            place = tiling.places(height, width)[int(scores.argmax())]
-            yield identity, ImageScore(tiling.aggregate(scores), place)
+            corner = tiling.corners(height, width)[int(scores.argmax())]
+            yield identity, ImageScore(tiling.aggregate(scores), corner)
 
 
-def fitting(images: Array, spec: ImageSpec, any_size: bool) -> Array:
+def conformed(images: Array, spec: ImageSpec, any_size: bool) -> Array:
     """Return images N x H x W x C in the depth that a model takes, if they go with it.
 
     Raises

@@ -16,8 +16,6 @@ from safetensors.numpy import load, save
 from adacl.errors import ModelFileError
 from adacl.files import atomic_file, read_whole
 
-__all__ = ["digest", "read", "write"]
-
 Tensors = Mapping[str, NDArray[Any]]
 
 

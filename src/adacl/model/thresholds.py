@@ -18,8 +18,6 @@ from numpy.typing import ArrayLike, NDArray
 from adacl.config.sections import finite
 from adacl.errors import ConfigError, InputError
 
-__all__ = ["Threshold", "from_contamination", "from_normal_scores", "normals_needed"]
-
 Method = Literal["hold-out", "cross-fitting", "calibration", "contamination", "manual"]
 
 CURVE_POINTS = 100
@@ -101,7 +99,7 @@ class Threshold:
             return False
         return _at_least(flagged, n, self.upper_bound) < CHANCE
 
-    def describe(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Say in sentences how the threshold was set and what it is worth."""
         if self.method == "manual":
             share = self.fpr_at(self.value)

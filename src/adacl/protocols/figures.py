@@ -8,8 +8,6 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-__all__ = ["ANOMALOUS", "INK", "NORMAL", "tidy", "to_png", "to_svg"]
-
 NORMAL, ANOMALOUS, INK = "#0072b2", "#d55e00", "#444444"
 
 

@@ -10,8 +10,6 @@ from adacl.config import Config
 from adacl.datasets import catalogue
 from adacl.errors import DataError
 
-__all__ = ["alike", "class_means", "find", "mean_sd", "missing", "summarise"]
-
 Group = dict[str, Any]
 Cells = Sequence[dict[str, Any]]
 

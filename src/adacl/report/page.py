@@ -64,7 +64,7 @@ def write_report(
     promise = _promise(threshold)
     data = _data(subject, gathering, rows, promise)
     examples = _examples(subject, rows)
-    described = threshold.describe()
+    described = threshold.notes()
     now = datetime.now().astimezone()
     environment = Environment(
         loader=PackageLoader("adacl.report"),

@@ -143,7 +143,7 @@ class Timeline:
             worst=[(event, pictures.get(event.peak)) for event in worst],
             frames=self._frames,
             seconds=self._last,
-            notes=self.model.alarm.describe(),
+            notes=self.model.alarm.notes(),
             version=__version__,
         )
         with atomic_file(path, "w") as file:

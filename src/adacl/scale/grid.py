@@ -7,7 +7,6 @@ may work on one grid.
 
 from __future__ import annotations
 
-import json
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -20,10 +19,7 @@ from typing import Any
 
 from adacl.data.folders import processors
 from adacl.errors import DataError
-from adacl.files import read_whole
 from adacl.scale import records
-
-__all__ = ["missing_cells", "read_cells", "run_cells"]
 
 FILE = "cells.jsonl"
 """Has a line for each finished cell: its name as ``cell``, and its result."""
@@ -113,8 +109,6 @@ def _run(
 def read_cells(folder: Path) -> list[Result]:
     """Read the results of all finished cells in a folder, in the order of their names.
 
-    Folders of former versions, with a file for each cell in ``cells/``, are read, too.
-
     Raises
     ------
     DataError
@@ -126,11 +120,6 @@ def read_cells(folder: Path) -> list[Result]:
 def _finished(folder: Path) -> dict[str, Result]:
     """Return the results by the names of their cells; of two results of a cell, the first."""
     finished: dict[str, Result] = {}
-    for path in (folder / "cells").glob("*.json"):
-        try:
-            finished[path.stem] = {"cell": path.stem, **json.loads(read_whole(path))}
-        except ValueError as error:
-            raise DataError(f"{path}: damaged; delete it and run the grid again") from error
     for result in records.read(folder / FILE):
         if "cell" not in result:
             raise DataError(f"{folder / FILE}: has a line without the name of a cell; delete it")

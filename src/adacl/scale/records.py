@@ -15,8 +15,6 @@ from typing import IO, Any
 from adacl.errors import DataError
 from adacl.files import read_whole
 
-__all__ = ["append", "read"]
-
 Record = dict[str, Any]
 
 

@@ -31,8 +31,6 @@ from adacl.serve.training.queue import Trainings, unavailable
 from adacl.serve.training.record import STATES
 from adacl.serve.uploads import Memory
 
-__all__ = ["Service", "create_app"]
-
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'"

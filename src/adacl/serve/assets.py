@@ -12,8 +12,6 @@ from starlette.responses import Response
 
 from adacl.errors import missing_extra
 
-__all__ = ["Asset", "documentation", "page"]
-
 DOCUMENTATION = b"""<!doctype html>
 <html lang="en">
 <head>

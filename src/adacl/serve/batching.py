@@ -1,4 +1,4 @@
-"""Score what is waiting in batches, in threads, and hand the results back to the event loop."""
+"""Score waiting images in batches, in threads, and return the results to the event loop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from adacl.data.images import Decoded
 from adacl.deploy.scorer import Scorer
 from adacl.errors import ImageError
 from adacl.explain.heatmap import resized, to_png
@@ -26,19 +27,17 @@ from adacl.serve.models import Served
 from adacl.serve.problems import ProblemError
 from adacl.serve.uploads import Upload
 
-__all__ = ["Batcher", "Heat", "Scored", "Ticket"]
-
 LONGEST_MAP = 1024
 """Side of an anomaly map, at most; larger ones are made smaller."""
 UNKNOWN_SECONDS = 0.01
-"""Work on an image, until it has been measured."""
+"""Seconds assumed for an image, until they are measured."""
 SHARE = 0.1
-"""Of the last batch in the average."""
+"""Weight of the last batch in the average."""
 BATCH_SECONDS = 0.02
-"""Work that a thread takes at once, about."""
+"""Seconds of work that a thread takes at once, about."""
 PATIENCE = 0.01
-"""Work that is left to the threads that are busy. One that runs too hinders them for a while, as
-Python's interpreter is shared."""
+"""Seconds of work that are left to the busy threads. A further one would slow them down for a
+while, as all share Python's interpreter."""
 
 
 class Heat(NamedTuple):
@@ -140,7 +139,7 @@ class Batcher:
             thread.start()
 
     def close(self) -> None:
-        """Finish what waits, and end the threads."""
+        """Score the waiting images, then end the threads."""
         with self._ready:
             self._closing = True
             self._ready.notify_all()
@@ -148,7 +147,7 @@ class Batcher:
             thread.join()
 
     def wait(self) -> float:
-        """Return in how many seconds what waits now will be done, by the rate measured so far."""
+        """Return the seconds until all waiting images are done, at the rate measured so far."""
         seconds = [
             len(items) * self._seconds.get(key, UNKNOWN_SECONDS)
             for key, items in list(self._queues.items())
@@ -161,7 +160,7 @@ class Batcher:
         Raises
         ------
         ProblemError
-            503 if there is no room, or no hope that they would be scored in time.
+            503 if there is no room, or they would not be scored in time.
         """
         key = (ticket.served, ticket.with_map)
         with self._ready:
@@ -226,14 +225,14 @@ class Batcher:
             self._ready.notify()
 
     def _nudge(self) -> None:
-        """Wake a thread for what still waits, whatever was expected of the others."""
+        """Wake a thread if images still wait: the others may be slower than expected."""
         self._nudge_due = False
         with self._ready:
             if self._queues:
                 self._ready.notify()
 
     def _outcomes(self, key: Key, items: list[Item]) -> list[Outcome | Exception]:
-        """Score images; if that fails, one by one, so that each fails for itself alone."""
+        """Score images; if that fails, score them one by one, so that each fails alone."""
         try:
             return [*self._scored(key, items)]
         except Exception as error:
@@ -243,34 +242,28 @@ class Batcher:
 
     def _scored(self, key: Key, items: list[Item]) -> list[Outcome]:
         served, with_map = key
-        found: list[Outcome | None] = []
-        images, sizes = [], []
-        for ticket, number in items:
+        found: dict[int, Outcome] = {}
+        images: dict[int, Decoded] = {}
+        for index, (ticket, number) in enumerate(items):
             name, content = ticket.files[number]
             try:
-                image = served.scorer.decode(name, content, self._limits.pixels)
+                images[index] = served.scorer.decode(name, content, self._limits.pixels)
             except ImageError as error:
-                found.append(error)
-            else:
-                found.append(None)
-                images.append(image.pixels)
-                sizes.append((image.height, image.width))
-        scores = zip(served.scorer.score_decoded(images), sizes, images, strict=True)
-        for place, outcome in enumerate(found):
-            if outcome is None:
-                score, (height, width), pixels = next(scores)
-                heat = _heat(items[place][0], pixels) if with_map else None
-                found[place] = Scored(score, height, width, heat)
-        return [outcome for outcome in found if outcome is not None]
+                found[index] = error
+        scores = served.scorer.score_decoded([image.pixels for image in images.values()])
+        for (index, image), score in zip(images.items(), scores, strict=True):
+            heat = _heat(items[index][0], image.pixels) if with_map else None
+            found[index] = Scored(score, image.height, image.width, heat)
+        return [found[index] for index in range(len(items))]
 
 
 def _left() -> ProblemError:
-    """Return a new error: one that all share would keep what each was raised in, bodies too."""
+    """Return a new error: a shared one would keep every frame it was raised in, bodies included."""
     return ProblemError(400, "the client left")
 
 
 class _Wanted(ScoringModel):
-    """A scorer that stops when nobody waits for the result any more."""
+    """A scorer that stops when nobody waits for its result any more."""
 
     def __init__(self, ticket: Ticket) -> None:
         self.header = ticket.served.scorer.header

@@ -1,4 +1,4 @@
-"""What Prometheus is told."""
+"""The metrics that Prometheus collects."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ from prometheus_client import (
     ProcessCollector,
     generate_latest,
 )
-
-__all__ = ["Metrics"]
 
 LATENCIES = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 BATCHES = (1, 2, 4, 8, 16, 32, 64)
@@ -59,7 +57,7 @@ class Metrics:
         )
 
     def watch(self, waiting: Callable[[], int], held: Callable[[], int]) -> None:
-        """Show the images that wait, and the bytes of bodies that are held."""
+        """Show the number of waiting images, and the bytes of bodies held."""
         gauge = Gauge("adacl_waiting_images", "Images that wait", registry=self.registry)
         gauge.set_function(waiting)
         gauge = Gauge("adacl_held_bytes", "Bytes of bodies held", registry=self.registry)

@@ -1,4 +1,4 @@
-"""What every request passes: who may ask, headers of every answer, errors, the counters."""
+"""Check every request, complete every answer, turn errors into answers, and count."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from adacl.errors import ConfigError
 from adacl.serve.counters import Metrics
 from adacl.serve.problems import INTERNAL, STOPPING, ProblemError
 from adacl.serve.score_endpoint import PATH
-
-__all__ = ["Guard"]
 
 log = logging.getLogger("adacl")
 
@@ -60,7 +58,7 @@ class Guard:
     Attributes
     ----------
     stopping : bool
-        Whether connections are to be closed after their next answer.
+        Whether to close connections after their next answer.
 
     Raises
     ------

@@ -1,4 +1,9 @@
-"""uvicorn's HTTP protocol, with bounds on the head of a request and on connections."""
+"""uvicorn's HTTP protocol, with bounds on the head of a request and on connections.
+
+uvicorn has no limits of its own on the time and the length of a head, and refuses connections
+beyond its limit only after their head. What bounds them builds on its internals, so
+``pyproject.toml`` admits the minor version alone that the tests of hostile requests passed with.
+"""
 
 from __future__ import annotations
 
@@ -12,10 +17,8 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from adacl.serve.limits import Limits
 from adacl.serve.problems import MEDIA_TYPE, ProblemError
 
-__all__ = ["protocol"]
-
 SLOW_READER_SECONDS = 60.0
-"""For what is still to be sent when the connection is closed."""
+"""Time to send what remains when the connection is closed."""
 
 
 def _refusing(status: int, detail: str, **headers: str) -> ASGIApp:

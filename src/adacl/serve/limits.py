@@ -1,4 +1,4 @@
-"""What the service takes at most."""
+"""The limits of the service."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from dataclasses import dataclass, fields
 
 from adacl.config.sections import finite
 from adacl.errors import ConfigError
-
-__all__ = ["Limits"]
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Limits:
     waiting
         Images that wait to be scored.
     memory_bytes
-        Bytes of all bodies that are held at the same time.
+        Bytes of all bodies held at the same time.
     training_images, training_bytes, training_seconds
         Images and bytes of a training, and seconds until they have arrived.
     trainings_waiting

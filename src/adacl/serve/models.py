@@ -12,11 +12,9 @@ from adacl.files import read_whole
 from adacl.model.scoring import check_files
 from adacl.serve.problems import ProblemError
 
-__all__ = ["Models", "Served"]
-
 
 class Served:
-    """A model under the name it is served by.
+    """A served model and its name.
 
     Parameters
     ----------
@@ -45,7 +43,7 @@ class Served:
         check_files(self.scorer.spec)
 
     def describe(self) -> dict[str, Any]:
-        """Return what clients are told of it."""
+        """Return the fields that clients see."""
         scorer = self.scorer
         training = scorer.header.training
         return {
@@ -107,7 +105,7 @@ class Models:
         self._served[served.name] = served
 
     def free_name(self, wanted: str) -> str:
-        """Return ``wanted``, with a number behind it if the name is taken."""
+        """Return ``wanted``, followed by a number if the name is taken."""
         number, name = 1, wanted
         while name in self._served:
             number += 1

@@ -9,8 +9,6 @@ from fastapi import FastAPI
 from adacl.model.regions import Region
 from adacl.serve.problems import MEDIA_TYPE
 
-__all__ = ["complete"]
-
 Json = dict[str, Any]
 
 PROBLEM: Json = {

@@ -9,20 +9,18 @@ from typing import Any
 
 from starlette.responses import Response
 
-__all__ = ["INTERNAL", "MEDIA_TYPE", "STOPPING", "ProblemError"]
-
 MEDIA_TYPE = "application/problem+json"
 
 
 class ProblemError(Exception):
-    """An answer that is not what was asked for, and why.
+    """An answer other than the one asked for, and the reason.
 
     Parameters
     ----------
     status
         The HTTP status.
     detail
-        What is wrong, and the remedy.
+        What is wrong, and how to remedy it.
     name
         The file it is about, if any.
     errors

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -13,6 +14,7 @@ from starlette.types import Receive, Scope, Send
 
 from adacl.config.sections import finite
 from adacl.errors import ConfigError, ImageError
+from adacl.model.scoring import record_of
 from adacl.serve.batching import Batcher, Outcome, Ticket
 from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
@@ -20,23 +22,19 @@ from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
 from adacl.serve.uploads import Memory, Parts, Reservation, Upload, chunks, media_type, sent_name
 
-__all__ = ["PATH", "Scoring"]
-
 PATH = "/v1/score"
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
+@dataclass(frozen=True)
 class Scoring:
-    """Answers requests to score images; arguments are those of the service."""
+    """Answers requests to score images; the fields are those of the service."""
 
-    def __init__(
-        self, models: Models, limits: Limits, batcher: Batcher, memory: Memory, metrics: Metrics
-    ) -> None:
-        self._models = models
-        self._limits = limits
-        self._batcher = batcher
-        self._memory = memory
-        self._metrics = metrics
+    models: Models
+    limits: Limits
+    batcher: Batcher
+    memory: Memory
+    metrics: Metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -50,16 +48,16 @@ class Scoring:
             raise ProblemError(405, "images are scored by POST", headers={"Allow": "POST"})
         served, threshold, with_map = self._query(scope["query_string"])
         loop, headers = asyncio.get_running_loop(), Headers(scope=scope)
-        deadline = loop.time() + self._limits.seconds
+        deadline = loop.time() + self.limits.seconds
         connection = scope["extensions"]["adacl"]["connection"]
         late = ProblemError(408, "the body did not arrive in time")
-        with Reservation(self._memory) as reservation:
+        with Reservation(self.memory) as reservation:
             try:
                 async with asyncio.timeout_at(deadline):
                     files = await self._files(headers, receive, reservation)
                     late = ProblemError(504, "not scored in time; send fewer or smaller images")
                     done: asyncio.Future[list[Outcome]] = loop.create_future()
-                    self._batcher.submit(Ticket(served, with_map, files, connection, done))
+                    self.batcher.submit(Ticket(served, with_map, files, connection, done))
                     outcomes = await done
             except TimeoutError:
                 raise late from None
@@ -82,7 +80,7 @@ class Scoring:
         if given:
             known = "model, threshold, anomaly_map"
             raise ProblemError(400, f"{next(iter(given))}: unknown; known are {known}")
-        served = self._models.get(name)
+        served = self.models.get(name)
         if with_map.lower() not in TRUTHS:
             raise ProblemError(400, f"anomaly_map: need true or false, got {with_map!r}")
         limit = served.scorer.threshold.value if threshold is None else _number(threshold)
@@ -91,7 +89,7 @@ class Scoring:
     async def _files(
         self, headers: Headers, receive: Receive, reservation: Reservation
     ) -> list[Upload]:
-        limits, kind = self._limits, media_type(headers)
+        limits, kind = self.limits, media_type(headers)
         body = chunks(headers, receive, limits.body_bytes, reservation)
         if kind == "multipart/form-data":
             parts = Parts(headers["content-type"], limits.files, limits.body_bytes)
@@ -114,25 +112,15 @@ class Scoring:
         self, served: Served, threshold: float, name: str, outcome: Outcome
     ) -> dict[str, Any]:
         if isinstance(outcome, ImageError):
-            self._metrics.refused()
+            self.metrics.refused()
             return {"name": name, "error": ProblemError(422, str(outcome), name=name).to_dict()}
-        score = outcome.score
-        anomalous = score.raw > threshold
-        self._metrics.scored(served.name, anomalous)
-        result: dict[str, Any] = {
+        result = {
             "name": name,
-            "pred_score": score.score,
-            "raw_score": score.raw,
-            "pred_label": int(anomalous),
+            **record_of(outcome.score, threshold),
             "height": outcome.height,
             "width": outcome.width,
         }
-        if score.tile is not None:
-            result["tile"] = list(score.tile)
-        if score.remark:
-            result["remark"] = score.remark
-        if score.regions:
-            result["regions"] = [region._asdict() for region in score.regions]
+        self.metrics.scored(served.name, result["pred_label"] == 1)
         if outcome.heat is not None:
             png = base64.b64encode(outcome.heat.png).decode()
             result["anomaly_map"] = {"png": png, "peak": list(outcome.heat.peak)}

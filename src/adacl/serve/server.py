@@ -27,8 +27,6 @@ from adacl.serve.models import Models, Served
 from adacl.serve.training.queue import Trainings
 from adacl.serve.uploads import Memory
 
-__all__ = ["run"]
-
 log = logging.getLogger("adacl")
 
 DRAIN_SECONDS = 0.5

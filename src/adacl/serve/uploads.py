@@ -1,4 +1,4 @@
-"""Read the bodies of requests: bounded, in memory, and never longer than allowed."""
+"""Read the bodies of requests, with bounds on their memory and length."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from adacl.serve.problems import ProblemError
-
-__all__ = [
-    "Memory",
-    "Parts",
-    "Reservation",
-    "Upload",
-    "chunks",
-    "media_type",
-    "sent_name",
-]
 
 LONGEST_NAME = 200
 MOST_FIELDS = 16
@@ -42,7 +32,7 @@ class Memory:
 
 
 class Reservation:
-    """What one request holds of the memory; leaving the block gives it back."""
+    """The part of the memory that one request holds; leaving the block frees it."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -55,7 +45,7 @@ class Reservation:
         self.free(self._held)
 
     def add(self, count: int) -> None:
-        """Hold so many bytes more.
+        """Hold this many more bytes.
 
         Raises
         ------
@@ -70,7 +60,7 @@ class Reservation:
         self._held += count
 
     def free(self, count: int) -> None:
-        """Give so many bytes back."""
+        """Free this many bytes."""
         self._memory.held -= count
         self._held -= count
 
@@ -122,13 +112,13 @@ def media_type(headers: Headers) -> str:
 
 
 def _clean_name(name: str) -> str:
-    """Return the last part of a file name without anything that does not print."""
+    """Return the last part of a file name, without characters that do not print."""
     last = name.replace("\\", "/").rpartition("/")[2]
     return "".join(c for c in last if c.isprintable())[:LONGEST_NAME].strip() or "image"
 
 
 def sent_name(headers: Headers) -> str:
-    """Return the file name that a raw body has by its Content-Disposition."""
+    """Return the file name of a raw body, from its Content-Disposition."""
     disposition = headers.get("content-disposition")
     if disposition is None:
         return "image"
@@ -157,7 +147,7 @@ class Parts:
     Attributes
     ----------
     files : list of Upload
-        Those that are complete; whoever takes them may empty the list.
+        The complete ones; whoever takes them may empty the list.
 
     Raises
     ------

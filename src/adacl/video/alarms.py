@@ -72,7 +72,7 @@ class Alarm:
         """Return the alarm with a threshold given by hand."""
         return Alarm(finite("threshold", threshold), self.typical)
 
-    def describe(self) -> list[str]:
+    def notes(self) -> list[str]:
         """Say in sentences how the threshold was set and what it is worth."""
         bound = self.upper_bound
         if self.per_hour is None or bound is None:

@@ -124,9 +124,9 @@ def heat(score: FrameScore, model: VideoModel) -> NDArray[np.float64]:
     low = model.alarm.typical
     span = max(model.alarm.threshold - low, 0.1)
     shown = np.zeros((model.height, model.width))
-    places = model.config.tiling.places(model.height, model.width)
+    corners = model.config.tiling.corners(model.height, model.width)
     for number in np.flatnonzero(~np.isnan(score.tiles)):
-        top, left = places[number]
+        top, left = corners[number]
         part = shown[top : top + side, left : left + side]
         np.maximum(part, np.clip((score.tiles[number] - low) / span, 0, 1) ** 2, out=part)
     return shown

@@ -83,7 +83,7 @@ class Chunk:
         """
         side, tiling = config.tile, config.tiling
         images = np.stack([frame.image[:, :, 0] for frame in self.frames])
-        places = np.array(tiling.places(*images.shape[1:]))[tiles]
+        places = np.array(tiling.corners(*images.shape[1:]))[tiles]
         top, left = places.T
         windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(1, 2))
         steps = [-config.lag, 0, config.lag] if config.frames == 3 else [0]
@@ -165,10 +165,10 @@ class _Gate:
                 f"{self.tiling.height}x{self.tiling.width}; use a smaller tile"
             )
         if self.difference is None:
-            return np.full(len(self.tiling.places(height, width)), np.inf)
+            return np.full(len(self.tiling.corners(height, width)), np.inf)
         difference = self.difference(frame.image)
         if difference is None:
-            return np.full(len(self.tiling.places(height, width)), np.nan)
+            return np.full(len(self.tiling.corners(height, width)), np.nan)
         return tile_energy(difference, self.tiling)
 
 

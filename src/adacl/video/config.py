@@ -90,7 +90,7 @@ class VideoConfig(Section, name="video"):
     def rows(self, height: int, width: int) -> NDArray[np.intp]:
         """Return for each tile (T,) the nearest row of the tiles that are learned from."""
         tops, learned = (
-            np.array([top for top, _ in tiling.places(height, width)])
+            np.array([top for top, _ in tiling.corners(height, width)])
             for tiling in (self.tiling, self.training.tiling)
         )
         nearest: NDArray[np.intp] = np.abs(tops[:, None] - np.unique(learned)).argmin(1)

@@ -179,7 +179,7 @@ class VideoAnomalyDetector:
             f"{model.frame_rate:.3g} a second",
             f"epoch {history.best_epoch + 1} of {len(history.epochs)} kept: validation AUROC "
             f"{history.best.validation_auroc:.4f} against made anomalies",
-            *model.alarm.describe(),
+            *model.alarm.notes(),
         ]
 
     def save(self, path: str | Path) -> None:

@@ -61,13 +61,13 @@ class VideoModel:
     motion: float
     levels: Levels
     alarm: Alarm
-    _places: NDArray[np.intp] = field(init=False, repr=False)
+    _corners: NDArray[np.intp] = field(init=False, repr=False)
     _rows: NDArray[np.intp] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         finite("motion", self.motion)
         finite("frame rate", self.frame_rate, above=0)
-        self._places = np.array(self.config.tiling.places(self.height, self.width))
+        self._corners = np.array(self.config.tiling.corners(self.height, self.width))
         self._rows = self.config.rows(self.height, self.width)
 
     def score(self, frames: Iterable[Frame], chunk: int = CHUNK) -> Iterator[FrameScore]:
@@ -112,7 +112,7 @@ class VideoModel:
                     frame = waiting.pop(0)
                     yield replace(scored, number=frame.number, time=frame.time)
                 found = scored
-        nothing = np.full(len(self._places), np.nan)
+        nothing = np.full(len(self._corners), np.nan)
         lowest = self.levels.floor
         floor = FrameScore(0, 0, lowest, lowest, None, nothing, number)
         for frame in waiting:
@@ -132,7 +132,7 @@ class VideoModel:
 
     def _chunk(self, chunk: Chunk, segment: int) -> Iterator[FrameScore]:
         centres, tiles = chunk.moving(self.motion)
-        scores = np.full((len(chunk.centres), len(self._places)), np.nan)
+        scores = np.full((len(chunk.centres), len(self._corners)), np.nan)
         if len(tiles):
             scores[centres, tiles] = self.tile_scores(
                 chunk.samples(centres, tiles, self.config, training=False), tiles
@@ -142,7 +142,7 @@ class VideoModel:
             raw, tile = self.levels.floor, None
             if len(kept):
                 raw = max(raw, self.config.tiling.aggregate(row[kept]))
-                top, left = self._places[kept[row[kept].argmax()]]
+                top, left = self._corners[kept[row[kept].argmax()]]
                 tile = int(top), int(left)
             yield FrameScore(frame.number, frame.time, raw, raw, tile, row, segment)
 

@@ -88,7 +88,7 @@ def tile_energy(difference: Image, tiling: Tiling) -> Energies:
         )
     area = np.zeros((height + 1, width + 1), np.int64)
     area[1:, 1:] = difference.astype(np.int64).cumsum(0).cumsum(1)
-    top, left = np.array(tiling.places(height, width)).T
+    top, left = np.array(tiling.corners(height, width)).T
     bottom, right = top + tiling.height, left + tiling.width
     sums = area[bottom, right] - area[top, right] - area[bottom, left] + area[top, left]
     energies: Energies = sums / (tiling.height * tiling.width)

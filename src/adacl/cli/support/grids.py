@@ -1,4 +1,4 @@
-"""Run a grid of ``adacl bench``, image or video: what its commands share."""
+"""Run a grid of ``adacl bench``, for images or video."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from adacl.cli.support.progress import count
 
 if TYPE_CHECKING:
     from adacl.scale.grid import Cell
-
-__all__ = ["JobsOption", "OutOption", "SeedsOption", "parse_seeds", "run_grid"]
 
 log = logging.getLogger("adacl")
 

@@ -1,4 +1,4 @@
-"""What Ctrl-C ends a command with: what is missing, exit code 130, and a fit to be resumed."""
+"""End a command on Ctrl-C: name what is missing, exit with 130, and keep a fit resumable."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ import typer
 from adacl.errors import AdaclError, DataError
 from adacl.files import target_of
 
-__all__ = ["InterruptError", "ResumeOption", "interruptible", "resumable"]
-
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted fit.")]
 
 
@@ -30,12 +28,12 @@ class InterruptError(AdaclError):
 
 @contextmanager
 def interruptible(unwritten: list[Path]) -> Iterator[None]:
-    """Name the files that are not there when Ctrl-C ends the work inside.
+    """Name the unwritten files if Ctrl-C ends the block.
 
     Parameters
     ----------
     unwritten
-        The files to be written; take out each as it is complete.
+        The files to be written; remove each when it is complete.
 
     Raises
     ------
@@ -53,16 +51,17 @@ def interruptible(unwritten: list[Path]) -> Iterator[None]:
 
 @contextmanager
 def resumable(output: Path, resume: bool) -> Iterator[Path]:
-    """Give the folder for the checkpoints of a fit, and remove it when the fit is done.
+    """Yield the folder for the checkpoints of a fit; remove it when the fit is done.
 
-    An interrupted fit leaves them beside the model file, and goes on from them. While it runs, no
-    other can write the same model file; the lock goes with the process, however that ends.
+    An interrupted fit leaves its checkpoints beside the model file, and continues from them. The
+    folder is locked while the fit runs, so that no other fit writes the same model file; the lock
+    ends with the process.
 
     Raises
     ------
     DataError
-        If another fit is writing the model file, or an interrupted one is there and is not to be
-        continued.
+        If another fit is writing the model file, or checkpoints are there and ``resume`` is not
+        set.
     InterruptError
         If Ctrl-C was pressed.
     """
@@ -95,7 +94,7 @@ def _checkpoints_in(folder: Path) -> list[Path]:
 
 
 def _locked(folder: Path, output: Path) -> int:
-    """Lock the folder of the checkpoints; the lock is free once what is returned is closed."""
+    """Lock the folder of the checkpoints; closing the returned descriptor frees the lock."""
     try:
         while True:
             folder.mkdir(exist_ok=True)

@@ -1,4 +1,4 @@
-"""Open what scores images, whichever file the command line names, and score files."""
+"""Open the model that a command names, of either kind, and score files with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adacl.cli.support.options import Backend, Device, OnError
+from adacl.cli.support import options
 from adacl.cli.support.progress import count
 from adacl.data.folders import ImageFiles, Skipped
 from adacl.errors import DataError
@@ -22,19 +22,17 @@ if TYPE_CHECKING:
     Opened = AnomalyDetector | Scorer
     ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
 
-__all__ = ["check_skipped", "count_distinct", "count_seen", "open_scorer", "scores_of_files"]
-
 log = logging.getLogger("adacl")
 
 
 def open_scorer(
     model: Path,
-    device: Device,
-    backend: Backend,
-    on_error: OnError,
+    device: options.Device,
+    backend: options.Backend,
+    on_error: options.OnError,
     threshold: float | None = None,
 ) -> tuple[Opened, Threshold]:
-    """Open a model for images, of either kind, and tell the threshold in use.
+    """Open an image model, of either kind, and return it with the threshold in use.
 
     Raises
     ------
@@ -44,12 +42,12 @@ def open_scorer(
     from adacl.deploy.opening import open_model
     from adacl.deploy.scorer import Scorer
 
-    found = open_model(model, device=device.value, backend=backend.value, on_error=on_error.value)
+    found = open_model(model, device=device, backend=backend, on_error=on_error)
     in_use = found.threshold if threshold is None else found.threshold.moved_to(threshold)
     if not isinstance(found, Scorer):
         from adacl import AnomalyDetector
 
-        found = AnomalyDetector.from_model(found, device=device.value, on_error=on_error.value)
+        found = AnomalyDetector.from_model(found, device=device, on_error=on_error)
     return found.set_threshold(in_use), in_use
 
 
@@ -61,7 +59,7 @@ def scores_of_files(
     gathering: Gathering | None = None,
     group: Group = "image",
 ) -> Iterator[FileScore]:
-    """Score image files and count them on a terminal; a report gathers their scores.
+    """Score image files, count them on a terminal, and collect their scores for a report.
 
     Raises
     ------
@@ -77,12 +75,12 @@ def scores_of_files(
 
 
 def check_skipped(skipped: Sequence[Skipped], total: int) -> None:
-    """Warn of files that were skipped, each of which was already named.
+    """Warn how many files were skipped; each was named already.
 
     Raises
     ------
     DataError
-        If that goes for all of them.
+        If all of them were.
     """
     if len(skipped) == total:
         raise DataError(f"none of {total} image files can be read")
@@ -91,14 +89,14 @@ def check_skipped(skipped: Sequence[Skipped], total: int) -> None:
 
 
 def count_distinct(scores: list[FileScore]) -> int | None:
-    """Count the images that are no exact copies; None where that is not known."""
+    """Count the images that are not exact copies; None if unknown."""
     if any(score.digest is None for score in scores):
         return None
     return len({score.digest for score in scores})
 
 
 def count_seen(scores: list[FileScore]) -> int | None:
-    """Count the images that were fitted on; None where that is not known."""
+    """Count the images that were fitted on; None if unknown."""
     if any(score.trained_on is None for score in scores):
         return None
     return sum(bool(score.trained_on) for score in scores)

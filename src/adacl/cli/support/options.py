@@ -3,59 +3,33 @@
 from __future__ import annotations
 
 import tomllib
-from enum import StrEnum
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-__all__ = [
-    "Backend",
-    "BackendOption",
-    "Device",
-    "DeviceOption",
-    "JsonOption",
-    "ModelArgument",
-    "OnError",
-    "OnErrorOption",
-    "QuietOption",
-    "ThresholdOption",
-    "parse_setting",
-    "parse_size",
+from adacl.data import folders
+
+Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.")]
+Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
+Backend = Annotated[
+    Literal["onnxruntime", "openvino"], typer.Option(help="What runs an exported file.")
 ]
-
-
-class Device(StrEnum):
-    """Where to compute."""
-
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-
-
-class Backend(StrEnum):
-    """What runs an exported file."""
-
-    onnxruntime = "onnxruntime"
-    openvino = "openvino"
-
-
-class OnError(StrEnum):
-    """What to do with a broken image file."""
-
-    skip = "skip"
-    fail = "fail"
-
-
-ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.")]
-DeviceOption = Annotated[Device, typer.Option(help="Where to compute.")]
-BackendOption = Annotated[Backend, typer.Option(help="What runs an exported file.")]
-OnErrorOption = Annotated[OnError, typer.Option(help="Skip broken images, or fail at the first.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
-ThresholdOption = Annotated[
+OnError = Annotated[folders.OnError, typer.Option(help="Skip broken images, or fail at the first.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+Threshold = Annotated[
     float | None, typer.Option(help="Use this threshold instead of the model's own.")
 ]
+ModelOutput = Annotated[
+    Path, typer.Option("--output", "-o", metavar="MODEL", help="File to write.")
+]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change one setting (repeatable)."),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")]
 
 
 def parse_size(option: str, text: str | None) -> tuple[int, int] | None:
@@ -75,14 +49,18 @@ def parse_size(option: str, text: str | None) -> tuple[int, int] | None:
     return int(parts[0]), int(parts[-1])
 
 
-def parse_setting(text: str) -> tuple[str, Any]:
-    """Read ``section.name=value``, the value as in TOML; bare words are strings.
+def parse_settings(texts: Iterable[str] | None) -> dict[str, Any]:
+    """Read settings given as ``section.name=value``, the values as in TOML; bare words are strings.
 
     Raises
     ------
     typer.BadParameter
-        If there is no ``=``.
+        If one has no ``=``.
     """
+    return dict(map(_parse_setting, texts or ()))
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
     address, equals, value = text.partition("=")
     if not equals or address.count(".") != 1:
         raise typer.BadParameter(f"{text!r}: need section.name=value")

@@ -16,8 +16,6 @@ from adacl.cli.support.streams import abandon, escaped
 if TYPE_CHECKING:
     from adacl.model.history import EpochRecord
 
-__all__ = ["console", "count", "epochs", "messages", "say"]
-
 T = TypeVar("T")
 
 

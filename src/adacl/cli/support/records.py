@@ -8,9 +8,8 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, Literal
 
 from adacl.cli.support.streams import escaped
 from adacl.files import atomic_file
@@ -18,18 +17,10 @@ from adacl.files import atomic_file
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
-__all__ = ["TILE_COLUMNS", "Format", "RecordWriter", "opened", "write_records"]
+Format = Literal["table", "jsonl", "csv"]
 
 TILE_COLUMNS = ["tile_top", "tile_left"]
 MAP_COLUMNS = ["remark", "regions"]
-
-
-class Format(StrEnum):
-    """How records are written."""
-
-    table = "table"
-    jsonl = "jsonl"
-    csv = "csv"
 
 
 class RecordWriter:
@@ -108,34 +99,24 @@ def write_records(
     DataError
         If the file cannot be written.
     """
+    from adacl.model.scoring import record_of
+
     columns = ["image_path", "pred_score", "pred_label", "raw_score"]
     columns += TILE_COLUMNS * tiled + MAP_COLUMNS * mapped
     with opened(output) as file:
-        if form is Format.table:
+        if form == "table":
             _write_table(file, scores, threshold, tiled)
             return
-        writer = RecordWriter(file, columns if form is Format.csv else None)
+        writer = RecordWriter(file, columns if form == "csv" else None)
         for score in scores:
-            writer.write(_record(score, threshold))
+            writer.write({"image_path": str(score.path), **record_of(score, threshold)})
 
 
 def _write_table(file: IO[str], scores: Iterator[FileScore], threshold: float, tiled: bool) -> None:
     print(f"pred_score  pred_label  {'tile' * tiled:{11 * tiled}}image_path", file=file)
     for s in scores:
         label = "ANOMALOUS" if s.raw > threshold else "normal"
-        place = "{},{}".format(*s.tile) if s.tile else ""
+        corner = "{},{}".format(*s.tile) if s.tile else ""
         remark = f"  ({s.remark})" if s.remark else ""
         path = escaped(str(s.path))
-        print(f"{s.score:10.4f}  {label:10}  {place:{11 * tiled}}{path}{remark}", file=file)
-
-
-def _record(score: FileScore, threshold: float) -> dict[str, Any]:
-    record = {
-        "image_path": str(score.path),
-        "pred_score": score.score,
-        "pred_label": int(score.raw > threshold),
-        "raw_score": score.raw,
-    }
-    record |= {"tile": list(score.tile)} if score.tile else {}
-    record |= {"remark": score.remark} if score.remark else {}
-    return record | ({"regions": [r._asdict() for r in score.regions]} if score.regions else {})
+        print(f"{s.score:10.4f}  {label:10}  {corner:{11 * tiled}}{path}{remark}", file=file)

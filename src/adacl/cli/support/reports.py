@@ -22,16 +22,6 @@ if TYPE_CHECKING:
     from adacl.model.thresholds import Threshold
     from adacl.report.tally import Gathering
 
-__all__ = [
-    "ReportOption",
-    "check_page_name",
-    "check_report",
-    "gathering_for",
-    "report_fit",
-    "report_scores",
-    "title_of",
-]
-
 ReportOption = Annotated[
     Path | None,
     typer.Option("--report", metavar="FILE.html", help="Also write a page to show to others."),
@@ -44,7 +34,7 @@ log = logging.getLogger("adacl")
 
 
 def check_report(report: Path, others: Iterable[Path]) -> None:
-    """Check, before the work is done, that a report can be written and takes no other's place.
+    """Check, before work begins, that a report can be written and replaces no other file.
 
     Raises
     ------
@@ -53,14 +43,16 @@ def check_report(report: Path, others: Iterable[Path]) -> None:
     DataError
         If it cannot be written.
     ModuleNotFoundError
-        If what it is made with is not installed.
+        If a package that it needs is not installed.
     """
     import adacl.report.page  # noqa: F401
 
     check_page_name(report)
     check_writable(report)
     if report.resolve() in {path.resolve() for path in others}:
-        raise ConfigError(f"--report {report}: is read or written otherwise; name another file")
+        raise ConfigError(
+            f"--report {report}: this command also reads or writes it; name another file"
+        )
 
 
 def check_page_name(report: Path) -> None:
@@ -76,13 +68,13 @@ def check_page_name(report: Path) -> None:
 
 
 def title_of(paths: Sequence[Path]) -> str:
-    """Return names of files or folders, in short."""
+    """Return the names of files or folders, shortened."""
     names = [path.resolve().name or str(path) for path in paths]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def gathering_for(scorer: Opened, threshold: Threshold) -> Gathering:
-    """Return what gathers the scores of a model for a report."""
+    """Return a collector of a model's scores, for a report."""
     from adacl.report.tally import Gathering
 
     return Gathering(threshold.value, scorer.threshold_)
@@ -97,12 +89,16 @@ def report_scores(
     title: str,
     quiet: bool,
     figures: Mapping[str, Any] | None = None,
+    command: Sequence[str] = (),
 ) -> None:
-    """Write the report on scored images; with figures, on labelled ones."""
+    """Write the report on scored images; with figures, on labelled ones.
+
+    It shows a command that makes it: by default the one that runs.
+    """
     from adacl.report.page import write_report
     from adacl.report.subject import Subject
 
-    arguments = ["adacl", *sys.argv[1:]]
+    arguments = [*command] or ["adacl", *sys.argv[1:]]
     subject = Subject(
         title=title,
         story="score" if figures is None else "evaluate",

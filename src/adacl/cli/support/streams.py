@@ -1,4 +1,4 @@
-"""Standard streams: closed ones, those that nobody reads any more, and names that are odd."""
+"""Standard streams that are closed or no longer read, and odd names printed to them."""
 
 from __future__ import annotations
 
@@ -10,20 +10,18 @@ import sys
 from pathlib import Path
 from typing import TextIO
 
-__all__ = ["CLOSED_PIPE", "abandon", "escaped", "open_streams"]
-
 CLOSED_PIPE = 141
-"""Exit code where the reader of stdout is gone: 128 and SIGPIPE, as a shell tells it."""
+"""Exit code when the reader of stdout is gone: 128 plus SIGPIPE, as shells report it."""
 
 
 CONTROLS = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Control characters, line separators, and those that turn the direction of writing."""
+"""Control characters, line separators, and characters that change the direction of writing."""
 
 
 def open_streams() -> None:
-    """Let what is written to a closed stdout or stderr go nowhere, instead of to another file.
+    """Discard what is written to a closed stdout or stderr, so that it reaches no other file.
 
-    Names of files that are no UTF-8 can be printed as they are.
+    File names that are not UTF-8 are printed as they are.
     """
     for number in range(3):
         try:
@@ -39,7 +37,7 @@ def open_streams() -> None:
 
 
 def escaped(text: str) -> str:
-    """Return a text in which what would steer a terminal, or begin a line, is written out."""
+    """Return a text with the characters escaped that would steer a terminal or start a line."""
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
@@ -48,6 +46,6 @@ def _nowhere() -> TextIO:
 
 
 def abandon(stream: TextIO) -> None:
-    """Let the interpreter leave without a complaint that a stream cannot be flushed."""
+    """Keep the interpreter from complaining at exit that a stream cannot be flushed."""
     with contextlib.suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -14,8 +14,6 @@ from adacl.config import AnomalyConfig, Config
 from adacl.errors import ConfigError
 from adacl.protocols.image.one_vs_rest import Variant
 
-__all__ = ["ABLATIONS", "Ablation", "get", "variants"]
-
 Changes = dict[str, Any]
 SIGMOID = {"training__loss": "bce", "network__head": "sigmoid"}
 

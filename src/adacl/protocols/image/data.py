@@ -15,8 +15,6 @@ from adacl.data.training_set import probe_files, samples_of_files
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, MissingDataError
 
-__all__ = ["classes", "load_one_vs_rest", "short_name"]
-
 Images = NDArray[Any]
 TEST_EVERY = 5
 
@@ -89,8 +87,8 @@ def load_one_vs_rest(
     dtype = train.dtype.name
     read = partial(read_image, channels=train.shape[3], dtype=dtype, size=size)
     tested = np.empty((len(test_paths), *train.shape[1:]), dtype)
-    for place, (_, image) in enumerate(stream(test_paths, read)):
-        tested[place] = image
+    for number, (_, image) in enumerate(stream(test_paths, read)):
+        tested[number] = image
     return train, tested, is_normal
 
 
@@ -109,7 +107,7 @@ def _split_tree(root: Path, normal: str) -> tuple[list[Path], list[Path], NDArra
     else:
         everything = {folder.name: list_images(folder) for folder in _folders(root)}
         per_class = {name: paths[::TEST_EVERY] for name, paths in everything.items()}
-        train = [path for place, path in enumerate(everything[normal]) if place % TEST_EVERY]
+        train = [path for number, path in enumerate(everything[normal]) if number % TEST_EVERY]
     test = [path for paths in per_class.values() for path in paths]
     is_normal = [name == normal for name, paths in per_class.items() for _ in paths]
     if not any(is_normal) or all(is_normal):

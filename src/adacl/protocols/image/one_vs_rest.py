@@ -38,8 +38,6 @@ from adacl.training.alignment import settled
 from adacl.training.loop import train
 from adacl.training.splits import split_normals
 
-__all__ = ["EPOCHS", "Variant", "cells", "paper_config", "rival_variant", "run_cell"]
-
 Array = NDArray[Any]
 
 EPOCHS = {"mnist": 10, "fashion-mnist": 10, "cifar10": 15}

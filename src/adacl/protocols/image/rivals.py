@@ -17,8 +17,6 @@ from numpy.typing import NDArray
 
 from adacl.errors import ConfigError, missing_extra
 
-__all__ = ["RIVALS", "Fitted", "Rival", "get", "rows"]
-
 Images = NDArray[Any]
 
 

@@ -11,8 +11,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Shape", "bent_line", "cover", "local_variation", "plant"]
-
 Shape = Literal["spot", "scratch"]
 Floats = NDArray[np.float64]
 
@@ -70,13 +68,13 @@ def cover(
         points = [(float(column), float(row))]
     else:
         points = bent_line(generator, shape, min(SIDE, 0.5 * min(shape)), STEP)
-    places = np.array(points)
-    first = np.floor(places.min(0) - size).clip(0).astype(int)
-    last = np.ceil(places.max(0) + size + 1).astype(int)
+    nodes = np.array(points)
+    first = np.floor(nodes.min(0) - size).clip(0).astype(int)
+    last = np.ceil(nodes.max(0) + size + 1).astype(int)
     box = np.s_[first[1] : min(last[1], shape[0]), first[0] : min(last[0], shape[1])]
     rows, columns = np.mgrid[box]
     pixels = np.stack([columns, rows], -1).astype(float)
-    pairs = zip(places, places[1:] if len(places) > 1 else places, strict=False)
+    pairs = zip(nodes, nodes[1:] if len(nodes) > 1 else nodes, strict=False)
     away = np.min([_distance(pixels, start, end) for start, end in pairs], 0)
     return box, (size / 2 + 0.5 - away).clip(0, 1)
 

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     Opened = AnomalyDetector | Scorer
 
-__all__ = ["Found", "find_smallest", "sentence", "table"]
-
 SIZES: dict[Shape, tuple[int, ...]] = {"spot": (2, 4, 8, 16, 32), "scratch": (1, 2, 3)}
 NAMES: dict[Shape, str] = {"spot": "spots", "scratch": "scratches"}
 CONTRASTS = (0.05, 0.1, 0.2, 0.4)

@@ -23,8 +23,6 @@ from adacl.data.video import Clip, list_clips
 from adacl.datasets import ucsd
 from adacl.errors import ConfigError, DataError, MissingDataError
 
-__all__ = ["NAMES", "Fold", "Footage", "load", "original_clips"]
-
 NAMES = (
     "ucsd-ped1",
     "ucsd-ped2",

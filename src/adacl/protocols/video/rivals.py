@@ -15,8 +15,6 @@ from sklearn.decomposition import PCA
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["RIVALS", "Autoencoder", "FrameDifferenceEnergy", "TileGaussian"]
-
 Samples = NDArray[np.uint8]
 Scores = NDArray[np.float64]
 

@@ -35,8 +35,6 @@ from adacl.video.fit import fit_video, levels_of, survey, training_tiles
 from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
 
-__all__ = ["CHANGES", "cells", "run_cell", "variant"]
-
 PAPER_KINDS = {"cut_paste": 1.0, "puzzling": 1.0, "rotation": 1.0, "mix_up": 1.0}
 
 CHANGES: dict[str, dict[str, Any]] = {
@@ -207,14 +205,14 @@ def _fit_rival(
 ) -> tuple[VideoModel, dict[str, Any]]:
     video = replace(video, motion_weight=0.0)
     footage = survey(fold.train, video.training, 0.0)
-    drawn, places = training_tiles(footage, video.training, fold.normal, seed)
+    drawn, tiles = training_tiles(footage, video.training, fold.normal, seed)
     samples = np.ascontiguousarray(np.asarray(drawn.pixels)[..., : video.frames])
     rival = RIVALS[method]()
     rival.fit(samples, seed, config.training.epochs)
-    tiles: Any = _FramesOnly(rival, video.frames)
-    levels = levels_of(tiles.raw, samples, places, footage, video.training)
+    scorer: Any = _FramesOnly(rival, video.frames)
+    levels = levels_of(scorer.raw, samples, tiles, footage, video.training)
     model = VideoModel(
-        tiles, video, footage.height, footage.width, 1 / footage.seconds, footage.motion, levels,
+        scorer, video, footage.height, footage.width, 1 / footage.seconds, footage.motion, levels,
         Alarm(0.5),
     )  # fmt: skip
     return model, {"parameters": rival.parameters, "tiles": len(samples)}
@@ -267,9 +265,9 @@ def _tiles(
     side = model.config.tile
     values, abnormal = [], []
     for score, mask in zip(scores, read_masks(masks, (model.height, model.width)), strict=True):
-        places = model.config.tiling.places(model.height, model.width)
+        corners = model.config.tiling.corners(model.height, model.width)
         covered = np.array(
-            [(mask[top : top + side, left : left + side] > 127).mean() for top, left in places]
+            [(mask[top : top + side, left : left + side] > 127).mean() for top, left in corners]
         )
         counted = (covered == 0) | (covered >= ABNORMAL)
         values.append(np.nan_to_num(score.tiles[counted], nan=-1e3))

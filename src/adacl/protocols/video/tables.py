@@ -19,8 +19,6 @@ from adacl.protocols.paper.tables import LEGEND, MARK
 from adacl.protocols.summary import mean_sd
 from adacl.scale.grid import read_cells
 
-__all__ = ["curves", "summarise", "table3", "write"]
-
 TITLES = {
     "ucsd-ped1": "UCSD Ped1",
     "ucsd-ped2": "UCSD Ped2",
@@ -169,21 +167,21 @@ def curves(cells: Sequence[dict[str, Any]], data: str, variant: str) -> Any:
     lines = -(-len(clips) // columns)
     figure = Figure((4.2 * columns, 1.7 * lines + 0.6), layout="constrained")
     axes = figure.subplots(lines, columns, squeeze=False, sharey=True).ravel()
-    for place in axes[len(clips) :]:
-        place.set_axis_off()
-    for place, clip in zip(axes, clips, strict=False):
+    for panel in axes[len(clips) :]:
+        panel.set_axis_off()
+    for panel, clip in zip(axes, clips, strict=False):
         scores = np.array([cell["scores"][clip]["smoothed"] for cell in chosen])
         abnormal = np.array(chosen[0]["scores"][clip]["abnormal"], bool)
         number = np.arange(len(abnormal))
-        place.fill_between(
+        panel.fill_between(
             number, 0, 1, abnormal, step="mid", color="#d55e00", alpha=0.22, linewidth=0,
-            transform=place.get_xaxis_transform(),
+            transform=panel.get_xaxis_transform(),
         )  # fmt: skip
-        place.fill_between(number, scores.min(0), scores.max(0), color="#0072b2", alpha=0.25)
-        place.plot(number, np.median(scores, 0), color="#0072b2", linewidth=1.2)
-        place.set_title(clip, fontsize=9)
-        place.set_ylim(0, 1.2)
-        place.tick_params(labelsize=7)
+        panel.fill_between(number, scores.min(0), scores.max(0), color="#0072b2", alpha=0.25)
+        panel.plot(number, np.median(scores, 0), color="#0072b2", linewidth=1.2)
+        panel.set_title(clip, fontsize=9)
+        panel.set_ylim(0, 1.2)
+        panel.tick_params(labelsize=7)
     figure.suptitle(
         f"{TITLES[data]}, {variant}: score of each frame (median and range of {len(chosen)} "
         "seeds); shaded: abnormal",

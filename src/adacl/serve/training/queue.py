@@ -26,8 +26,6 @@ from adacl.serve.problems import ProblemError
 from adacl.serve.training.record import Training, read_all, write
 from adacl.serve.uploads import Upload
 
-__all__ = ["Reception", "Trainings", "unavailable"]
-
 KILL_SECONDS = 10.0
 
 log = logging.getLogger("adacl")
@@ -74,7 +72,7 @@ class Trainings:
         self._process: asyncio.subprocess.Process | None = None
 
     def start(self) -> None:
-        """Take up what a former service left, and begin to work."""
+        """Resume the trainings that an earlier service left, and start working."""
         for training in read_all(self._folder):
             self._all[training.id] = training
             if training.state == "finished":
@@ -105,7 +103,7 @@ class Trainings:
         Raises
         ------
         ProblemError
-            404 if there is none of that number.
+            404 if there is none with that number.
         """
         training = self._all.get(identity)
         if training is None or training.forgotten:
@@ -113,7 +111,7 @@ class Trainings:
         return training
 
     def describe(self, training: Training) -> dict[str, Any]:
-        """Return what clients are told of a training."""
+        """Return the fields of a training that clients see."""
         queued = [t.id for t in self._all.values() if t.state == "queued"]
         position = queued.index(training.id) + 1 if training.state == "queued" else None
         return training.describe(position)

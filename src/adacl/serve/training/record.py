@@ -12,8 +12,6 @@ from typing import Any, Literal, get_args
 
 from adacl.files import atomic_file
 
-__all__ = ["STATES", "Training", "read_all", "write"]
-
 log = logging.getLogger("adacl")
 
 FILE = "training.json"
@@ -62,7 +60,7 @@ class Training:
         return min(1.0, (before + share) / self.stages)
 
     def describe(self, position: int | None) -> dict[str, Any]:
-        """Return what clients are told."""
+        """Return the fields that clients see."""
         shown = ("id", "name", "state", "images", "skipped", "epochs", "history", "model", "error")
         content = {name: getattr(self, name) for name in (*shown, "notes", "created")}
         return content | {"position": position, "progress": self.progress}

@@ -15,8 +15,6 @@ from adacl.serve.problems import ProblemError
 from adacl.serve.training.queue import Reception, Trainings, unavailable
 from adacl.serve.uploads import Memory, Parts, Reservation, chunks, media_type
 
-__all__ = ["add"]
-
 PATH = "/v1/trainings"
 TAGS: list[str | Enum] = ["trainings"]
 

@@ -20,8 +20,6 @@ from adacl.deploy.export import export_model
 from adacl.errors import AdaclError
 from adacl.model.history import EpochRecord
 
-__all__ = ["main"]
-
 NICENESS = 10
 
 
