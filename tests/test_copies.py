@@ -142,3 +142,20 @@ def test_groups_that_cannot_be_are_refused(tmp_path):
         AnomalyDetector(config=TINY_MAP).fit(folder, groups=np.arange(8))
     with pytest.raises(InputError, match="one label for each of"):
         AnomalyDetector(config=TINY_MAP).fit(textures(8, (32, 32)), groups=[1, 2])
+
+
+def test_the_commands_take_groups(tmp_path):
+    folder = grouped_textures(tmp_path)
+    small = [f"--set={name}" for name in ("training.crop=32", "network.channels=[4, 8]")]
+    fit = ["fit", folder, "-o", tmp_path / "m.adacl", "--preset", "inspect", *QUICK, *small]
+    code, _, err = call(*fit, "--group", r"part(\d+)")
+    assert code == 0, err
+    assert "from 2 groups of normals kept out" in err
+    code, _, err = call("calibrate", tmp_path / "m.adacl", folder, "--group", r"part(\d+)")
+    assert (code, "from 12 groups of calibration normals" in err) == (0, True)
+    code, _, err = call("calibrate", tmp_path / "m.adacl", folder)
+    assert "the model was fitted with --group" in err
+    assert "not a regular expression" in refused(
+        2, "calibrate", tmp_path / "m.adacl", folder, "--group", "("
+    )
+    assert "part00_0.png: the name does not" in refused(3, *fit, "--group", "kos")

@@ -14,6 +14,7 @@ from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
 from adacl.cli.support.progress import messages
 from adacl.data.copies import without_copies
 from adacl.data.folders import ImageFiles
+from adacl.data.groups import check_rule, groups_of
 from adacl.errors import ConfigError, ModelFileError
 from adacl.files import check_writable
 
@@ -33,6 +34,7 @@ def calibrate(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to MODEL."),
     ] = None,
+    group: options.Group = None,
     device: options.Device = "auto",
     on_error: options.OnError = "skip",
     quiet: options.Quiet = False,
@@ -40,6 +42,8 @@ def calibrate(
     """Set the threshold anew from normal images, without retraining."""
     target = output or model
     check_writable(target)
+    if group:
+        check_rule(group)
     from adacl.deploy.scorer import Scorer
     from adacl.model.thresholds import from_normal_scores
 
@@ -61,8 +65,16 @@ def calibrate(
         if seen:
             log.warning("%d of these images were used in fitting; the threshold is too low", seen)
         first = without_copies([score.digest for score in scores])
+        paths = [scores[index].path for index in first]
+        groups = groups_of(paths, group) if group else None
+        if "groups" in detector.header.training and groups is None:
+            log.warning("the model was fitted with --group, and is now calibrated without")
         threshold = from_normal_scores(
-            [scores[index].raw for index in first], rate, rule.confidence, "calibration"
+            [scores[index].raw for index in first],
+            rate,
+            rule.confidence,
+            "calibration",
+            groups=groups,
         )
         detector.set_threshold(threshold).save(target)
         for line in threshold.notes():

@@ -18,6 +18,7 @@ from adacl.config.hints import DEFECTS, with_hints
 from adacl.config.presets import by_size, for_tiles, from_toml, preset
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.folders import list_images
+from adacl.data.groups import groups_of
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.errors import ConfigError
 from adacl.files import check_writable
@@ -90,6 +91,7 @@ def fit(
     fpr: Annotated[
         float | None, typer.Option(help="False-positive rate of the threshold; by default 0.01.")
     ] = None,
+    group: options.Group = None,
     on_error: options.OnError = "skip",
     resume: ResumeOption = False,
     report: ReportOption = None,
@@ -128,7 +130,8 @@ def fit(
     resolve_device(device)
     with resumable(output, resume) as checkpoints, messages(quiet):
         files = files or probe_files(paths, on_error)
-        networks = _announce(files, config, tiling, size)
+        units = len(set(groups_of(files.paths, group))) if group else len(files.paths)
+        networks = _announce(files, units, config, tiling, size)
         with epochs(config.training.epochs, quiet, networks) as display:
             detector = AnomalyDetector(
                 config=config,
@@ -138,6 +141,7 @@ def fit(
                 top_k=top_k,
                 device=device,
                 random_state=seed,
+                group=group,
                 on_error=on_error,
                 checkpoints=checkpoints,
                 on_epoch=display,
@@ -187,18 +191,22 @@ def _summary(header: ModelHeader) -> dict[str, Any]:
 
 
 def _announce(
-    files: ProbedFiles, config: Config, tiling: Tiling | None, image_size: tuple[int, int] | None
+    files: ProbedFiles,
+    units: int,
+    config: Config,
+    tiling: Tiling | None,
+    image_size: tuple[int, int] | None,
 ) -> int:
     """Say how many networks will be trained, for how many epochs, and what an epoch takes.
 
-    Returns the number of networks.
+    The files are of so many ``units``: groups, or single images. Returns the number of networks.
     """
     from adacl.training.splits import networks_to_train, split
 
     count, training = len(files.paths), config.training
-    if count < SMALLEST_SET:
+    if units < SMALLEST_SET:
         return 1
-    networks = networks_to_train(count, config)
+    networks = networks_to_train(units, config)
     epochs = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
     if networks > 1:
         log.info(
@@ -211,7 +219,7 @@ def _announce(
         )
     else:
         log.info("%d images: one network is trained for up to %s", count, epochs)
-    samples = len(split(count, config, True, 0).train)
+    samples = len(split(units, config, True, 0).train) * count // units
     if tiling:
         samples *= len(tiling.corners(*files.sizes(image_size)[0]))
     if samples < training.min_epoch_images:

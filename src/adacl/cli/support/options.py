@@ -29,6 +29,14 @@ Settings = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="SECTION.NAME=VALUE", help="Change one setting (repeatable)."),
 ]
+Group = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RULE",
+        help="Which images belong together, as those of one part: folder, or a regular expression "
+        "found in file names, as 'part([0-9]+)'. They count once for the threshold.",
+    ),
+]
 Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")]
 
 
