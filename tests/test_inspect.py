@@ -135,11 +135,12 @@ def test_what_inspection_does_not_take_is_refused(tmp_path):
 
 def test_hints_raise_what_is_expected_and_keep_the_level(tmp_path):
     folder = files(tmp_path / "good", of_many_sizes(8))
-    hints = ("--expect", "scratches", "--expect", "spots", "--light", "fixed")
+    hints = ("--expect", "scratches", "--expect", "spots", "--light", "fixed", "--turned", "no")
     code, _, err = call("fit", folder, "-o", tmp_path / "m.adacl", *OPTIONS, *hints)
     assert code == 0, err
     usual, found = preset("inspect"), AnomalyDetector.load(tmp_path / "m.adacl").header.config
     assert found.training.light == 0 < usual.training.light
+    assert found.training.turned == "no" != usual.training.turned
     for setting, name, factor in (
         ("shapes", "scar", 4),
         ("shapes", "blob", 2),
@@ -155,6 +156,7 @@ def test_hints_raise_what_is_expected_and_keep_the_level(tmp_path):
     [
         (("--expect", "dirt"), "--expect dirt: need one of missing, scratches, spots, wear"),
         (("--light", "dim"), "--light dim: need one of varies, fixed"),
+        (("--turned", "maybe"), "--turned maybe: need one of yes, no, auto"),
         (("--expect", "spots", "--preset", "paper"), "takes no hints; use --preset inspect"),
     ],
 )

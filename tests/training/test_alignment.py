@@ -11,7 +11,7 @@ from adacl.config.presets import PRESETS, from_toml, preset, suited
 from adacl.data.samples import Samples
 from adacl.errors import ConfigError
 from adacl.training import alignment
-from adacl.training.alignment import COMMON, layout_auroc, settled
+from adacl.training.alignment import COMMON, TURNED, layout_auroc, settled, turned_auroc
 
 
 def photographs(count=120):
@@ -30,6 +30,35 @@ def test_digits_have_a_common_layout_and_random_pictures_none(digits):
         assert area(digits.of(digit)[..., None]) > COMMON
     assert abs(area(photographs()) - 0.5) < 0.2
     assert area(photographs(), 1) != area(photographs(), 2)
+
+
+def turned_at_random(images):
+    turns = np.random.default_rng(5).integers(4, size=len(images))
+    return np.stack([np.rot90(image, n) for image, n in zip(images, turns, strict=True)])
+
+
+def brushed(count=120, side=64):
+    """Surfaces whose grain runs down, and which have no layout."""
+    rows = np.random.default_rng(0).normal(128, 20, (count, 1, side)).repeat(side, axis=1)
+    noise = np.random.default_rng(1).normal(0, 10, (count, side, side))
+    return (rows + noise).clip(0, 255).astype(np.uint8)[..., None]
+
+
+def test_turned_copies_are_told_by_layout_or_grain(digits):
+    upright = digits.of(3)[:200, ..., None]
+    for images in (upright, brushed()):
+        assert turned_auroc(Samples(images), 0) > COMMON
+        assert turned_auroc(Samples(turned_at_random(images)), 0) <= TURNED
+    assert layout_auroc(Samples(brushed()), 0) < COMMON
+
+
+def test_a_network_with_a_map_learns_turned_copies_where_there_is_no_upright():
+    config = preset("inspect")
+    grain = brushed()
+    found = [settled(config, Samples(x), 0) for x in (grain, turned_at_random(grain), grain[:10])]
+    assert [each.training.turned for each in found] == ["no", "yes", "no"]
+    told = settled(config.replace(training__turned="yes"), Samples(grain), 0)
+    assert (told.training.turned, told.network.place) == ("yes", "no")
 
 
 @pytest.mark.parametrize("count", [1, 4, 19])

@@ -246,3 +246,14 @@ def test_pixels_are_described_by_the_normals_alone():
     flat = learn_pixels(Samples(np.full((4, 40, 40, 3), 9, np.uint8)))
     assert (flat.std > 0).all()
     assert 0 < flat.visible < pixels.visible < 1
+
+
+@pytest.mark.parametrize(("turned", "poses"), [("no", 1), ("yes", 4)])
+def test_crops_are_turned_by_quarters_if_turned_parts_are_normal(turned, poses):
+    image = numbered(50, 70)
+    config = STILL.replace(training__turned=turned)
+    crops = take_crops(copies(image, 60), config, np.random.default_rng(0))[:, 0]
+    steps = {(crop[1, 0] - crop[0, 0], crop[0, 1] - crop[0, 0]) for crop in crops}
+    rounded = {tuple(round(float(step) * (image.size - 1)) for step in pair) for pair in steps}
+    assert rounded <= {(70, 1), (-1, 70), (-70, -1), (1, -70)}
+    assert len(rounded) == poses

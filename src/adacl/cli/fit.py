@@ -72,6 +72,13 @@ def fit(
             "images; by default it varies.",
         ),
     ] = None,
+    turned: Annotated[
+        str | None,
+        typer.Option(
+            help="With inspect: yes if good parts lie at any angle, no if a turned one is bad; "
+            "auto, the default, asks the images.",
+        ),
+    ] = None,
     seed: options.Seed = 0,
     device: options.Device = "auto",
     image_size: Annotated[
@@ -122,7 +129,7 @@ def fit(
         config = preset(preset_name)
     config = config.replace(**options.parse_settings(settings))
     config = _with_kinds(config, add or [], drop or [])
-    config = with_hints(config, expect or [], light)
+    config = with_hints(config, expect or [], light, turned)
     given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
     config = config.replace(**{name: value for name, value in given.items() if value is not None})
     check_anomaly_config(config.anomalies)

@@ -1,4 +1,4 @@
-"""Settings of a network with a map for the defects and the light that a user expects."""
+"""Settings of a network with a map for what a user knows of defects, light and pose."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from adacl.config.method import Config
 from adacl.errors import ConfigError
 
 Light = Literal["varies", "fixed"]
+Turned = Literal["yes", "no", "auto"]
 
 DEFECTS: dict[str, dict[str, dict[str, float]]] = {
     "missing": {"fillings": {"another": 3, "flat": 3, "moved": 3}},
@@ -19,8 +20,10 @@ DEFECTS: dict[str, dict[str, dict[str, float]]] = {
 """Name of a kind of defect to the factors of the shares of shapes and fillings."""
 
 
-def with_hints(config: Config, defects: Sequence[str], light: str | None) -> Config:
-    """Return a configuration for defects that are expected, and for a light that is known.
+def with_hints(
+    config: Config, defects: Sequence[str], light: str | None, turned: str | None = None
+) -> Config:
+    """Return a configuration for expected defects, and for a light and a pose that are known.
 
     Parameters
     ----------
@@ -31,16 +34,18 @@ def with_hints(config: Config, defects: Sequence[str], light: str | None) -> Con
     light
         ``varies``: images that are a little darker or brighter are normal, as the preset has it;
         ``fixed``: the level tells normal from anomalous. None leaves it as it is.
+    turned
+        ``training.turned``. None leaves it as it is.
 
     Raises
     ------
     ConfigError
         If a hint is not known, or the network has no map.
     """
-    if (defects or light) and config.network.output != "map":
+    if (defects or light or turned) and config.network.output != "map":
         raise ConfigError(
-            f"--expect and --light: the preset {config.preset} makes anomalies of whole images and "
-            "takes no hints; use --preset inspect"
+            f"--expect, --light and --turned: the preset {config.preset} makes anomalies of whole "
+            "images and takes no hints; use --preset inspect"
         )
     for name in defects:
         if name not in DEFECTS:
@@ -51,4 +56,7 @@ def with_hints(config: Config, defects: Sequence[str], light: str | None) -> Con
             config = config.replace(**{f"local__{setting}": raised})
     if light not in (None, *get_args(Light)):
         raise ConfigError(f"--light {light}: need one of {', '.join(get_args(Light))}")
-    return config.replace(training__light=0.0) if light == "fixed" else config
+    if turned not in (None, *get_args(Turned)):
+        raise ConfigError(f"--turned {turned}: need one of {', '.join(get_args(Turned))}")
+    config = config.replace(training__light=0.0) if light == "fixed" else config
+    return config.replace(training__turned=turned) if turned else config

@@ -67,6 +67,7 @@ PRESETS: dict[str, Config] = {
             light=0.1,
             vary=0.5,
             mirror=True,
+            turned="auto",
             optimizer="muon",
             weight_decay=1e-2,
             rate_max=1e-3,

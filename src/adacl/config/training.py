@@ -58,6 +58,10 @@ class TrainingConfig(Section, name="training"):
     mirror
         Whether half of the normal images, drawn anew in every batch, are mirrored left to right
         before anomalies are made of them; for images whose mirror image is as normal.
+    turned
+        Whether turned copies of normal images are as normal, and learnt from: crops are then turned
+        by quarters. ``auto`` asks the normal images, see
+        :func:`adacl.training.alignment.turned_auroc`. For networks with a map.
     shift
         Pixels by which normal images are moved at most, in any direction, drawn anew in every
         batch before anomalies are made of them; what is missing is mirrored from inside.
@@ -115,6 +119,7 @@ class TrainingConfig(Section, name="training"):
 
     epochs: Count = 10
     mirror: bool = False
+    turned: Literal["no", "yes", "auto"] = "no"
     shift: Natural = 0
     tint: Share = 0.0
     light: Share = 0.0

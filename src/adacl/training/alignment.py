@@ -1,11 +1,12 @@
-"""Whether images have a common layout: the same thing at the same place in all of them.
+"""Whether images have a common layout, the same thing at the same place, or no upright at all.
 
-Nothing but normal images, and puzzles made of them, is looked at.
+Nothing but normal images, and puzzles and turned copies made of them, is looked at.
 """
 
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -25,20 +26,27 @@ log = logging.getLogger("adacl")
 COMMON = 0.9
 """From this AUROC on the layout counts as common. Of thirty classes of digits, garments and
 photographs, the former have 0.97 to 1, the latter 0.68 to 0.80."""
+TURNED = 0.65
+"""Up to this AUROC turned copies count as normal. Chance gives 0.5, give or take 0.06 with 50
+held-out images."""
 FEWEST, IMAGES = 20, 2048
 CHUNK = 256
 SIDE = 16
 COMPONENTS = 32
+GRAINS = 3
+"""Scales, each half the one before, at which the direction of the grain is looked at."""
+LEAST_CHANGE, LEAST_SPREAD = 1e-3, 0.01
 
 
 def settled(config: Config, samples: Samples, seed: int) -> Config:
     """Return the configuration that the preset ``accurate`` becomes for some normal images.
 
-    A network with a map and ``place = "auto"`` is told its places where the images are aligned.
+    A network with a map and ``place = "auto"`` is told its places where the images are aligned, and
+    with ``turned = "auto"`` it learns turned copies where the images have no upright.
     Other configurations are returned as they are. For the arguments see :func:`layout_auroc`.
     """
-    if config.network.place == "auto":
-        return _placed(config, samples, seed)
+    if config.network.output == "map":
+        return _turned(_placed(config, samples, seed), samples, seed)
     if config.preset != "accurate":
         return config
     if len(samples) < FEWEST:
@@ -57,8 +65,10 @@ def settled(config: Config, samples: Samples, seed: int) -> Config:
 
 
 def _placed(config: Config, samples: Samples, seed: int) -> Config:
+    if config.network.place != "auto":
+        return config
     aligned = False
-    if len(samples) >= FEWEST:
+    if len(samples) >= FEWEST and config.training.turned != "yes":
         area = layout_auroc(_thumbnails(samples.subset(slice(IMAGES))), seed)
         aligned = area >= COMMON
         log.info(
@@ -71,6 +81,23 @@ def _placed(config: Config, samples: Samples, seed: int) -> Config:
     return config.replace(network__place="coordinates" if aligned else "no")
 
 
+def _turned(config: Config, samples: Samples, seed: int) -> Config:
+    if config.training.turned != "auto":
+        return config
+    turned = False
+    if len(samples) >= FEWEST and config.network.place == "no":
+        area = turned_auroc(samples.subset(slice(IMAGES)), seed)
+        turned = area <= TURNED
+        log.info(
+            "turned copies %s: layout and grain tell the images from them with an AUROC of %.2f; "
+            "up to %.2f they count as normal (--turned yes or no decides it)",
+            "are learnt as normal" if turned else "do not count as normal",
+            area,
+            TURNED,
+        )
+    return config.replace(training__turned="yes" if turned else "no")
+
+
 def _thumbnails(samples: Samples) -> Samples:
     """Return images of any sizes as means over 32 x 32 parts of each, floats in [0, 1]."""
     size = 2 * SIDE, 2 * SIDE
@@ -80,7 +107,58 @@ def _thumbnails(samples: Samples) -> Samples:
     return Samples(torch.cat(rows).permute(0, 2, 3, 1).numpy(), small)
 
 
-@torch.inference_mode()
+def turned_auroc(samples: Samples, seed: int) -> float:
+    """Return how well the simplest models tell images from their turned copies, as an AUROC.
+
+    One model knows the layout, see :func:`layout_auroc`; the other the grain: the logarithm of how
+    much more neighbours differ along rows than along columns, at three scales.
+
+    Parameters
+    ----------
+    samples
+        Normal images of any sizes, four at least.
+    seed
+        Decides which are learnt from, and how the others are turned.
+
+    Returns
+    -------
+    float
+        The higher of both: near 1 if the images have an upright, near 0.5 if they have none.
+    """
+    layout = _told(_thumbnails(samples), seed, _turn)
+    chosen = samples.subset(np.random.default_rng([seed, 4]).permutation(len(samples)))
+    grains = torch.stack([_grain(image) for image in chosen.batches(torch.device("cpu"), 1)])
+    learnt, held_out = grains[: len(grains) * 3 // 4], grains[len(grains) * 3 // 4 :]
+    spread = learnt.std(0, correction=0) + LEAST_SPREAD
+
+    def apart(found: torch.Tensor) -> Array:
+        distance: Array = ((found - learnt.mean(0)) / spread).norm(dim=1).numpy()
+        return distance
+
+    return max(layout, auroc(apart(held_out), apart(-held_out)))
+
+
+def _grain(image: torch.Tensor) -> torch.Tensor:
+    """Return the direction of an image's grain at each scale; a quarter turn negates it."""
+    directions = []
+    for _ in range(GRAINS):
+        along, across = (image.diff(dim=axis).abs().mean() + LEAST_CHANGE for axis in (-1, -2))
+        directions.append(torch.log(along / across))
+        image = functional.avg_pool2d(image, 2, ceil_mode=True)
+    return torch.stack(directions)
+
+
+def _turn(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    """Turn each of square images by one to three quarters."""
+    quarters = torch.randint(1, 4, (len(images),), generator=generator).tolist()
+    turned = [image.rot90(turns, (-2, -1)) for image, turns in zip(images, quarters, strict=True)]
+    return torch.stack(turned)
+
+
+def _puzzle(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+    return puzzling(images, generator).images
+
+
 def layout_auroc(samples: Samples, seed: int) -> float:
     """Return how well the simplest model tells images from their puzzles, as an AUROC.
 
@@ -99,6 +177,14 @@ def layout_auroc(samples: Samples, seed: int) -> float:
     float
         Near 1 if all images show the same in the same pose, near 0.5 if each looks different.
     """
+    return _told(samples, seed, _puzzle)
+
+
+@torch.inference_mode()
+def _told(
+    samples: Samples, seed: int, change: Callable[[torch.Tensor, torch.Generator], torch.Tensor]
+) -> float:
+    """Return how well a linear model tells images from changed ones, as an AUROC."""
     rng = np.random.default_rng([seed, 3])
     chosen = samples.subset(rng.permutation(len(samples))[:IMAGES])
     learnt = chosen.subset(slice(len(chosen) * 3 // 4)).ordered()
@@ -106,11 +192,11 @@ def layout_auroc(samples: Samples, seed: int) -> float:
     generator = torch.Generator().manual_seed(seed)
     size = min(SIDE, samples.spec.height), min(SIDE, samples.spec.width)
 
-    def rows(chosen: Samples, puzzled: bool) -> torch.Tensor:
-        """Return images, or puzzles of them, as rows of about 16 x 16 pixels."""
+    def rows(chosen: Samples, changed: bool) -> torch.Tensor:
+        """Return images, or changed ones, as rows of about 16 x 16 pixels."""
         small = []
         for batch in chosen.batches(torch.device("cpu"), CHUNK):
-            batch = puzzling(batch, generator).images if puzzled else batch
+            batch = change(batch, generator) if changed else batch
             small.append(functional.adaptive_avg_pool2d(batch, size).flatten(1))
         return torch.cat(small)
 
@@ -118,8 +204,8 @@ def layout_auroc(samples: Samples, seed: int) -> float:
     mean = model.mean(0)
     components = torch.linalg.svd(model - mean, full_matrices=False).Vh[:COMPONENTS]
 
-    def error(puzzled: bool) -> Array:
-        apart = rows(held_out, puzzled) - mean
+    def error(changed: bool) -> Array:
+        apart = rows(held_out, changed) - mean
         found: Array = (apart - apart @ components.T @ components).norm(dim=1).numpy()
         return found
 

@@ -83,8 +83,9 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
     config
         ``training.crop`` is the side of the squares, ``training.vary`` how far their scale and
         their local contrast vary. With ``training.mirror`` half of them are mirrored left to right
-        and, unless the network is told places, half of them upside down. ``network.place`` tells
-        whether two channels say where in the image they are.
+        and, unless the network is told places, half of them upside down; with ``training.turned``
+        they are turned by quarters. ``network.place`` tells whether two channels say where in the
+        image they are.
     rng
         Source of randomness.
 
@@ -112,6 +113,8 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
         for axis in (-1,) if told else (-1, -2):
             if config.training.mirror and rng.random() < 0.5:
                 crop = crop.flip(axis)
+        if config.training.turned == "yes":
+            crop = crop.rot90(int(rng.integers(4)), (-2, -1))
         crops.append(crop)
     return torch.cat(crops)
 
