@@ -10,6 +10,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_files_that_are_gone_have_no_picture(tmp_path, digits):
     gone = tmp_path / "gone.png"
     assert thumbnails([path, gone, path], form)[1] is None
     assert thumbnails([path], form)[0].startswith("data:image/png;base64,")
-    assert preview(gone, form, lambda _: pytest.fail("not to be asked")) is None
+    header = SimpleNamespace(spec=form)
+    assert preview(gone, header, lambda _: pytest.fail("not to be asked"), None) is None
 
 
 def test_sixteen_bit_images_are_shown_in_the_range_that_the_model_sees():

@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from adacl import Scorer
-from adacl.explain.heatmap import SCALE, colours
+from adacl.explain.heatmap import colours
 from adacl.explain.maps import anomaly_map
+from adacl.model.map_scale import MapScale
 from support.helpers import LEARNING, write_images
 from support.serving import serving, write_model
 
@@ -144,12 +145,28 @@ def test_the_heat_map_is_drawn_where_the_image_is_odd(visit, service, model, mix
             [row, column],
         )
 
+    outlined = page.evaluate(
+        """() => {
+        const c = document.getElementById('heat');
+        const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+        return data.some((_, i) => i % 4 == 0 && data[i] == 255 && data[i + 1] == 255
+            && data[i + 2] == 255 && data[i + 3] == 255) }"""
+    )
+    assert outlined
+    expect(page.locator("#picture")).to_have_css("filter", "grayscale(1)")
     hot, cold = (np.unravel_index(f(heat), heat.shape) for f in (np.argmax, np.argmin))
-    assert alpha(hot) == pytest.approx(int(colours(heat)[hot][3]), abs=6)
+    scale = scorer.header.map_scale
+    assert alpha(hot) == pytest.approx(int(colours(heat, scale)[hot][3]), abs=6)
     assert alpha(hot) > alpha(cold) + 20
     page.locator("#strength").fill("0")
     expect(page.locator("#heat")).to_have_css("opacity", "0")
+    expect(page.locator("#picture")).to_have_css("filter", "none")
     page.locator("#strength").fill("100")
+    page.locator("#threshold-number").fill("2")
+    expect(page.locator("#verdict")).to_contain_text("Normal")
+    expect(page.locator("#peak")).to_be_hidden()
+    page.locator("#threshold-reset").click()
+    expect(page.locator("#peak")).to_be_visible()
     page.locator("#compare").focus()
     page.keyboard.down("Space")
     expect(page.locator("#heat")).to_have_css("opacity", "0")
@@ -160,7 +177,9 @@ def test_the_heat_map_is_drawn_where_the_image_is_odd(visit, service, model, mix
 def test_colours_are_those_of_the_package(visit, service):
     page = ready(visit(service))
     table = page.evaluate("() => import('/static/heat.js').then((heat) => heat.TABLE)")
-    assert np.abs(np.array(table) - colours(np.linspace(0, SCALE, 256)[None])[0]).max() <= 1
+    scale = MapScale(0.1, 0.2, 0.3)
+    ramp = np.linspace(0, scale.far - scale.usual, 256)
+    assert np.abs(np.array(table) - colours(ramp[None], scale)[0]).max() <= 1
 
 
 def test_the_threshold_moves_by_keyboard(visit, service, model, mixed):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -232,5 +231,5 @@ class ImageScorer(ABC):
         model = self._fitted()
         if not isinstance(threshold, Threshold):
             threshold = model.threshold.moved_to(threshold)
-        model.header = replace(model.header, threshold=threshold)
+        model.header = model.header.with_threshold(threshold)
         return self

@@ -135,7 +135,12 @@ class Scoring:
             result["regions"] = [region._asdict() for region in score.regions]
         if outcome.heat is not None:
             png = base64.b64encode(outcome.heat.png).decode()
-            result["anomaly_map"] = {"png": png, "peak": list(outcome.heat.peak)}
+            scale = served.scorer.header.map_scale
+            result["anomaly_map"] = {
+                "png": png,
+                "peak": list(outcome.heat.peak),
+                "range": [scale.usual, scale.far],
+            }
         return result
 
 

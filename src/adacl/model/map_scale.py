@@ -1,0 +1,59 @@
+"""What the colours of heat maps mean: one scale for each model, from its held-out normals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from adacl.config.sections import finite
+from adacl.model.thresholds import Threshold
+
+__all__ = ["MapScale"]
+
+UNKNOWN = 0.15
+"""From the usual score to the threshold, where no record of normals tells."""
+
+
+@dataclass(frozen=True)
+class MapScale:
+    """Three raw scores between which the colours of heat maps run.
+
+    Parameters
+    ----------
+    usual
+        The median of normal images: colours begin above it.
+    threshold
+        The threshold that the normals gave.
+    far
+        Full colour. The threshold lies in the middle between it and the usual score.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite, or do not rise.
+    """
+
+    usual: float
+    threshold: float
+    far: float
+
+    def __post_init__(self) -> None:
+        for name in ("usual", "threshold", "far"):
+            finite(f"map_scale {name}", getattr(self, name))
+        if not self.usual < self.threshold < self.far:
+            raise ValueError(f"map_scale: need rising numbers, got {self}")
+
+    @classmethod
+    def of(cls, threshold: Threshold) -> Self:
+        """Return the scale that belongs to a threshold and its record of normals."""
+        unknown = max(UNKNOWN, 1e-6 * abs(threshold.value))
+        usual = threshold.value - unknown
+        if threshold.curve:
+            scores, shares = zip(*threshold.curve, strict=True)
+            usual = float(np.interp(-0.5, -np.array(shares), scores))
+        reach = threshold.value - usual
+        if reach <= 1e-6 * abs(usual):
+            reach = unknown
+        return cls(usual, usual + reach, usual + 2 * reach)
