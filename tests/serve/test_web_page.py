@@ -194,10 +194,15 @@ def test_the_threshold_moves_by_keyboard(visit, service, model, mixed):
     )
 
     slider = page.get_by_role("slider", name="Threshold")
+    low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
+    scores = [score for score, _ in scorer.threshold.curve] + [*raw, scorer.threshold_]
+    width = max(scores) - min(scores)
+    assert min(scores) - 0.1 * width < low < min(scores)
+    assert max(scores) < high < max(scores) + 0.1 * width
     slider.focus()
     for _ in range(7):
         page.keyboard.press("ArrowRight")
-    value = scorer.threshold_ + 0.07
+    value = scorer.threshold_ + 0.07 * (high - low)
     flagged = int((raw > value).sum())
     assert flagged != (raw > scorer.threshold_).sum()
     expect(count).to_have_text(f"Flags {flagged} of the 40 pictures in the history.")

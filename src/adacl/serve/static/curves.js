@@ -11,12 +11,11 @@ import { draw, make } from "./dom.js";
  * @param {Epoch[]} history
  * @param {"loss" | "validation_auroc"} key
  * @param {number} epochs How many the horizontal axis holds.
- * @param {[number, number]} ends Lowest and highest value at least shown.
  */
-function curve(title, history, key, epochs, [floor, ceiling]) {
+function curve(title, history, key, epochs) {
   const values = history.map((epoch) => epoch[key]);
-  const low = Math.min(floor, ...values);
-  const high = Math.max(ceiling, ...values);
+  const low = Math.min(...values);
+  const high = Math.max(...values, low + 0.005);
   const svg = draw("svg", { viewBox: "0 0 200 80", preserveAspectRatio: "none", role: "img" });
   for (const y of [1, 79]) svg.append(draw("line", { x1: 0, x2: 200, y1: y, y2: y }));
   const stages = [...new Set(history.map(({ stage }) => stage))];
@@ -48,7 +47,7 @@ export function curves(history, epochs) {
   return make(
     "div",
     { class: "curves" },
-    curve("Validation AUROC", history, "validation_auroc", epochs, [0.5, 1]),
-    curve("Loss", history, "loss", epochs, [0, 0.1]),
+    curve("Validation AUROC", history, "validation_auroc", epochs),
+    curve("Loss", history, "loss", epochs),
   );
 }

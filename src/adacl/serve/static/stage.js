@@ -7,6 +7,7 @@ import { $, announce, icon, make, say } from "./dom.js";
 import { items, keep, limitOf, verdictOf } from "./history.js";
 import { decode, paint } from "./heat.js";
 import { emit, on, state } from "./state.js";
+import { span } from "./threshold.js";
 
 /** @typedef {import("./history.js").Item} Item */
 
@@ -166,14 +167,17 @@ function beyond(raw) {
 /** @param {Item} item */
 function gauge(item) {
   const limit = limitOf(item);
+  const [low, high] = span(item.model);
+  const at = (/** @type {number} */ score) =>
+    String(Math.min(1, Math.max(0, (score - low) / (high - low))));
   const bar = make("i");
   const marker = make("b");
   const label = make("span", {}, `threshold ${rounded(limit)}`);
-  bar.style.setProperty("--at", String(item.score));
-  for (const part of [marker, label])
-    part.style.setProperty("--at", String(Math.min(1, Math.max(0, limit))));
+  bar.style.setProperty("--at", at(item.raw));
+  for (const part of [marker, label]) part.style.setProperty("--at", at(limit));
   const text = `Score ${rounded(item.score)} of 1, threshold ${rounded(limit)}`;
-  return make("div", { class: "gauge", role: "img", "aria-label": text }, bar, marker, label);
+  const title = `From ${rounded(low)} to ${rounded(high)}, where the scores of this model lie`;
+  return make("div", { class: "gauge", role: "img", title, "aria-label": text }, bar, marker, label);
 }
 
 /** @param {Item} item */
