@@ -40,7 +40,7 @@ from adacl.training.splits import Images, Split, fold_splits, split
 
 __all__ = ["fit_model"]
 
-OnEpoch = Callable[[str, EpochRecord], None]
+OnEpoch = Callable[[str, EpochRecord], object]
 
 MOST_DIGESTS = 100_000
 SOME = 1000
@@ -84,7 +84,7 @@ def fit_model(
         Folder for checkpoints; trainings found there are continued.
     on_epoch
         Called after every epoch with the name of the training (``network``, ``fold 1``, ...)
-        and its record.
+        and its record; ends that training by returning True.
 
     Raises
     ------
