@@ -300,6 +300,14 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
     (folder / "0003.png").write_bytes(b"no image")
     drop(page, folder)
     expect(page.locator("#lesson-count")).to_have_text("110 normal pictures")
+    expect(page.locator("#lesson-time")).to_have_text(re.compile(r"Roughly \d+ (s|min) on one"))
+    page.get_by_text("A small fault").click()
+    expect(page.locator("#lesson-size")).to_be_hidden()
+    expect(page.locator("#course-accurate")).to_be_hidden()
+    expect(page.locator("#lesson-time")).to_have_text(re.compile(r"Roughly 9 min on one"))
+    page.get_by_text("A part of a large picture").click()
+    expect(page.locator("#lesson-tile")).to_be_visible()
+    page.get_by_text("The whole thing").click()
     page.get_by_label("Name of the model").fill("sevens")
     page.get_by_role("button", name="Start training").click()
 
@@ -311,6 +319,15 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
     expect(card).to_contain_text("running")
     expect(card).to_contain_text("finished", timeout=60_000)
     expect(card).to_contain_text("1 file left out")
+    words = card.inner_text()
+    assert "parameters" in words
+    assert not re.search(r"--|adacl ", words), "no commands for a mouse"
+    own, *_ = card.locator("figcaption b").all_inner_texts()
+    kept = page.evaluate(
+        """() => fetch('/v1/trainings').then((answer) => answer.json()).then(
+            ({ trainings: [one] }) => one.history.filter(({ stage }) => stage == 'network'))"""
+    )
+    assert own == f"{kept[-1]['validation_auroc']:.3f}", "the model's own figure, not a fold's"
 
     with page.expect_download() as download:
         card.get_by_role("button", name="sevens.onnx").click()

@@ -6,7 +6,7 @@ import { draw, make } from "./dom.js";
 /** @typedef {import("./api.js").Training["history"][number]} Epoch */
 
 /**
- * A chart with a line for every stage, the latest in front.
+ * A chart of the network that is kept; those of the folds, which only set the threshold, are faint.
  * @param {string} title
  * @param {Epoch[]} history
  * @param {"loss" | "validation_auroc"} key
@@ -28,11 +28,12 @@ function curve(title, history, key, epochs) {
     });
     if (at.length === 1) at.push(at[0].replace(/^[^,]+/, (x) => String(Number(x) + 4)));
     svg.append(
-      draw("polyline", { points: at.join(" "), class: stage === stages.at(-1) ? "last" : "" }),
+      draw("polyline", { points: at.join(" "), class: stage === stages[0] ? "last" : "" }),
     );
   }
-  const latest = /** @type {number} */ (values.at(-1)).toFixed(3);
-  svg.setAttribute("aria-label", `${title} by epoch, now ${latest}`);
+  const own = history.filter((epoch) => epoch.stage === stages[0]).map((epoch) => epoch[key]);
+  const latest = /** @type {number} */ (own.at(-1)).toFixed(3);
+  svg.setAttribute("aria-label", `${title} by epoch, of the network itself ${latest}`);
   return make(
     "figure",
     { class: "curve" },
