@@ -109,7 +109,7 @@ def test_normal_images_stay_quiet(detector, planted, large_threes):
     quiet = [detector.anomaly_map(image).max() for image in large_threes[130:142]]
     loud = [detector.anomaly_map(image).max() for image, _ in planted[:12]]
     scale = detector.header.map_scale
-    assert np.median(quiet) < scale.threshold - scale.usual < np.median(loud)
+    assert np.median(quiet) < (scale.far - scale.usual) / 4
     assert np.median(loud) > 2 * np.median(quiet)
 
 
@@ -119,7 +119,7 @@ def test_the_highest_place_gets_what_the_score_has_above_the_usual(detector, pla
         assert found.shape == image.shape
         assert found.dtype == np.float32
         assert found.min() >= 0
-        excess = -detector.score_samples(image[None])[0] - detector.header.map_scale.usual
+        excess = -detector.score_samples(image[None])[0] - detector.threshold_
         falls = occlusion_map(detector.model_.raw, image[..., None])
         assert found.max() == pytest.approx(max(excess, falls.max()), rel=1e-5)
 
@@ -166,6 +166,9 @@ def test_tiles_count_from_what_is_usual():
     level = fake(lambda samples: np.full(len(samples), 0.7), Tiling(32, 32))
     found = anomaly_map(level, np.zeros((100, 90, 1), np.uint8))
     np.testing.assert_allclose(found, (0.7 - 0.2) / 2, rtol=1e-5)
+    level.header.map_scale = MapScale.of(Threshold(0.6, "manual"))
+    found = anomaly_map(level, np.zeros((100, 90, 1), np.uint8))
+    np.testing.assert_allclose(found, (0.7 - 0.6) / 2, rtol=1e-5)
 
 
 def test_memory_does_not_grow_with_the_image():
@@ -323,7 +326,7 @@ def test_the_scale_runs_from_the_usual_over_the_threshold():
     assert (scale.usual, scale.threshold, scale.far) == pytest.approx((0.40, 0.42, 0.44))
     for unknown in (Threshold(0.42, "contamination", 0.1, 9), Threshold(1e30, "manual")):
         scale = MapScale.of(unknown)
-        assert scale.usual < scale.threshold == unknown.value < scale.far
+        assert scale.usual == scale.threshold == unknown.value < scale.far
     alike = Threshold(0.4, "calibration", 0.01, 2, 1, 0.95, ((0.4, 0.0),))
     assert MapScale.of(alike).far > 0.4
     for numbers in ((0.3, 0.2, 0.4), (0.1, 0.2, np.nan)):

@@ -68,7 +68,8 @@ def overlay(
     scale
         That of the model which made the map.
     threshold
-        Raw score; what lies above it is outlined. None for an image that is not anomalous.
+        Raw score; what lies above it is outlined, unless it is where colours begin. None for an
+        image that is not anomalous.
 
     Returns
     -------
@@ -79,7 +80,9 @@ def overlay(
     base = Image.fromarray(image).convert("L").convert("RGBA")
     base.alpha_composite(Image.fromarray(colours(found, scale)))
     shown = np.array(base.convert("RGB"))
-    return shown if threshold is None else outlined(shown, found > threshold - scale.usual)
+    if threshold is None or threshold <= scale.usual:
+        return shown
+    return outlined(shown, found > threshold - scale.usual)
 
 
 def outlined(picture: Picture, inside: NDArray[np.bool_]) -> Picture:

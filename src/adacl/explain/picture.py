@@ -127,14 +127,17 @@ def _legend(
     pen = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(unit)
     below = top + height + 0.3 * unit
-    middle = left + width / 2
+    middle = left + width * (scale.threshold - scale.usual) / (scale.far - scale.usual)
     pen.line([(middle, top), (middle, top + height)], INK, max(1, round(unit / 8)))
+    known = scale.usual < scale.threshold
     for x, anchor, word, value in (
-        (left, "la", "usual", scale.usual),
-        (middle, "ma", "threshold", scale.threshold),
+        *([(left, "la", "usual", scale.usual)] if known else []),
+        (middle, "ma" if known else "la", "threshold", scale.threshold),
         (left + width, "ra", "far above", scale.far),
     ):
         pen.text((x, below), f"{word} {value:.3f}", SOFT, font, anchor)
     if anomalous:
-        words = "white line: above the threshold\nring: the highest place"
+        words = "ring: the highest place"
+        if known:
+            words = f"white line: above the threshold\n{words}"
         pen.multiline_text((left + width + 2 * unit, top), words, SOFT, font)

@@ -12,8 +12,8 @@ from adacl.model.thresholds import Threshold
 
 __all__ = ["MapScale"]
 
-UNKNOWN = 0.15
-"""From the usual score to the threshold, where no record of normals tells."""
+UNKNOWN = 0.3
+"""From where colours begin to where they are full, where no record of normals tells."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +23,12 @@ class MapScale:
     Parameters
     ----------
     usual
-        The median of normal images: colours begin above it.
+        The median of normal images: colours begin above it. Without a record of normals, the
+        threshold.
     threshold
         The threshold that the normals gave.
     far
-        Full colour. The threshold lies in the middle between it and the usual score.
+        Full colour. With a record, the threshold lies in the middle between it and the usual score.
 
     Raises
     ------
@@ -42,18 +43,18 @@ class MapScale:
     def __post_init__(self) -> None:
         for name in ("usual", "threshold", "far"):
             finite(f"map_scale {name}", getattr(self, name))
-        if not self.usual < self.threshold < self.far:
+        if not self.usual <= self.threshold < self.far:
             raise ValueError(f"map_scale: need rising numbers, got {self}")
 
     @classmethod
     def of(cls, threshold: Threshold) -> Self:
         """Return the scale that belongs to a threshold and its record of normals."""
-        unknown = max(UNKNOWN, 1e-6 * abs(threshold.value))
-        usual = threshold.value - unknown
+        usual = value = threshold.value
         if threshold.curve:
             scores, shares = zip(*threshold.curve, strict=True)
             usual = float(np.interp(-0.5, -np.array(shares), scores))
-        reach = threshold.value - usual
-        if reach <= 1e-6 * abs(usual):
-            reach = unknown
-        return cls(usual, usual + reach, usual + 2 * reach)
+        least = 1e-6 * max(1, abs(value))
+        if value - usual < least:
+            value = usual
+        reach = 2 * (value - usual) or max(UNKNOWN, least)
+        return cls(usual, value, usual + reach)

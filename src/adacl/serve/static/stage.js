@@ -108,6 +108,7 @@ export async function overlay(item) {
 function outline(item) {
   if (!item.range || verdictOf(item) !== "flagged") return Infinity;
   const [low, high] = item.range;
+  if (limitOf(item) <= low) return Infinity;
   return (255 * (limitOf(item) - low)) / (high - low);
 }
 
