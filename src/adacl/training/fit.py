@@ -149,7 +149,7 @@ def fit_model(
         kept = kept.with_copies(first, group)
     config = settled(config, samples.of(kept.train), seed)
     network, history = run("network", kept)
-    flagged = None
+    flagged = highest = None
     odd: list[int] = []
     if contamination is not None:
         scores = score(network, np.arange(count))
@@ -171,7 +171,9 @@ def fit_model(
         threshold = thresholds.from_normal_scores(
             np.concatenate(out_of_fold), rule.fpr, rule.confidence, "cross-fitting", rule.set_aside
         )
-        flagged = int((score(network, kept.validation) > threshold.value).sum())
+        stopping = score(network, kept.validation)
+        flagged = int((stopping > threshold.value).sum())
+        highest = float(stopping.max())
     header = ModelHeader(
         samples.spec,
         config,
@@ -192,6 +194,7 @@ def fit_model(
             "validation": len(kept.validation),
             "calibration": len(kept.calibration),
             "validation_flagged": flagged,
+            "validation_highest": highest,
             "parameters": count_parameters(network),
             **({"brightness": _brightness(samples), "odd": odd[:MOST_ODD]} if dense else {}),
         },
