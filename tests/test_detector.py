@@ -11,11 +11,13 @@ import torch
 from PIL import Image
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from adacl import AnomalyDetector
+from adacl import AnomalyDetector, Scorer
 from adacl.data.folders import list_images
 from adacl.datasets import catalogue
+from adacl.deploy.export import export_model
 from adacl.errors import (
     AdaclError,
     ConfigError,
@@ -522,3 +524,93 @@ def test_no_test_file_is_opened_during_fit(threes, tmp_path):
     seen = set(json.loads(run.stdout))
     assert {str(path) for path in list_images(train)} <= seen
     assert not [path for path in seen if path.startswith(str(tmp_path / "data" / "test"))]
+
+
+@pytest.fixture(scope="module")
+def files(normal, tmp_path_factory):
+    return write_images(tmp_path_factory.mktemp("files"), normal[:40])
+
+
+def test_files_are_scored_however_they_are_named(fitted, files, tmp_path):
+    """A folder is not gone through letter by letter, and a generator is as good as a list."""
+    fitted.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx")
+    folder = files[0].parent
+    for scorer in (fitted, Scorer(tmp_path / "m.onnx")):
+        wanted = [score.raw for score in scorer.score_files(files)]
+        forms = [str(folder), folder, [folder], (path for path in files)]
+        for form in forms:
+            assert [score.raw for score in scorer.score_files(form)] == wanted
+        (one,) = scorer.score_files(str(files[0]))
+        assert one.path == files[0]
+        explained = list(scorer.explain_files(str(folder)))
+        assert [found.score.raw for found in explained] == pytest.approx(wanted)
+        np.testing.assert_allclose(scorer.score_samples(iter(files)), -np.array(wanted))
+        with pytest.raises(ImageError, match=r"no-such-folder: no such file"):
+            list(scorer.score_files("no-such-folder"))
+
+
+def test_a_generator_is_fitted_as_a_list(normal, files, fitted):
+    again = tiny().fit(image for image in normal)
+    assert weights(again) == weights(fitted)
+    assert again.calibrate(image for image in normal).threshold_ == (
+        clone(fitted).fit(normal).calibrate(normal).threshold_
+    )
+    by_path = tiny().fit(path for path in files)
+    assert weights(by_path) == weights(tiny().fit(files))
+
+
+def test_arrays_of_several_sizes_are_refused_with_the_remedy(fitted):
+    mixed = [np.zeros((8, 8), np.uint8), np.zeros((9, 12), np.uint8)]
+    for use in (fitted.score_samples, tiny().fit, fitted.anomaly_map):
+        with pytest.raises(InputError, match=r"2 different shapes, such as \(8, 8\) and \(9, 12\)"):
+            use(mixed)
+
+
+def test_maps_of_a_batch_are_those_of_its_images(fitted, normal, files):
+    wanted = np.stack([fitted.anomaly_map(image) for image in normal[:3]])
+    for batch in (normal[:3], normal[:3, ..., None], list(normal[:3])):
+        np.testing.assert_array_equal(fitted.anomaly_map(batch), wanted)
+    assert fitted.anomaly_map(normal[0][..., None]).shape == (8, 8)
+    assert fitted.anomaly_map(files[:2]).shape == (2, 8, 8)
+
+
+def test_a_grid_search_reaches_the_settings_of_the_method(normal):
+    def least_surprised(detector, images, labels=None):
+        return detector.score_samples(images).mean()
+
+    grid = {"config__training__epochs": [1, 2], "random_state": [0, 1]}
+    search = GridSearchCV(tiny(), grid, scoring=least_surprised, cv=2).fit(normal)
+    assert search.best_params_.keys() == grid.keys()
+    best = search.best_estimator_
+    assert best.config.training.epochs == search.best_params_["config__training__epochs"]
+    assert len(best.history_.epochs) == best.config.training.epochs
+    named = AnomalyDetector("accurate").set_params(config__training__epochs=3)
+    assert (named.config.preset, named.config.training.epochs) == ("accurate", 3)
+    with pytest.raises(ConfigError, match="of the preset auto"):
+        AnomalyDetector().set_params(config__training__epochs=3)
+    with pytest.raises(ConfigError, match="unknown section"):
+        tiny().set_params(config__nothing__epochs=3)
+
+
+def test_a_callback_ends_the_training_and_keeps_it(normal):
+    detector = tiny(
+        config=TINY.replace(training__epochs=9), on_epoch=lambda stage, record: record.epoch == 1
+    ).fit(normal)
+    assert len(detector.history_.epochs) == 2
+    assert np.isfinite(detector.score_samples(normal)).all()
+    assert 0 <= detector.history_.best_epoch < 2
+
+
+def test_the_history_is_a_table(normal):
+    history = tiny(config=TINY.replace(training__epochs=3)).fit(normal).history_
+    table = pd.DataFrame(history.table())
+    assert table["epoch"].tolist() == [1, 2, 3]
+    assert table["kept"].sum() == 1
+    kept = table[table["kept"]].iloc[0]
+    assert kept["validation_auroc"] == history.best.validation_auroc
+    assert kept["cut_paste"] == history.best.kind_auroc["cut_paste"]
+    lines = str(history).splitlines()
+    assert len(lines) == 4
+    assert "validation_auroc" in lines[0]
+    assert sum("kept" in line for line in lines[1:]) == 1

@@ -45,7 +45,9 @@ def main() -> None:
         for column, (path, score) in enumerate(shown):
             pixels = np.asarray(Image.open(path).convert("RGB"))
             heat = detector.anomaly_map(path)
-            for place, picture in enumerate((pixels, overlay(pixels, heat))):
+            limit = detector.threshold_ if score > detector.threshold_ else None
+            coloured = overlay(pixels, heat, detector.header.map_scale, limit)
+            for place, picture in enumerate((pixels, coloured)):
                 small = Image.fromarray(picture)
                 small.thumbnail((SIDE - 4, SIDE - 4))
                 page.paste(small, ((2 * column + place) * SIDE, top + 16))

@@ -15,7 +15,7 @@ from PIL import Image
 
 from adacl import AnomalyDetector
 from adacl.datasets import catalogue
-from adacl.explain.heatmap import side_by_side
+from adacl.explain.heatmap import overlay
 from benchmarks.accuracy.localisation import one_class, ped1
 from benchmarks.accuracy.planting import plant
 
@@ -24,9 +24,11 @@ SIDE = 168
 
 
 def pair(detector: AnomalyDetector, image: np.ndarray) -> np.ndarray:
-    shown = side_by_side(np.repeat(image, 3, 2), detector.anomaly_map(image))
-    size = shown.shape[1] * SIDE // shown.shape[0], SIDE
-    return np.asarray(Image.fromarray(shown).resize(size, Image.Resampling.BILINEAR))
+    size = image.shape[1] * SIDE // image.shape[0], SIDE
+    large = Image.fromarray(np.repeat(image, 3, 2)).resize(size, Image.Resampling.NEAREST)
+    limit = detector.threshold_ if detector.predict(image[None])[0] == -1 else None
+    heat = overlay(np.asarray(large), detector.anomaly_map(image), detector.header.map_scale, limit)
+    return np.concatenate([large, np.full((SIDE, 4, 3), 255, np.uint8), heat], 1)
 
 
 def sheet(rows: list[list[np.ndarray]], name: str) -> None:

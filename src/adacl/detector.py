@@ -16,9 +16,9 @@ from sklearn.utils.validation import check_array, validate_data
 
 from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
-from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths
+from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths, listed
 from adacl.data.copies import digest, without_copies
-from adacl.data.folders import ImageFiles, OnError, Skipped, list_images, stream
+from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
 from adacl.data.groups import check_rule, groups_of
 from adacl.data.training_set import (
     ProbedFiles,
@@ -55,8 +55,11 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
 
     ``X`` is, everywhere, one of: an array N x H x W or N x H x W x C (uint8 and uint16 in their
     full scale, floats in [0, 1], or any other range, which is then learned); an array of flat
-    rows N x F together with ``image_shape``; a folder of images; a list of image files and
-    folders.
+    rows N x F together with ``image_shape``; a folder of images; a list or generator of image
+    files and folders.
+
+    In a grid search, settings of the method are parameters as well, such as
+    ``config__training__epochs``.
 
     Parameters
     ----------
@@ -98,7 +101,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
     checkpoints
         Folder for checkpoints; a training that was interrupted is continued from there.
     on_epoch
-        Called after every epoch with the name of the training and its record.
+        Called after every epoch with the name of the training and its record. If it returns True,
+        that training ends there, and the best network so far is kept.
 
     Attributes
     ----------
@@ -143,7 +147,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         group: str | None = None,
         on_error: OnError = "fail",
         checkpoints: str | Path | None = None,
-        on_epoch: Callable[[str, EpochRecord], None] | None = None,
+        on_epoch: Callable[[str, EpochRecord], object] | None = None,
     ) -> None:
         self.preset = preset
         self.config = config
@@ -161,6 +165,30 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         self.on_error = on_error
         self.checkpoints = checkpoints
         self.on_epoch = on_epoch
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters, and settings of the method as ``config__section__name``.
+
+        Raises
+        ------
+        ConfigError
+            If a setting does not exist or its value is not valid, or the preset is ``auto``, which
+            is known only once the images are.
+        ValueError
+            If there is no such parameter.
+        """
+        settings = {name: params.pop(name) for name in [*params] if name.startswith("config__")}
+        super().set_params(**params)
+        if settings:
+            if self.config is None and self.preset == "auto":
+                raise ConfigError(
+                    f"{next(iter(settings))}: of the preset auto no setting can be changed; name "
+                    "one (preset='paper'), or pass a config"
+                )
+            method = self.config or preset(self.preset)
+            changes = {name.removeprefix("config__"): value for name, value in settings.items()}
+            self.config = method.replace(**changes)
+        return self
 
     def fit(self, X: Any, y: object = None, groups: ArrayLike | None = None) -> Self:
         """Learn from normal images.
@@ -184,6 +212,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             If files cannot be used, or there are fewer than four images or groups.
         """
         contamination = self._contamination()
+        X = listed(X)
         paths: list[Path] = []
         together: NDArray[np.intp] | None = None
         if self.group is not None:
@@ -276,6 +305,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         rule = model.config.threshold
         rate = rule.fpr if fpr is None else fpr
         found: list[tuple[int | None, float]]
+        X = listed(X)
         if is_paths(X):
             files = list(self.score_files(ImageFiles(X)))
             found = [(score.digest, score.raw) for score in files]
@@ -294,14 +324,14 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         )
 
     def score_files(
-        self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
+        self, paths: str | Path | Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, decoding in parallel; see :class:`ImageScorer`."""
         model = self._fitted()
         check_files(model.spec)
 
         def decoded() -> Iterator[tuple[tuple[Path, int], Array]]:
-            for path, image in stream(map(Path, paths), self.decode, self.on_error, skipped):
+            for path, image in stream(each_image(paths), self.decode, self.on_error, skipped):
                 yield (path, digest(image.pixels)), image.pixels
 
         for (path, known), score in model.scores(decoded()):

@@ -19,17 +19,22 @@ from adacl.data.video import Clip
 from adacl.datasets import ucsd
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError, InputError, MissingDataError
-from adacl.explain.heatmap import SCALE, colours, overlay, side_by_side, to_png
+from adacl.explain.heatmap import colours, overlay, to_png
 from adacl.explain.maps import anomaly_map
 from adacl.explain.occlusion import occlusion_map
+from adacl.explain.picture import Shown, explained, peak_of
 from adacl.imaging.blending import Blend
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.metrics import Localisation
+from adacl.model.header import ModelHeader
+from adacl.model.map_scale import MapScale
 from adacl.model.thresholds import Threshold
 from support.helpers import LEARNING, call, refused, write_images
 
 SIDE = 16
+SCALE = MapScale(0.2, 0.3, 0.4)
+FULL = SCALE.far - SCALE.usual
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +108,8 @@ def test_planted_defects_are_found(detector, planted, method, least):
 def test_normal_images_stay_quiet(detector, planted, large_threes):
     quiet = [detector.anomaly_map(image).max() for image in large_threes[130:142]]
     loud = [detector.anomaly_map(image).max() for image, _ in planted[:12]]
-    assert np.median(quiet) < SCALE / 4
+    scale = detector.header.map_scale
+    assert np.median(quiet) < (scale.far - scale.usual) / 4
     assert np.median(loud) > 2 * np.median(quiet)
 
 
@@ -149,9 +155,10 @@ def test_images_smaller_than_a_tile(tile_detector, large_threes):
 
 def fake(raw, tiling=None, side=32):
     threshold = Threshold(0.5, "manual", n=2, curve=((0.2, 0.5), (0.4, 0.0)))
+    header = SimpleNamespace(map_scale=MapScale.of(threshold))
     spec = ImageSpec(side, side, 1)
     return SimpleNamespace(
-        raw=raw, tiling=tiling, spec=spec, threshold=threshold, native_map=lambda image: None
+        raw=raw, tiling=tiling, spec=spec, header=header, native_map=lambda image: None
     )
 
 
@@ -159,7 +166,7 @@ def test_tiles_count_from_what_is_usual():
     level = fake(lambda samples: np.full(len(samples), 0.7), Tiling(32, 32))
     found = anomaly_map(level, np.zeros((100, 90, 1), np.uint8))
     np.testing.assert_allclose(found, (0.7 - 0.2) / 2, rtol=1e-5)
-    level.threshold = Threshold(0.6, "manual")
+    level.header.map_scale = MapScale.of(Threshold(0.6, "manual"))
     found = anomaly_map(level, np.zeros((100, 90, 1), np.uint8))
     np.testing.assert_allclose(found, (0.7 - 0.6) / 2, rtol=1e-5)
 
@@ -272,29 +279,104 @@ def test_normal_images_count_as_normal_pixels():
 
 
 def test_colours_say_what_the_map_says():
-    values = np.array([[-1.0, 0.0, SCALE / 2, SCALE, 9 * SCALE]])
-    layer = colours(values)
+    values = np.array([[-1.0, 0.0, FULL / 2, FULL, 9 * FULL]])
+    layer = colours(values, SCALE)
     assert layer.shape == (1, 5, 4)
     assert (layer[0, :2, 3] == 0).all()
     assert 0 < layer[0, 2, 3] < layer[0, 3, 3]
     assert (layer[0, 3] == layer[0, 4]).all()
     image = np.full((1, 5, 3), 77, np.uint8)
-    assert (overlay(image, np.minimum(values, 0)) == image).all()
-    assert (overlay(image, values)[0, 3] != 77).any()
+    assert (overlay(image, np.minimum(values, 0), SCALE) == image).all()
+    assert (overlay(image, values, SCALE)[0, 3] != 77).any()
 
 
 def test_overlays_of_another_size_and_small_images():
     image = np.full((90, 60, 3), 20, np.uint8)
     values = np.zeros((9, 6), np.float32)
-    values[2, 4] = SCALE
-    changed = (overlay(image, values) != image).any(2)
+    values[2, 4] = FULL
+    changed = (overlay(image, values, SCALE) != image).any(2)
     assert changed[25, 45]
     assert not changed[60:].any()
-    assert side_by_side(np.zeros((28, 28, 3), np.uint8), np.zeros((28, 28))).shape[0] >= 224
+
+
+def test_colours_lie_on_grey_where_the_picture_is_colourful():
+    image = np.full((9, 9, 3), (200, 40, 10), np.uint8)
+    shown = overlay(image, np.zeros((9, 9), np.float32), SCALE)
+    assert (np.ptp(shown, axis=2) == 0).all()
+
+
+@pytest.mark.parametrize("side", [40, 1000])
+def test_what_is_above_the_threshold_is_outlined(side):
+    values = np.zeros((side, side), np.float32)
+    values[side // 4 : side // 2, side // 4 : side // 2] = 0.15  # raw 0.35
+    image = np.full((side, side, 3), 90, np.uint8)
+    plain = overlay(image, values, SCALE)
+    for threshold, drawn in ((0.3, True), (0.36, False), (None, False)):
+        shown = overlay(image, values, SCALE, threshold)
+        assert (shown != plain).any() == drawn
+        assert (shown[values > 0] == plain[values > 0]).all(), "the line is drawn around"
+    shown = overlay(image, values, SCALE, 0.3)
+    assert (shown[side // 4 - 1, side // 3] == 255).all()
+    assert (shown[side // 8, side // 3] == plain[side // 8, side // 3]).all()
+
+
+def test_the_scale_runs_from_the_usual_over_the_threshold():
+    threshold = Threshold(0.42, "hold-out", 0.01, 2, 1, 0.95, ((0.40, 0.5), (0.42, 0.0)))
+    scale = MapScale.of(threshold)
+    assert (scale.usual, scale.threshold, scale.far) == pytest.approx((0.40, 0.42, 0.44))
+    for unknown in (Threshold(0.42, "contamination", 0.1, 9), Threshold(1e30, "manual")):
+        scale = MapScale.of(unknown)
+        assert scale.usual == scale.threshold == unknown.value < scale.far
+    alike = Threshold(0.4, "calibration", 0.01, 2, 1, 0.95, ((0.4, 0.0),))
+    assert MapScale.of(alike).far > 0.4
+    for numbers in ((0.3, 0.2, 0.4), (0.1, 0.2, np.nan)):
+        with pytest.raises(ValueError, match="map_scale"):
+            MapScale(*numbers)
+
+
+def test_a_threshold_by_hand_leaves_the_scale_and_calibrating_moves_it(
+    detector, large_threes, tmp_path
+):
+    path = tmp_path / "m.adacl"
+    detector.save(path)
+    other = AnomalyDetector.load(path)
+    scale = other.header.map_scale
+    assert scale == detector.header.map_scale
+    assert other.set_threshold(0.9).header.map_scale == scale
+    assert other.calibrate(large_threes[130:], 0.1).header.map_scale != scale
+    calibrated = other.header.map_scale
+    assert calibrated.threshold == pytest.approx(other.threshold_)
+    other.set_threshold(0.9).save(path)
+    export_model(path, tmp_path / "m.onnx")
+    assert AnomalyDetector.load(path).header.map_scale == calibrated
+    assert Scorer(tmp_path / "m.onnx").header.map_scale == calibrated
+
+
+def test_files_without_a_scale_get_that_of_their_threshold(detector):
+    tree = detector.header.to_dict()
+    del tree["map_scale"]
+    assert ModelHeader.from_dict(tree).map_scale == MapScale.of(detector.header.threshold)
+
+
+def test_the_picture_has_a_title_a_verdict_and_a_marker_for_anomalies_alone():
+    values = np.full((40, 60), -0.1, np.float32)
+    values[10, 20] = 0.15
+    image = np.full((40, 60, 3), (200, 40, 10), np.uint8)
+    shown = Shown("a very long name " * 20, image, values, 0.35, 0.3)
+    picture = explained(shown, SCALE)
+    normal = explained(shown._replace(raw=0.25), SCALE)
+    differs = (picture != normal).any(2)
+    middle, half = picture.shape[0] // 2, picture.shape[1] // 2
+    assert half > 420
+    assert not differs[100:middle, :half].any(), "the image itself stays"
+    assert (picture[100:middle, :half] == (200, 40, 10)).all(2).any()
+    assert (picture[100:middle, half:][differs[100:middle, half:]] == 255).all(1).any(), "marked"
+    assert peak_of(values) == (10, 20)
+    assert peak_of(np.minimum(values, 0)) is None
 
 
 def test_png_of_a_map(tmp_path):
-    (tmp_path / "a.png").write_bytes(to_png(np.array([[-1, 0, SCALE / 2, SCALE, 1]])))
+    (tmp_path / "a.png").write_bytes(to_png(np.array([[-1, 0, FULL / 2, FULL, 1]]), SCALE))
     assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[0, 0, 128, 255, 255]]
 
 
@@ -311,7 +393,9 @@ def test_explain_writes_a_picture_and_says_where(files, planted, tmp_path, monke
         assert f"row {row}, column {column} of 16x16" in out
         assert mask[row, column]
         with Image.open(tmp_path / f"{image.name}.heatmap.png") as picture:
-            assert picture.width > 2 * picture.height
+            assert picture.width > 800
+        code, out, err = call("explain", files / model, image, "--threshold", 2)
+        assert "normal (threshold 2.0000); wrote" in out, "no place where nothing is wrong"
 
 
 def test_explain_several_images(files, tmp_path):

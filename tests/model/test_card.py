@@ -34,6 +34,19 @@ def figures(auroc=0.97, tpr=0.9, fpr=0.0, normal=50, abnormal=40):
     }
 
 
+@pytest.mark.parametrize(("highest", "careful"), [(0.25, True), (0.4, False), (None, False)])
+def test_a_threshold_far_too_careful_is_doubted_and_calibrate_named(highest, careful):
+    curve = ((0.2, 0.5), (0.5, 0.01), (0.6, 0.0))
+    threshold = Threshold(0.5, "cross-fitting", 0.01, 120, 0.03, 0.95, curve)
+    made = header("paper", threshold=threshold)
+    made.training.update(validation=24, validation_highest=highest)
+    found = advice(made, model="m")
+    assert ("may be far too careful: of 24 normal images" in found.why) == careful
+    assert any("adacl calibrate m" in step for step in found.steps) == careful
+    held_out = replace(made, threshold=replace(threshold, method="hold-out"))
+    assert "too careful" not in advice(held_out, model="m").why
+
+
 @pytest.mark.parametrize(
     ("given", "grade", "why", "steps"),
     [

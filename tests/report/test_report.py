@@ -10,6 +10,7 @@ import subprocess
 import sys
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -87,7 +88,8 @@ def test_files_that_are_gone_have_no_picture(tmp_path, digits):
     gone = tmp_path / "gone.png"
     assert thumbnails([path, gone, path], form)[1] is None
     assert thumbnails([path], form)[0].startswith("data:image/png;base64,")
-    assert preview(gone, form, lambda _: pytest.fail("not to be asked")) is None
+    header = SimpleNamespace(spec=form)
+    assert preview(gone, header, lambda _: pytest.fail("not to be asked"), None) is None
 
 
 def test_sixteen_bit_images_are_shown_in_the_range_that_the_model_sees():
@@ -322,7 +324,12 @@ def test_the_slider_counts_as_numpy_does(visit, evaluated, raw):
         expect(page.locator("#again")).to_contain_text(f"--threshold {limit:.4f}")
         assert before != page.locator("#outcome").text_content()
     assert len(set(limits)) == len(limits)
-    expect(page.locator("#spoken")).to_contain_text("Threshold 1.")
+    low, high = (float(page.locator("#slider").get_attribute(end)) for end in ("min", "max"))
+    both = np.clip(np.r_[good, bad, own], -0.5, 1.5)
+    margin = 0.15 * np.ptp(both)
+    assert both.min() - margin < low < both.min()
+    assert both.max() < high < both.max() + margin
+    expect(page.locator("#spoken")).to_contain_text(f"Threshold {high:.4f}")
     page.locator("#value").fill("0.4321")
     expect(page.locator("#flagged")).to_have_text(f"{(np.r_[good, bad] > 0.4321).sum():,}")
     expect(page.locator("#again")).to_contain_text("--threshold 0.4321")

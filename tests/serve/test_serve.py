@@ -128,12 +128,14 @@ def test_threshold_and_model_are_chosen_by_the_request(service, files, folder, s
 
 
 @pytest.mark.parametrize("model", ["three", "tiled"])
-def test_anomaly_map_is_the_one_of_explain(service, scorers, folder, digits, model):
+def test_anomaly_map_is_the_one_of_explain(service, scorers, folder, files, model):
     source = folder / ("large" if model == "tiled" else "all") / "0005.png"
     answer = service.score(source.read_bytes(), f"model={model}&anomaly_map=true")
     found = answer.json["results"][0]["anomaly_map"]
     mine = anomaly_map(scorers[model], scorers[model].decode(source).pixels)
-    assert base64.b64decode(found["png"]) == to_png(mine)
+    scale = scorers[model].header.map_scale
+    assert base64.b64decode(found["png"]) == to_png(mine, scale)
+    assert found["range"] == [scale.usual, scale.far]
     row, column = np.unravel_index(mine.argmax(), mine.shape)
     assert found["peak"] == pytest.approx(
         [(row + 0.5) / mine.shape[0], (column + 0.5) / mine.shape[1]]

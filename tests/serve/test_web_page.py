@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from adacl import Scorer
-from adacl.explain.heatmap import SCALE, colours
+from adacl.explain.heatmap import colours
 from adacl.explain.maps import anomaly_map
+from adacl.model.map_scale import MapScale
 from support.helpers import LEARNING, write_images
 from support.serving import serving, write_model
 
@@ -144,12 +145,28 @@ def test_the_heat_map_is_drawn_where_the_image_is_odd(visit, service, model, mix
             [row, column],
         )
 
+    outlined = page.evaluate(
+        """() => {
+        const c = document.getElementById('heat');
+        const { data } = c.getContext('2d').getImageData(0, 0, c.width, c.height);
+        return data.some((_, i) => i % 4 == 0 && data[i] == 255 && data[i + 1] == 255
+            && data[i + 2] == 255 && data[i + 3] == 255) }"""
+    )
+    assert outlined
+    expect(page.locator("#picture")).to_have_css("filter", "grayscale(1)")
     hot, cold = (np.unravel_index(f(heat), heat.shape) for f in (np.argmax, np.argmin))
-    assert alpha(hot) == pytest.approx(int(colours(heat)[hot][3]), abs=6)
+    scale = scorer.header.map_scale
+    assert alpha(hot) == pytest.approx(int(colours(heat, scale)[hot][3]), abs=6)
     assert alpha(hot) > alpha(cold) + 20
     page.locator("#strength").fill("0")
     expect(page.locator("#heat")).to_have_css("opacity", "0")
+    expect(page.locator("#picture")).to_have_css("filter", "none")
     page.locator("#strength").fill("100")
+    page.locator("#threshold-number").fill("2")
+    expect(page.locator("#verdict")).to_contain_text("Normal")
+    expect(page.locator("#peak")).to_be_hidden()
+    page.locator("#threshold-reset").click()
+    expect(page.locator("#peak")).to_be_visible()
     page.locator("#compare").focus()
     page.keyboard.down("Space")
     expect(page.locator("#heat")).to_have_css("opacity", "0")
@@ -160,7 +177,9 @@ def test_the_heat_map_is_drawn_where_the_image_is_odd(visit, service, model, mix
 def test_colours_are_those_of_the_package(visit, service):
     page = ready(visit(service))
     table = page.evaluate("() => import('/static/heat.js').then((heat) => heat.TABLE)")
-    assert np.abs(np.array(table) - colours(np.linspace(0, SCALE, 256)[None])[0]).max() <= 1
+    scale = MapScale(0.1, 0.2, 0.3)
+    ramp = np.linspace(0, scale.far - scale.usual, 256)
+    assert np.abs(np.array(table) - colours(ramp[None], scale)[0]).max() <= 1
 
 
 def test_the_threshold_moves_by_keyboard(visit, service, model, mixed):
@@ -175,10 +194,15 @@ def test_the_threshold_moves_by_keyboard(visit, service, model, mixed):
     )
 
     slider = page.get_by_role("slider", name="Threshold")
+    low, high = (float(slider.get_attribute(end)) for end in ("min", "max"))
+    scores = [score for score, _ in scorer.threshold.curve] + [*raw, scorer.threshold_]
+    width = max(scores) - min(scores)
+    assert min(scores) - 0.1 * width < low < min(scores)
+    assert max(scores) < high < max(scores) + 0.1 * width
     slider.focus()
     for _ in range(7):
         page.keyboard.press("ArrowRight")
-    value = scorer.threshold_ + 0.07
+    value = scorer.threshold_ + 0.07 * (high - low)
     flagged = int((raw > value).sum())
     assert flagged != (raw > scorer.threshold_).sum()
     expect(count).to_have_text(f"Flags {flagged} of the 40 pictures in the history.")
@@ -276,6 +300,14 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
     (folder / "0003.png").write_bytes(b"no image")
     drop(page, folder)
     expect(page.locator("#lesson-count")).to_have_text("110 normal pictures")
+    expect(page.locator("#lesson-time")).to_have_text(re.compile(r"Roughly \d+ (s|min) on one"))
+    page.get_by_text("A small fault").click()
+    expect(page.locator("#lesson-size")).to_be_hidden()
+    expect(page.locator("#course-accurate")).to_be_hidden()
+    expect(page.locator("#lesson-time")).to_have_text(re.compile(r"Roughly 9 min on one"))
+    page.get_by_text("A part of a large picture").click()
+    expect(page.locator("#lesson-tile")).to_be_visible()
+    page.get_by_text("The whole thing").click()
     page.get_by_label("Name of the model").fill("sevens")
     page.get_by_role("button", name="Start training").click()
 
@@ -287,6 +319,15 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
     expect(card).to_contain_text("running")
     expect(card).to_contain_text("finished", timeout=60_000)
     expect(card).to_contain_text("1 file left out")
+    words = card.inner_text()
+    assert "parameters" in words
+    assert not re.search(r"--|adacl ", words), "no commands for a mouse"
+    own, *_ = card.locator("figcaption b").all_inner_texts()
+    kept = page.evaluate(
+        """() => fetch('/v1/trainings').then((answer) => answer.json()).then(
+            ({ trainings: [one] }) => one.history.filter(({ stage }) => stage == 'network'))"""
+    )
+    assert own == f"{kept[-1]['validation_auroc']:.3f}", "the model's own figure, not a fold's"
 
     with page.expect_download() as download:
         card.get_by_role("button", name="sevens.onnx").click()

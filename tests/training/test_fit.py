@@ -53,5 +53,6 @@ def test_a_network_that_scores_unlike_those_of_the_folds_is_pointed_out(digits, 
     model = AnomalyDetector(config=TINY).fit(digits.of(3)).model_
     assert model.threshold.method == "cross-fitting"
     assert model.header.training["validation_flagged"] <= model.header.training["validation"]
+    assert np.isfinite(model.header.training["validation_highest"])
     model.header.training.update({"validation": 90, "validation_flagged": flagged})
     assert any("more than the threshold promises" in line for line in notes(model.header)) == warned

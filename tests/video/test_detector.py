@@ -338,6 +338,10 @@ def test_the_page_shows_curve_events_and_frames_in_a_browser(
     assert dom.count('class="event"') == dom.count("<tr><td>") >= 1
     assert re.search(r'id="picture"[^>]*src="data:image/jpeg;base64,', dom)
     assert re.search(r'id="score">score [0-9.]+', dom)
+    heights = [float(point.split(",")[1]) for point in points.split()]
+    assert 5 < min(heights) < 60, "the curve fills the height"
+    assert 180 < max(heights) < 235
+    assert "threshold 0.600" in dom
 
 
 def test_records_are_the_same_without_the_film_and_in_csv(

@@ -24,8 +24,9 @@ from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, check_writable
 
 if TYPE_CHECKING:
-    from adacl.cli.support.opened import ScoreFiles
+    from adacl.cli.support.opened import Opened, ScoreFiles
     from adacl.deploy.image_scorer import ImageScorer
+    from adacl.explain.picture import Shown
     from adacl.model.scoring import FileScore
 
 ENDING = ".heatmap.png"
@@ -63,25 +64,28 @@ def explain(
 ) -> None:
     """Show why an image was flagged: the image beside a heat map of what is anomalous in it.
 
-    Yellow, orange and red places made it anomalous; see docs/explain.md.
+    Yellow is above the usual, orange at the threshold, red far above; see docs/explain.md.
     """
-    from adacl.explain.heatmap import side_by_side
+    from adacl.explain.picture import Shown, explained
 
     with messages(quiet):
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
         paths = list_images(images)
         targets = _targets(model, images, paths, output)
         skipped: list[Skipped] = []
-        explained = scorer.explain_files(paths, skipped, method)
-        for score, anomaly_map, shown in count(explained, "maps", len(paths), quiet):
+        found = scorer.explain_files(paths, skipped, method)
+        scale = scorer.header.map_scale
+        for score, anomaly_map, image in count(found, "maps", len(paths), quiet):
             target = targets[score.path]
             written = "no map is written"
-            if _write_png(target, side_by_side(shown, anomaly_map)):
+            name = escaped(score.path.name)
+            shown = Shown(name, image, anomaly_map, score.raw, in_use.value)
+            if _write_png(target, explained(shown, scale)):
                 written = f"wrote {target}"
                 if npy:
                     with atomic_file(target.with_suffix(".npy")) as file:
                         np.save(file, anomaly_map)
-            typer.echo(escaped(f"{_verdict(score, in_use.value, anomaly_map)}; {written}"))
+            typer.echo(escaped(f"{_verdict(score, shown)}; {written}"))
         check_skipped(skipped, len(paths))
 
 
@@ -109,14 +113,18 @@ def _targets(
     return {paths[0]: output}
 
 
-def _verdict(score: FileScore, threshold: float, anomaly_map: NDArray[np.float32]) -> str:
-    label = "ANOMALOUS" if score.raw > threshold else "normal"
-    height, width = anomaly_map.shape
-    row, column = np.unravel_index(int(anomaly_map.argmax()), anomaly_map.shape)
-    peak = f"most at row {row}, column {column} of {height}x{width}"
-    if anomaly_map[row, column] <= 0:
-        peak = "no place stands out"
-    return f"{score.path}: {score.score:.4f} {label} (threshold {threshold:.4f}), {peak}"
+def _verdict(score: FileScore, shown: Shown) -> str:
+    """Say the label and, of an anomalous image, the place that made it so."""
+    from adacl.explain.picture import peak_of
+
+    limit = f"(threshold {shown.threshold:.4f})"
+    if not shown.anomalous:
+        return f"{score.path}: {score.score:.4f} normal {limit}"
+    found, (height, width) = peak_of(shown.anomaly_map), shown.anomaly_map.shape
+    place = "no place stands out"
+    if found:
+        place = f"most at row {found[0]}, column {found[1]} of {height}x{width}"
+    return f"{score.path}: {score.score:.4f} ANOMALOUS {limit}, {place}"
 
 
 def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
@@ -147,15 +155,17 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
             )
 
 
-def with_heatmaps(scorer: ImageScorer, folder: Path, roots: Sequence[Path]) -> ScoreFiles:
-    """Return a function that scores files and writes a heat map over each image."""
+def with_heatmaps(scorer: Opened, folder: Path, roots: Sequence[Path]) -> ScoreFiles:
+    """Return what scores files and writes a heat map of each: the image under its colours."""
     from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)
+    limit, scale = scorer.threshold_, scorer.header.map_scale
 
     def score_files(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[FileScore]:
         for score, anomaly_map, shown in scorer.explain_files(paths, skipped):
-            _write_png(target(score.path), overlay(shown, anomaly_map))
+            outline = limit if score.raw > limit else None
+            _write_png(target(score.path), overlay(shown, anomaly_map, scale, outline))
             yield score
 
     return score_files

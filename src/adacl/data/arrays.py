@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 
 from adacl.errors import InputError
 
-__all__ = ["as_images", "is_paths", "row_shape"]
+__all__ = ["as_images", "is_paths", "listed", "row_shape"]
 
 Array = NDArray[Any]
 SMALLEST_SIDE = 8
@@ -29,6 +30,27 @@ def is_paths(images: object) -> bool:
     if isinstance(images, list | tuple | np.ndarray) and len(images):
         return all(isinstance(item, str | Path) for item in images)
     return False
+
+
+def listed(images: Any) -> Any:
+    """Return what a generator yields as a list, and anything else as it is.
+
+    Raises
+    ------
+    InputError
+        If it is a list of arrays whose shapes differ.
+    """
+    if isinstance(images, Iterator):
+        images = list(images)
+    if isinstance(images, list | tuple):
+        shapes = {np.shape(image) for image in images if isinstance(image, np.ndarray)}
+        if len(shapes) > 1:
+            first, second = sorted(shapes)[:2]
+            raise InputError(
+                f"images: arrays of {len(shapes)} different shapes, such as {first} and {second}; "
+                "resize them to one, or save them as files and pass the folder"
+            )
+    return images
 
 
 def row_shape(features: int, image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -18,6 +19,7 @@ __all__ = [
     "ImageFiles",
     "OnError",
     "Skipped",
+    "each_image",
     "in_order",
     "list_images",
     "pass_over",
@@ -81,6 +83,22 @@ def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     left_out.tell()
     _check_found(len(found), roots)
     return found
+
+
+def each_image(paths: str | Path | Iterable[str | Path]) -> Iterator[Path]:
+    """Yield the image files named, as they come, and those anywhere below the folders named.
+
+    Unlike :class:`ImageFiles` it asks for one path after another, so that they may come from a
+    generator, and leaves it to the reader to tell of files that are not there.
+    """
+    for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
+        inside = False
+        with suppress(OSError):
+            inside = path.is_dir()
+        if inside:
+            yield from ImageFiles(path)
+        else:
+            yield path
 
 
 def _existing(paths: str | Path | Sequence[str | Path]) -> list[Path]:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
@@ -13,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config.sections import finite
-from adacl.data.arrays import is_paths
+from adacl.data.arrays import is_paths, listed
 from adacl.data.copies import digest
-from adacl.data.folders import ImageFiles, OnError, Skipped, stream
+from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
-from adacl.errors import ImageError
+from adacl.errors import ImageError, InputError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import Array
@@ -56,14 +55,14 @@ class ImageScorer(ABC):
 
     @abstractmethod
     def score_files(
-        self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
+        self, paths: str | Path | Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, decoding in parallel with bounded memory.
 
         Parameters
         ----------
         paths
-            Image files.
+            Image files and folders, one or several.
         skipped
             Receives the broken files, each with the reason, when ``on_error`` is ``skip``.
 
@@ -78,7 +77,7 @@ class ImageScorer(ABC):
 
     def explain_files(
         self,
-        paths: Iterable[str | Path],
+        paths: str | Path | Iterable[str | Path],
         skipped: list[Skipped] | None = None,
         method: Method = "occlusion",
     ) -> Iterator[Explained]:
@@ -94,7 +93,7 @@ class ImageScorer(ABC):
         model = self._fitted()
         check_files(model.spec)
         read = partial(self.decode, colour=True)
-        for path, image in stream(map(Path, paths), read, self.on_error, skipped, workers=1):
+        for path, image in stream(each_image(paths), read, self.on_error, skipped, workers=1):
             [(_, score)] = self._scored([(path, image.pixels)])
             known = digest(image.pixels)
             assert image.colour is not None
@@ -148,8 +147,8 @@ class ImageScorer(ABC):
         Parameters
         ----------
         X
-            An array N x H x W or N x H x W x C, a folder of images, or a list of image files
-            and folders.
+            An array N x H x W or N x H x W x C, a folder of images, or a list or generator of
+            image files and folders.
 
         Raises
         ------
@@ -157,6 +156,7 @@ class ImageScorer(ABC):
             If an array does not go with the model, or a file cannot be read.
         """
         self._fitted()
+        X = listed(X)
         if is_paths(X):
             raw = [score.raw for score in self.score_files(ImageFiles(X))]
         else:
@@ -187,20 +187,27 @@ class ImageScorer(ABC):
         return np.where(self.score_samples(X) < offset, -1, 1)
 
     def anomaly_map(
-        self, image: str | Path | Array, method: Method = "occlusion"
+        self, image: str | Path | Array | Sequence[str | Path], method: Method = "occlusion"
     ) -> NDArray[np.float32]:
         """Return which places of an image make it anomalous, H x W in its own size.
 
         Parameters
         ----------
         image
-            A file, or pixels H x W or H x W x C.
+            A file, or pixels H x W or H x W x C. Of several of one size, an array N x H x W,
+            N x H x W x C or a list of files, the maps are returned, N x H x W.
         method
             ``occlusion``, or ``gradient``, which needs the model file; see
             :func:`adacl.explain.maps.anomaly_map`.
         """
         model = self._fitted()
         if not isinstance(image, str | Path):
+            several = listed(image)
+            if _is_batch(several, model.spec.channels):
+                maps = [self.anomaly_map(one, method) for one in several]
+                if len({found.shape for found in maps}) > 1:
+                    raise InputError("images of several sizes; use explain_files")
+                return np.stack(maps)
             return anomaly_map(model, self._checked(np.asarray(image)[None])[0], method)
         check_files(model.spec)
         return self._map_of(self.decode(image), method)
@@ -230,5 +237,13 @@ class ImageScorer(ABC):
         model = self._fitted()
         if not isinstance(threshold, Threshold):
             threshold = model.threshold.moved_to(threshold)
-        model.header = replace(model.header, threshold=threshold)
+        model.header = model.header.with_threshold(threshold)
         return self
+
+
+def _is_batch(images: Any, channels: int) -> bool:
+    """Tell whether these are files, or pixels N x H x W (x C), rather than those of one image."""
+    if is_paths(images):
+        return True
+    shape = np.shape(images)
+    return len(shape) == 4 or (len(shape) == 3 and channels == 1 != shape[2])

@@ -13,7 +13,7 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 
 from adacl.data.arrays import as_images
-from adacl.data.folders import OnError, Skipped, in_order, pass_over, processors
+from adacl.data.folders import OnError, Skipped, each_image, in_order, pass_over, processors
 from adacl.deploy.engines import BACKENDS, open_backend, read_graph
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
@@ -213,7 +213,7 @@ class Scorer(ScoringModel, ImageScorer):
         return 1 if self.tiling else self._most
 
     def score_files(
-        self, paths: Iterable[str | Path], skipped: list[Skipped] | None = None
+        self, paths: str | Path | Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
         """Score image files in order, with bounded memory; see :class:`ImageScorer`.
 
@@ -221,7 +221,7 @@ class Scorer(ScoringModel, ImageScorer):
         """
         check_files(self.spec)
         size = min(FILES, self.at_once)
-        remaining = map(Path, paths)
+        remaining = each_image(paths)
         parts = iter(lambda: list(islice(remaining, size)), [])
         for _, future in in_order(parts, self._score_files, self.threads, ahead=2):
             for path, found in future.result():

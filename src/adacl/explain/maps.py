@@ -23,7 +23,6 @@ from adacl.imaging.blending import Blend, Place
 from adacl.imaging.spec import Array
 from adacl.imaging.tiles import Tiling
 from adacl.model.scoring import ScoringModel
-from adacl.model.thresholds import Threshold
 
 if TYPE_CHECKING:
     from adacl.networks.regressor import Regressor
@@ -69,7 +68,7 @@ def anomaly_map(model: ScoringModel, image: Array, method: Method = "occlusion")
     """
     if method not in get_args(Method):
         raise ConfigError(f"method {method!r}: need one of {', '.join(get_args(Method))}")
-    usual = _usual(model.threshold)
+    usual = model.header.map_scale.usual
     native = model.native_map(image)
     if native is not None:
         return native - np.float32(usual)
@@ -128,11 +127,3 @@ def _tile_map(
             inside = look(image[place])
             blend.add(place, excess / 2 * inside / max(float(inside.max()), 1e-9))
     return blend.finished()[:height, :width]
-
-
-def _usual(threshold: Threshold) -> float:
-    """Return the score that every second normal image exceeds; else, what none should."""
-    if not threshold.curve:
-        return threshold.value
-    scores, shares = zip(*threshold.curve, strict=True)
-    return float(np.interp(-0.5, -np.array(shares), scores))

@@ -15,6 +15,8 @@ FEW_ALARMS, MANY_ALARMS = 0.05, 0.2
 """Shares of the normal images that are flagged, or may be."""
 GOOD_MADE, WEAK_MAP = 0.9, 0.6
 """Validation AUROC of a good network, and that below which one with a map has hardly learnt."""
+TOO_FAR = 2
+"""How often further above the usual the threshold of the folds lies than the highest normal."""
 TOO_FEW_IMAGES, FEW_IMAGES, ROUGH = 20, 100, 10
 """Images to learn from (twice), and labelled images of a kind, below which more would help."""
 
@@ -183,6 +185,13 @@ def _faults_of_fit(header: ModelHeader, model: str) -> list[_Fault]:
     if not 0 < threshold.value < 1:
         why = f"the threshold {threshold.value:.2f} lies outside [0, 1]"
         faults.append(_Fault(True, why, learn))
+    if _too_careful(header):
+        why = (
+            f"the threshold {threshold.value:.2f} may be far too careful: of "
+            f"{header.training['validation']} normal images held out, the highest scores "
+            f"{header.training['validation_highest']:.2f}"
+        )
+        faults.append(_Fault(False, why, (_calibrate(header, model),)))
     if threshold.upper_bound is None:
         why = "nothing is known of how many new normal images would be flagged"
         faults.append(_Fault(False, why, (_calibrate(header, model),)))
@@ -195,6 +204,14 @@ def _faults_of_fit(header: ModelHeader, model: str) -> list[_Fault]:
     if (count := header.training["train"]) < TOO_FEW_IMAGES:
         faults.append(_Fault(True, f"the network learnt from {count} images only", learn))
     return faults
+
+
+def _too_careful(header: ModelHeader) -> bool:
+    """Whether networks of the folds score normal images much higher than the one that is kept."""
+    highest, scale = header.training.get("validation_highest"), header.map_scale
+    if header.threshold.method != "cross-fitting" or highest is None:
+        return False
+    return bool(scale.threshold - scale.usual > TOO_FAR * max(0, highest - scale.usual))
 
 
 def _faults_found(header: ModelHeader, figures: Mapping[str, Any], model: str) -> list[_Fault]:

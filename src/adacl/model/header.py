@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.exported_file import EXPORT_VERSION
 from adacl.model.history import History
+from adacl.model.map_scale import MapScale
 from adacl.model.thresholds import Threshold
 
 FORMAT_VERSION = 1
@@ -81,6 +82,9 @@ class ModelHeader:
         What was added by the export, for an exported file.
     fingerprint
         SHA-256 of the model file that it was read from, or that was exported; "" before.
+    map_scale
+        What the colours of heat maps mean. By default that of the threshold; another threshold
+        replaces it only if it comes from normals, not if it is given by hand.
     """
 
     spec: ImageSpec
@@ -94,6 +98,17 @@ class ModelHeader:
     video: Mapping[str, Any] | None = None
     exported: Exported | None = None
     fingerprint: str = ""
+    map_scale: MapScale = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.map_scale is None:
+            object.__setattr__(self, "map_scale", MapScale.of(self.threshold))
+
+    def with_threshold(self, threshold: Threshold) -> Self:
+        """Return the header with another threshold."""
+        by_hand = threshold.method == "manual"
+        scale = self.map_scale if by_hand else MapScale.of(threshold)
+        return replace(self, threshold=threshold, map_scale=scale)
 
     @property
     def any_size(self) -> bool:
@@ -147,6 +162,7 @@ class ModelHeader:
             "config": self.config.to_dict(),
             "format_version": FORMAT_VERSION,
             "history": history,
+            "map_scale": asdict(self.map_scale),
             "preset": self.config.preset,
             "resize": list(self.resize) if self.resize else None,
             "spec": asdict(self.spec),
@@ -190,18 +206,20 @@ class ModelHeader:
         exported = None
         if "export_version" in tree:
             exported = Exported(*(tree[name] for name in Exported.__dataclass_fields__))
+        threshold = Threshold(**tree["threshold"])
         return cls(
             ImageSpec(**tree["spec"]),
             Config.from_dict(tree["config"]),
             Tiling(**tree["tiling"]) if tree["tiling"] else None,
             None if tree["resize"] is None else checked_size(tree["resize"]),
-            Threshold(**tree["threshold"]),
+            threshold,
             History.from_dict(tree["history"]),
             tree["training"],
             tuple(maxima),
             tree.get("video"),
             exported,
             tree["fingerprint"] if exported else fingerprint,
+            MapScale(**tree["map_scale"]) if "map_scale" in tree else MapScale.of(threshold),
         )
 
 

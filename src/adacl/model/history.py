@@ -40,6 +40,30 @@ class History:
         """
         return [kind for kind, area in self.best.kind_auroc.items() if area < WEAK_AUROC]
 
+    def table(self) -> list[dict[str, Any]]:
+        """Return a row for each epoch, for ``pandas.DataFrame`` and the like; epochs from 1.
+
+        The AUROC of each kind of made anomaly has a column of its own, ``kept`` is True for the
+        epoch whose network was kept.
+        """
+        rows = []
+        for number, record in enumerate(self.epochs):
+            row = asdict(record)
+            kinds = row.pop("kind_auroc")
+            rows.append({**row, "epoch": number + 1, "kept": number == self.best_epoch, **kinds})
+        return rows
+
+    def __str__(self) -> str:
+        """Return the table as text."""
+        rows = self.table()
+        names = list(dict.fromkeys(name for row in rows for name in row))
+        cells = [names, *([_cell(row.get(name, "")) for name in names] for row in rows)]
+        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True))
+            for line in cells
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain dictionaries and lists."""
         return asdict(self)
@@ -57,3 +81,9 @@ class History:
         if not 0 <= history.best_epoch < len(history.epochs):
             raise ValueError(f"best epoch {history.best_epoch} of {len(history.epochs)}")
         return history
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return "kept" if value else ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)

@@ -80,7 +80,9 @@ def galleries(subject: Subject, rows: list[Row], track: Track) -> tuple[list[dic
     end = time.monotonic() + MAP_SECONDS
     for place, image in track(images.items(), "heat maps", len(images)):
         maps = subject.scorer.anomaly_map if time.monotonic() < end else None
-        image["picture"] = preview(rows[place].score.path, subject.header.spec, maps)
+        score = rows[place].score
+        outline = limit if score.raw > limit else None
+        image["picture"] = preview(score.path, subject.header, maps, outline)
     found = [
         {
             "name": name,

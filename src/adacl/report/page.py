@@ -93,6 +93,7 @@ def write_report(
         advice=subject.story != "score"
         and advice(subject.header, figures, readable(subject.model_path.name)),
         threshold=threshold,
+        scale=subject.header.map_scale,
         expected=threshold.fpr_at(threshold.value),
         promise=promise,
         galleries=shown,

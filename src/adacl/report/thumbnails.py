@@ -18,6 +18,7 @@ from adacl.data.images import read_image
 from adacl.errors import ImageError
 from adacl.explain.heatmap import overlay
 from adacl.imaging.spec import ImageSpec
+from adacl.model.header import ModelHeader
 
 __all__ = ["Preview", "preview", "thumbnails", "url"]
 
@@ -50,11 +51,17 @@ def _thumbnail(path: Path, spec: ImageSpec) -> str:
 
 
 def preview(
-    path: Path, spec: ImageSpec, anomaly_map: Callable[[Path], NDArray[np.float32]] | None
+    path: Path,
+    header: ModelHeader,
+    anomaly_map: Callable[[Path], NDArray[np.float32]] | None,
+    threshold: float | None,
 ) -> Preview | None:
-    """Return a larger copy of an image with its heat map; None if it can no longer be read."""
+    """Return a larger copy of an image with its heat map; None if it can no longer be read.
+
+    What is above the threshold is outlined, where there is one.
+    """
     try:
-        picture = _shrunk(path, spec, PREVIEW)
+        picture = _shrunk(path, header.spec, PREVIEW)
         found = anomaly_map(path) if anomaly_map else None
     except ImageError:
         return None
@@ -64,7 +71,7 @@ def preview(
         return Preview(plain, None)
     times = -(-2 * SMALL // longest) if longest <= SMALL else 1
     base = picture.repeat(times, axis=0).repeat(times, axis=1)
-    return Preview(plain, url(overlay(base, found), "JPEG"))
+    return Preview(plain, url(overlay(base, found, header.map_scale, threshold), "JPEG"))
 
 
 def url(picture: Picture, form: str) -> str:

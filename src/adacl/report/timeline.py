@@ -103,7 +103,7 @@ class Timeline:
         value, number, image, score = self._peak
         self._peak = None
         if len(self._worst) < EVENTS or value > self._worst[0][0]:
-            curve = [min(max(y, 0.0), 9.0) for x, y in self._points if x <= score.time][-250:]
+            curve = [y for x, y in self._points if x <= score.time][-250:]
             picture = _jpeg(draw(image, score, curve, self.model), (480, 480))
             entry = (value, number, score.time, picture)
             heapq.heappush(self._worst, entry)

@@ -288,7 +288,7 @@ def _heat(ticket: Ticket, pixels: Array) -> Heat:
     scale = min(1.0, LONGEST_MAP / max(found.shape))
     if scale < 1:
         found = resized(found, round(found.shape[0] * scale), round(found.shape[1] * scale))
-    return Heat(to_png(found), peak)
+    return Heat(to_png(found, ticket.served.scorer.header.map_scale), peak)
 
 
 def _deliver(items: list[Item], outcomes: Sequence[Outcome | Exception]) -> None:

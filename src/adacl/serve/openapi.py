@@ -49,6 +49,11 @@ RESULT: Json = {
             "properties": {
                 "png": {"type": "string", "contentEncoding": "base64"},
                 "peak": {"type": "array", "items": {"type": "number"}},
+                "range": {
+                    "type": "array",
+                    "items": {"type": "number"},
+                    "description": "Raw scores of the levels 0 and 255.",
+                },
             },
         },
         "error": {"$ref": "#/components/schemas/Problem"},

@@ -123,7 +123,12 @@ class Scoring:
         self.metrics.scored(served.name, result["pred_label"] == 1)
         if outcome.heat is not None:
             png = base64.b64encode(outcome.heat.png).decode()
-            result["anomaly_map"] = {"png": png, "peak": list(outcome.heat.peak)}
+            scale = served.scorer.header.map_scale
+            result["anomaly_map"] = {
+                "png": png,
+                "peak": list(outcome.heat.peak),
+                "range": [scale.usual, scale.far],
+            }
         return result
 
 

@@ -41,7 +41,7 @@ from adacl.training.splits import Images, Split, fold_splits, split
 
 __all__ = ["fit_model"]
 
-OnEpoch = Callable[[str, EpochRecord], None]
+OnEpoch = Callable[[str, EpochRecord], object]
 
 MOST_DIGESTS = 100_000
 SOME = 1000
@@ -89,7 +89,7 @@ def fit_model(
         Folder for checkpoints; trainings found there are continued.
     on_epoch
         Called after every epoch with the name of the training (``network``, ``fold 1``, ...)
-        and its record.
+        and its record; ends that training by returning True.
 
     Raises
     ------
@@ -159,7 +159,7 @@ def fit_model(
     kept = split(units, config, contamination is None, seed).of_images(first, unit)
     config = settled(config, samples.of(kept.train), seed)
     network, history = run("network", kept)
-    flagged = None
+    flagged = highest = None
     odd: list[int] = []
     if contamination is not None:
         scores = score(network, np.arange(count))
@@ -191,7 +191,9 @@ def fit_model(
             rule.set_aside,
             None if groups is None else np.concatenate(scored),
         )
-        flagged = int((score(network, kept.validation) > threshold.value).sum())
+        stopping = score(network, kept.validation)
+        flagged = int((stopping > threshold.value).sum())
+        highest = float(stopping.max())
     header = ModelHeader(
         samples.spec,
         config,
@@ -213,6 +215,7 @@ def fit_model(
             "validation": len(kept.validation),
             "calibration": len(kept.calibration),
             "validation_flagged": flagged,
+            "validation_highest": highest,
             "parameters": count_parameters(network),
             **({"brightness": _brightness(samples), "odd": odd[:MOST_ODD]} if dense else {}),
         },

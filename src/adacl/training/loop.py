@@ -86,7 +86,7 @@ def train(
     seed: int,
     device: torch.device,
     checkpoint: Path | None = None,
-    on_epoch: Callable[[EpochRecord, Any], None] | None = None,
+    on_epoch: Callable[[EpochRecord, Any], object] | None = None,
 ) -> tuple[Network, History]:
     """Train a network on normal images and anomalies made from them.
 
@@ -105,7 +105,8 @@ def train(
     checkpoint
         File that is written after every epoch and, where it exists, continued from.
     on_epoch
-        Called after every epoch with its record and the network as it is then.
+        Called after every epoch with its record and the network as it is then. If it returns
+        True, the training ends there.
 
     Returns
     -------
@@ -165,8 +166,8 @@ def train(
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         if checkpoint is not None:
             checkpoints.save(checkpoint, network, optimizer, best, history, identity)
-        if on_epoch is not None:
-            on_epoch(history.epochs[-1], network)
+        if on_epoch is not None and on_epoch(history.epochs[-1], network) is True:
+            break
     network.load_state_dict(best)
     lesson.finish(network)
     return network.eval(), history

@@ -15,6 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 from adacl.data.video import Frame
 from adacl.errors import AdaclError, DataError, missing_extra
 from adacl.files import replace_file, target_of
+from adacl.video.alarms import Alarm
 from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
 
@@ -111,7 +112,7 @@ def draw(image: Picture, score: FrameScore, curve: list[float], model: VideoMode
     pen = ImageDraw.Draw(whole)
     if alarm:
         pen.rectangle((0, 0, width - 1, height - 1), outline=ALARM, width=3)
-    _curve(pen, curve, model.alarm.threshold, (0, height, width, height + STRIP))
+    _curve(pen, curve, model.alarm, (0, height, width, height + STRIP))
     minutes, seconds = divmod(score.time, 60)
     text = f"{int(minutes):02d}:{seconds:04.1f}  score {score.smoothed:.2f}"
     pen.text((6, height + 3), text, ALARM if alarm else "black", ImageFont.load_default(14))
@@ -121,8 +122,7 @@ def draw(image: Picture, score: FrameScore, curve: list[float], model: VideoMode
 def heat(score: FrameScore, model: VideoModel) -> NDArray[np.float64]:
     """Return how anomalous each pixel is (H, W) in [0, 1]: 0 up to a typical score, 1 for alarm."""
     side = model.config.tile
-    low = model.alarm.typical
-    span = max(model.alarm.threshold - low, 0.1)
+    low, span = model.alarm.typical, _reach(model.alarm)
     shown = np.zeros((model.height, model.width))
     corners = model.config.tiling.corners(model.height, model.width)
     for number in np.flatnonzero(~np.isnan(score.tiles)):
@@ -132,15 +132,24 @@ def heat(score: FrameScore, model: VideoModel) -> NDArray[np.float64]:
     return shown
 
 
+def _reach(alarm: Alarm) -> float:
+    """Return how far the threshold is above a typical score."""
+    reach = alarm.threshold - alarm.typical
+    return reach if reach > 0 else 0.1
+
+
 def _curve(
-    pen: ImageDraw.ImageDraw, curve: list[float], threshold: float, box: tuple[int, int, int, int]
+    pen: ImageDraw.ImageDraw, curve: list[float], alarm: Alarm, box: tuple[int, int, int, int]
 ) -> None:
+    """Draw the curve from below a typical score to as far above the threshold."""
     left, top, right, bottom = box
-    highest = max(1.0, threshold * 1.2)
+    threshold, reach = alarm.threshold, _reach(alarm)
+    lowest, highest = alarm.typical - reach / 2, threshold + reach
 
     def place(number: int, value: float) -> tuple[float, float]:
         x = left + (right - left) * (number + SHOWN - len(curve)) / (SHOWN - 1)
-        return x, bottom - 4 - (bottom - top - 26) * min(max(value, 0), highest) / highest
+        share = (min(max(value, lowest), highest) - lowest) / (highest - lowest)
+        return x, bottom - 4 - (bottom - top - 26) * share
 
     line = place(0, threshold)[1]
     pen.line((left, line, right, line), fill=(190, 190, 190))

@@ -80,7 +80,7 @@ class VideoAnomalyDetector:
         device: str = "auto",
         random_state: int = 0,
         checkpoints: str | Path | None = None,
-        on_epoch: Callable[[str, EpochRecord], None] | None = None,
+        on_epoch: Callable[[str, EpochRecord], object] | None = None,
     ) -> None:
         self.video = video
         self.config = config

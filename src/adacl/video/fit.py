@@ -78,7 +78,7 @@ def fit_video(
     seed: int = 0,
     device: torch.device | None = None,
     checkpoints: Path | None = None,
-    on_epoch: Callable[[str, EpochRecord], None] | None = None,
+    on_epoch: Callable[[str, EpochRecord], object] | None = None,
 ) -> VideoModel:
     """Train a model on clips of normal footage.
 
@@ -101,7 +101,7 @@ def fit_video(
     checkpoints
         Folder for checkpoints; a training that is found there is continued.
     on_epoch
-        Called after every epoch.
+        Called after every epoch; ends the training by returning True.
 
     Raises
     ------

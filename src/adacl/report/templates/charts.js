@@ -26,6 +26,15 @@ const ticks = (low, high, count) => {
   return { found, digits: Math.max(0, -Math.floor(Math.log10(step) + 1e-9)) };
 };
 
+// The ends of an axis that shows all values and little else, so that close ones can be told apart.
+const zoomed = values => {
+  const lowest = Math.min(...values), highest = Math.max(...values);
+  const margin = Math.max(0.05 * (highest - lowest), 0.0025);
+  const unit = 10 ** (Math.floor(Math.log10(highest - lowest + 2 * margin)) - 1);
+  const round = (value, way) => Number((way(value / unit) * unit).toFixed(4));
+  return [round(lowest - margin, Math.floor), round(highest + margin, Math.ceil)];
+};
+
 // Names of what is drawn, each beside a sample of it.
 const legend = samples => {
   const list = document.createElement("div");
@@ -46,7 +55,7 @@ const histogram = (place, sides, range, limit, words) => {
   const { drawing, width } = canvas(place, height, words);
   const inner = width - 2 * EDGE;
   const x = value => EDGE + inner * (value - low) / (high - low);
-  const bins = Math.min(100, Math.max(30, Math.floor(inner / 9)));
+  const bins = Math.min(100, Math.max(30, Math.floor(inner / 9)), Math.round((high - low) * sides[0].unit));
   const base = 16 + tall;
   sides.forEach((side, below) => {
     const passed = new Float64Array(bins), flagged = new Float64Array(bins);

@@ -57,13 +57,9 @@ const fillGalleries = () => {
 const sides = anomalous ? [["normal", normal, "normal"], ["anomalous", anomalous, "anomalous"]]
   : made ? [["normal, learned from", groups.get("trained on"), "normal"], ["anomalies made from them", made, "anomalous"]]
     : [["images", groups.get("image"), "normal"]];
-const ends = [...groups.values()].flatMap(group => [group.steps[0], group.steps.at(-1) + 1]).map(step => step / data.steps);
-const marks = [data.threshold, data.own];
-const tenth = (value, round) => round(value * 10) / 10;
-const range = [
-  tenth(Math.min(0, ...marks, Math.max(-0.5, Math.min(...ends))), Math.floor),
-  tenth(Math.max(1, ...marks, Math.min(1.5, Math.max(...ends))), Math.ceil),
-];
+const ends = [...groups.values()].flatMap(group => [group.steps[0], group.steps.at(-1) + 1])
+  .map(step => Math.min(1.5, Math.max(-0.5, step / data.steps)));
+const range = zoomed([data.threshold, data.own, ...ends]);
 const points = anomalous ? curves() : null;
 
 const drawScores = () => {
@@ -130,7 +126,9 @@ const setThreshold = (value, from) => {
 };
 
 const startThreshold = () => {
-  Object.assign($("slider"), { min: range[0], max: range[1], step: 0.001 });
+  const step = range[1] - range[0] > 0.3 ? 0.001 : 1 / data.steps;
+  Object.assign($("slider"), { min: range[0], max: range[1], step });
+  $("value").step = step;
   $("slider").addEventListener("input", () => setThreshold(Number($("slider").value), "slider"));
   $("value").addEventListener("input", () => setThreshold($("value").valueAsNumber, "value"));
   $("value").addEventListener("change", () => showThreshold());

@@ -40,6 +40,7 @@ export const scored = ({ file, name, model, id }, result, limit) => ({
   tile: result.tile ?? null,
   map: result.anomaly_map?.png ?? null,
   peak: result.anomaly_map?.peak ?? null,
+  range: result.anomaly_map?.range ?? null,
 });
 
 /** The file of an image, where there still is one. @param {Item} item */
@@ -55,7 +56,7 @@ export async function explain(item, signal) {
   const file = original(item);
   if (!file || !modelOf(item.model)) return false;
   const { results } = await ask([{ ...item, file }], true, { signal, patient: true });
-  const { map, peak } = scored({ ...item, file }, results[0], item.limit);
-  Object.assign(item, { map, peak });
+  const { map, peak, range } = scored({ ...item, file }, results[0], item.limit);
+  Object.assign(item, { map, peak, range });
   return map !== null;
 }

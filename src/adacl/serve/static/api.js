@@ -11,7 +11,7 @@ import { $, say } from "./dom.js";
  *   training: Record<string, any>}} Model
  * @typedef {{name: string, pred_score: number, raw_score: number, pred_label: number,
  *   height: number, width: number, tile?: [number, number] | null,
- *   anomaly_map?: {png: string, peak: [number, number]} | null, error?: any}} Result
+ *   anomaly_map?: {png: string, peak: [number, number], range: [number, number]} | null, error?: any}} Result
  * @typedef {{id: string, name: string, state: string, position: number | null, images: number,
  *   skipped: {name: string, detail: string}[], epochs: number, progress: number,
  *   history: {stage: string, epoch: number, loss: number, validation_auroc: number, seconds: number}[],

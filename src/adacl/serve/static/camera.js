@@ -98,7 +98,7 @@ function look(on) {
   $("controls").hidden = on;
   $("unshown").hidden = true;
   emit("shown");
-  overlay({ map: null, peak: null });
+  overlay(null);
   if (on) crop();
 }
 

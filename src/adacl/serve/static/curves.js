@@ -6,17 +6,16 @@ import { draw, make } from "./dom.js";
 /** @typedef {import("./api.js").Training["history"][number]} Epoch */
 
 /**
- * A chart with a line for every stage, the latest in front.
+ * A chart of the network that is kept; those of the folds, which only set the threshold, are faint.
  * @param {string} title
  * @param {Epoch[]} history
  * @param {"loss" | "validation_auroc"} key
  * @param {number} epochs How many the horizontal axis holds.
- * @param {[number, number]} ends Lowest and highest value at least shown.
  */
-function curve(title, history, key, epochs, [floor, ceiling]) {
+function curve(title, history, key, epochs) {
   const values = history.map((epoch) => epoch[key]);
-  const low = Math.min(floor, ...values);
-  const high = Math.max(ceiling, ...values);
+  const low = Math.min(...values);
+  const high = Math.max(...values, low + 0.005);
   const svg = draw("svg", { viewBox: "0 0 200 80", preserveAspectRatio: "none", role: "img" });
   for (const y of [1, 79]) svg.append(draw("line", { x1: 0, x2: 200, y1: y, y2: y }));
   const stages = [...new Set(history.map(({ stage }) => stage))];
@@ -29,11 +28,12 @@ function curve(title, history, key, epochs, [floor, ceiling]) {
     });
     if (at.length === 1) at.push(at[0].replace(/^[^,]+/, (x) => String(Number(x) + 4)));
     svg.append(
-      draw("polyline", { points: at.join(" "), class: stage === stages.at(-1) ? "last" : "" }),
+      draw("polyline", { points: at.join(" "), class: stage === stages[0] ? "last" : "" }),
     );
   }
-  const latest = /** @type {number} */ (values.at(-1)).toFixed(3);
-  svg.setAttribute("aria-label", `${title} by epoch, now ${latest}`);
+  const own = history.filter((epoch) => epoch.stage === stages[0]).map((epoch) => epoch[key]);
+  const latest = /** @type {number} */ (own.at(-1)).toFixed(3);
+  svg.setAttribute("aria-label", `${title} by epoch, of the network itself ${latest}`);
   return make(
     "figure",
     { class: "curve" },
@@ -48,7 +48,7 @@ export function curves(history, epochs) {
   return make(
     "div",
     { class: "curves" },
-    curve("Validation AUROC", history, "validation_auroc", epochs, [0.5, 1]),
-    curve("Loss", history, "loss", epochs, [0, 0.1]),
+    curve("Validation AUROC", history, "validation_auroc", epochs),
+    curve("Loss", history, "loss", epochs),
   );
 }

@@ -6,7 +6,7 @@ import { emit, modelOf, on, thresholdOf } from "./state.js";
 /**
  * @typedef {{id: number, at: number, name: string, model: string, error: string | null,
  *   raw: number, score: number, limit: number, height: number, width: number, tile: [number, number] | null,
- *   map: string | null, peak: [number, number] | null,
+ *   map: string | null, peak: [number, number] | null, range: [number, number] | null,
  *   thumb: Blob | null, preview: Blob | null, whole: boolean, file?: Blob}} Item
  *   `limit`, the threshold of the model then; `file`, the original, is held until the page is left; the pictures
  *   outlast a reload, and `preview` is the original itself where `whole`.

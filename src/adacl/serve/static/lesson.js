@@ -3,7 +3,7 @@
 
 import { Problem, upload } from "./api.js";
 import { grab, open, stamped } from "./camera.js";
-import { $, announce, counted, make, percent, say } from "./dom.js";
+import { $, announce, counted, duration, make, percent, say } from "./dom.js";
 import { fromList } from "./files.js";
 import { on, state } from "./state.js";
 import { poll } from "./training.js";
@@ -13,6 +13,13 @@ import { poll } from "./training.js";
 const SHOWN = 24;
 const KIND = 100;
 const SHUTTER = 250;
+/** Rough times of one core, measured: a picture of 32 × 32 pixels shown once; an epoch of small faults. */
+const SHOW_SECONDS = 0.0007;
+const FAULT_SECONDS = 55;
+/** Pictures that an epoch shows at least, and with how many one network is enough for the threshold. */
+const EPOCH = { whole: 4096, fault: 1920 };
+const ONE_NETWORK = 1495;
+const NETWORKS = 4;
 
 /** @type {Picked[]} */
 let gathered = [];
@@ -30,7 +37,10 @@ export function gather(picked) {
   const room = SHOWN - $("pile").children.length;
   for (const { file } of fresh.slice(0, Math.max(0, room))) {
     const image = make("img", { alt: "" });
-    image.onload = image.onerror = () => URL.revokeObjectURL(image.src);
+    image.onload = image.onerror = () => {
+      URL.revokeObjectURL(image.src);
+      say($("lesson-time"), estimate());
+    };
     image.src = URL.createObjectURL(file);
     $("pile").append(make("li", {}, image));
   }
@@ -78,6 +88,49 @@ function render() {
   say($("lesson-advice"), count ? (no ?? advice()) : null);
   $("lesson-advice").classList.toggle("refused", Boolean(no));
   $("lesson-start").disabled = sending || !count || Boolean(no);
+  say($("lesson-time"), estimate());
+}
+
+/** @param {string} name @returns {string} */
+const chosen = (name) =>
+  /** @type {any} */ (document.querySelector(`[name=${name}]:checked`)).value;
+
+/** What was chosen for the training, as parts of a query. */
+function wishes() {
+  const look = chosen("look");
+  const size = { "": $("lesson-size").value, tile: $("lesson-tile").value }[look] ?? look;
+  return [size, chosen("course")].filter(Boolean);
+}
+
+/** How long the training may take, in words. @returns {string | null} */
+function estimate() {
+  const count = gathered.length;
+  const [look, course] = [chosen("look"), chosen("course")];
+  if (!count || refusal()) return null;
+  if (look === "tile") return "How long it takes is known after the first epoch.";
+  const accurate = course.startsWith("preset");
+  const epochs = accurate ? 10 : Number(course.replace("epochs=", ""));
+  const first = /** @type {HTMLImageElement | null} */ ($("pile").querySelector("img"));
+  const longest = Math.max(first?.naturalWidth ?? 0, first?.naturalHeight ?? 0) || 64;
+  const side = $("lesson-size").value ? 128 : Math.min(64, longest);
+  const networks = count < ONE_NETWORK ? NETWORKS : 1;
+  const whole =
+    networks * epochs * Math.max(EPOCH.whole, count) * SHOW_SECONDS * (side / 32) ** 2;
+  const fault = epochs * FAULT_SECONDS * Math.max(1, count / EPOCH.fault);
+  const seconds = look ? fault : whole * (accurate ? 8 : 1);
+  return `Roughly ${duration(seconds)} on one free core, longer if the server is busy.`;
+}
+
+/** Offer what goes with what may be wrong. */
+function offer() {
+  const look = chosen("look");
+  $("entry-size").hidden = look !== "";
+  $("entry-tile").hidden = look !== "tile";
+  const whole = look === "";
+  $("course-accurate").hidden = !whole;
+  if (!whole && chosen("course") === "preset=accurate")
+    /** @type {any} */ (document.querySelector("[value='epochs=10']")).checked = true;
+  say($("lesson-time"), estimate());
 }
 
 /** @param {Event} event */
@@ -85,8 +138,6 @@ async function submit(event) {
   event.preventDefault();
   say($("lesson-wrong"), null);
   const name = $("lesson-name").value.trim();
-  const course = /** @type {any} */ (document.querySelector("[name=course]:checked")).value;
-  const size = $("lesson-size").value;
   const body = new FormData();
   for (const { file, name } of gathered) body.append("files", file, name);
   sending = true;
@@ -94,7 +145,7 @@ async function submit(event) {
   $("upload").hidden = false;
   try {
     await upload(
-      `/v1/trainings?name=${encodeURIComponent(name)}&${course}${size && `&${size}`}`,
+      `/v1/trainings?${["name=" + encodeURIComponent(name), ...wishes()].join("&")}`,
       body,
       (share) => {
         $("upload-bar").value = share;
@@ -156,6 +207,9 @@ function setRecording(on) {
 export function start() {
   $("lesson").addEventListener("submit", submit);
   $("lesson-clear").addEventListener("click", forget);
+  for (const choice of document.querySelectorAll("[name=look], [name=course], #lesson-size"))
+    choice.addEventListener("change", offer);
+  offer();
   for (const button of document.querySelectorAll("[data-lesson]")) {
     const picker = $(`pick-${/** @type {HTMLElement} */ (button).dataset.lesson}`);
     button.addEventListener("click", () => {

@@ -7,6 +7,7 @@ import { $, announce, icon, make, say } from "./dom.js";
 import { items, keep, limitOf, verdictOf } from "./history.js";
 import { decode, paint } from "./heat.js";
 import { emit, on, state } from "./state.js";
+import { span } from "./threshold.js";
 
 /** @typedef {import("./history.js").Item} Item */
 
@@ -24,8 +25,8 @@ let looking = new AbortController();
 let hot = false;
 /** What the verdict is on: the picture in view, or what the camera sees. @type {Item | null} */
 let judged = null;
-/** The map in view. @type {Pick<Item, "map" | "peak">} */
-let laid = { map: null, peak: null };
+/** What the map in view is of. @type {Item | null} */
+let laid = null;
 
 export const shown = () => current;
 
@@ -89,26 +90,35 @@ export function frame(width, height) {
   $("frame").style.setProperty("--ratio", String(width / height));
 }
 
-/** Lay the heat map over the picture. @param {Pick<Item, "map" | "peak">} item */
+/** Lay the heat map over the picture. @param {Item | null} item */
 export async function overlay(item) {
   laid = item;
-  $("legend").hidden = !item.map;
-  if (item.map) say($("map-text"), null);
-  const strength = $("strength").valueAsNumber;
-  const gain = strength > 100 ? 2 ** ((strength - 100) / 33) : 1;
-  $("strength-text").textContent = gain > 1 ? `× ${gain.toFixed(1)}` : `${strength} %`;
-  $("heat").style.opacity = String(Math.min(1, strength / 100));
-  const grey = item.map ? await decode(item.map) : null;
+  $("legend").hidden = !item?.map;
+  if (item?.map) say($("map-text"), null);
+  const grey = item?.map ? await decode(item.map) : null;
   if (laid !== item) return;
-  hot = paint($("heat"), grey, gain);
-  const [row, column] = item.peak ?? [0, 0];
+  hot = paint($("heat"), grey, item ? outline(item) : Infinity);
+  const [row, column] = item?.peak ?? [0, 0];
   $("peak").style.setProperty("top", `${100 * row}%`);
   $("peak").style.setProperty("left", `${100 * column}%`);
   mark();
 }
 
+/** The level of its map above which a place is outlined. @param {Item} item */
+function outline(item) {
+  if (!item.range || verdictOf(item) !== "flagged") return Infinity;
+  const [low, high] = item.range;
+  if (limitOf(item) <= low) return Infinity;
+  return (255 * (limitOf(item) - low)) / (high - low);
+}
+
 function mark() {
-  $("peak").hidden = !hot || !$("show-peak").checked;
+  const strength = $("strength").valueAsNumber;
+  $("strength-text").textContent = `${strength} %`;
+  $("heat").style.opacity = String(strength / 100);
+  $("frame").classList.toggle("hot", hot && strength > 0);
+  $("peak").hidden =
+    !hot || !laid || verdictOf(laid) !== "flagged" || !$("show-peak").checked;
 }
 
 /** @param {Item} item */
@@ -158,14 +168,17 @@ function beyond(raw) {
 /** @param {Item} item */
 function gauge(item) {
   const limit = limitOf(item);
+  const [low, high] = span(item.model);
+  const at = (/** @type {number} */ score) =>
+    String(Math.min(1, Math.max(0, (score - low) / (high - low))));
   const bar = make("i");
   const marker = make("b");
   const label = make("span", {}, `threshold ${rounded(limit)}`);
-  bar.style.setProperty("--at", String(item.score));
-  for (const part of [marker, label])
-    part.style.setProperty("--at", String(Math.min(1, Math.max(0, limit))));
+  bar.style.setProperty("--at", at(item.raw));
+  for (const part of [marker, label]) part.style.setProperty("--at", at(limit));
   const text = `Score ${rounded(item.score)} of 1, threshold ${rounded(limit)}`;
-  return make("div", { class: "gauge", role: "img", "aria-label": text }, bar, marker, label);
+  const title = `From ${rounded(low)} to ${rounded(high)}, where the scores of this model lie`;
+  return make("div", { class: "gauge", role: "img", title, "aria-label": text }, bar, marker, label);
 }
 
 /** @param {Item} item */
@@ -189,9 +202,12 @@ export function start() {
     if (event.key === " " || event.key === "Enter") bare(true);
   });
   for (const name of ["keyup", "blur"]) $("compare").addEventListener(name, () => bare(false));
-  $("strength").addEventListener("input", () => overlay(laid));
+  $("strength").addEventListener("input", mark);
   $("show-peak").addEventListener("change", mark);
-  on("threshold", () => verdict());
+  on("threshold", () => {
+    verdict();
+    overlay(laid);
+  });
   on("model", () => verdict());
   on("history", () => {
     if (current && !items.includes(current)) show(items.at(-1) ?? null);

@@ -3,9 +3,10 @@
 
 import { $, counted, draw, percent } from "./dom.js";
 import { items } from "./history.js";
-import { isMoved, on, setThreshold, state, thresholdOf } from "./state.js";
+import { isMoved, modelOf, on, setThreshold, state, thresholdOf } from "./state.js";
 
 const BINS = 40;
+/** In parts of what the slider spans. */
 const STEPS = {
   ArrowLeft: -0.01,
   ArrowDown: -0.01,
@@ -43,12 +44,21 @@ function rate(threshold, value) {
   return `About ${percent(share)} of normal pictures would be flagged, an estimate from ${normals}.`;
 }
 
-/** What the slider spans. */
-function span() {
-  const { threshold, name } = /** @type {import("./api.js").Model} */ (state.model);
-  const scores = threshold.curve.map(([score]) => score);
-  const ends = [0, 1, threshold.value, thresholdOf(name), ...scores];
-  return [Math.min(...ends), Math.max(...ends)];
+/**
+ * From where to where the scores of a model lie, with the threshold and a margin.
+ * @param {string} name
+ * @returns {[number, number]}
+ */
+export function span(name) {
+  const model = modelOf(name);
+  const scores = items.flatMap((item) => (item.model === name && !item.error ? [item.raw] : []));
+  if (model) scores.push(model.threshold.value, ...model.threshold.curve.map(([score]) => score));
+  if (!model?.threshold.curve.length) scores.push(0, 1);
+  const low = Math.min(...scores);
+  const high = Math.max(...scores);
+  const margin = Math.max(0.0025, 0.05 * (high - low));
+  const moved = model ? thresholdOf(name) : low;
+  return [Math.min(low - margin, moved), Math.max(high + margin, moved)];
 }
 
 function show() {
@@ -56,7 +66,7 @@ function show() {
   if (!state.model) return;
   const { name, threshold } = state.model;
   const value = thresholdOf(name);
-  const [low, high] = span();
+  const [low, high] = span(name);
   Object.assign($("threshold-slider"), { min: low, max: high, value });
   if (document.activeElement !== $("threshold-number"))
     $("threshold-number").value = value.toFixed(4);
@@ -120,8 +130,9 @@ export function start() {
     const step = STEPS[/** @type {keyof typeof STEPS} */ (event.key)];
     if (!step || !state.model) return;
     event.preventDefault();
-    const [low, high] = span();
-    const value = thresholdOf(state.model.name) + step * (event.shiftKey ? 0.1 : 1);
+    const [low, high] = span(state.model.name);
+    const by = step * (high - low) * (event.shiftKey ? 0.1 : 1);
+    const value = thresholdOf(state.model.name) + by;
     move(Math.min(high, Math.max(low, value)));
   });
   $("threshold-number").addEventListener("input", () => move($("threshold-number").valueAsNumber));

@@ -114,7 +114,7 @@ function card(training, key) {
   );
   if (training.notes.length)
     parts.push(
-      make("ul", { class: "notes" }, ...training.notes.map((note) => make("li", {}, note))),
+      make("ul", { class: "notes" }, ...plain(training.notes).map((note) => make("li", {}, note))),
     );
   if (training.skipped.length) parts.push(skipped(training.skipped));
   const actions = make("p", { class: "actions" });
@@ -153,6 +153,21 @@ function card(training, key) {
   Object.assign(article.dataset, { id: training.id, key });
   return article;
 }
+
+/**
+ * Notes without the commands that they name, which are of no use to somebody with a mouse.
+ * @param {string[]} notes
+ */
+const plain = (notes) =>
+  notes
+    .map((note) =>
+      note
+        .replace(/\s*\([^()]*(?:\badacl |--)[^()]*\)/g, "")
+        .split("; ")
+        .filter((clause) => !/\badacl |(^|\s)--/.test(clause))
+        .join("; "),
+    )
+    .filter(Boolean);
 
 /** @param {Training["skipped"]} files */
 function skipped(files) {

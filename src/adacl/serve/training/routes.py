@@ -18,7 +18,7 @@ from adacl.serve.uploads import Memory, Parts, Reservation, chunks, media_type
 PATH = "/v1/trainings"
 TAGS: list[str | Enum] = ["trainings"]
 
-Preset = Literal["paper", "accurate", "aligned", "varied"]
+Preset = Literal["paper", "inspect", "accurate", "aligned", "varied"]
 MOST_EPOCHS = 1000
 NAME = r"^\w[\w .-]{0,63}$"
 SIZE = r"^([89]|[1-9]\d{1,2})(x([89]|[1-9]\d{1,2}))?$"
