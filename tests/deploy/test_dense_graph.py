@@ -12,7 +12,7 @@ from adacl.deploy.export import export_model
 from adacl.errors import ConfigError
 from support.textures import scratched, textures
 
-SIZES = [(32, 32), (33, 47), (64, 50), (75, 96), (101, 65)]
+SIZES = [(68, 68), (69, 83), (75, 96), (101, 70)]
 
 
 def config(**settings):
@@ -39,18 +39,20 @@ def images_of(size, channels=1, dtype="uint8", count=3, seed=0):
 @pytest.fixture(
     scope="module",
     params=[
-        ("no", 1, "uint8"),
-        ("coordinates", 3, "uint8"),
-        ("coordinates", 1, "uint16"),
-        ("no", 2, "float32"),
+        ("no", 1, "uint8", 1),
+        ("coordinates", 3, "uint8", 2),
+        ("coordinates", 1, "uint16", 1),
+        ("no", 2, "float32", 4),
     ],
     ids=lambda p: "-".join(map(str, p)),
 )
 def exported(request, tmp_path_factory):
     """A detector, its channels and depth, and exported files for one image and for any number."""
-    place, channels, dtype = request.param
+    place, channels, dtype, shrink = request.param
     folder = tmp_path_factory.mktemp("dense")
-    detector = AnomalyDetector(config=config(network__place=place), device="cpu")
+    detector = AnomalyDetector(
+        config=config(network__place=place, network__shrink=shrink), device="cpu"
+    )
     detector.fit(images_of((48, 56), channels, dtype, count=12))
     detector.save(folder / "m.adacl")
     export_model(folder / "m.adacl", folder / "one.onnx")

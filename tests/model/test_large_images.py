@@ -23,12 +23,15 @@ def images_of(size, channels, count, seed=0):
     return rng.integers(0, 256, (count, *size, channels), dtype=np.uint8)
 
 
-@pytest.fixture(scope="module", params=[("no", 1), ("coordinates", 3)], ids=["grey", "colour"])
+@pytest.fixture(
+    scope="module", params=[("no", 1, 1), ("coordinates", 3, 2)], ids=["grey", "colour"]
+)
 def models(request, tmp_path_factory):
     """A detector and a scorer of a network with few steps of training behind it."""
-    place, channels = request.param
+    place, channels, shrink = request.param
     config = preset("inspect").replace(
         network__place=place,
+        network__shrink=shrink,
         network__channels=[4, 8],
         training__epochs=1,
         training__min_epoch_images=16,

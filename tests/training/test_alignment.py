@@ -52,6 +52,14 @@ def test_turned_copies_are_told_by_layout_or_grain(digits):
     assert layout_auroc(Samples(brushed()), 0) < COMMON
 
 
+@pytest.mark.parametrize(("side", "shrink"), [(400, 1), (401, 2), (1200, 4), (3300, 8)])
+def test_large_images_are_seen_shrunk(side, shrink):
+    samples = Samples(np.zeros((4, side, side + 9, 1), np.uint8))
+    assert settled(preset("inspect"), samples, 0).network.shrink == shrink
+    kept = settled(preset("inspect").replace(network__shrink=1), samples, 0)
+    assert kept.network.shrink == 1
+
+
 def test_a_network_with_a_map_learns_turned_copies_where_there_is_no_upright():
     config = preset("inspect")
     grain = brushed()

@@ -257,3 +257,20 @@ def test_crops_are_turned_by_quarters_if_turned_parts_are_normal(turned, poses):
     rounded = {tuple(round(float(step) * (image.size - 1)) for step in pair) for pair in steps}
     assert rounded <= {(70, 1), (-1, 70), (-70, -1), (1, -70)}
     assert len(rounded) == poses
+
+
+@pytest.mark.parametrize("shrink", [2, 4])
+def test_crops_are_means_of_squares_if_images_are_seen_shrunk(shrink):
+    image = numbered(150, 170)
+    config = STILL.replace(network__shrink=shrink)
+    crops = take_crops(copies(image, 20), config, np.random.default_rng(0))
+    assert crops.shape[-2:] == (32, 32)
+    numbers = crops[:, 0].double() * (image.size - 1)
+    top, left = (numbers[:, 0, 0] // 170).floor(), numbers[:, 0, 0] % 170
+    assert torch.allclose(
+        numbers[:, 1, 0] - numbers[:, 0, 0], torch.tensor(170.0 * shrink).double(), atol=0.1
+    )
+    assert torch.allclose(
+        numbers[:, 0, 1] - numbers[:, 0, 0], torch.tensor(1.0 * shrink).double(), atol=0.1
+    )
+    assert len({*zip(top.tolist(), left.round().tolist(), strict=True)}) > 10

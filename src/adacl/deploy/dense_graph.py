@@ -55,7 +55,7 @@ def build_dense_graph(
     if network.place == "coordinates":
         value = graph.add("Concat", value, *_coordinates(graph, value), axis=1)
         channels += 2
-    found = {"image": value}
+    found = {"image": _shrunk(graph, value, network.shrunk)}
     for layer in dense_plan(network, channels):
         first = found[layer.inputs[0]]
         others = (_as_large(graph, found[name], first) for name in layer.inputs[1:])
@@ -72,8 +72,46 @@ def build_dense_graph(
     local = graph.add(
         "AveragePool", found[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
-    maps = graph.add("Squeeze", local, graph.constant(np.array([1])), output="anomaly_map")
-    return graph.model(_peak(graph, maps, network.top), spec, network.head, batch, None)
+    large = _enlarged(graph, local, value, network.shrunk)
+    maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output="anomaly_map")
+    top = network.top * network.shrunk**2
+    return graph.model(_peak(graph, maps, top), spec, network.head, batch, None)
+
+
+def _shrunk(graph: Graph, value: str, side: int) -> str:
+    """Return the means over squares of pixels; the last ones continue the rim."""
+    if side == 1:
+        return value
+    rest = graph.add("Mod", _sides(graph, value), graph.constant(np.array([side])))
+    lacking = graph.add("Sub", graph.constant(np.array([side])), rest)
+    lacking = graph.add("Mod", lacking, graph.constant(np.array([side])))
+    none, both = (graph.constant(np.zeros(count, np.int64)) for count in (4, 2))
+    pads = graph.add("Concat", none, both, lacking, axis=0)
+    padded = graph.add("Pad", value, pads, mode="edge")
+    return graph.add("AveragePool", padded, kernel_shape=[side, side], strides=[side, side])
+
+
+def _enlarged(graph: Graph, value: str, image: str, factor: int) -> str:
+    """Return the map of shrunk images as large as that of the images themselves."""
+    if factor == 1:
+        return value
+    large = _resized(graph, value, factor)
+    one, two = (graph.constant(np.array([number])) for number in (1, 2))
+    ends = graph.add("Div", graph.add("Add", _sides(graph, image), one), two)
+    starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))
+    return graph.add("Slice", large, starts, ends, axes)
+
+
+def _resized(graph: Graph, value: str, factor: int) -> str:
+    scales = graph.constant(np.array([1, 1, factor, factor], np.float32))
+    return graph.add(
+        "Resize",
+        value,
+        "",
+        scales,
+        mode="linear",
+        coordinate_transformation_mode="half_pixel",
+    )
 
 
 def _peak(graph: Graph, maps: str, top: int) -> str:
@@ -116,14 +154,7 @@ def _folded(tensors: Tensors, layer: Layer) -> tuple[Array, Array]:
 
 def _as_large(graph: Graph, value: str, other: str) -> str:
     """Double the size of features, and cut them to the size of others."""
-    doubled = graph.add(
-        "Resize",
-        value,
-        "",
-        graph.constant(np.array([1, 1, 2, 2], np.float32)),
-        mode="linear",
-        coordinate_transformation_mode="half_pixel",
-    )
+    doubled = _resized(graph, value, 2)
     ends = _sides(graph, other)
     starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))
     return graph.add("Slice", doubled, starts, ends, axes)

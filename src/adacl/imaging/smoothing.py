@@ -29,6 +29,16 @@ def box_mean(images: Tensor, side: int) -> Tensor:
     return sums * (_shares(height, side, images).view(-1, 1) * _shares(width, side, images))
 
 
+def shrunk(images: Tensor, side: int) -> Tensor:
+    """Return the means of images N x C x H x W over squares; the last ones continue the rim."""
+    from torch.nn import functional
+
+    if side == 1:
+        return images
+    down, right = (-extent % side for extent in images.shape[-2:])
+    return functional.avg_pool2d(functional.pad(images, [0, right, 0, down], "replicate"), side)
+
+
 def _sums(images: Tensor, side: int, axis: int) -> Tensor:
     """Return sums over ``side`` pixels along an axis, beyond the rim zeros.
 

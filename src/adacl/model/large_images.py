@@ -40,7 +40,7 @@ def maps_of(images: Array, look: Look, config: NetworkConfig) -> Array:
 def _joined(image: Array, look: Look, config: NetworkConfig) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     found = np.empty(((height + 1) // 2, (width + 1) // 2), np.float32)
-    step = 2 ** len(config.channels)
+    step = 2 ** len(config.channels) * config.shrunk
     margin = -(-reach(config) // step) * step
     for top in range(0, height, CORE):
         for left in range(0, width, CORE):

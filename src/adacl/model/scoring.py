@@ -69,7 +69,8 @@ class ScoringModel(Protocol):
     def peaks(self, maps: Array) -> Array:
         """Return the raw regression (S,) of images from their maps, whose highest places it is."""
         places = maps.reshape(len(maps), -1)
-        top = min(self.config.network.top, places.shape[1])
+        network = self.config.network
+        top = min(network.top * network.shrunk**2, places.shape[1])
         highest: Array = np.partition(places, -top, axis=1)[:, -top:].mean(1, dtype=float)
         return highest
 

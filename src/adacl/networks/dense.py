@@ -17,6 +17,7 @@ from torch.nn import functional
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.reflection import reflected
+from adacl.imaging.smoothing import shrunk
 from adacl.networks.layers import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
 
 __all__ = ["DenseRegressor", "coordinates", "local_mean", "peaks"]
@@ -110,7 +111,8 @@ class DenseRegressor(nn.Module):
     ) -> Tensor:
         """Return the raw regression of every place (N, ceil(H / 2), ceil(W / 2)).
 
-        It is the weighted mean of the outputs, averaged over squares of places.
+        It is the weighted mean of the outputs, averaged over squares of places. That of a network
+        that sees shrunk images is enlarged linearly.
 
         Parameters
         ----------
@@ -120,7 +122,12 @@ class DenseRegressor(nn.Module):
             If they are parts of larger images: first row, first column, and the size of those.
         """
         found = torch.einsum("nkhw,k->nhw", self.outputs(images, window), self.shares)
-        return local_mean(found.unsqueeze(1), self.config.window).squeeze(1)
+        mean = local_mean(found.unsqueeze(1), self.config.window)
+        if self.config.shrunk > 1:
+            size = [-(-extent // 2) for extent in images.shape[-2:]]
+            mean = functional.interpolate(mean, scale_factor=self.config.shrunk, mode="bilinear")
+            mean = mean[..., : size[0], : size[1]]
+        return mean.squeeze(1)
 
     def peaks(self, images: Tensor) -> Tensor:
         """Return the peak of each output (N, K) for images (N, C, H, W) in [0, 1]."""
@@ -129,8 +136,8 @@ class DenseRegressor(nn.Module):
     def outputs(self, images: Tensor, window: tuple[int, int, int, int] | None = None) -> Tensor:
         """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates.
 
-        Images that are too small for the layers are continued by their reflection, and so is the
-        map.
+        They are of shrunk images, if the network sees those. Images that are too small for the
+        layers are continued by their reflection, and so is the map.
         """
         least = smallest_side(self.config)
         if min(images.shape[-2:]) < least:
@@ -142,12 +149,12 @@ class DenseRegressor(nn.Module):
             seen = slice(top, top + height), slice(left, left + width)
             places = coordinates((size[0], size[1]), *seen).to(images)
             images = torch.cat([images, places.expand(len(images), -1, -1, -1)], 1)
-        found: Tensor = self(images)
+        found: Tensor = self(shrunk(images, self.config.shrunk))
         return found
 
     def raw_score(self, images: Tensor) -> Tensor:
         """Return the raw regression (N,) of images (N, C, H, W) in [0, 1]: the map's peak."""
-        return peaks(self.anomaly_map(images), self.config.top).double()
+        return peaks(self.anomaly_map(images), self.config.top * self.config.shrunk**2).double()
 
 
 def local_mean(maps: Tensor, window: int) -> Tensor:

@@ -171,7 +171,7 @@ def stage_plan(config: NetworkConfig, channels: int, height: int, width: int) ->
 
 def smallest_side(config: NetworkConfig) -> int:
     """Return from which side on, in pixels, all layers have a rim that they can reflect."""
-    return int(2 ** len(config.channels)) + 1
+    return int(2 ** len(config.channels) + 1) * config.shrunk
 
 
 def reach(config: NetworkConfig) -> int:
@@ -184,7 +184,8 @@ def reach(config: NetworkConfig) -> int:
         step *= 1 + layer.halved
         far[layer.name] = seen + step * (layer.kernel // 2)
         steps[layer.name] = step * layer.stride
-    return far[HEAD] + steps[HEAD] * (config.window // 2)
+    seen = far[HEAD] + steps[HEAD] * (config.window // 2)
+    return seen if config.shrunk == 1 else (seen + steps[HEAD]) * config.shrunk
 
 
 def dense_plan(config: NetworkConfig, channels: int) -> list[Layer]:

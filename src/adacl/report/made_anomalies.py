@@ -17,6 +17,7 @@ from adacl.anomalies.registry import Changed
 from adacl.data.folders import stream
 from adacl.data.images import read_image
 from adacl.data.samples import Samples
+from adacl.imaging.smoothing import shrunk
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.model import Model
 from adacl.networks.build import raw_scores
@@ -95,9 +96,20 @@ def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator)
     spec, config = model.spec, model.config.replace(local__clean=0.0).local
     unit = ImageSpec(spec.height, spec.width, spec.channels, "float32", 0.0, 1.0)
     images = [batch[0].permute(1, 2, 0).cpu().numpy() for batch in normal]
-    visible = learn_pixels(Samples(images, unit)).visible
-    made = [make_local(batch, generator, config, visible, grid(spec)) for batch in normal]
-    return [Changed(batch.images, batch.region > 0) for batch in made]
+    shrink = model.config.network.shrunk
+    visible = learn_pixels(Samples(images, unit), shrink).visible
+    found = []
+    for batch in normal:
+        small = shrunk(batch, shrink)
+        made = make_local(small, generator, config, visible, grid(spec))
+        change, region = (
+            part.repeat_interleave(shrink, -1).repeat_interleave(shrink, -2)
+            for part in (made.images - small, made.region)
+        )
+        height, width = batch.shape[-2:]
+        images_made = (batch + change[..., :height, :width]).clamp(0, 1)
+        found.append(Changed(images_made, region[..., :height, :width] > 0))
+    return found
 
 
 def _scored(model: Model, batches: Sequence[Changed]) -> list[tuple[str, float]]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from statistics import median
 
 import numpy as np
 import torch
@@ -33,6 +34,8 @@ FEWEST, IMAGES = 20, 2048
 CHUNK = 256
 SIDE = 16
 COMPONENTS = 32
+SHRUNK, LONGEST = (1, 2, 4, 8), 400
+"""Crops of 160 pixels show enough of a part whose shorter side has up to 400."""
 GRAINS = 3
 """Scales, each half the one before, at which the direction of the grain is looked at."""
 LEAST_CHANGE, LEAST_SPREAD = 1e-3, 0.01
@@ -42,10 +45,12 @@ def settled(config: Config, samples: Samples, seed: int) -> Config:
     """Return the configuration that the preset ``accurate`` becomes for some normal images.
 
     A network with a map and ``place = "auto"`` is told its places where the images are aligned, and
-    with ``turned = "auto"`` it learns turned copies where the images have no upright.
+    with ``turned = "auto"`` it learns turned copies where the images have no upright; with
+    ``shrink = "auto"`` it sees large images shrunk.
     Other configurations are returned as they are. For the arguments see :func:`layout_auroc`.
     """
     if config.network.output == "map":
+        config = _shrunk(config, samples)
         return _turned(_placed(config, samples, seed), samples, seed)
     if config.preset != "accurate":
         return config
@@ -79,6 +84,22 @@ def _placed(config: Config, samples: Samples, seed: int) -> Config:
             COMMON,
         )
     return config.replace(network__place="coordinates" if aligned else "no")
+
+
+def _shrunk(config: Config, samples: Samples) -> Config:
+    if config.network.shrink != "auto":
+        return config
+    side = median(min(image.shape[:2]) for image in samples)
+    shrink = next((factor for factor in SHRUNK if side / factor <= LONGEST), SHRUNK[-1])
+    if shrink > 1:
+        log.info(
+            "images are seen at 1/%d of their size: the shorter side has %g pixels (median); up to "
+            "%d are seen as they are; hair lines may need --set network.shrink=1",
+            shrink,
+            side,
+            LONGEST,
+        )
+    return config.replace(network__shrink=shrink)
 
 
 def _turned(config: Config, samples: Samples, seed: int) -> Config:

@@ -16,7 +16,7 @@ from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
 from adacl.data.samples import Samples
 from adacl.imaging.reflection import reflected
-from adacl.imaging.smoothing import box_mean
+from adacl.imaging.smoothing import box_mean, shrunk
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.dense import coordinates
 from adacl.training.visibility import grade_of, learn_scales
@@ -62,15 +62,15 @@ class Crops(NamedTuple):
     weights: Tensor
 
 
-def learn_pixels(samples: Samples) -> Pixels:
-    """Learn mean, deviation and visibility from some of the normal images."""
+def learn_pixels(samples: Samples, shrink: int = 1) -> Pixels:
+    """Learn mean, deviation and visibility from some of the normal images, as they are shrunk."""
     means, deviations = [], []
     for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
-        image = image[:, : samples.spec.channels]
+        image = shrunk(image[:, : samples.spec.channels], shrink)
         means.append(image.mean((0, 2, 3)))
         deviations.append(image.std((0, 2, 3)))
     mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
-    return Pixels(mean, std, learn_scales(samples))
+    return Pixels(mean, std, learn_scales(samples, shrink))
 
 
 def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Tensor:
@@ -81,7 +81,8 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
     samples
         Normal images of any sizes, in the order in which they are cut.
     config
-        ``training.crop`` is the side of the squares, ``training.vary`` how far their scale and
+        ``training.crop`` is the side of the squares, once they are shrunk by ``network.shrink``,
+        ``training.vary`` how far their scale and
         their local contrast vary. With ``training.mirror`` half of them are mirrored left to right
         and, unless the network is told places, half of them upside down; with ``training.turned``
         they are turned by quarters. ``network.place`` tells whether two channels say where in the
@@ -96,15 +97,18 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
         than the square are continued by their reflection.
     """
     side, vary, channels = config.training.crop, config.training.vary, samples.spec.channels
+    shrink = config.network.shrunk
     told = config.network.place == "coordinates"
     crops = []
     for image in samples:
         cut = round(side * math.exp(rng.uniform(-SCALE, SCALE) * vary))
-        rows, columns = (_cut(reflected(extent, cut), cut, rng) for extent in image.shape[:2])
+        span = cut * shrink
+        rows, columns = (_cut(reflected(extent, span), span, rng) for extent in image.shape[:2])
         pixels = np.ascontiguousarray(image[rows[:, None], columns])[None]
         crop = samples.spec.to_tensor(pixels, torch.device("cpu")).contiguous()
         if told:
             crop = torch.cat([crop, coordinates(image.shape[:2], rows, columns)], 1)
+        crop = shrunk(crop, shrink)
         if cut != side:
             size = (side, side)
             crop = functional.interpolate(crop, size, mode="bilinear", antialias=True)

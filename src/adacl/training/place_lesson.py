@@ -41,7 +41,7 @@ class PlaceLesson:
     def __init__(self, train_on: Samples, validate_on: Samples, config: Config) -> None:
         check_local_config(config.local)
         self.train_on, self.validate_on, self.config = train_on, validate_on, config
-        self.pixels = learn_pixels(train_on)
+        self.pixels = learn_pixels(train_on, config.network.shrunk)
 
     def network(self) -> DenseRegressor:
         """Return an untrained network that knows mean and deviation of the images."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from adacl.data.samples import Samples
-from adacl.imaging.smoothing import box_mean
+from adacl.imaging.smoothing import box_mean, shrunk
 
 __all__ = ["grade_of", "learn_scales"]
 
@@ -41,14 +41,15 @@ def grade_of(normal: Tensor, made: Tensor, scales: Tensor) -> Tensor:
 
 
 @torch.inference_mode()
-def learn_scales(samples: Samples) -> Tensor:
+def learn_scales(samples: Samples, shrink: int = 1) -> Tensor:
     """Return how far fine means, coarse means and texture vary around a pixel, (3,).
 
-    Each is the mean absolute distance from the surroundings, over some of the normal images.
+    Each is the mean absolute distance from the surroundings, over some of the normal images, as
+    they are shrunk.
     """
     rows = []
     for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
-        image = image[:, : samples.spec.channels]
+        image = shrunk(image[:, : samples.spec.channels], shrink)
         rows.append([float((look - box_mean(look, AROUND)).abs().mean()) for look in _looks(image)])
     return torch.tensor(rows).mean(0).clamp(min=LEAST_SCALE)
 
