@@ -176,6 +176,7 @@ def samples_of_files(
     image_size: Size | None,
     on_error: OnError,
     any_size: bool = False,
+    white: int | None = None,
 ) -> tuple[Samples, Size | None]:
     """Decode image files into samples.
 
@@ -195,6 +196,8 @@ def samples_of_files(
         ``fail`` at a broken file, or ``skip`` it.
     any_size
         Whether images without ``image_size`` keep their own.
+    white
+        Full scale of 16-bit values; by default the range of values present becomes 0 to 1.
 
     Returns
     -------
@@ -211,11 +214,14 @@ def samples_of_files(
     paths, headers = files.paths, files.headers
     channels = max(header.channels for header in headers)
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
-    read = partial(read_image, channels=channels, dtype=dtype)
+    read = partial(read_image, channels=channels, dtype=dtype, white=white or 65535)
+    if dtype == "uint16" and white is None:
+        _tell_depths(headers)
     if any_size and not image_size:
         images = _readable(paths, partial(read, size=None), on_error)
         shapes = [(header.height, header.width, channels) for header in headers]
-        return build_ragged((image for _, image in images), shapes, dtype), None
+        ragged = build_ragged((image for _, image in images), shapes, dtype)
+        return ragged.with_white(white), None
     if tiling is None:
         resize: Size | None = image_size or _choose_size(headers)
         side, counts = resize, [1] * len(headers)
@@ -227,11 +233,27 @@ def samples_of_files(
     assert side is not None
     images = _readable(paths, partial(read, size=resize), on_error)
     decoded = (image for _, image in images)
-    return build_samples(decoded, (*side, channels), dtype, counts, tiling), resize
+    samples = build_samples(decoded, (*side, channels), dtype, counts, tiling)
+    return samples.with_white(white), resize
 
 
-def samples_of_array(images: NDArray[Any], tiling: Tiling | None) -> Samples:
+def _tell_depths(headers: list[ImageHeader]) -> None:
+    shallow = sum(header.dtype == "uint8" for header in headers)
+    if shallow:
+        log.warning(
+            "%d of %d images have 8 bits, the others 16: all are taken by their full scale; if the "
+            "camera has fewer than 16 bits, state its white (--white-level 4095 for 12 bits)",
+            shallow,
+            len(headers),
+        )
+
+
+def samples_of_array(
+    images: NDArray[Any], tiling: Tiling | None, white: int | None = None
+) -> Samples:
     """Copy images N x H x W x C, cut into tiles where asked for.
+
+    ``white`` is as for :func:`samples_of_files`.
 
     Raises
     ------
@@ -249,7 +271,8 @@ def samples_of_array(images: NDArray[Any], tiling: Tiling | None) -> Samples:
     else:
         _check_tile(tiling, (height, width))
         shape, each = (tiling.height, tiling.width, channels), len(tiling.places(height, width))
-    return build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
+    samples = build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
+    return samples.with_white(white)
 
 
 def _check_tile(tiling: Tiling, largest: Sequence[int]) -> None:

@@ -244,7 +244,8 @@ class Batcher:
     def _scored(self, key: Key, items: list[Item]) -> list[Outcome]:
         served, with_map = key
         found: list[Outcome | None] = []
-        images, sizes = [], []
+        images: list[Array] = []
+        sizes: list[tuple[int, int, str]] = []
         for ticket, number in items:
             name, content = ticket.files[number]
             try:
@@ -254,13 +255,13 @@ class Batcher:
             else:
                 found.append(None)
                 images.append(image.pixels)
-                sizes.append((image.height, image.width))
+                sizes.append((image.height, image.width, image.remark))
         scores = zip(served.scorer.score_decoded(images), sizes, images, strict=True)
         for place, outcome in enumerate(found):
             if outcome is None:
-                score, (height, width), pixels = next(scores)
+                score, (height, width, remark), pixels = next(scores)
                 heat = _heat(items[place][0], pixels) if with_map else None
-                found[place] = Scored(score, height, width, heat)
+                found[place] = Scored(score.with_remark(remark), height, width, heat)
         return [outcome for outcome in found if outcome is not None]
 
 

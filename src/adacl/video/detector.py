@@ -17,6 +17,7 @@ from adacl.video.alarms import Alarm, Event, events
 from adacl.video.chunks import CHUNK
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
+from adacl.video.light import compared
 from adacl.video.live import LIVE_CHUNK, keep_up
 from adacl.video.model import VideoModel
 
@@ -137,6 +138,7 @@ class VideoAnomalyDetector:
         model = self._fitted()
         clip = source if isinstance(source, Clip) else self.clip(source)
         frames = self._rate_checked(clip.frames(1, model.config.tallest), clip)
+        frames = compared(frames, model.tiles.header, clip.name)
         if clip.live:
             return model.score(keep_up(frames), LIVE_CHUNK)
         return model.score(frames, CHUNK)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["TILE_COLUMNS", "Format", "RecordWriter", "opened", "write_records"]
 
 TILE_COLUMNS = ["tile_top", "tile_left"]
-MAP_COLUMNS = ["remark", "regions"]
+MAP_COLUMNS = ["regions"]
 
 
 class Format(StrEnum):
@@ -109,7 +109,7 @@ def write_records(
         If the file cannot be written.
     """
     columns = ["image_path", "pred_score", "pred_label", "raw_score"]
-    columns += TILE_COLUMNS * tiled + MAP_COLUMNS * mapped
+    columns += TILE_COLUMNS * tiled + ["remark"] + MAP_COLUMNS * mapped
     with opened(output) as file:
         if form is Format.table:
             _write_table(file, scores, threshold, tiled)
