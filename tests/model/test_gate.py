@@ -14,8 +14,8 @@ from adacl.errors import ImageError, InputError
 from adacl.model.header import ModelHeader
 from adacl.pyod_adapter import PyODDetector
 from adacl.runtime import Scorer
-from tests.support.helpers import TINY, call, refused, write_images
-from tests.support.textures import textures
+from support.helpers import TINY, call, refused, write_images
+from support.textures import textures
 
 SIDE = 16
 QUICK = ["--epochs", 1, "--set", "training.min_epoch_images=64", "--device", "cpu"]

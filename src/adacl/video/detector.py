@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from adacl.config import Config
 from adacl.config.presets import preset
 from adacl.config.sections import finite
@@ -219,9 +221,12 @@ class VideoAnomalyDetector:
         return self.model_
 
     def _rate_checked(self, frames: Iterator[Frame], clip: Clip) -> Iterator[Frame]:
+        times: list[float] = []
         for frame in frames:
-            if frame.number == SOON and frame.time > 0:
-                rate, learned = SOON / frame.time, self._fitted().frame_rate
+            if len(times) <= SOON:
+                times.append(frame.time)
+            if frame.number == SOON and (step := float(np.median(np.diff(times)))) > 0:
+                rate, learned = 1 / step, self._fitted().frame_rate
                 if max(rate / learned, learned / rate) > OTHER_RATE:
                     log.warning(
                         "%s: %.3g frames a second, the model was fitted on %.3g; motion will "
