@@ -112,20 +112,20 @@ def main() -> None:
         ended = run("score", folder / "m.adacl", folder / "bad", "--format", "jsonl")
         lines = [json.loads(line) for line in ended.stdout.splitlines()]
         scored = {Path(line["image_path"]).name for line in lines}
-        skipped = [line for line in ended.stderr.splitlines() if " skipped " in f" {line}"]
+        skipped = [x for x in ended.stderr.splitlines() if x.startswith("warning: skipped ")]
         files = sorted((folder / "bad").iterdir())
         silent = [f.name for f in files if f.name not in scored and f.name not in ended.stderr]
         results = {
             "files": len(files),
             "scored": len(scored),
-            "named and skipped": len(skipped) - 1,
+            "named and skipped": len(skipped),
             "in silence": silent,
             "scores that are not finite": sum(not math.isfinite(x["raw_score"]) for x in lines),
             "tracebacks": ended.stderr.count("Traceback"),
             "exit code": ended.returncode,
             "peak MiB": round(peak_mib()),
             "peak MiB of sound files": round(before),
-            "reasons": Counter(reason(line) for line in skipped[:-1]).most_common(12),
+            "reasons": Counter(reason(line) for line in skipped).most_common(12),
         }
     print(json.dumps(results, indent=1))
     record(RESULTS / "hostile_files.json", results)

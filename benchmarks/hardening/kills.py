@@ -21,10 +21,10 @@ import numpy as np
 from benchmarks.common import RESULTS, record
 from benchmarks.hardening.common import FIT, command, run, write_textures
 
+# With so few images the threshold comes from cross-fitting: several networks are trained.
 KINDS = {
     "whole": FIT,
     "tiles": [*FIT, "--tile", "16x16"],
-    "cross-fitting": [*FIT, "--set", "threshold.folds=2"],
     "dense": ["--preset", "inspect", "--epochs", "2", "--device", "cpu"],
 }
 
@@ -33,7 +33,7 @@ def main() -> None:
     """Kill and resume fits of each kind."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--count", type=int, default=5, help="kills of each kind")
-    parser.add_argument("--kinds", nargs="+", default=["whole", "tiles", "cross-fitting"])
+    parser.add_argument("--kinds", nargs="+", default=["whole", "tiles"])
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
@@ -44,7 +44,7 @@ def main() -> None:
         for kind in given.kinds:
             results[kind] = killed(folder, kind, given.count, rng)
             print(kind, json.dumps(results[kind]), flush=True)
-    record(RESULTS / "kills.json", results)
+            record(RESULTS / "kills.json", results)
 
 
 def killed(folder: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:

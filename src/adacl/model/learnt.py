@@ -210,14 +210,22 @@ def measure(images: Array, spec: ImageSpec) -> Array:
         outside that range, at its lower end or below, and at its upper end or above; then the mean
         level of each channel.
     """
-    values = images.reshape(len(images), -1, images.shape[-1])
-    means = (values.mean(1, dtype=float) - spec.low) / (spec.high - spec.low)
-    if spec.dtype == "uint8":
-        cut = np.zeros(len(images))
-    else:
-        cut = ((values < spec.low) | (values > spec.high)).mean((1, 2))
-    black, white = (values <= spec.low).mean((1, 2)), (values >= spec.high).mean((1, 2))
+    count, height, width, channels = images.shape
+    lines = images.reshape(count, height, width * channels)
+    wide = {"uint8": np.uint32, "uint16": np.uint64}.get(images.dtype.name, float)
+    sums = lines.sum(1, dtype=wide)
+    means = sums.reshape(count, width, channels).sum(1, dtype=float) / (height * width)
+    means = (means - spec.low) / (spec.high - spec.low)
+    black, white = _shares(lines <= spec.low), _shares(lines >= spec.high)
+    cut = np.zeros(count)
+    if spec.dtype != "uint8":
+        cut = _shares(lines < spec.low) + _shares(lines > spec.high)
     return np.column_stack([means.mean(1), cut, black, white, means])
+
+
+def _shares(masks: Array) -> Array:
+    counts: Array = np.array([np.count_nonzero(mask) for mask in masks])
+    return counts / float(masks[0].size)
 
 
 def outside(image: Array, spec: ImageSpec) -> float:
