@@ -114,13 +114,17 @@ def main() -> None:
         scored = {Path(line["image_path"]).name for line in lines}
         skipped = [x for x in ended.stderr.splitlines() if x.startswith("warning: skipped ")]
         files = sorted((folder / "bad").iterdir())
-        silent = [f.name for f in files if f.name not in scored and f.name not in ended.stderr]
+        others = [file.name for file in files if file.name not in scored]
+        silent = [name for name in others if name not in ended.stderr]
         results = {
             "files": len(files),
             "scored": len(scored),
-            "named and skipped": len(skipped),
+            "named and skipped": len(others) - len(silent),
             "in silence": silent,
             "scores that are not finite": sum(not math.isfinite(x["raw_score"]) for x in lines),
+            "lines without a name": sum(
+                not x.startswith(("warning: ", "adacl: ")) for x in ended.stderr.splitlines()
+            ),
             "tracebacks": ended.stderr.count("Traceback"),
             "exit code": ended.returncode,
             "peak MiB": round(peak_mib()),
