@@ -62,8 +62,18 @@ def test_report_has_all_tables_and_figures(folder: Path) -> None:
         assert {f"figures/figure{number}.png", f"figures/figure{number}.svg"} <= written
     text = (folder / "report" / "report.md").read_text()
     for name in written - {"report.md"}:
-        assert name.endswith((".md", ".csv", ".tex", ".svg")) or name in text
+        assert name.endswith((".md", ".csv", ".tex", ".svg", ".html")) or name in text
     assert "Missing cells: none" in text
+
+
+def test_the_page_holds_everything_and_loads_nothing(folder: Path) -> None:
+    page = write_report(folder, with_images=False)[-1].read_text()
+    assert page.count("<img ") == page.count('src="data:image/png;base64,') == 7
+    assert page.count("The paper: ") == 7
+    assert page.count("<table") == 7 + 2
+    assert '<tr class="ours"><td>ADACL (paper)</td><td>99.37†</td>' in page
+    assert '<tr class="ours"><td>adacl (ours)</td>' in page
+    assert "<td>confirmed</td>" in page
 
 
 def test_a_report_of_an_empty_grid_says_what_is_missing(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from adacl.config import Config
 from adacl.datasets import catalogue
 from adacl.errors import DataError
+from adacl.files import atomic_file
+from adacl.scale.grid import read_cells
 
-__all__ = ["alike", "class_means", "find", "mean_sd", "missing", "summarise"]
+__all__ = ["alike", "class_means", "find", "mean_sd", "missing", "summarise", "write"]
 
 Group = dict[str, Any]
 Cells = Sequence[dict[str, Any]]
@@ -53,6 +57,14 @@ def summarise(cells: Cells) -> list[Group]:
     for cell in cells:
         groups.setdefault((cell["data"], cell["variant"]), []).append(cell)
     return [_summarise(data, variant, cells) for (data, variant), cells in groups.items()]
+
+
+def write(folder: Path) -> list[Group]:
+    """Sum up the cells of a folder in its ``results.json``, and return the groups."""
+    groups = summarise(read_cells(folder))
+    with atomic_file(folder / "results.json", "w") as file:
+        json.dump(groups, file, indent=1)
+    return groups
 
 
 def find(groups: Sequence[Group], data: str, variant: str) -> Group | None:

@@ -16,7 +16,7 @@ from adacl.cli.support.streams import abandon, escaped
 if TYPE_CHECKING:
     from adacl.model.history import EpochRecord
 
-__all__ = ["console", "count", "epochs", "messages", "say"]
+__all__ = ["about", "console", "count", "epochs", "messages", "say"]
 
 T = TypeVar("T")
 
@@ -109,7 +109,7 @@ class EpochDisplay:
         if self.networks and number < self.networks:
             stage += f" of {self.networks - 1}" if number else ""
             left += self.epochs * (self.networks - 1 - number)
-            time_left = f", {_about(left * self.seconds / self.done)} left" if left else ""
+            time_left = f", {about(left * self.seconds / self.done)} left" if left else ""
         self.progress.update(
             self.task, description=stage, completed=self.done, total=self.done + left
         )
@@ -125,7 +125,8 @@ class EpochDisplay:
         )
 
 
-def _about(seconds: float) -> str:
+def about(seconds: float) -> str:
+    """Return a time in words, rounded as an estimate is."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     if seconds < 90 * 60:
