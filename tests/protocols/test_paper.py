@@ -10,6 +10,7 @@ from PIL import Image
 
 from adacl.config import Config
 from adacl.datasets import catalogue
+from adacl.errors import DataError
 from adacl.protocols import summary
 from adacl.protocols.image import ablations
 from adacl.protocols.paper import claims, curves, pictures, tables
@@ -154,6 +155,13 @@ def test_video_tiles_are_those_with_most_contrast(tmp_path: Path) -> None:
     Image.fromarray(frame).save(tmp_path / "001.tif")
     (tile,) = pictures.video_tiles([tmp_path / "001.tif"])
     assert (tile[..., 0] == frame[30:60, 60:90]).all()
+
+
+def test_cells_of_different_copies_of_the_data_are_not_mixed(folder: Path) -> None:
+    made = cell("mnist", "0", 0, "knn", 0.9, [0.9]) | {"data_sha256": "of another copy"}
+    write_cell(folder, "mnist-0-seed0-knn", made)
+    with pytest.raises(DataError, match="mnist 0: cells of different copies"):
+        summary.summarise(read_cells(folder))
 
 
 def test_a_comparison_takes_only_classes_and_seeds_that_all_its_variants_have(

@@ -43,7 +43,7 @@ def summarise(cells: Cells) -> list[Group]:
     Raises
     ------
     DataError
-        If cells of different configurations are mixed.
+        If cells of different configurations, or of different copies of the data, are mixed.
 
     Returns
     -------
@@ -54,7 +54,14 @@ def summarise(cells: Cells) -> list[Group]:
         seed, over those seeds for which every class is finished.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    copies: dict[tuple[str, str], str] = {}
     for cell in cells:
+        data, name = cell["data"], cell["class"]
+        if copies.setdefault((data, name), cell["data_sha256"]) != cell["data_sha256"]:
+            raise DataError(
+                f"{data} {name}: cells of different copies of the data are mixed; give each a "
+                "folder of its own"
+            )
         groups.setdefault((cell["data"], cell["variant"]), []).append(cell)
     return [_summarise(data, variant, cells) for (data, variant), cells in groups.items()]
 
