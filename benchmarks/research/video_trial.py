@@ -80,7 +80,7 @@ def gather(name: str, root: Path, folder: Path) -> None:
 def _cut(chunk: Any, centres: Any, tiles: Any, config: VideoConfig, steps: Any = STEPS) -> Any:
     """Return the frames at ``steps`` from each centre, and the place, as the last channel."""
     images = np.stack([frame.image[:, :, 0] for frame in chunk.frames])
-    top, left = np.array(config.tiling.places(*images.shape[1:]))[tiles].T
+    top, left = np.array(config.tiling.corners(*images.shape[1:]))[tiles].T
     side = config.tile
     windows = np.lib.stride_tricks.sliding_window_view(images, (side, side), axis=(1, 2))
     cut = np.empty((len(tiles), side, side, len(steps) + 1), np.uint8)
