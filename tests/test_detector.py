@@ -301,13 +301,14 @@ def test_blank_images_can_be_fitted():
 def test_images_of_another_form_are_refused(fitted, digits):
     for images in (
         digits.images[:, :7],
-        digits.images[:, None],
         digits.images[..., None].repeat(3, 3),
+        digits.images[:, None].repeat(3, 1),
     ):
         with pytest.raises(InputError, match="shape"):
             fitted.score_samples(images[:5])
-    with pytest.raises(InputError, match="float"):
-        fitted.score_samples(digits.images[:5] / 255)
+    for images in (digits.images[:5] / -255, digits.images[:5] / 250, digits.images[:5] > 99):
+        with pytest.raises(InputError, match=r"float values .* pass uint8, or floats in \[0, 1\]"):
+            fitted.score_samples(images)
     with pytest.raises(ValueError, match="0 sample"):
         fitted.score_samples(digits.images[:0])
 

@@ -256,7 +256,7 @@ def test_arrays_that_cannot_be_right_are_refused():
     assert len(fitted.score_samples(textures(2, (50, 33)))) == 2
     for wrong in (
         np.zeros((2, 40, 44, 3), np.uint8),
-        np.zeros((2, 40, 44), np.float32),
+        np.full((2, 40, 44), 1.5, np.float32),
         np.full((2, 40, 44), np.nan, np.float32),
     ):
         with pytest.raises((AdaclError, ValueError)):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -16,7 +17,16 @@ from sklearn.utils.validation import check_array, validate_data
 
 from adacl.config import Config
 from adacl.config.presets import by_size, for_tiles, preset
-from adacl.data.arrays import SMALLEST_SIDE, as_images, is_paths, listed
+from adacl.data.arrays import (
+    SMALLEST_SIDE,
+    as_images,
+    channels_last,
+    is_paths,
+    listed,
+    pictures_as_array,
+    pictures_of,
+    without_tensors,
+)
 from adacl.data.copies import digest, without_copies
 from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
 from adacl.data.groups import check_rule, groups_of
@@ -28,14 +38,17 @@ from adacl.data.training_set import (
 )
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError, InputError
+from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
 from adacl.model.card import notes
 from adacl.model.file import load_model, save_model
+from adacl.model.gate import check_files
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
+from adacl.model.learnt import Learnt, sizes_of
 from adacl.model.model import Model
-from adacl.model.scoring import FileScore, ImageScore, check_files, conformed
+from adacl.model.scoring import FileScore, ImageScore
 from adacl.networks.devices import resolve_device
 from adacl.training.fit import fit_model
 
@@ -54,9 +67,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
     """Detect anomalous images after learning from normal ones alone (ADACL).
 
     ``X`` is, everywhere, one of: an array N x H x W or N x H x W x C (uint8 and uint16 in their
-    full scale, floats in [0, 1], or any other range, which is then learned); an array of flat
-    rows N x F together with ``image_shape``; a folder of images; a list or generator of image
-    files and folders.
+    full scale, floats in [0, 1], or any other range, which is then learned), or a tensor of
+    PyTorch, which may be N x C x H x W; a list or generator of PIL images; an array of flat rows
+    N x F together with ``image_shape``; a folder of images; a list or generator of image files
+    and folders.
 
     In a grid search, settings of the method are parameters as well, such as
     ``config__training__epochs``.
@@ -83,6 +97,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         Pixels from one tile to the next; by default tiles do not overlap.
     top_k
         With tiles, the score of an image is the mean of its ``top_k`` highest tile scores.
+    white_level
+        The value of white in 16-bit images, such as 4095 of a camera of 12 bits: what becomes 1,
+        and what white of 8-bit images is taken for. By default the range of values present is
+        learnt, and white of 8-bit images is 65535.
     contamination
         ``auto`` sets the threshold from normals that are used neither for training nor for
         early stopping, at the rate ``fpr``. A share from 0 to 0.5 sets it so that this share of
@@ -141,6 +159,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         tile: tuple[int, int] | None = None,
         stride: int | None = None,
         top_k: int = 1,
+        white_level: int | None = None,
         contamination: float | Literal["auto"] = "auto",
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
@@ -158,6 +177,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         self.tile = tile
         self.stride = stride
         self.top_k = top_k
+        self.white_level = white_level
         self.contamination = contamination
         self.device = device
         self.random_state = random_state
@@ -213,6 +233,9 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         """
         contamination = self._contamination()
         X = listed(X)
+        if self.white_level is not None:
+            check_white(self.white_level)
+        seen = Learnt()
         paths: list[Path] = []
         together: NDArray[np.intp] | None = None
         if self.group is not None:
@@ -232,18 +255,26 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                     "groups: labels go with arrays; for files set the parameter group"
                 )
             samples, resize, paths = samples_of_files(
-                files, tiling, image_size, self.on_error, any_size
+                files, tiling, image_size, self.on_error, any_size, self.white_level
             )
             together = None if self.group is None else groups_of(paths, self.group)
+            seen = replace(
+                seen,
+                sizes=sizes_of((header.height, header.width) for header in files.headers),
+                colours=tuple(sorted({header.channels for header in files.headers})),
+            )
             if len(paths) < files.listed:
                 skipped = files.listed - len(paths)
                 log.warning("%d of %d images were skipped", skipped, files.listed)
         else:
-            images = self._images(X, reset=True)
+            pictures = pictures_of(X)
+            given = pictures_as_array(pictures) if pictures else without_tensors(X)
+            images = self._images(given, reset=True)
             together = None if groups is None else _numbered(groups, len(images))
             config = self._config([images.shape[1:3]], tiling)
             any_size = config.network.output == "map"
-            samples = samples_of_array(images, tiling)
+            samples = samples_of_array(images, tiling, self.white_level)
+            seen = replace(seen, sizes=sizes_of([images.shape[1:3]]))
             resize = None if tiling or any_size else (images.shape[1], images.shape[2])
         if any_size and tiling is not None:
             raise ConfigError(
@@ -267,6 +298,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             device=device,
             checkpoints=checkpoints,
             on_epoch=self.on_epoch,
+            seen=seen,
         )
         for line in notes(self.header):
             log.info(line)
@@ -314,8 +346,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         else:
             images = self._checked(X)
             together = None if groups is None else _numbered(groups, len(images))
-            scores = self._scored((digest(image), image) for image in images)
-            found = [(known, score.raw) for known, score in scores]
+            found = list(zip(map(digest, images), self._raw_of(images), strict=True))
         first = without_copies([known for known, _ in found])
         raw = [found[index][1] for index in first]
         same = None if together is None else together[first]
@@ -330,12 +361,14 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         model = self._fitted()
         check_files(model.spec)
 
-        def decoded() -> Iterator[tuple[tuple[Path, int], Array]]:
+        def decoded() -> Iterator[tuple[tuple[Path, int, str], Array]]:
             for path, image in stream(each_image(paths), self.decode, self.on_error, skipped):
-                yield (path, digest(image.pixels)), image.pixels
+                yield (path, digest(image.pixels), image.remark), image.pixels
 
-        for (path, known), score in model.scores(decoded()):
-            yield FileScore.of(path, score, self._trained_on(known), known)
+        yield from self._watched(
+            FileScore.of(path, score.with_remark(remark), self._trained_on(known), known)
+            for (path, known, remark), score in model.scores(decoded())
+        )
 
     def _trained_on(self, digest: int) -> bool | None:
         learnt = self._fitted().learnt
@@ -366,6 +399,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             tile=(tiling.height, tiling.width) if tiling else None,
             stride=tiling.stride if tiling else None,
             top_k=tiling.top_k if tiling else 1,
+            white_level=model.spec.white if model.spec.white < 65535 else None,
             device=device,
             on_error=on_error,
         )
@@ -383,9 +417,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             raise NotFittedError("this AnomalyDetector is not fitted yet; call fit or load first")
         return self.model_
 
-    def _checked(self, array: Any) -> Array:
-        model = self._fitted()
-        return conformed(self._images(array, reset=False), model.spec, model.header.any_size)
+    def _array(self, images: Any) -> Array:
+        return self._images(images, reset=False)
 
     def _scored(
         self, images: Iterable[tuple[Identity, Array]]
@@ -424,7 +457,17 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                 self.n_features_in_ = int(np.prod(array.shape[1:]))
         else:
             array = validate_data(self, X, reset=reset)
-        return as_images(array, self.image_shape)
+        images = as_images(array, self.image_shape)
+        if reset:
+            return channels_last(images)
+        form = self._fitted().spec
+        shape = (form.height, form.width, form.channels)
+        if array.ndim == 2 and not hasattr(self, "n_features_in_") and images.shape[1:] != shape:
+            raise InputError(
+                f"rows of shape {array.shape} do not go with a model that takes {shape}; pass "
+                "N x H x W, one image with N = 1"
+            )
+        return images
 
 
 def _numbered(groups: ArrayLike, count: int) -> NDArray[np.intp]:

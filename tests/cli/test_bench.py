@@ -93,7 +93,10 @@ def test_report_of_a_tree_needs_no_data(tree: Path, tmp_path: Path) -> None:
     assert bench("one-vs-rest", tree, "--out", tmp_path / "out", "--method", "ocsvm")[0] == 0
     code, out, _ = call("bench", "report", tmp_path / "out", "--no-images")
     assert code == 0
-    assert Path(out.strip()).read_text().count("| digits | ocsvm | 3 |") == 1
+    page = Path(out.strip())
+    assert page.name == "report.html"
+    assert "<td>digits</td><td>ocsvm</td><td>3</td>" in page.read_text()
+    assert page.with_suffix(".md").read_text().count("| digits | ocsvm | 3 |") == 1
     picture = tmp_path / "out" / "report" / "figures" / "figure2.png"
     assert Image.open(picture).size[0] > 1000
 

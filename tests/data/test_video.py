@@ -1,8 +1,10 @@
 """Clips from frame folders, video files and the UCSD tree; real footage where it is at hand."""
 
 import os
+import re
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -11,7 +13,10 @@ from adacl.data import video
 from adacl.data.video import Clip, list_clips
 from adacl.datasets import ucsd
 from adacl.errors import DataError, MissingDataError
+from adacl.video.chunks import segments
 from support.footage import camera, walkers, write_frames, write_video
+
+FAULTS = Path(os.environ.get("ADACL_FAULTS", Path(__file__).parents[3] / "shared" / "faults"))
 
 
 def pictures(count: int, height: int = 48, width: int = 64) -> np.ndarray:
@@ -76,6 +81,56 @@ def test_damage_inside_a_video_does_not_end_it(tmp_path: Path) -> None:
     sound = {frame.time: frame.image for frame in Clip("whole", whole).frames()}
     assert any((frame.image != sound[frame.time]).any() for frame in frames)
     assert frames[-1].time == max(sound)
+
+
+@pytest.mark.realdata
+def test_a_turned_video_is_read_upright(tmp_path: Path) -> None:
+    turned = FAULTS / "rot90.mp4"
+    (clip,) = list_clips(turned)
+    first = next(clip.frames(3)).image
+    with av.open(str(turned)) as container:
+        stored = next(container.decode(video=0)).to_ndarray(format="rgb24")
+    assert stored.shape == (120, 160, 3)
+    assert first.shape == (160, 120, 3)
+    expected = np.rot90(stored, -1).astype(int)  # clockwise
+    assert abs(first - expected).mean() < 1
+    assert abs(first - np.rot90(expected, 2)).mean() > 10
+    assert next(clip.frames(1, tallest=80)).image.shape == (80, 60, 1)
+
+
+def test_damage_in_a_transport_stream_is_counted(tmp_path: Path, caplog) -> None:
+    ground = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
+    path = write_video(tmp_path / "a.ts", np.stack([np.roll(ground, n) for n in range(200)]))
+    assert len(list(list_clips(path)[0].frames())) == 200
+    assert not caplog.messages
+    content = bytearray(path.read_bytes())
+    middle, length = len(content) // 2, len(content) // 8
+    content[middle : middle + length] = np.random.default_rng(1).bytes(length)
+    path.write_bytes(content)
+    frames = list(list_clips(path)[0].frames())
+    assert 100 < len(frames) < 190
+    assert "damaged packets: frames of them are missing or spoilt" in caplog.text
+    assert re.search(r"about \d+ frames are missing, in \d gaps; the first after", caplog.text)
+
+
+@pytest.mark.parametrize("name", ["{:d}.tif", "frame_{:06d}.png"])
+def test_missing_frames_of_a_folder_are_counted(name: str, tmp_path: Path, caplog) -> None:
+    folder = write_frames(tmp_path / "c", pictures(80), name)
+    for number in range(40, 60):
+        (folder / name.format(number)).unlink()
+    frames = list(list_clips(folder)[0].frames())
+    assert caplog.messages == ["c: about 20 frames are missing, in 1 gaps; the first after 1.5 s"]
+    assert [frame.number for frame in frames] == list(range(60))
+    assert len([*segments(frames)]) == 2
+
+
+def test_names_that_do_not_count_frames_leave_no_gaps(tmp_path: Path, caplog) -> None:
+    folder = write_frames(tmp_path / "c", pictures(8), "{:d}.tif")
+    for number, new in enumerate(("a3", "b9", "c", "7", "20", "21", "22", "40"), start=1):
+        (folder / f"{number}.tif").rename(folder / f"{new}.tiff")
+    frames = list(list_clips(folder)[0].frames())
+    assert [frame.time for frame in frames] == [number / 25 for number in range(8)]
+    assert not caplog.messages
 
 
 def test_frames_that_change_size_midway_get_the_first_size(tmp_path: Path, caplog) -> None:

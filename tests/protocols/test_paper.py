@@ -10,6 +10,7 @@ from PIL import Image
 
 from adacl.config import Config
 from adacl.datasets import catalogue
+from adacl.errors import DataError
 from adacl.protocols import summary
 from adacl.protocols.image import ablations
 from adacl.protocols.paper import claims, curves, pictures, tables
@@ -62,8 +63,18 @@ def test_report_has_all_tables_and_figures(folder: Path) -> None:
         assert {f"figures/figure{number}.png", f"figures/figure{number}.svg"} <= written
     text = (folder / "report" / "report.md").read_text()
     for name in written - {"report.md"}:
-        assert name.endswith((".md", ".csv", ".tex", ".svg")) or name in text
+        assert name.endswith((".md", ".csv", ".tex", ".svg", ".html")) or name in text
     assert "Missing cells: none" in text
+
+
+def test_the_page_holds_everything_and_loads_nothing(folder: Path) -> None:
+    page = write_report(folder, with_images=False)[-1].read_text()
+    assert page.count("<img ") == page.count('src="data:image/png;base64,') == 7
+    assert page.count("The paper: ") == 7
+    assert page.count("<table") == 7 + 2
+    assert '<tr class="ours"><td>ADACL (paper)</td><td>99.37†</td>' in page
+    assert '<tr class="ours"><td>adacl (ours)</td>' in page
+    assert "<td>confirmed</td>" in page
 
 
 def test_a_report_of_an_empty_grid_says_what_is_missing(tmp_path: Path) -> None:
@@ -144,6 +155,13 @@ def test_video_tiles_are_those_with_most_contrast(tmp_path: Path) -> None:
     Image.fromarray(frame).save(tmp_path / "001.tif")
     (tile,) = pictures.video_tiles([tmp_path / "001.tif"])
     assert (tile[..., 0] == frame[30:60, 60:90]).all()
+
+
+def test_cells_of_different_copies_of_the_data_are_not_mixed(folder: Path) -> None:
+    made = cell("mnist", "0", 0, "knn", 0.9, [0.9]) | {"data_sha256": "of another copy"}
+    write_cell(folder, "mnist-0-seed0-knn", made)
+    with pytest.raises(DataError, match="mnist 0: cells of different copies"):
+        summary.summarise(read_cells(folder))
 
 
 def test_a_comparison_takes_only_classes_and_seeds_that_all_its_variants_have(

@@ -2,6 +2,7 @@
 
 import gzip
 import hashlib
+import itertools
 import json
 import shutil
 import subprocess
@@ -12,10 +13,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adacl.config.presets import preset
 from adacl.data.video import Clip
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.protocols.video import footage, runs, tables
 from adacl.protocols.video.rivals import RIVALS
+from adacl.video.config import VideoConfig
+from adacl.video.fit import fit_video
 from support.footage import walkers, write_frames, write_video
 from support.helpers import call, refused, write_cell
 
@@ -231,3 +235,30 @@ def test_ped1_in_two_folds_from_the_footage_at_hand(data_dir: Path, tmp_path: Pa
     assert [len(fold.test) for fold in loaded.folds] == [9, 8]
     assert sum(map(len, loaded.abnormal.values())) == 3400
     assert sum(mask.sum() for mask in loaded.abnormal.values()) == 1973
+
+
+@pytest.mark.realdata
+def test_a_tenth_of_a_clip_of_ped2_from_frame_to_score(data_dir: Path) -> None:
+    """The reader, the ground truth and the score of one small training stay what they are."""
+    root = data_dir / "ucsd_ped2"
+    if not root.is_dir():
+        pytest.skip(f"no UCSD Ped2 in {data_dir}")
+    loaded = footage.load("ucsd-ped2", root)
+    (fold,) = loaded.folds
+    assert (len(fold.train), len(fold.test)) == (16, 12)
+    assert sum(map(len, loaded.abnormal.values())) == 2010
+    assert sum(int(mask.sum()) for mask in loaded.abnormal.values()) == 1648
+    assert set(loaded.masks) == set(loaded.abnormal)
+    clip = fold.test[1]
+    assert clip.name == "Test002"
+    assert np.flatnonzero(loaded.abnormal["Test002"])[0] == 94
+    frames = list(itertools.islice(clip.frames(1, 240), 93, 111))
+    assert {frame.image.shape for frame in frames} == {(240, 360, 1)}
+    assert np.mean([frame.image for frame in frames]) == pytest.approx(112.898, abs=0.01)
+
+    video = VideoConfig(max_samples=1500, smoothing=0.0)
+    quick = preset("video").replace(training__epochs=3, training__min_epoch_images=1500)
+    model = fit_video(fold.train[:1], video, quick, per_hour=None, seed=0)
+    scores = [score.raw for score in model.score(frames)]
+    assert model.motion == pytest.approx(2.16763, abs=1e-4)
+    assert scores[::5] == pytest.approx([0.559, 0.645, 0.624, 0.708], abs=0.01)

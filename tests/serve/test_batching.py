@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from adacl.data.images import Decoded
+from adacl.data.images import Decoded, ImageHeader
 from adacl.model.scoring import ImageScore
 from adacl.serve.batching import Batcher, Ticket
 from adacl.serve.counters import Metrics
@@ -27,7 +27,7 @@ class Known:
         self.batches = []
 
     def decode(self, name, content, most):
-        return Decoded(1, 1, np.array(len(content)))
+        return Decoded(ImageHeader(1, 1, 1, "uint8"), np.array(len(content)))
 
     def score_decoded(self, images):
         self.batches.append(len(images))

@@ -14,6 +14,7 @@ import typer
 from adacl._version import __version__
 from adacl.cli import (
     bench_image,
+    bench_paper,
     bench_video,
     calibrate,
     data,
@@ -57,6 +58,8 @@ app.add_typer(video.app, name="video")
 app.add_typer(data.app, name="data")
 bench_image.app.command("ucsd")(bench_video.ucsd)
 bench_image.app.command("avenue")(bench_video.avenue)
+bench_image.app.command("paper")(bench_paper.paper)
+bench_image.app.command("report")(bench_paper.report)
 app.add_typer(bench_image.app, name="bench")
 
 

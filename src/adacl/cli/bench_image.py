@@ -13,13 +13,12 @@ from adacl.cli.support import options
 from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
 from adacl.cli.support.progress import messages
 from adacl.datasets import catalogue
-from adacl.errors import ConfigError, MissingDataError
-from adacl.files import atomic_file
+from adacl.errors import ConfigError
 
 if TYPE_CHECKING:
     from adacl.protocols.image.one_vs_rest import Variant
 
-__all__ = ["app"]
+__all__ = ["DataOption", "app"]
 
 app = typer.Typer(help="Run the experiments of the paper.")
 
@@ -112,32 +111,6 @@ def ablation(
     _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
 
 
-@app.command()
-def report(
-    out: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of one-vs-rest, ablation.")],
-    data_dir: DataOption = None,
-    frames: Annotated[
-        Path | None, typer.Option(help="Video frames, for the video tile of figure 4.")
-    ] = None,
-    images: Annotated[
-        bool, typer.Option("--images/--no-images", help="Figures 4 to 6, which need the data.")
-    ] = True,
-    note: Annotated[
-        list[str] | None, typer.Option(help="A sentence for the report's head (repeatable).")
-    ] = None,
-    quiet: options.Quiet = False,
-) -> None:
-    """Write the paper's tables and figures, ours beside the printed ones, to DIR/report."""
-    from adacl.protocols.paper.report import write_report
-    from adacl.scale.grid import read_cells
-
-    if not read_cells(out):
-        raise MissingDataError(f"{out}: has no cells; run adacl bench one-vs-rest --out {out}")
-    with messages(quiet):
-        written = write_report(out, data_dir, frames, images, note or [])
-    typer.echo(written[-1])
-
-
 def _run(
     source: str,
     classes: str | None,
@@ -154,7 +127,6 @@ def _run(
     from adacl.protocols import summary
     from adacl.protocols.image import data
     from adacl.protocols.image import one_vs_rest as protocol
-    from adacl.scale.grid import read_cells
 
     known = data.classes(source)
     chosen = classes.split(",") if classes else list(known)
@@ -166,9 +138,7 @@ def _run(
         if source in catalogue.BENCHMARKS:
             fetch(source, data_dir)
         run_grid(protocol.run_cell, cells, out, jobs, source, quiet)
-        groups = summary.summarise(read_cells(out))
-        with atomic_file(out / "results.json", "w") as file:
-            json.dump(groups, file, indent=1)
+        groups = summary.write(out)
     names = {variant.name for variant in variants}
     mine = [
         group

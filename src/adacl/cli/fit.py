@@ -22,6 +22,7 @@ from adacl.data.groups import groups_of
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.errors import ConfigError
 from adacl.files import check_writable
+from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
 from adacl.model.card import advice
 from adacl.model.header import ModelHeader
@@ -95,6 +96,14 @@ def fit(
         int | None, typer.Option(help="Pixels between tiles; by default they do not overlap.")
     ] = None,
     top_k: Annotated[int, typer.Option(help="An image scores the mean of its k worst tiles.")] = 1,
+    white_level: Annotated[
+        int | None,
+        typer.Option(
+            metavar="VALUE",
+            help="White of 16-bit images, as 4095 of a camera of 12 bits; by default the range "
+            "of values present is learnt.",
+        ),
+    ] = None,
     fpr: Annotated[
         float | None, typer.Option(help="False-positive rate of the threshold; by default 0.01.")
     ] = None,
@@ -109,6 +118,8 @@ def fit(
     check_writable(output)
     if report is not None:
         check_report(report, [output, *normal_dir])
+    if white_level is not None:
+        check_white(white_level)
     size = options.parse_size("--image-size", image_size)
     tile_size = options.parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
@@ -146,6 +157,7 @@ def fit(
                 tile=tile_size,
                 stride=stride,
                 top_k=top_k,
+                white_level=white_level,
                 device=device,
                 random_state=seed,
                 group=group,

@@ -1,4 +1,4 @@
-"""Arrays of images in the forms people have them, brought to N x H x W x C."""
+"""Arrays, pictures and tensors in the forms people have them, brought to N x H x W x C."""
 
 from __future__ import annotations
 
@@ -10,10 +10,22 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageOps
 
-from adacl.errors import InputError
+from adacl.data.images import header_of, pixels_of
+from adacl.errors import ImageError, InputError
 
-__all__ = ["as_images", "is_paths", "listed", "row_shape"]
+__all__ = [
+    "as_images",
+    "channels_last",
+    "is_paths",
+    "listed",
+    "pictures_as_array",
+    "pictures_of",
+    "resized",
+    "row_shape",
+    "without_tensors",
+]
 
 Array = NDArray[Any]
 SMALLEST_SIDE = 8
@@ -107,3 +119,93 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
             f"images: need N x H x W, N x H x W x C or rows N x F, got shape {array.shape}"
         )
     return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
+
+
+def without_tensors(images: Any) -> Any:
+    """Return PyTorch tensors, or a list of them, as an array; anything else as it is."""
+    if isinstance(images, list | tuple) and len(images) and _is_tensor(images[0]):
+        shapes = {tuple(image.shape) for image in images}
+        if len(shapes) > 1:
+            raise InputError(f"images: tensors of several shapes, {shapes}; pass one at a time")
+        return np.stack([without_tensors(image) for image in images])
+    return images.detach().cpu().numpy() if _is_tensor(images) else images
+
+
+def _is_tensor(images: Any) -> bool:
+    return hasattr(images, "detach") and hasattr(images, "numpy")
+
+
+def pictures_of(images: Any) -> list[Image.Image] | None:
+    """Return PIL images, or one, upright; None if ``images`` are anything else."""
+    if isinstance(images, Image.Image):
+        images = [images]
+    if not isinstance(images, list | tuple) or not len(images):
+        return None
+    if not all(isinstance(image, Image.Image) for image in images):
+        return None
+    return [ImageOps.exif_transpose(image) for image in images]
+
+
+def pictures_as_array(pictures: list[Image.Image]) -> Array:
+    """Return PIL images of one size as an array, in colour or 16 bits if one of them is.
+
+    Raises
+    ------
+    InputError
+        If they differ in size, or hold what no model takes.
+    """
+    headers = [header_of(picture) for picture in pictures]
+    sizes = {(header.height, header.width) for header in headers}
+    if len(sizes) > 1:
+        raise InputError(
+            f"PIL images of {len(sizes)} different sizes; resize them to one, or save them as "
+            "files and pass the folder"
+        )
+    channels = max(header.channels for header in headers)
+    dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
+    try:
+        return np.stack([pixels_of(picture, channels, dtype) for picture in pictures])
+    except ImageError as error:
+        raise InputError(f"PIL images: {error}") from error
+
+
+def channels_last(images: Array, channels: int | None = None) -> Array:
+    """Return images N x C x H x W as N x H x W x C where nothing else is possible.
+
+    Parameters
+    ----------
+    images
+        N x H x W x C, or N x C x H x W.
+    channels
+        Of the model; None before one is fitted, when images have fewer channels than the smallest
+        image has rows.
+    """
+    first, last = images.shape[1], images.shape[3]
+    if channels is None:
+        turn = first < SMALLEST_SIDE <= min(images.shape[2:])
+    else:
+        turn = first == channels != last
+    return images.transpose(0, 2, 3, 1) if turn else images
+
+
+def resized(images: Array, size: tuple[int, int]) -> Array:
+    """Return images N x H x W x C resized as files are (bilinear, with antialiasing)."""
+    if images.shape[1:3] == size:
+        return images
+    return np.stack([_resized(image, size) for image in images])
+
+
+def _resized(image: Array, size: tuple[int, int]) -> Array:
+    if image.dtype == np.uint8 and image.shape[2] == 3:
+        return np.asarray(Image.fromarray(image).resize(size[::-1], Image.Resampling.BILINEAR))
+    kind = np.uint8 if image.dtype == np.uint8 else np.float32
+    channels = [
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(image[..., channel], kind)).resize(
+                size[::-1], Image.Resampling.BILINEAR
+            )
+        )
+        for channel in range(image.shape[2])
+    ]
+    found = np.stack(channels, axis=2)
+    return found.round().clip(0, 65535).astype(np.uint16) if image.dtype == np.uint16 else found

@@ -30,6 +30,7 @@ from adacl.data.remarks import heard, tell
 from adacl.data.tiff import check_tiff, tiff_kind, white_is_zero
 from adacl.errors import ImageError
 from adacl.files import open_regular
+from adacl.imaging.spec import to_depth
 
 __all__ = ["EXTENSIONS", "MAX_PIXELS", "Decoded", "ImageHeader", "decode", "probe", "read_image"]
 
@@ -81,15 +82,26 @@ class ImageHeader:
 
 
 class Decoded(NamedTuple):
-    """An image: its size as shown, and its pixels H x W x C, perhaps resized.
+    """An image: what it was, as shown, and its pixels H x W x C, perhaps resized.
 
-    ``colour`` holds them H x W x 3 in the image's own size, where that was asked for.
+    ``colour`` holds them H x W x 3 in the image's own size, where that was asked for. ``remark``
+    says what the model that it was decoded for did not learn of such files.
     """
 
-    height: int
-    width: int
+    header: ImageHeader
     pixels: NDArray[Any]
     colour: NDArray[Any] | None = None
+    remark: str = ""
+
+    @property
+    def height(self) -> int:
+        """Its height as shown."""
+        return self.header.height
+
+    @property
+    def width(self) -> int:
+        """Its width as shown."""
+        return self.header.width
 
 
 @contextmanager
@@ -226,7 +238,11 @@ def probe(path: Path) -> ImageHeader:
 
 
 def read_image(
-    path: Path, channels: int, dtype: str = "uint8", size: tuple[int, int] | None = None
+    path: Path,
+    channels: int,
+    dtype: str = "uint8",
+    size: tuple[int, int] | None = None,
+    white: int = 65535,
 ) -> NDArray[Any]:
     """Decode an image file.
 
@@ -240,6 +256,8 @@ def read_image(
         ``uint8`` or ``uint16``; the other depth is scaled to it, full scale to full scale.
     size
         Height and width to resize to (bilinear, with antialiasing), or None.
+    white
+        Full scale of 16-bit values.
 
     Returns
     -------
@@ -251,7 +269,7 @@ def read_image(
     ImageError
         If the file is damaged, truncated, not an image or too large.
     """
-    return decode(path, None, channels, dtype, size).pixels
+    return decode(path, None, channels, dtype, size, white=white).pixels
 
 
 def decode(
@@ -262,6 +280,7 @@ def decode(
     size: tuple[int, int] | None = None,
     most: int = MAX_PIXELS,
     colour: bool = False,
+    white: int = 65535,
 ) -> Decoded:
     """Decode an image that is in memory or, if ``content`` is None, in a file.
 
@@ -277,6 +296,8 @@ def decode(
         Pixels that it may have, at most.
     colour
         Whether it is also wanted in colour and in its own size.
+    white
+        Full scale of 16-bit values.
 
     Raises
     ------
@@ -289,20 +310,33 @@ def decode(
         elif image.format == "PNG":
             check_sums(image)
         ImageOps.exif_transpose(image, in_place=True)
-        pixels = _pixels(path, image, channels, dtype, size)
-        shown = _pixels(path, image, 3, dtype, None) if colour else None
-        return Decoded(image.height, image.width, pixels, shown)
+        pixels = pixels_of(image, channels, dtype, size, white)
+        shown = pixels_of(image, 3, dtype, None, white) if colour else None
+        return Decoded(header_of(image), pixels, shown)
 
 
-def _pixels(
-    path: Path | str,
+def header_of(image: Image.Image) -> ImageHeader:
+    """Return what a decoded image is."""
+    channels, dtype = 1 if image.mode in _GREY else 3, "uint16" if image.mode in _DEEP else "uint8"
+    return ImageHeader(image.height, image.width, channels, dtype)
+
+
+def pixels_of(
     image: Image.Image,
     channels: int,
-    dtype: str,
-    size: tuple[int, int] | None,
+    dtype: str = "uint8",
+    size: tuple[int, int] | None = None,
+    white: int = 65535,
 ) -> NDArray[Any]:
+    """Return the pixels of a decoded image, H x W x C; arguments as for :func:`read_image`.
+
+    Raises
+    ------
+    ImageError
+        If its values are beyond 16 bits.
+    """
     if image.mode in _DEEP:
-        return _deep_pixels(path, image, channels, dtype, size)
+        return _deep_pixels(image, channels, dtype, size, white)
     if image.has_transparency_data:
         rgba = image.convert("RGBA")
         image = Image.new("RGBA", rgba.size, "black")
@@ -313,25 +347,24 @@ def _pixels(
     if size is not None and size != (image.height, image.width):
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
     pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
-    return pixels * np.uint16(257) if dtype == "uint16" else pixels
+    return to_depth(pixels, dtype, white)
 
 
 def _deep_pixels(
-    path: Path | str,
     image: Image.Image,
     channels: int,
     dtype: str,
     size: tuple[int, int] | None,
+    white: int,
 ) -> NDArray[Any]:
     pixels = np.asarray(image)
     if white_is_zero(image):
         pixels = 65535 - pixels
     if pixels.min() < 0 or pixels.max() > 65535:
-        raise ImageError(f"{path}: values beyond 16 bits are not supported; save it as 16-bit")
+        raise ImageError("values beyond 16 bits are not supported; save it as 16-bit")
     if size is not None and size != pixels.shape:
         floating = Image.fromarray(pixels.astype(np.float32))
         resized = floating.resize(size[::-1], Image.Resampling.BILINEAR)
         pixels = np.asarray(resized).round().clip(0, 65535)
-    if dtype == "uint8":
-        pixels = (pixels / 257).round()
-    return np.repeat(pixels.astype(dtype)[..., None], channels, axis=2)
+    pixels = to_depth(pixels.astype(np.uint16), dtype, white)
+    return np.repeat(pixels[..., None], channels, axis=2)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -90,6 +91,15 @@ class Samples:
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
         return (self.pixels[number] for number in self.numbers)
+
+    def with_white(self, white: int | None) -> Samples:
+        """Return the same samples with a full scale of 16-bit values, unless it is None."""
+        if white is None:
+            return self
+        spec = replace(self.spec, white=white)
+        if spec.dtype == "uint16":
+            spec = replace(spec, low=0.0, high=float(white))
+        return Samples(self.pixels, spec, self.owner, self.digests, self.numbers)
 
     def subset(self, places: Numbers | slice) -> Samples:
         """Return the samples at some places among these."""

@@ -176,6 +176,7 @@ def samples_of_files(
     image_size: Size | None,
     on_error: OnError,
     any_size: bool = False,
+    white: int | None = None,
 ) -> tuple[Samples, Size | None, list[Path]]:
     """Decode image files into samples.
 
@@ -195,6 +196,8 @@ def samples_of_files(
         ``fail`` at a broken file, or ``skip`` it.
     any_size
         Whether images without ``image_size`` keep their own.
+    white
+        Full scale of 16-bit values; by default the range of values present becomes 0 to 1.
 
     Returns
     -------
@@ -212,7 +215,9 @@ def samples_of_files(
     paths, headers = files.paths, files.headers
     channels = max(header.channels for header in headers)
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
-    read = partial(read_image, channels=channels, dtype=dtype)
+    read = partial(read_image, channels=channels, dtype=dtype, white=white or 65535)
+    if dtype == "uint16" and white is None:
+        _tell_depths(headers)
     kept: list[Path] = []
 
     def decoded(size: Size | None) -> Iterator[NDArray[Any]]:
@@ -222,7 +227,7 @@ def samples_of_files(
 
     if any_size and not image_size:
         shapes = [(header.height, header.width, channels) for header in headers]
-        return build_ragged(decoded(None), shapes, dtype), None, kept
+        return build_ragged(decoded(None), shapes, dtype).with_white(white), None, kept
     if tiling is None:
         resize: Size | None = image_size or _choose_size(headers)
         side, counts = resize, [1] * len(headers)
@@ -233,11 +238,26 @@ def samples_of_files(
         counts = [len(tiling.corners(*size)) for size in sizes]
     assert side is not None
     samples = build_samples(decoded(resize), (*side, channels), dtype, counts, tiling)
-    return samples, resize, kept
+    return samples.with_white(white), resize, kept
 
 
-def samples_of_array(images: NDArray[Any], tiling: Tiling | None) -> Samples:
+def _tell_depths(headers: list[ImageHeader]) -> None:
+    shallow = sum(header.dtype == "uint8" for header in headers)
+    if shallow:
+        log.warning(
+            "%d of %d images have 8 bits, the others 16: all are taken by their full scale; if the "
+            "camera has fewer than 16 bits, state its white (--white-level 4095 for 12 bits)",
+            shallow,
+            len(headers),
+        )
+
+
+def samples_of_array(
+    images: NDArray[Any], tiling: Tiling | None, white: int | None = None
+) -> Samples:
     """Copy images N x H x W x C, cut into tiles where asked for.
+
+    ``white`` is as for :func:`samples_of_files`.
 
     Raises
     ------
@@ -255,7 +275,8 @@ def samples_of_array(images: NDArray[Any], tiling: Tiling | None) -> Samples:
     else:
         _check_tile(tiling, (height, width))
         shape, each = (tiling.height, tiling.width, channels), len(tiling.corners(height, width))
-    return build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
+    samples = build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
+    return samples.with_white(white)
 
 
 def _check_tile(tiling: Tiling, largest: Sequence[int]) -> None:

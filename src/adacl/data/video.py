@@ -23,7 +23,7 @@ from adacl.data.folders import stream
 from adacl.data.images import EXTENSIONS, read_image
 from adacl.errors import DataError, MissingDataError, missing_extra
 
-__all__ = ["VIDEO_EXTENSIONS", "Clip", "Frame", "list_clips"]
+__all__ = ["GAP", "VIDEO_EXTENSIONS", "Clip", "Frame", "list_clips"]
 
 VIDEO_EXTENSIONS = frozenset(
     {".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
@@ -35,6 +35,8 @@ STREAM_TIMEOUT = 10.0
 RESTART = 1.0
 """Seconds put where the clock of a file runs backwards, as in two recordings joined together."""
 CAMERA = "v4l2"
+GAP = 5.0
+"""A step in time of more than so many usual ones is a gap; recorders leave out single frames."""
 
 log = logging.getLogger("adacl")
 
@@ -115,6 +117,7 @@ class Clip:
         paths = _frame_files(Path(self.source))
         first: tuple[int, ...] | None = None
         read = partial(read_image, channels=channels, dtype="uint8", size=None)
+        places, gaps = _places(paths), _Gaps(self.frame_rate)
         for number, (path, image) in enumerate(stream(paths, read)):
             first = first or image.shape
             if image.shape != first:
@@ -122,7 +125,10 @@ class Clip:
                     f"{path}: {image.shape[0]}x{image.shape[1]} pixels, the frames before it have "
                     f"{first[0]}x{first[1]}; put clips of different sizes in folders of their own"
                 )
-            yield Frame(number, number / self.frame_rate, _shrunk(image, tallest))
+            seconds = places[number] / self.frame_rate
+            gaps.see(seconds)
+            yield Frame(number, seconds, _shrunk(image, tallest))
+        gaps.tell(self.name)
 
     def _decoded(self, channels: Literal[1, 3], tallest: int | None) -> Iterator[Frame]:
         try:
@@ -147,10 +153,13 @@ class Clip:
             start: float | None = None
             leap, last = 0.0, 0.0
             number = 0
+            gaps = _Gaps(rate)
             for decoded in self._packets(container, track):
+                turns = round(decoded.rotation / 90) % 4
+                shown = (decoded.width, decoded.height)[:: -1 if turns % 2 else 1]
                 if size is None:
-                    size = decoded.width, decoded.height
-                elif size != (decoded.width, decoded.height):
+                    size = shown
+                elif size != shown:
                     resized += 1
                 time = decoded.time
                 start = time if start is None else start
@@ -160,24 +169,26 @@ class Clip:
                     leap += last + RESTART - seconds
                     seconds = last + RESTART
                 last = seconds
+                gaps.see(seconds)
                 height, width = _smaller(size[1], size[0], tallest)
                 small = shrinker.reformat(
                     decoded,
-                    width=width,
-                    height=height,
+                    width=height if turns % 2 else width,
+                    height=width if turns % 2 else height,
                     format="gray" if channels == 1 else "rgb24",
                     interpolation="AREA",
                 )
-                pixels = np.asarray(small.to_ndarray(), np.uint8)
+                pixels = np.rot90(np.asarray(small.to_ndarray(), np.uint8), turns)
                 yield Frame(number, seconds, pixels.reshape(height, width, channels))
                 number += 1
         if not number:
             raise DataError(f"{self.source}: no frame could be decoded")
+        gaps.tell(self.name)
         if resized:
             log.warning("%s: %d frames were resized to the first one's size", self.name, resized)
 
     def _packets(self, container: Any, track: Any) -> Iterator[Any]:
-        """Decode packet by packet: what is damaged is passed over and counted."""
+        """Decode packet by packet: what is damaged is counted, and passed over where it must be."""
         import av
 
         damaged = 0
@@ -191,11 +202,17 @@ class Clip:
                 log.warning("%s: ends early (%s)", self.name, error)
                 break
             try:
-                yield from packet.decode()
+                whole = not packet.is_corrupt
+                for frame in packet.decode():
+                    whole = whole and not frame.is_corrupt
+                    yield frame
+                damaged += not whole
             except av.FFmpegError:
                 damaged += 1
         if damaged:
-            log.warning("%s: %d damaged packets were passed over", self.name, damaged)
+            log.warning(
+                "%s: %d damaged packets: frames of them are missing or spoilt", self.name, damaged
+            )
 
 
 def list_clips(
@@ -231,6 +248,47 @@ def list_clips(
             )
         found += clips
     return found
+
+
+class _Gaps:
+    """Notices steps in time of more than ``GAP`` usual ones, and tells what is missing."""
+
+    def __init__(self, rate: float) -> None:
+        self._usual = 1 / rate
+        self._last: float | None = None
+        self._steps: list[tuple[float, float]] = []
+
+    def see(self, time: float) -> None:
+        """Take note of a frame."""
+        step = time - self._last if self._last is not None else 0.0
+        if self._last is not None and step > GAP * self._usual:
+            self._steps.append((self._last, step))
+        self._last = time
+
+    def tell(self, name: str) -> None:
+        """Log it."""
+        if self._steps:
+            log.warning(
+                "%s: about %d frames are missing, in %d gaps; the first after %.1f s",
+                name,
+                sum(round(step / self._usual) - 1 for _, step in self._steps),
+                len(self._steps),
+                self._steps[0][0],
+            )
+
+
+def _places(paths: Sequence[Path]) -> list[int]:
+    """Return where each frame of a folder stands, by the numbers in their names if they count."""
+    found = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in paths]
+    numbers = [int(match[2]) for match in found if match]
+    steps = np.diff(numbers)
+    plain = list(range(len(paths)))
+    if len(numbers) < max(3, len(paths)) or len({match[1] for match in found if match}) > 1:
+        return plain
+    usual = int(np.median(steps))
+    if min(steps) < 1 or (steps % usual).any():
+        return plain
+    return [(number - numbers[0]) // usual for number in numbers]
 
 
 def _smaller(height: int, width: int, tallest: int | None) -> tuple[int, int]:

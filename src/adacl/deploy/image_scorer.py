@@ -10,9 +10,10 @@ from typing import Any, NamedTuple, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from adacl.config.sections import finite
-from adacl.data.arrays import is_paths, listed
+from adacl.data.arrays import is_paths, listed, pictures_of, without_tensors
 from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
@@ -20,8 +21,10 @@ from adacl.errors import ImageError, InputError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import Array
-from adacl.model.scoring import FileScore, ImageScore, ScoringModel, check_files
+from adacl.model.gate import check_files, check_range, fitting, pictures_fitting
+from adacl.model.scoring import FileScore, ImageScore, ScoringModel
 from adacl.model.thresholds import Threshold
+from adacl.model.watch import Watch
 
 Identity = TypeVar("Identity")
 
@@ -44,8 +47,8 @@ class ImageScorer(ABC):
         """Return what scores samples."""
 
     @abstractmethod
-    def _checked(self, array: Any) -> Array:
-        """Return an array as images N x H x W x C that the model takes."""
+    def _array(self, images: Any) -> Array:
+        """Return an array of images N x H x W x C, of whatever type, size and channels."""
 
     @abstractmethod
     def _scored(
@@ -71,6 +74,35 @@ class ImageScorer(ABC):
         FileScore
         """
 
+    def _checked(self, images: Any) -> Sequence[Array]:
+        """Return an array, PIL images or tensors as images H x W x C that the model takes."""
+        header = self._fitted().header
+        if pictures := pictures_of(images):
+            return pictures_fitting(pictures, header)
+        return list(fitting(self._array(without_tensors(images)), header))
+
+    def _one(self, image: Any) -> Array:
+        """Return one image, pixels H x W or H x W x C, a PIL image or a tensor, likewise."""
+        pictures = pictures_of(image)
+        return self._checked(pictures or np.asarray(without_tensors(image))[None])[0]
+
+    def _watched(self, scores: Iterable[FileScore]) -> Iterator[FileScore]:
+        """Pass on scores, and tell at the end how the images differ from those learnt."""
+        watch = Watch(self._fitted().header)
+        for score in scores:
+            watch.see(score.path, score.remark, score.level)
+            yield score
+        watch.tell()
+
+    def _raw_of(self, images: Iterable[Array]) -> list[float]:
+        """Return the raw regression of images that the model takes, and tell likewise."""
+        watch, raw = Watch(self._fitted().header), []
+        for number, score in self._scored(enumerate(images)):
+            watch.see(f"image number {number}", score.remark, score.level)
+            raw.append(score.raw)
+        watch.tell()
+        return raw
+
     def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
         """Score images as :meth:`decode` returns them."""
         return [score for _, score in self._scored(enumerate(images))]
@@ -93,8 +125,11 @@ class ImageScorer(ABC):
         model = self._fitted()
         check_files(model.spec)
         read = partial(self.decode, colour=True)
+        watch = Watch(model.header)
         for path, image in stream(each_image(paths), read, self.on_error, skipped, workers=1):
             [(_, score)] = self._scored([(path, image.pixels)])
+            score = score.with_remark(image.remark)
+            watch.see(path, score.remark, score.level)
             known = digest(image.pixels)
             assert image.colour is not None
             yield Explained(
@@ -102,6 +137,7 @@ class ImageScorer(ABC):
                 self._map_of(image, method),
                 model.spec.visible(image.colour),
             )
+        watch.tell()
 
     def _trained_on(self, _digest: int) -> bool | None:
         """Tell whether the model was fitted on an image of this digest, if that is known."""
@@ -119,8 +155,8 @@ class ImageScorer(ABC):
         Raises
         ------
         ImageError
-            If it cannot be decoded, has more pixels than ``most``, or a size that a model exported
-            with ``--input-size`` does not take.
+            If it cannot be decoded, holds mostly values that were not learnt, has more pixels than
+            ``most``, or a size that a model exported with ``--input-size`` does not take.
         """
         header = self._fitted().header
         spec, resize = header.spec, header.resize
@@ -129,13 +165,18 @@ class ImageScorer(ABC):
             given = None
         if given:
             resize = None  # the graph resizes
-        image = decode(name, content, spec.channels, spec.dtype, resize, most, colour)
+        image = decode(name, content, spec.channels, spec.dtype, resize, most, colour, spec.white)
         if given and (image.height, image.width) != given:
             raise ImageError(
                 f"{name}: {image.height}x{image.width} pixels, the model was exported with "
                 f"--input-size {given[0]}x{given[1]}; export it without"
             )
-        return image
+        try:
+            check_range(image.pixels, spec, str(name), image.header.dtype)
+        except InputError as error:
+            raise ImageError(str(error)) from error
+        remark = header.learnt.remark_on_file(image.header, header.resize is not None)
+        return image._replace(remark=remark)
 
     def anomaly_score(self, X: Any) -> Array:
         """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""
@@ -147,8 +188,9 @@ class ImageScorer(ABC):
         Parameters
         ----------
         X
-            An array N x H x W or N x H x W x C, a folder of images, or a list or generator of
-            image files and folders.
+            An array or tensor N x H x W, N x H x W x C or N x C x H x W, a PIL image or a list or
+            generator of them, a folder of images, or a list or generator of image files and
+            folders.
 
         Raises
         ------
@@ -160,7 +202,7 @@ class ImageScorer(ABC):
         if is_paths(X):
             raw = [score.raw for score in self.score_files(ImageFiles(X))]
         else:
-            raw = [score.raw for _, score in self._scored(enumerate(self._checked(X)))]
+            raw = self._raw_of(self._checked(X))
         return -np.array(raw, float)
 
     def decision_function(self, X: Any) -> Array:
@@ -194,8 +236,9 @@ class ImageScorer(ABC):
         Parameters
         ----------
         image
-            A file, or pixels H x W or H x W x C. Of several of one size, an array N x H x W,
-            N x H x W x C or a list of files, the maps are returned, N x H x W.
+            A file, or pixels H x W or H x W x C, or a PIL image; what is not of the model's size
+            is mapped in it. Of several of one size, an array N x H x W, N x H x W x C or a list of
+            files or PIL images, the maps are returned, N x H x W.
         method
             ``occlusion``, or ``gradient``, which needs the model file; see
             :func:`adacl.explain.maps.anomaly_map`.
@@ -203,14 +246,20 @@ class ImageScorer(ABC):
         model = self._fitted()
         if not isinstance(image, str | Path):
             several = listed(image)
-            if _is_batch(several, model.spec.channels):
-                maps = [self.anomaly_map(one, method) for one in several]
-                if len({found.shape for found in maps}) > 1:
-                    raise InputError("images of several sizes; use explain_files")
-                return np.stack(maps)
-            return anomaly_map(model, self._checked(np.asarray(image)[None])[0], method)
+            if not _is_batch(several, model.spec.channels):
+                return self._map_of_one(several, method)
+            each = self.anomaly_map if is_paths(several) else self._map_of_one
+            maps = [each(one, method) for one in several]
+            if len({found.shape for found in maps}) > 1:
+                raise InputError("images of several sizes; use explain_files")
+            return np.stack(maps)
         check_files(model.spec)
         return self._map_of(self.decode(image), method)
+
+    def _map_of_one(self, image: Any, method: Method) -> NDArray[np.float32]:
+        model = self._fitted()
+        found = anomaly_map(model, self._one(image), method)
+        return resized(found, *_size_of(image, model.spec.channels))
 
     def _map_of(self, image: Decoded, method: Method) -> NDArray[np.float32]:
         found = anomaly_map(self._fitted(), image.pixels, method)
@@ -242,8 +291,23 @@ class ImageScorer(ABC):
 
 
 def _is_batch(images: Any, channels: int) -> bool:
-    """Tell whether these are files, or pixels N x H x W (x C), rather than those of one image."""
-    if is_paths(images):
+    """Tell whether these are files, or images N x H x W (x C), rather than a single one."""
+    if isinstance(images, Image.Image):
+        return False
+    if is_paths(images) or pictures_of(images):
         return True
-    shape = np.shape(images)
-    return len(shape) == 4 or (len(shape) == 3 and channels == 1 != shape[2])
+    array = without_tensors(images)
+    shape = np.shape(array)
+    if len(shape) != 3 or channels != 1:
+        return len(shape) == 4
+    return shape[2] != 1 and (shape[0] != 1 or array is images)
+
+
+def _size_of(image: Any, channels: int) -> tuple[int, int]:
+    """Return the height and width of pixels H x W, H x W x C or C x H x W, or of a PIL image."""
+    if pictures := pictures_of(image):
+        return pictures[0].height, pictures[0].width
+    shape = np.shape(without_tensors(image))
+    if len(shape) == 3 and shape[0] == channels != shape[2]:
+        shape = shape[1:]
+    return shape[0], shape[1]

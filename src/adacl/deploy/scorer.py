@@ -18,16 +18,15 @@ from adacl.deploy.engines import BACKENDS, open_backend, read_graph
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
 from adacl.imaging.reflection import reflected
-from adacl.imaging.spec import Array, ImageSpec
+from adacl.imaging.spec import Array
 from adacl.model.exported_file import from_properties, unsealed
+from adacl.model.gate import check_files
 from adacl.model.header import ModelHeader
 from adacl.model.large_images import Window
 from adacl.model.scoring import (
     FileScore,
     ImageScore,
     ScoringModel,
-    check_files,
-    conformed,
     scores_of,
 )
 from adacl.networks.layers import smallest_side
@@ -144,10 +143,11 @@ class Scorer(ScoringModel, ImageScorer):
         """Score one image: a file, or pixels H x W or H x W x C."""
         if isinstance(image, str | Path):
             check_files(self.spec)
-            pixels = self.decode(image).pixels
+            decoded = self.decode(image)
+            pixels, remark = decoded.pixels, decoded.remark
         else:
-            pixels = self._checked(np.asarray(image)[None])[0]
-        return next(self._scored([(None, pixels)]))[1]
+            pixels, remark = self._one(image), ""
+        return next(self._scored([(None, pixels)]))[1].with_remark(remark)
 
     def look(self, images: Array, window: Window | None) -> Array:
         """Return the maps of pixels S x H x W x C from a window of images, or of whole ones."""
@@ -223,24 +223,31 @@ class Scorer(ScoringModel, ImageScorer):
         size = min(FILES, self.at_once)
         remaining = each_image(paths)
         parts = iter(lambda: list(islice(remaining, size)), [])
-        for _, future in in_order(parts, self._score_files, self.threads, ahead=2):
-            for path, found in future.result():
-                if isinstance(found, ImageError):
-                    pass_over(path, found, self.on_error, skipped)
-                else:
-                    yield FileScore.of(path, found)
+
+        def scores() -> Iterator[FileScore]:
+            for _, future in in_order(parts, self._score_files, self.threads, ahead=2):
+                for path, found in future.result():
+                    if isinstance(found, ImageError):
+                        pass_over(path, found, self.on_error, skipped)
+                    else:
+                        yield FileScore.of(path, found)
+
+        yield from self._watched(scores())
 
     def _score_files(self, paths: Sequence[Path]) -> list[tuple[Path, ImageScore | ImageError]]:
         broken: dict[int, ImageError] = {}
 
-        def decoded() -> Iterator[tuple[int, Array]]:
+        def decoded() -> Iterator[tuple[tuple[int, str], Array]]:
             for number, path in enumerate(paths):
                 try:
-                    yield number, self.decode(path).pixels
+                    image = self.decode(path)
                 except ImageError as error:
                     broken[number] = error
+                else:
+                    yield (number, image.remark), image.pixels
 
-        found = broken | dict(self._scored(decoded(), alone=True))
+        scores = self._scored(decoded(), alone=True)
+        found = broken | {number: score.with_remark(remark) for (number, remark), score in scores}
         return [(path, found[number]) for number, path in enumerate(paths)]
 
     def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
@@ -250,15 +257,13 @@ class Scorer(ScoringModel, ImageScorer):
     def _fitted(self) -> Scorer:
         return self
 
-    def _checked(self, array: Any) -> Array:
-        array = np.asarray(array)
+    def _array(self, images: Any) -> Array:
+        array = np.asarray(images)
         shape = (self.spec.height, self.spec.width, self.spec.channels)
-        images = as_images(array, shape if array.ndim == 2 else None)
-        if images.dtype == np.float32 and not np.isfinite(images).all():
+        found = as_images(array, shape if array.ndim == 2 else None)
+        if found.dtype == np.float32 and not np.isfinite(found).all():
             raise InputError("images: hold values that are not finite; remove or replace them")
-        height, width = self._size or (self.spec.height, self.spec.width)
-        form = ImageSpec(height, width, self.spec.channels, self.spec.dtype)
-        return conformed(images, form, self.header.any_size)
+        return found
 
     def _scored(
         self,

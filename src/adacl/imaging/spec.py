@@ -31,6 +31,8 @@ class ImageSpec:
         ``uint8``, ``uint16`` or ``float32``: how the pixels are stored before conversion.
     low, high
         Stored values that become 0 and 1; values beyond are clipped.
+    white
+        Full scale of 16-bit values: what white is, and what 255 of 8-bit images becomes.
     """
 
     height: int
@@ -39,6 +41,7 @@ class ImageSpec:
     dtype: str = "uint8"
     low: float = 0.0
     high: float = 255.0
+    white: int = 65535
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.width, self.channels)
@@ -51,6 +54,7 @@ class ImageSpec:
             raise InputError(f"image form: the range of values must be numbers, got {values}")
         if self.low >= self.high:
             raise InputError(f"image form: the range of values is empty, {values}")
+        check_white(self.white)
 
     def visible(self, pixels: Array) -> NDArray[np.uint8]:
         """Return stored pixels as people see them: uint8, the range that the network sees."""
@@ -68,6 +72,30 @@ class ImageSpec:
         pixels = np.require(images, requirements=["C", "W"])
         batch = torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2)
         return ((batch.float() - self.low) / (self.high - self.low)).clamp_(0, 1)
+
+
+def to_depth(pixels: Array, dtype: str, white: int) -> Array:
+    """Convert 8- and 16-bit values from full scale to full scale, which is ``white`` of 16 bits."""
+    if pixels.dtype.name == dtype:
+        return pixels
+    if dtype == "uint8":
+        scaled: Array = (pixels / (white / 255)).round()
+        return scaled.clip(0, 255).astype(np.uint8)
+    if white == 65535:
+        return pixels * np.uint16(257)
+    return (pixels * (white / 255)).round().astype(np.uint16)
+
+
+def check_white(white: object) -> None:
+    """Check the full scale of 16-bit values.
+
+    Raises
+    ------
+    InputError
+        If it is no whole number from 255 to 65535.
+    """
+    if not isinstance(white, int) or isinstance(white, bool) or not 255 <= white <= 65535:
+        raise InputError(f"white level: need a whole number from 255 to 65535, got {white!r}")
 
 
 def value_range(images: Array) -> tuple[float, float]:

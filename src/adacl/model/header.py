@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config import Config
@@ -17,6 +19,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.exported_file import EXPORT_VERSION
 from adacl.model.history import History
+from adacl.model.learnt import Learnt, measure
 from adacl.model.map_scale import MapScale
 from adacl.model.thresholds import Threshold
 
@@ -120,22 +123,29 @@ class ModelHeader:
         """Whether the network has an output for every place, rather than for the image alone."""
         return self.config.network.output == "map"
 
-    def remark(self, image: NDArray[Any]) -> str:
-        """Say if an image H x W x C is darker or brighter than any that was learnt.
+    @cached_property
+    def learnt(self) -> Learnt:
+        """What is known of the images that it was fitted on."""
+        return Learnt.from_training(self.training)
 
-        The learnt range is widened by what training varied the brightness; where it did not, the
-        level is what tells normal from anomalous, and nothing is said.
+    @property
+    def light_varies(self) -> bool:
+        """Whether the level of the light is no matter of what is normal, so that it is told."""
+        return not self.has_map or self.config.training.light > 0
+
+    def remarks(self, samples: NDArray[Any], starts: NDArray[Any]) -> list[tuple[str, float]]:
+        """Say of images what was not learnt, and their mean level.
+
+        They are S samples x H x W x C; each image's begin at one of ``starts``. With
+        ``training.light`` 0 a network with a map takes the level for what tells normal from
+        anomalous, and nothing is said of it.
         """
-        learnt, vary = self.training.get("brightness"), self.config.training.light
-        if not (learnt and vary):
-            return ""
-        level = brightness(image, self.spec)
-        if learnt[0] * (1 - vary) <= level <= learnt[1] * (1 + vary):
-            return ""
-        word = "darker" if level < learnt[0] else "brighter"
-        return (
-            f"{word} than any learnt: mean {level:.2f}, learnt {learnt[0]:.2f} to {learnt[1]:.2f}"
-        )
+        light = self.config.training.light if self.light_varies else None
+        counts = np.diff(starts, append=len(samples))
+        rows = np.add.reduceat(measure(samples, self.spec), starts) / counts[:, None]
+        return [
+            (self.learnt.remark_on_values(row, self.spec, light), float(row[0])) for row in rows
+        ]
 
     def check_kind(self, path: str | Path, video: bool) -> None:
         """Check that it is a model for video, or one for images.
@@ -203,6 +213,7 @@ class ModelHeader:
         maxima = tree.get("activation_maxima", [])
         if not all(isinstance(value, int | float) and 0 < value < math.inf for value in maxima):
             raise ValueError(f"activation_maxima: need numbers above 0, got {maxima}")
+        Learnt.from_training(tree["training"])
         exported = None
         if "export_version" in tree:
             exported = Exported(*(tree[name] for name in Exported.__dataclass_fields__))
@@ -221,11 +232,6 @@ class ModelHeader:
             tree["fingerprint"] if exported else fingerprint,
             MapScale(**tree["map_scale"]) if "map_scale" in tree else MapScale.of(threshold),
         )
-
-
-def brightness(image: NDArray[Any], spec: ImageSpec) -> float:
-    """Return the mean of an image H x W x C, of the range that the network sees."""
-    return (float(image.mean()) - spec.low) / (spec.high - spec.low)
 
 
 def checked_size(size: Any) -> tuple[int, int]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -25,8 +25,6 @@ __all__ = [
     "FileScore",
     "ImageScore",
     "ScoringModel",
-    "check_files",
-    "conformed",
     "full_size",
     "record_of",
     "scores_of",
@@ -80,19 +78,20 @@ class ScoringModel(Protocol):
             return None
         return full_size(self.maps(image[None])[0], *image.shape[:2])
 
-    def verdict(self, image: Array, output: Array) -> ImageScore:
+    def verdict(self, image: Array, output: Array, remark: str, level: float) -> ImageScore:
         """Return the score of a whole image H x W x C, and what else there is to say of it.
 
-        ``output`` is its raw regression or, if the network has one, its map.
+        ``output`` is its raw regression or, if the network has one, its map; for ``remark`` and
+        ``level`` see :class:`ImageScore`.
         """
         if not self.header.has_map:
-            return ImageScore(float(output))
+            return ImageScore(float(output), None, remark, (), level)
         raw, threshold = float(self.peaks(output[None])[0]), self.threshold.value
         regions: tuple[Region, ...] = ()
         if raw > threshold:
             least = self.config.threshold.least_region
             regions = find_regions(output, threshold, image.shape[:2], least)
-        return ImageScore(raw, None, self.header.remark(image), regions)
+        return ImageScore(raw, None, remark, regions, level)
 
     @property
     def spec(self) -> ImageSpec:
@@ -129,12 +128,21 @@ class ImageScore:
         What speaks against the score, such as light that was not learnt; or "".
     regions
         Of an image above the threshold, if the network has a map.
+    level
+        Mean of the image, of the range that the network sees.
     """
 
     raw: float
     tile: tuple[int, int] | None = None
     remark: str = ""
     regions: tuple[Region, ...] = ()
+    level: float | None = None
+
+    def with_remark(self, remark: str) -> ImageScore:
+        """Return the same with a further remark."""
+        if not remark:
+            return self
+        return replace(self, remark=f"{self.remark}; {remark}" if self.remark else remark)
 
     @property
     def score(self) -> float:
@@ -150,7 +158,8 @@ class FileScore:
     top-left corner of the worst tile (row and column in pixels, or None), ``trained_on``
     whether the image is one that the model was fitted on, or None where that is not known,
     ``remark`` what speaks against the score, ``regions`` are those above the threshold, ``digest``
-    is a hash of its pixels as the model takes them, where it was made.
+    is a hash of its pixels as the model takes them, where it was made, ``level`` its mean, of the
+    range that the network sees.
     """
 
     path: Path
@@ -161,6 +170,7 @@ class FileScore:
     digest: int | None = None
     remark: str = ""
     regions: tuple[Region, ...] = ()
+    level: float | None = None
 
     @classmethod
     def of(
@@ -180,6 +190,7 @@ class FileScore:
             digest,
             score.remark,
             score.regions,
+            score.level,
         )
 
 
@@ -246,44 +257,21 @@ def _score_batch(
 ) -> Iterator[tuple[Identity, ImageScore]]:
     tiling = model.tiling
     found: list[Array] = []
+    remarks: list[tuple[str, float]] = []
     for _, group in groupby(batch, key=lambda entry: entry[1].shape[1:]):
         samples = [parts for _, parts, _ in group]
-        ends = np.cumsum([len(parts) for parts in samples])
-        found += np.split(outputs(np.concatenate(samples)), ends[:-1])
-    for (identity, parts, (height, width)), scores in zip(batch, found, strict=True):
+        gathered = np.concatenate(samples)
+        starts = np.cumsum([0, *(len(parts) for parts in samples[:-1])])
+        found += np.split(outputs(gathered), starts[1:])
+        remarks += model.header.remarks(gathered, starts)
+    for (identity, parts, (height, width)), scores, (remark, level) in zip(
+        batch, found, remarks, strict=True
+    ):
         if tiling is None:
-            yield identity, model.verdict(parts[0], scores[0])
+            yield identity, model.verdict(parts[0], scores[0], remark, level)
         else:
             corner = tiling.corners(height, width)[int(scores.argmax())]
-            yield identity, ImageScore(tiling.aggregate(scores), corner)
-
-
-def conformed(images: Array, spec: ImageSpec, any_size: bool) -> Array:
-    """Return images N x H x W x C in the depth that a model takes, if they go with it.
-
-    Raises
-    ------
-    InputError
-        If their size, channels or type do not.
-    """
-    expected = (spec.height, spec.width, spec.channels)
-    if images.shape[3] != expected[2] or not (any_size or images.shape[1:] == expected):
-        raise InputError(
-            f"images of shape {images.shape[1:]} do not go with a model that takes {expected}"
-        )
-    return images if images.dtype.name == spec.dtype else _converted(images, spec.dtype)
-
-
-def _converted(images: Array, dtype: str) -> Array:
-    """Convert between the full scales of 8 and 16 bits; floats are taken as they are."""
-    given = images.dtype.name
-    if dtype == "float32":
-        return images.astype(np.float32)
-    if images.dtype == np.float32:
-        raise InputError(
-            f"{given} images do not go with a model that takes {dtype}; pass {dtype} images"
-        )
-    return images * np.uint16(257) if dtype == "uint16" else (images / 257).round().astype(np.uint8)
+            yield identity, ImageScore(tiling.aggregate(scores), corner, remark, (), level)
 
 
 def full_size(found: Array, height: int, width: int) -> NDArray[np.float32]:
@@ -292,18 +280,3 @@ def full_size(found: Array, height: int, width: int) -> NDArray[np.float32]:
         (2 * found.shape[1], 2 * found.shape[0]), Image.Resampling.BILINEAR
     )
     return np.asarray(doubled)[:height, :width]
-
-
-def check_files(spec: ImageSpec) -> None:
-    """Check that a model can score image files.
-
-    Raises
-    ------
-    InputError
-        If it was fitted on arrays that no image file can hold.
-    """
-    if spec.channels not in (1, 3) or spec.dtype == "float32":
-        raise InputError(
-            f"a model that takes {spec.channels}-channel {spec.dtype} arrays cannot score image "
-            "files; pass arrays"
-        )

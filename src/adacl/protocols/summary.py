@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from adacl.config import Config
 from adacl.datasets import catalogue
 from adacl.errors import DataError
+from adacl.files import atomic_file
+from adacl.scale.grid import read_cells
 
 Group = dict[str, Any]
 Cells = Sequence[dict[str, Any]]
@@ -37,7 +41,7 @@ def summarise(cells: Cells) -> list[Group]:
     Raises
     ------
     DataError
-        If cells of different configurations are mixed.
+        If cells of different configurations, or of different copies of the data, are mixed.
 
     Returns
     -------
@@ -48,9 +52,24 @@ def summarise(cells: Cells) -> list[Group]:
         seed, over those seeds for which every class is finished.
     """
     groups: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    copies: dict[tuple[str, str], str] = {}
     for cell in cells:
+        data, name = cell["data"], cell["class"]
+        if copies.setdefault((data, name), cell["data_sha256"]) != cell["data_sha256"]:
+            raise DataError(
+                f"{data} {name}: cells of different copies of the data are mixed; give each a "
+                "folder of its own"
+            )
         groups.setdefault((cell["data"], cell["variant"]), []).append(cell)
     return [_summarise(data, variant, cells) for (data, variant), cells in groups.items()]
+
+
+def write(folder: Path) -> list[Group]:
+    """Sum up the cells of a folder in its ``results.json``, and return the groups."""
+    groups = summarise(read_cells(folder))
+    with atomic_file(folder / "results.json", "w") as file:
+        json.dump(groups, file, indent=1)
+    return groups
 
 
 def find(groups: Sequence[Group], data: str, variant: str) -> Group | None:

@@ -253,7 +253,8 @@ class Batcher:
         scores = served.scorer.score_decoded([image.pixels for image in images.values()])
         for (index, image), score in zip(images.items(), scores, strict=True):
             heat = _heat(items[index][0], image.pixels) if with_map else None
-            found[index] = Scored(score, image.height, image.width, heat)
+            remarked = score.with_remark(image.remark)
+            found[index] = Scored(remarked, image.height, image.width, heat)
         return [found[index] for index in range(len(items))]
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from adacl.deploy.opening import open_exported
 from adacl.errors import ConfigError
 from adacl.files import read_whole
-from adacl.model.scoring import check_files
+from adacl.model.gate import check_files
 from adacl.serve.problems import ProblemError
 
 

@@ -28,8 +28,9 @@ from adacl.data.samples import Samples
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
-from adacl.model.header import ModelHeader, brightness
+from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
+from adacl.model.learnt import Learnt
 from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
 from adacl.networks.build import Network, raw_scores
@@ -44,7 +45,6 @@ __all__ = ["fit_model"]
 OnEpoch = Callable[[str, EpochRecord], object]
 
 MOST_DIGESTS = 100_000
-SOME = 1000
 MOST_ODD = 20
 
 log = logging.getLogger("adacl")
@@ -62,6 +62,7 @@ def fit_model(
     device: torch.device | None = None,
     checkpoints: Path | None = None,
     on_epoch: OnEpoch | None = None,
+    seen: Learnt | None = None,
 ) -> Model:
     """Train a model on normal samples.
 
@@ -90,6 +91,8 @@ def fit_model(
     on_epoch
         Called after every epoch with the name of the training (``network``, ``fold 1``, ...)
         and its record; ends that training by returning True.
+    seen
+        What is known of the images before they became samples: their sizes and colours.
 
     Raises
     ------
@@ -217,16 +220,11 @@ def fit_model(
             "validation_flagged": flagged,
             "validation_highest": highest,
             "parameters": count_parameters(network),
-            **({"brightness": _brightness(samples), "odd": odd[:MOST_ODD]} if dense else {}),
+            "learnt": Learnt.of(samples).joined(seen or Learnt()).to_dict(),
+            **({"odd": odd[:MOST_ODD]} if dense else {}),
         },
         activation_maxima(network, samples.of(kept.validation), config.anomalies, seed)
         if isinstance(network, Regressor)
         else (),
     )
     return Model(network, header, samples.digests[:MOST_DIGESTS])
-
-
-def _brightness(samples: Samples) -> list[float]:
-    """Return the mean of the darkest and of the brightest of (some of) the images."""
-    levels = [brightness(image, samples.spec) for image in samples.thinned(SOME)]
-    return [min(levels), max(levels)]

@@ -13,7 +13,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data.video import Frame
+from adacl.data.video import GAP, Frame
 from adacl.errors import DataError
 from adacl.video.config import VideoConfig
 from adacl.video.motion import Background, FrameDifference, tile_energy
@@ -22,8 +22,6 @@ __all__ = ["CHUNK", "Chunk", "chunks", "segments"]
 
 CHUNK = 64
 """Frames that are scored together, when they need not come at once."""
-GAP = 5.0
-"""A step in time of more than so many usual ones is a gap; recorders leave out single frames."""
 HABIT = 0.1
 
 Energies = NDArray[np.float64]

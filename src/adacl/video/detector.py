@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
+import numpy as np
+
 from adacl.config import Config
 from adacl.config.presets import preset
 from adacl.config.sections import finite
@@ -17,6 +19,7 @@ from adacl.video.alarms import Alarm, Event, events
 from adacl.video.chunks import CHUNK
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
+from adacl.video.light import compared
 from adacl.video.live import LIVE_CHUNK, keep_up
 from adacl.video.model import VideoModel
 
@@ -137,6 +140,7 @@ class VideoAnomalyDetector:
         model = self._fitted()
         clip = source if isinstance(source, Clip) else self.clip(source)
         frames = self._rate_checked(clip.frames(1, model.config.tallest), clip)
+        frames = compared(frames, model.tiles.header, clip.name)
         if clip.live:
             return model.score(keep_up(frames), LIVE_CHUNK)
         return model.score(frames, CHUNK)
@@ -217,9 +221,12 @@ class VideoAnomalyDetector:
         return self.model_
 
     def _rate_checked(self, frames: Iterator[Frame], clip: Clip) -> Iterator[Frame]:
+        times: list[float] = []
         for frame in frames:
-            if frame.number == SOON and frame.time > 0:
-                rate, learned = SOON / frame.time, self._fitted().frame_rate
+            if len(times) <= SOON:
+                times.append(frame.time)
+            if frame.number == SOON and (step := float(np.median(np.diff(times)))) > 0:
+                rate, learned = 1 / step, self._fitted().frame_rate
                 if max(rate / learned, learned / rate) > OTHER_RATE:
                     log.warning(
                         "%s: %.3g frames a second, the model was fitted on %.3g; motion will "

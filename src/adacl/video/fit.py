@@ -24,10 +24,12 @@ from adacl.data.video import Clip, Frame
 from adacl.errors import DataError
 from adacl.imaging.spec import ImageSpec
 from adacl.model.history import EpochRecord
+from adacl.model.learnt import Learnt
 from adacl.training.fit import fit_model
 from adacl.video.alarms import Alarm, from_normal_footage
 from adacl.video.chunks import Chunk, chunks, segments
 from adacl.video.config import VideoConfig
+from adacl.video.light import EVERY, measure_frame
 from adacl.video.model import VideoModel
 from adacl.video.motion import motion_threshold, stack_energy
 from adacl.video.row_levels import Level, Levels
@@ -58,6 +60,8 @@ class Footage:
         From one frame to the next, the median.
     motion
         Threshold of the gate.
+    learnt
+        Light of the frames.
     """
 
     clips: Sequence[Clip]
@@ -66,6 +70,7 @@ class Footage:
     width: int
     seconds: float
     motion: float
+    learnt: Learnt = field(default_factory=Learnt)
 
 
 def fit_video(
@@ -121,6 +126,7 @@ def fit_video(
     )  # fmt: skip
     model.header.training["clips"] = len(clips)
     model.header.training["frames"] = sum(footage.counts)
+    model.header.training["learnt"] = footage.learnt.to_dict()
     found = VideoModel(
         model,
         video,
@@ -151,6 +157,7 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
     lengths: list[int] = []
     size: tuple[int, int] | None = None
     seconds: list[float] = []
+    measured: list[NDArray[np.float64]] = []
     for clip in clips:
         count = 0
         for chunk in _chunks(clip.frames(1, video.tallest), video, 0):
@@ -163,6 +170,7 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
                 )
             count += len(chunk.frames)
             seconds += _interval(chunk.frames)
+            measured += [measure_frame(frame) for frame in chunk.frames[::EVERY]]
             for row in chunk.energies:
                 if not np.isnan(row).any():
                     seen += 1
@@ -178,7 +186,8 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
     motion = 0.0 if video.gate == "none" else motion_threshold(np.concatenate(energies))
     counts = [round(length * (1 - held_out)) for length in lengths]
     interval = float(np.median(seconds)) if seconds else 1.0
-    return Footage(clips, counts, *size, max(interval, 1e-3), motion)
+    learnt = Learnt.of_measures(np.array(measured))
+    return Footage(clips, counts, *size, max(interval, 1e-3), motion, learnt)
 
 
 def training_tiles(

@@ -107,7 +107,7 @@ class EpochDisplay:
         if self.networks and number < self.networks:
             stage += f" of {self.networks - 1}" if number else ""
             left += self.epochs * (self.networks - 1 - number)
-            time_left = f", {_about(left * self.seconds / self.done)} left" if left else ""
+            time_left = f", {about(left * self.seconds / self.done)} left" if left else ""
         self.progress.update(
             self.task, description=stage, completed=self.done, total=self.done + left
         )
@@ -123,7 +123,8 @@ class EpochDisplay:
         )
 
 
-def _about(seconds: float) -> str:
+def about(seconds: float) -> str:
+    """Return a time in words, rounded as an estimate is."""
     if seconds < 90:
         return f"about {max(1, round(seconds))} s"
     if seconds < 90 * 60:

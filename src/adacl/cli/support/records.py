@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 Format = Literal["table", "jsonl", "csv"]
 
 TILE_COLUMNS = ["tile_top", "tile_left"]
-MAP_COLUMNS = ["remark", "regions"]
+MAP_COLUMNS = ["regions"]
 
 
 class RecordWriter:
@@ -102,7 +102,7 @@ def write_records(
     from adacl.model.scoring import record_of
 
     columns = ["image_path", "pred_score", "pred_label", "raw_score"]
-    columns += TILE_COLUMNS * tiled + MAP_COLUMNS * mapped
+    columns += TILE_COLUMNS * tiled + ["remark"] + MAP_COLUMNS * mapped
     with opened(output) as file:
         if form == "table":
             _write_table(file, scores, threshold, tiled)

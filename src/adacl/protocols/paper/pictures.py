@@ -138,7 +138,9 @@ def figure6_embeddings(models: dict[str, AnomalyDetector], data_dir: Path | None
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for place, (normal, detector) in enumerate(models.items(), start=1):
         _, test, is_normal = load_one_vs_rest("mnist", normal, data_dir)
-        chosen = np.sort(np.random.default_rng(0).choice(len(test), 2000, replace=False))
+        chosen = np.sort(
+            np.random.default_rng(0).choice(len(test), min(2000, len(test)), replace=False)
+        )
         model = detector.model_
         with torch.inference_mode():
             assert isinstance(model.network, Regressor)

@@ -1,4 +1,4 @@
-"""Tables 1, 2 and 4 of the paper: the printed figures, marked, beside those measured here."""
+"""Tables 1 to 4 of the paper: the printed figures, marked, beside those measured here."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from adacl.datasets import catalogue
 from adacl.protocols.image.rivals import RIVALS
 from adacl.protocols.summary import Cells, Group, alike, find, summarise
 
-__all__ = ["Cell", "Table", "table1", "table2", "table4"]
+__all__ = ["Cell", "Table", "quoted", "table1", "table2", "table3", "table4"]
 
 OURS = "adacl (ours)"
 MARK = "†"
@@ -64,7 +64,8 @@ class Table:
     rows: Sequence[tuple[str, Sequence[Cell | str | None]]]
     notes: Sequence[str] = ()
 
-    def _cells(self, plus_minus: str = " ± ", mark: str = MARK) -> list[list[str]]:
+    def texts(self, plus_minus: str = " ± ", mark: str = MARK) -> list[list[str]]:
+        """Return the rows as they are shown."""
         return [
             [
                 method,
@@ -78,9 +79,7 @@ class Table:
 
     def markdown(self) -> str:
         """Return the table in Markdown, with title, legend and notes."""
-        body = tabulate(
-            self._cells(), headers=self.header, tablefmt="github", disable_numparse=True
-        )
+        body = tabulate(self.texts(), headers=self.header, tablefmt="github", disable_numparse=True)
         notes = "".join(f"- {note}\n" for note in self.notes)
         return f"**{self.title}**\n\n{body}\n\n{LEGEND}\n{notes}"
 
@@ -100,7 +99,7 @@ class Table:
     def latex(self) -> str:
         """Return the table in LaTeX."""
         body = tabulate(
-            [[x.replace("%", r"\%") for x in row] for row in self._cells("$\\pm$", "$^\\dagger$")],
+            [[x.replace("%", r"\%") for x in row] for row in self.texts("$\\pm$", "$^\\dagger$")],
             headers=[x.replace("%", r"\%") for x in self.header],
             tablefmt="latex_raw",
             disable_numparse=True,
@@ -147,6 +146,21 @@ def table2(groups: Sequence[Group], data: str) -> Table:
         "pre-trained teacher"
     )
     return Table(f"table2-{data}", title, header, rows, notes)
+
+
+def table3(groups: Sequence[Group]) -> Table:
+    """Return table 3: frame level on UCSD Ped2, from the groups of the video protocols."""
+    rows: list[tuple[str, Sequence[Cell | str | None]]] = [
+        (name, [Cell.quoted(row[key]) if key in row else None for key in ("auroc", "eer")])
+        for name, row in quoted()["table3"].items()
+    ]
+    for group in groups:
+        if (group["data"], group["method"]) == ("ucsd-ped2", "adacl"):
+            figures = [group[key] for key in ("auroc_smoothed", "eer_smoothed")]
+            cells = [Cell(figure["mean"], figure["sd"], figure["n"]) for figure in figures]
+            rows.append((f"{OURS}, {group['variant']}", cells))
+    title = "Table 3: frame-level AUROC and EER in % on UCSD Ped2"
+    return Table("table3", title, ["method", "AUROC", "EER"], rows)
 
 
 def table4(cells: Cells, data: str = "mnist") -> Table:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import tomllib
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +13,7 @@ from tabulate import tabulate
 from adacl.errors import DataError
 from adacl.files import atomic_file
 from adacl.protocols.figures import to_png
-from adacl.protocols.paper.tables import LEGEND, MARK
+from adacl.protocols.paper.tables import table3 as paper_table3
 from adacl.protocols.summary import mean_sd
 from adacl.scale.grid import read_cells
 
@@ -99,25 +97,7 @@ def _mean(folds: list[dict[str, Any]], name: str) -> float | None:
 
 def table3(groups: Groups) -> str:
     """Return table 3 in the paper's arrangement, and one of each protocol, as Markdown."""
-    quoted = tomllib.loads(
-        files("adacl.protocols.paper").joinpath("quoted.toml").read_text(encoding="utf-8")
-    )["table3"]
-    rows = [
-        [name, *(f"{row[key]}{MARK}" if key in row else "-" for key in ("auroc", "eer"))]
-        for name, row in quoted.items()
-    ]
-    ours = [g for g in groups if g["data"] == "ucsd-ped2" and g["method"] == "adacl"]
-    rows += [
-        [f"adacl (ours), {g['variant']}", _figure(g, "auroc_smoothed"), _figure(g, "eer_smoothed")]
-        for g in ours
-    ]
-    if not ours:
-        rows.append(["adacl (ours)", "to be measured", "to be measured"])
-    parts = [
-        "Table 3. Frame-level AUROC and EER (%) on UCSD Ped2.",
-        tabulate(rows, ["Method", "AUROC", "EER"], "github", disable_numparse=True),
-        LEGEND,
-    ]
+    parts = [paper_table3(groups).markdown().rstrip()]
     for data, title in TITLES.items():
         found = [g for g in groups if g["data"] == data]
         if found:

@@ -1,0 +1,59 @@
+"""What the campaign's scripts share: a small set of images, the commands, their outcome."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+from scipy.ndimage import gaussian_filter
+
+SIDE = 32
+FIT = ["--preset", "paper", "--epochs", "3", "--device", "cpu"]
+FIT += ["--set", "training.min_epoch_images=512", "--set", "network.channels=[8,16]"]
+
+
+def textures(count: int, seed: int = 0) -> np.ndarray:
+    """Return grey textures N x SIDE x SIDE."""
+    rng = np.random.default_rng(seed)
+    smooth = gaussian_filter(rng.normal(size=(count, SIDE, SIDE)), (0, 2, 2))
+    return (128 + 400 * smooth).clip(0, 255).astype(np.uint8)
+
+
+def write_textures(folder: Path, count: int, seed: int = 0) -> Path:
+    """Write textures as PNG files."""
+    folder.mkdir(parents=True)
+    for number, image in enumerate(textures(count, seed)):
+        Image.fromarray(image).save(folder / f"{number:03d}.png")
+    return folder
+
+
+def command(*arguments: object) -> list[str]:
+    """Return a command line of adacl."""
+    return [sys.executable, "-m", "adacl", *map(str, arguments)]
+
+
+def run(
+    *arguments: object, before: Callable[[], None] | None = None, timeout: float = 600
+) -> subprocess.CompletedProcess[str]:
+    """Run a command of adacl to its end."""
+    return subprocess.run(
+        command(*arguments),
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        timeout=timeout,
+        preexec_fn=before,
+        env={**os.environ, "NO_COLOR": "1"},
+        check=False,
+    )
+
+
+def peak_mib() -> float:
+    """Return the largest memory of the children that have ended, in MiB."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024

@@ -1,0 +1,158 @@
+"""Bring arrays and pictures to the form that a model learnt, where that is certain, else refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image
+
+from adacl.data.arrays import SMALLEST_SIDE, channels_last, resized
+from adacl.data.images import pixels_of
+from adacl.errors import ImageError, InputError
+from adacl.imaging.spec import Array, ImageSpec, to_depth
+from adacl.model.header import ModelHeader
+from adacl.model.learnt import outside
+
+__all__ = ["check_files", "check_range", "fitting", "pictures_fitting"]
+
+MOST = 0.5
+"""Share of an image's values outside the learnt range with which it is refused."""
+
+
+def fitting(images: Array, header: ModelHeader) -> Array:
+    """Return images N x H x W x C as a model takes them.
+
+    They are turned from N x C x H x W if only that is possible, resized as files are, and converted
+    between 8 bits, 16 bits and floats in [0, 1] from full scale to full scale.
+
+    Parameters
+    ----------
+    images
+        uint8, uint16 or float32.
+    header
+        The model's.
+
+    Raises
+    ------
+    InputError
+        If they cannot be what was learnt.
+    """
+    spec, size = header.spec, header.resize
+    given = header.exported.input_size if header.exported else None
+    expected = given or (spec.height, spec.width)
+    images = channels_last(images, spec.channels)
+    least = 1 if header.any_size else SMALLEST_SIDE
+    if (
+        images.shape[3] != spec.channels
+        or (given and images.shape[1:3] != given)
+        or min(images.shape[1:3]) < least
+    ):
+        raise InputError(
+            f"images of shape {images.shape[1:]} do not go with a model that takes "
+            f"{(*expected, spec.channels)}; pass N x H x W x C"
+        )
+    if size and not given:
+        images = resized(images, size)
+    images = _scaled(images, spec)
+    for number, image in enumerate(images):
+        check_range(image, spec, f"image number {number}")
+    return images
+
+
+def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> list[Array]:
+    """Return PIL images as a model takes them, as if they were files.
+
+    Raises
+    ------
+    InputError
+        If they cannot be what was learnt.
+    """
+    spec, size = header.spec, header.resize
+    found = []
+    for number, picture in enumerate(pictures):
+        try:
+            if spec.channels in (1, 3) and spec.dtype != "float32" and not header.exported:
+                pixels = pixels_of(picture, spec.channels, spec.dtype, size, spec.white)
+                check_range(pixels, spec, f"image number {number}")
+            else:
+                kind = "uint16" if picture.mode.startswith("I") else "uint8"
+                pixels = pixels_of(picture, min(spec.channels, 3), kind)
+                pixels = fitting(pixels[None], header)[0]
+        except ImageError as error:
+            raise InputError(f"image number {number}: {error}") from error
+        found.append(pixels)
+    return found
+
+
+def check_range(image: Array, spec: ImageSpec, name: str, given: str | None = None) -> None:
+    """Check that most of an image's values lie in the range that was learnt.
+
+    Parameters
+    ----------
+    image
+        H x W x C, as the model takes it.
+    spec
+        The model's.
+    name
+        What the error calls it.
+    given
+        The depth it had before it was converted, if that is known.
+
+    Raises
+    ------
+    InputError
+        If they do not.
+    """
+    share = outside(image, spec)
+    if share <= MOST:
+        return
+    why = "scale the values as those learnt were"
+    if spec.dtype == "uint16" and given == "uint8":
+        why = (
+            "it has 8 bits, those learnt 16: save it as those were, or fit with their white level "
+            "(--white-level 4095 for a camera of 12 bits)"
+        )
+    raise InputError(
+        f"{name}: {share:.0%} of its values lie outside those learnt ({spec.low:g} to "
+        f"{spec.high:g}); {why}"
+    )
+
+
+def check_files(spec: ImageSpec) -> None:
+    """Check that a model can score image files.
+
+    Raises
+    ------
+    InputError
+        If it was fitted on arrays that no image file can hold.
+    """
+    if spec.channels not in (1, 3) or spec.dtype == "float32":
+        raise InputError(
+            f"a model that takes {spec.channels}-channel {spec.dtype} arrays cannot score image "
+            "files; pass arrays"
+        )
+
+
+def _scaled(images: Array, spec: ImageSpec) -> Array:
+    """Convert the values to the type that a model takes."""
+    given, wanted = images.dtype.name, spec.dtype
+    if given == wanted:
+        return images
+    if wanted == "float32":
+        whole = (spec.low, spec.high) == (0.0, 1.0)
+        full = 1 if not whole else 255 if given == "uint8" else spec.white
+        return images.astype(np.float32) / np.float32(full)
+    if given != "float32":
+        return to_depth(images, wanted, spec.white)
+    low, high = float(images.min()), float(images.max())
+    full = 255 if wanted == "uint8" else spec.white
+    integral = bool((images == images.round()).all())
+    if low >= 0 and high <= 1 and (not integral or high == 0):
+        return (images * full).round().astype(wanted)
+    if integral and low >= 0 and 1 < high <= np.iinfo(wanted).max:
+        return images.astype(wanted)
+    raise InputError(
+        f"float values from {low:g} to {high:g} do not go with a model that takes {wanted}; pass "
+        f"{wanted}, or floats in [0, 1]"
+    )

@@ -1,0 +1,241 @@
+"""What training saw of light, colours and sizes, and how far other images are from it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Self
+
+import numpy as np
+
+from adacl.data.images import ImageHeader
+from adacl.data.samples import Samples
+from adacl.imaging.spec import Array, ImageSpec
+
+__all__ = ["Learnt", "measure", "outside", "sizes_of"]
+
+Size = tuple[int, int]
+
+SOME = 1000
+MARGIN = 0.1
+"""How far beyond the learnt levels, by a factor, an image is remarked on."""
+SATURATED = 0.8
+"""An image is remarked on if so small a part, against those learnt, of it is neither black nor
+white."""
+CUT_OFF = 0.05
+ASPECT = 1.1
+LARGER = 1.5
+
+
+@dataclass(frozen=True)
+class Learnt:
+    """What is known of the images that a model was fitted on.
+
+    Parameters
+    ----------
+    level
+        Means of the images, of the range that the network sees: the smallest, the quantile of 5 %,
+        the mean, the quantile of 95 %, and the largest. Of older models the first and last alone.
+    ends
+        The largest share of an image that is black, and that is white.
+    channels
+        The smallest and largest mean of each channel.
+    sizes
+        The least height and width, and the largest, before the images were resized.
+    colours
+        Channels of the files (1, 3).
+    """
+
+    level: tuple[float, ...] = ()
+    ends: tuple[float, ...] = ()
+    channels: tuple[tuple[float, float], ...] = ()
+    sizes: tuple[Size, Size] | None = None
+    colours: tuple[int, ...] = ()
+
+    @classmethod
+    def of(cls, samples: Samples) -> Self:
+        """Measure (some of) the images that samples were made of."""
+        owner = samples.owner[samples.numbers]
+        images = np.unique(owner)
+        chosen = samples.of(images[:: max(1, len(images) // SOME)])
+        rows = np.array([measure(image[None], samples.spec)[0] for image in chosen])
+        _, place, counts = np.unique(
+            samples.owner[chosen.numbers], return_inverse=True, return_counts=True
+        )
+        sums = np.zeros((len(counts), rows.shape[1]))
+        np.add.at(sums, place, rows)
+        return cls.of_measures(sums / counts[:, None])
+
+    @classmethod
+    def of_measures(cls, rows: Array) -> Self:
+        """Summarise what :func:`measure` returned of images."""
+        level, (_, black, white), channels = rows[:, 0], rows[:, 1:4].T, rows[:, 4:]
+        inner = np.quantile(level, [0.05, 0.95])
+        return cls(
+            (level.min(), inner[0], level.mean(), inner[1], level.max()),
+            (black.max(), white.max()),
+            tuple(zip(channels.min(0).tolist(), channels.max(0).tolist(), strict=True)),
+        ).rounded()
+
+    def joined(self, seen: Learnt) -> Self:
+        """Return it with the sizes and colours of ``seen``."""
+        return replace(self, sizes=seen.sizes, colours=seen.colours)
+
+    def rounded(self) -> Self:
+        """Return the same as plain numbers of five digits behind the point."""
+        return type(self)(
+            tuple(round(float(value), 5) for value in self.level),
+            tuple(round(float(value), 5) for value in self.ends),
+            tuple((round(low, 5), round(high, 5)) for low, high in self.channels),
+            self.sizes,
+            self.colours,
+        )
+
+    @classmethod
+    def from_training(cls, training: Mapping[str, Any]) -> Self:
+        """Read what a model file tells.
+
+        Raises
+        ------
+        ValueError
+            If it is not as :meth:`to_dict` returns it.
+        """
+        if (tree := training.get("learnt")) is None:
+            return cls(tuple(_numbers(training.get("brightness", []), 0, 2)))
+        if not isinstance(tree, dict):
+            raise ValueError(f"learnt: need a table, got {tree!r:.100}")
+        sizes = [_numbers(size, 2) for size in tree.get("sizes", [])]
+        return cls(
+            _numbers(tree["level"], 5),
+            _numbers(tree["ends"], 2),
+            tuple((low, high) for low, high in (_numbers(pair, 2) for pair in tree["channels"])),
+            ((int(sizes[0][0]), int(sizes[0][1])), (int(sizes[1][0]), int(sizes[1][1])))
+            if sizes
+            else None,
+            tuple(int(number) for number in _numbers(tree.get("colours", []))),
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values."""
+        tree: dict[str, Any] = {
+            "level": list(self.level),
+            "ends": list(self.ends),
+            "channels": [list(pair) for pair in self.channels],
+        }
+        if self.sizes:
+            tree["sizes"] = [list(size) for size in self.sizes]
+        if self.colours:
+            tree["colours"] = list(self.colours)
+        return tree
+
+    def remark_on_values(self, row: Array, spec: ImageSpec, light: float | None) -> str:
+        """Say what of an image's values was not learnt, by :func:`measure`.
+
+        ``light`` is how far training varied the level, or None where that tells good from bad.
+        """
+        level, cut, black, white, *channels = row.tolist()
+        if cut > CUT_OFF:
+            return (
+                f"{cut:.0%} of its values lie outside those learnt ({spec.low:g} to {spec.high:g}) "
+                "and are cut off"
+            )
+        if self._exchanged(channels):
+            return "red and blue look exchanged; give RGB, not BGR"
+        if self.level and light is not None:
+            margin = max(light, MARGIN) if len(self.level) == 5 else light
+            least, most = self.level[0], self.level[-1]
+            if not least * (1 - margin) <= level <= most * (1 + margin):
+                word = "darker" if level < least else "brighter"
+                return f"{word} than any learnt: mean {level:.2f}, learnt {least:.2f} to {most:.2f}"
+        for share, learnt, word in zip((black, white), self.ends, ("black", "white"), strict=False):
+            if 1 - share < SATURATED * (1 - learnt):
+                return (
+                    f"saturated: {share:.0%} of it is {word}, of those learnt at most {learnt:.0%}"
+                )
+        return ""
+
+    def _exchanged(self, means: Sequence[float]) -> bool:
+        if len(means) != 3 or len(self.channels) != 3:
+            return False
+
+        def misfit(means: Sequence[float]) -> float:
+            pairs = zip(means, self.channels, strict=True)
+            return max(max(low - mean, mean - high, 0.0) for mean, (low, high) in pairs)
+
+        return misfit(means) > 0.02 and misfit(means[::-1]) == 0
+
+    def remark_on_file(self, header: ImageHeader, resized: bool) -> str:
+        """Say what of an image's kind and size was not learnt; ``resized`` if its size changes."""
+        remarks = []
+        if self.colours and header.channels not in self.colours:
+            kinds = ("in colour", "grey") if header.channels == 3 else ("grey", "in colour")
+            remarks.append(f"{kinds[0]}, those learnt are {kinds[1]}")
+        if self.sizes and (word := self._other_size((header.height, header.width), resized)):
+            learnt = " to ".join(dict.fromkeys("{}x{}".format(*size) for size in self.sizes))
+            remarks.append(
+                f"{word} than those learnt: {header.height}x{header.width}, learnt {learnt}"
+            )
+        return "; ".join(remarks)
+
+    def _other_size(self, size: Size, resized: bool) -> str:
+        assert self.sizes
+        least, most = self.sizes
+        if resized:
+            aspect = size[1] / size[0]
+            inside = least[1] / most[0] / ASPECT <= aspect <= most[1] / least[0] * ASPECT
+            return "" if inside else "of another shape"
+        if max(size[0] / most[0], size[1] / most[1]) > LARGER:
+            return "larger"
+        if max(least[0] / size[0], least[1] / size[1]) > LARGER:
+            return "smaller"
+        return ""
+
+
+def _numbers(values: Any, count: int | None = None, other: int | None = None) -> tuple[float, ...]:
+    numbers = tuple(values)
+    sound = all(isinstance(number, int | float) and math.isfinite(number) for number in numbers)
+    if not sound or (count is not None and len(numbers) not in (count, other)):
+        raise ValueError(f"learnt: need finite numbers, got {values!r:.100}")
+    return numbers
+
+
+def measure(images: Array, spec: ImageSpec) -> Array:
+    """Measure images S x H x W x C, stored as a model takes them.
+
+    Returns
+    -------
+    ndarray
+        S x (4 + C): mean level of the range that the network sees, shares of the values that lie
+        outside that range, at its lower end or below, and at its upper end or above; then the mean
+        level of each channel.
+    """
+    count, height, width, channels = images.shape
+    lines = images.reshape(count, height, width * channels)
+    wide = {"uint8": np.uint32, "uint16": np.uint64}.get(images.dtype.name, float)
+    sums = lines.sum(1, dtype=wide)
+    means = sums.reshape(count, width, channels).sum(1, dtype=float) / (height * width)
+    means = (means - spec.low) / (spec.high - spec.low)
+    black, white = _shares(lines <= spec.low), _shares(lines >= spec.high)
+    cut = np.zeros(count)
+    if spec.dtype != "uint8":
+        cut = _shares(lines < spec.low) + _shares(lines > spec.high)
+    return np.column_stack([means.mean(1), cut, black, white, means])
+
+
+def _shares(masks: Array) -> Array:
+    counts: Array = np.array([np.count_nonzero(mask) for mask in masks])
+    return counts / float(masks[0].size)
+
+
+def outside(image: Array, spec: ImageSpec) -> float:
+    """Return the share of an image's values that lie outside the range that the network sees."""
+    if spec.dtype == "uint8":
+        return 0.0
+    return float(((image < spec.low) | (image > spec.high)).mean())
+
+
+def sizes_of(sizes: Iterable[Size]) -> tuple[Size, Size]:
+    """Return the least height and width, and the largest."""
+    heights, widths = zip(*sizes, strict=True)
+    return (min(heights), min(widths)), (max(heights), max(widths))
