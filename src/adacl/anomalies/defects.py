@@ -21,8 +21,6 @@ from adacl.config.sections import Interval
 from adacl.errors import ConfigError
 from adacl.imaging.smoothing import smoothed
 
-__all__ = ["blur", "foreign_paste", "noise", "scar", "tone"]
-
 AREA: Interval = (0.05, 0.3)
 ASPECT: Interval = (0.3, 3.3)
 

@@ -11,18 +11,6 @@ from torch import Tensor
 from adacl.config.sections import Interval
 from adacl.errors import ConfigError
 
-__all__ = [
-    "below",
-    "check_range",
-    "choose",
-    "everywhere",
-    "patch_sizes",
-    "places",
-    "rectangles",
-    "take",
-    "uniform",
-]
-
 
 def uniform(interval: Interval, count: int, generator: torch.Generator) -> Tensor:
     """Draw numbers (count,) uniformly from an interval."""

@@ -16,8 +16,6 @@ from torch.nn import functional
 from adacl.anomalies.drawing import below, choose, uniform
 from adacl.imaging.smoothing import box_mean
 
-__all__ = ["FAMILIES", "FILLINGS", "SCAR_FILLINGS", "draw_fillings"]
-
 STRONGEST = 0.6
 BLUR_SIDES = (3, 5, 9, 15)
 NEAREST_MOVE = 8

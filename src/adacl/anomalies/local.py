@@ -13,8 +13,6 @@ from adacl.anomalies.shapes import SHAPES, draw_shapes
 from adacl.config import LocalConfig
 from adacl.errors import ConfigError
 
-__all__ = ["Made", "check_local_config", "make_local"]
-
 PIECE = FAMILIES.index("piece")
 STRONG = 0.5
 """Opacity of pieces of images and of scars, at least: fainter pieces look like double exposures."""

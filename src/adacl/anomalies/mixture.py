@@ -13,8 +13,6 @@ from adacl.anomalies.registry import KINDS, Changed
 from adacl.config import AnomalyConfig
 from adacl.errors import ConfigError, InputError
 
-__all__ = ["check_anomaly_config", "draw_kinds", "make", "make_mixture"]
-
 SMALLEST_SIDE = 8
 MAX_REDRAWS = 4
 

@@ -9,8 +9,6 @@ from adacl.anomalies.drawing import everywhere
 from adacl.anomalies.registry import Changed
 from adacl.errors import InputError
 
-__all__ = ["skip"]
-
 
 def skip(images: Tensor, generator: torch.Generator) -> Changed:
     """Play each stack of video frames faster: anomalous motion, made from normal motion.

@@ -30,8 +30,6 @@ from adacl.anomalies.drawing import (
 from adacl.anomalies.registry import Changed
 from adacl.config.sections import Interval
 
-__all__ = ["cut_paste", "mix_up", "puzzling", "rotation"]
-
 
 def cut_paste(
     images: Tensor,

@@ -13,8 +13,6 @@ from adacl.anomalies.registry import Changed
 from adacl.config.sections import Interval
 from adacl.errors import ConfigError
 
-__all__ = ["flip", "shift"]
-
 
 def flip(
     images: Tensor, generator: torch.Generator, ways: Sequence[str] = ("left-right", "up-down")

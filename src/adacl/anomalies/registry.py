@@ -7,8 +7,6 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-__all__ = ["KINDS", "Changed", "Kind", "register"]
-
 
 class Changed(NamedTuple):
     """Made images (N, C, H, W) in [0, 1], and the mask (N, 1, H, W) of where each was changed."""

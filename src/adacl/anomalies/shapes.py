@@ -18,8 +18,6 @@ from torch.nn import functional
 
 from adacl.anomalies.drawing import uniform
 
-__all__ = ["SHAPES", "draw_shapes"]
-
 SMALLEST_RADIUS = 2.5
 LARGEST_RADIUS = 0.3
 """Of compact shapes, in parts of the shorter side: an ellipse covers a quarter at most."""

@@ -18,8 +18,6 @@ from adacl.errors import ConfigError
 if TYPE_CHECKING:
     from adacl.protocols.image.one_vs_rest import Variant
 
-__all__ = ["DataOption", "app"]
-
 app = typer.Typer(help="Run the experiments of the paper.")
 
 ClassesOption = Annotated[

@@ -12,9 +12,6 @@ from adacl.cli.support import options
 from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
 from adacl.cli.support.progress import messages
 
-__all__ = ["avenue", "ucsd"]
-
-
 FootageOption = Annotated[
     Path, typer.Option("--data", metavar="DIR", help="Folder that the archive was unpacked in.")
 ]

@@ -15,18 +15,6 @@ from PIL import Image, ImageOps
 from adacl.data.images import header_of, pixels_of
 from adacl.errors import ImageError, InputError
 
-__all__ = [
-    "as_images",
-    "channels_last",
-    "is_paths",
-    "listed",
-    "pictures_as_array",
-    "pictures_of",
-    "resized",
-    "row_shape",
-    "without_tensors",
-]
-
 Array = NDArray[Any]
 SMALLEST_SIDE = 8
 SMALLEST_SET = 4

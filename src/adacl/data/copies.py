@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["digest", "distinct", "without_copies"]
-
 Places = NDArray[np.intp]
 log = logging.getLogger("adacl")
 

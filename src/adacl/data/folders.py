@@ -15,18 +15,6 @@ from typing import Literal, NamedTuple, TypeVar
 from adacl.data.images import EXTENSIONS
 from adacl.errors import DataError, ImageError, MissingDataError
 
-__all__ = [
-    "ImageFiles",
-    "OnError",
-    "Skipped",
-    "each_image",
-    "in_order",
-    "list_images",
-    "pass_over",
-    "processors",
-    "stream",
-]
-
 OnError = Literal["skip", "fail"]
 Skipped = tuple[Path, str]
 """A broken file, and what is wrong with it."""

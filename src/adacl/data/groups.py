@@ -11,8 +11,6 @@ import numpy as np
 from adacl.data.copies import Places
 from adacl.errors import ConfigError, DataError
 
-__all__ = ["FOLDER", "check_rule", "groups_of", "joined"]
-
 FOLDER = "folder"
 """The rule by which images of one folder belong together."""
 

@@ -32,8 +32,6 @@ from adacl.errors import ImageError
 from adacl.files import open_regular
 from adacl.imaging.spec import to_depth
 
-__all__ = ["EXTENSIONS", "MAX_PIXELS", "Decoded", "ImageHeader", "decode", "probe", "read_image"]
-
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 MORE_FORMATS = ("DIB", "GIF", "JPEG2000", "PPM")
 """Read from files, but not from what was sent: their decoders are slower, or less tried."""

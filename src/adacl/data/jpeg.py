@@ -21,8 +21,6 @@ from PIL import Image
 
 from adacl.errors import ImageError
 
-__all__ = ["load_jpeg"]
-
 Content = bytes | mmap.mmap
 
 TAIL = 2

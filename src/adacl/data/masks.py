@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from adacl.data.images import EXTENSIONS, probe, read_image
 from adacl.errors import DataError, MissingDataError
 
-__all__ = ["find_masks", "read_mask"]
-
 ENDINGS = ("", "_mask", "_gt")
 
 

@@ -8,8 +8,6 @@ from typing import IO, Any
 
 from adacl.errors import ImageError
 
-__all__ = ["check_sums", "remarks_at_the_end"]
-
 _PNG_REMARKS = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
 """Chunks of a PNG file that may say how it is turned."""
 

@@ -12,8 +12,6 @@ from typing import Any
 
 from PIL import Image
 
-__all__ = ["heard", "tell"]
-
 log = logging.getLogger("adacl")
 logging.getLogger("PIL").addHandler(logging.NullHandler())
 

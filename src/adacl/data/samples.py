@@ -15,8 +15,6 @@ from adacl.imaging.spec import ImageSpec, value_range
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["Ragged", "Samples", "Stored"]
-
 Numbers = NDArray[Any]
 
 

@@ -8,8 +8,6 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 
 from adacl.errors import ImageError
 
-__all__ = ["check_tiff", "tiff_kind", "white_is_zero"]
-
 REMEDY = "save it as 8-bit grey or colour, or as 16-bit grey"
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANAR, _SUBSAMPLING, _FORMAT = 258, 259, 262, 284, 530, 339

@@ -23,16 +23,6 @@ from adacl.data.samples import Ragged, Samples
 from adacl.errors import DataError, InputError
 from adacl.imaging.tiles import Tiling
 
-__all__ = [
-    "MEMORY_LIMIT",
-    "ProbedFiles",
-    "build_ragged",
-    "build_samples",
-    "probe_files",
-    "samples_of_array",
-    "samples_of_files",
-]
-
 Size = tuple[int, int]
 T = TypeVar("T")
 

@@ -23,8 +23,6 @@ from adacl.data.folders import stream
 from adacl.data.images import EXTENSIONS, read_image
 from adacl.errors import DataError, MissingDataError, missing_extra
 
-__all__ = ["GAP", "VIDEO_EXTENSIONS", "Clip", "Frame", "list_clips"]
-
 VIDEO_EXTENSIONS = frozenset(
     {".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
 )

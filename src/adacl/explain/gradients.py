@@ -13,8 +13,6 @@ from adacl.imaging.smoothing import smoothed
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.networks.regressor import Regressor
 
-__all__ = ["gradient_map"]
-
 STEPS = 8
 """Points between the blurred and the sharp image at which the gradient is taken."""
 BLUR = 0.05

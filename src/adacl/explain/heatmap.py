@@ -15,8 +15,6 @@ from PIL import Image
 
 from adacl.model.map_scale import MapScale
 
-__all__ = ["colours", "outlined", "overlay", "resized", "to_png"]
-
 STOPS = (0.0, 0.25, 0.5, 1.0)
 LAYERS = ((255, 235, 60, 0), (255, 225, 50, 45), (255, 140, 0, 150), (220, 0, 40, 205))
 """Colour and opacity at the stops: yellow, at the threshold orange, red."""

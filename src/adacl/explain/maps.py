@@ -27,8 +27,6 @@ from adacl.model.scoring import ScoringModel
 if TYPE_CHECKING:
     from adacl.networks.regressor import Regressor
 
-__all__ = ["Method", "anomaly_map"]
-
 Method = Literal["occlusion", "gradient"]
 Map = NDArray[np.float32]
 

@@ -11,8 +11,6 @@ from adacl.imaging.blending import Blend, Place
 from adacl.imaging.smoothing import gaussian
 from adacl.imaging.spec import Array
 
-__all__ = ["occlusion_map"]
-
 PART = 6
 """A piece has this part of the image's height and width."""
 REACH = 1 / 4

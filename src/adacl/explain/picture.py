@@ -11,8 +11,6 @@ from PIL import Image, ImageDraw, ImageFont
 from adacl.explain.heatmap import colours, overlay
 from adacl.model.map_scale import MapScale
 
-__all__ = ["Shown", "explained", "peak_of"]
-
 SHOWN = 400
 """Pixels on the longer side, up to which small images are enlarged to be seen."""
 FLAGGED, NORMAL, INK, SOFT = "#b3122c", "#1c6b3c", "#1d2430", "#5b6472"

@@ -14,8 +14,6 @@ from adacl.imaging.spec import Array, ImageSpec, to_depth
 from adacl.model.header import ModelHeader
 from adacl.model.learnt import outside
 
-__all__ = ["check_files", "check_range", "fitting", "pictures_fitting"]
-
 MOST = 0.5
 """Share of an image's values outside the learnt range with which it is refused."""
 

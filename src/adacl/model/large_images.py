@@ -15,8 +15,6 @@ from adacl.config import NetworkConfig
 from adacl.imaging.spec import Array
 from adacl.networks.layers import reach
 
-__all__ = ["Look", "Window", "maps_of"]
-
 WHOLE = 1 << 21
 """Pixels that an image may have to be looked at whole."""
 CORE = 1024

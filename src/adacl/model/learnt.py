@@ -13,8 +13,6 @@ from adacl.data.images import ImageHeader
 from adacl.data.samples import Samples
 from adacl.imaging.spec import Array, ImageSpec
 
-__all__ = ["Learnt", "measure", "outside", "sizes_of"]
-
 Size = tuple[int, int]
 
 SOME = 1000

@@ -10,8 +10,6 @@ import numpy as np
 from adacl.config.sections import finite
 from adacl.model.thresholds import Threshold
 
-__all__ = ["MapScale"]
-
 UNKNOWN = 0.3
 """From where colours begin to where they are full, where no record of normals tells."""
 

@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 from adacl.imaging.spec import Array
 
-__all__ = ["Region", "find_regions"]
-
 
 class Region(NamedTuple):
     """A region of an image above the threshold, in pixels of the image.

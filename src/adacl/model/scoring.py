@@ -21,15 +21,6 @@ from adacl.model.large_images import Window, maps_of
 from adacl.model.regions import Region, find_regions
 from adacl.model.thresholds import Threshold
 
-__all__ = [
-    "FileScore",
-    "ImageScore",
-    "ScoringModel",
-    "full_size",
-    "record_of",
-    "scores_of",
-]
-
 GATHERED = 1 << 24
 """Pixels of whole images that are gathered before they are scored, about."""
 

@@ -6,8 +6,6 @@ import logging
 
 from adacl.model.header import ModelHeader
 
-__all__ = ["Watch"]
-
 ENOUGH = 8
 """Images of which it is said that they are darker or brighter on the whole."""
 DRIFT = 0.05

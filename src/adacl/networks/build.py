@@ -13,8 +13,6 @@ from adacl.networks import regressor
 from adacl.networks.dense import DenseRegressor
 from adacl.networks.regressor import Regressor
 
-__all__ = ["Network", "build_network", "dense_maps", "raw_scores"]
-
 Network = Regressor | DenseRegressor
 DENSE_PIXELS = 1 << 20
 """Pixels that a network with a map scores at once, about."""

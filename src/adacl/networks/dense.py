@@ -20,8 +20,6 @@ from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import shrunk
 from adacl.networks.layers import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
 
-__all__ = ["DenseRegressor", "coordinates", "local_mean", "peaks"]
-
 FIRST_OUTPUT = 0.15
 
 

@@ -6,8 +6,6 @@ import torch
 
 from adacl.errors import ConfigError
 
-__all__ = ["resolve_device"]
-
 
 def resolve_device(name: str) -> torch.device:
     """Return the device for ``auto``, ``cpu`` or ``cuda``.

@@ -6,8 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-__all__ = ["Distance"]
-
 SHRINKAGE = 0.01
 """Part of the mean variance that is added to all, lest a direction that hardly varies decides."""
 LEAST_VARIANCE = 1e-12

@@ -11,20 +11,6 @@ from typing import NamedTuple
 
 from adacl.config import NetworkConfig
 
-__all__ = [
-    "HALVING",
-    "HEAD",
-    "OUTPUTS",
-    "Convolution",
-    "Layer",
-    "Stage",
-    "dense_plan",
-    "reach",
-    "smallest_side",
-    "stage_plan",
-    "stage_widths",
-]
-
 FINAL_SIDE = 4
 FULL_STAGES, FULL_WIDTH = 6, 64
 """Stages beyond those listed filter each channel by itself from the seventh on (images beyond 256

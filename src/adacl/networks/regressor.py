@@ -18,15 +18,6 @@ from adacl.networks.distance import Distance
 from adacl.networks.layers import Convolution, stage_plan
 from adacl.networks.views import View, scored_views, views_of
 
-__all__ = [
-    "SCORING_BATCH",
-    "Regressor",
-    "Residual",
-    "count_parameters",
-    "raw_scores",
-    "seen",
-]
-
 SCORING_BATCH = 256
 
 

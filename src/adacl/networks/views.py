@@ -12,8 +12,6 @@ from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
 
-__all__ = ["View", "own_views", "scored_views", "views_of"]
-
 Places = NDArray[np.int64]
 
 

@@ -13,8 +13,6 @@ from adacl.report.subject import Story, Subject, readable
 from adacl.report.tally import Row, by_reason
 from adacl.report.thumbnails import preview
 
-__all__ = ["Track", "galleries"]
-
 Track = Callable[[Iterable[Any], str, int], Iterable[Any]]
 """Passes items through and shows how many are done; takes them, a title and their number."""
 

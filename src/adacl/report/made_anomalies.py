@@ -24,8 +24,6 @@ from adacl.networks.build import raw_scores
 from adacl.report.thumbnails import url
 from adacl.training.crops import grid, learn_pixels
 
-__all__ = ["examples", "mixture_scores", "samples"]
-
 EXAMPLES = 6
 SHOWN = 80
 """Pixels, about, at which a page shows an example; outlines are as thick as one of them."""

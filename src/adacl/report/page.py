@@ -25,8 +25,6 @@ from adacl.report.subject import Subject, readable
 from adacl.report.tally import SKIPPED, STEPS, Gathering, Row, notable
 from adacl.report.thumbnails import thumbnails
 
-__all__ = ["write_report"]
-
 THUMBNAILS = 2_000
 SCRIPTS = ("charts.js", "state.js", "list.js", "report.js")
 

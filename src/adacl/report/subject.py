@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
     from adacl.detector import AnomalyDetector
 
-__all__ = ["Story", "Subject", "readable"]
-
 Story = Literal["score", "evaluate", "fit"]
 
 

@@ -14,8 +14,6 @@ from numpy.typing import NDArray
 
 from adacl.model.scoring import FileScore
 
-__all__ = ["STEPS", "Gathering", "Group", "Row", "by_reason", "notable"]
-
 Group = Literal["image", "normal", "anomalous", "trained on", "made"]
 """Images of unknown label, labelled ones, and in the report of a fit what was learned from."""
 

@@ -20,8 +20,6 @@ from adacl.explain.heatmap import overlay
 from adacl.imaging.spec import ImageSpec
 from adacl.model.header import ModelHeader
 
-__all__ = ["Preview", "preview", "thumbnails", "url"]
-
 THUMBNAIL = 96
 PREVIEW = 480
 SMALL = 128

@@ -25,8 +25,6 @@ from adacl.video.annotated_copy import draw
 from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
 
-__all__ = ["Timeline"]
-
 POINTS = 2000
 PICTURES = 120
 EVENTS = 12

@@ -12,8 +12,6 @@ from adacl.data.samples import Samples
 from adacl.networks.regressor import Regressor, Residual, seen
 from adacl.networks.views import scored_views
 
-__all__ = ["activation_maxima"]
-
 SAMPLES = 512
 BATCH = 128
 

@@ -20,8 +20,6 @@ from adacl.data.samples import Samples
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
 
-__all__ = ["COMMON", "layout_auroc", "settled"]
-
 log = logging.getLogger("adacl")
 
 COMMON = 0.9

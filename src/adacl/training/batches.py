@@ -12,8 +12,6 @@ from adacl.networks.regressor import seen
 from adacl.networks.views import View, own_views
 from adacl.training.labels import draw_labels
 
-__all__ = ["draw_samples"]
-
 
 def draw_samples(
     normal: Tensor, views: tuple[View, ...], generator: torch.Generator, config: Config

@@ -17,8 +17,6 @@ from adacl.model import tensor_file
 from adacl.model.history import History
 from adacl.networks.build import Network
 
-__all__ = ["resume", "save"]
-
 
 def save(
     path: Path,

@@ -21,8 +21,6 @@ from adacl.imaging.spec import ImageSpec
 from adacl.networks.dense import coordinates
 from adacl.training.visibility import grade_of, learn_scales
 
-__all__ = ["Crops", "Pixels", "draw_crops", "grid", "label_places", "learn_pixels", "take_crops"]
-
 STRIDE = 2
 """Pixels from one place of the map to the next."""
 SOME = 64

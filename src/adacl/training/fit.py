@@ -40,8 +40,6 @@ from adacl.training.alignment import settled
 from adacl.training.loop import train
 from adacl.training.splits import Images, Split, fold_splits, split
 
-__all__ = ["fit_model"]
-
 OnEpoch = Callable[[str, EpochRecord], object]
 
 MOST_DIGESTS = 100_000

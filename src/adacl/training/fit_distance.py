@@ -9,8 +9,6 @@ from adacl.data.samples import Samples
 from adacl.networks.regressor import Regressor, seen
 from adacl.networks.views import own_views
 
-__all__ = ["SOME", "fit_distance"]
-
 BATCH = 256
 SOME = 2048
 FEWEST = 20

@@ -17,8 +17,6 @@ from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
 from adacl.training.batches import draw_samples
 from adacl.training.fit_distance import SOME, fit_distance
 
-__all__ = ["ImageLesson"]
-
 
 class ImageLesson:
     """One number for an image: normal images against anomalies made of the whole of them.

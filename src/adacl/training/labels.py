@@ -7,8 +7,6 @@ from torch import Tensor
 
 from adacl.config import LabelConfig
 
-__all__ = ["draw_labels"]
-
 
 def draw_labels(
     anomalous: Tensor, generator: torch.Generator, config: LabelConfig | None = None

@@ -30,8 +30,6 @@ from adacl.training.image_lesson import ImageLesson
 from adacl.training.optimizers import make_optimizer
 from adacl.training.place_lesson import PlaceLesson
 
-__all__ = ["Lesson", "learning_rate", "train"]
-
 
 class Lesson(Protocol):
     """What a training shows its network, and how it is validated."""

@@ -12,8 +12,6 @@ from torch.optim import Optimizer
 from adacl.config import TrainingConfig
 from adacl.networks.build import Network
 
-__all__ = ["Muon", "make_optimizer"]
-
 ADAM_FAMILY: dict[str, Callable[..., Optimizer]] = {
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,

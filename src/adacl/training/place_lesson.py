@@ -13,8 +13,6 @@ from adacl.metrics import auroc
 from adacl.networks.dense import DenseRegressor, local_mean, peaks
 from adacl.training.crops import draw_crops, learn_pixels, take_crops
 
-__all__ = ["PlaceLesson"]
-
 VALIDATION_BATCH = 16
 VALIDATED = 64
 """Crops of held-out normals that validation scores, about."""

@@ -14,17 +14,6 @@ from numpy.typing import NDArray
 from adacl.config import Config, ThresholdConfig
 from adacl.model import thresholds
 
-__all__ = [
-    "Images",
-    "Split",
-    "fold_splits",
-    "networks_to_train",
-    "split",
-    "split_normals",
-    "split_once",
-    "validation_count",
-]
-
 Images = NDArray[np.int64]
 
 MOST_HELD_OUT = 1000

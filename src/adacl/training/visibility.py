@@ -13,8 +13,6 @@ from torch import Tensor
 from adacl.data.samples import Samples
 from adacl.imaging.smoothing import box_mean, shrunk
 
-__all__ = ["grade_of", "learn_scales"]
-
 FINE, COARSE, AROUND = 3, 9, 31
 """Sides in pixels of the means that are looked at, and of what they are compared with."""
 LEAST_SCALE = 0.008

@@ -19,8 +19,6 @@ from adacl.config.sections import finite
 from adacl.errors import DataError
 from adacl.video.frame_scores import FrameScore
 
-__all__ = ["Alarm", "Event", "events", "from_normal_footage"]
-
 Series = NDArray[np.float64]
 
 CONFIDENCE = 0.95

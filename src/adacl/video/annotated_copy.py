@@ -19,8 +19,6 @@ from adacl.video.alarms import Alarm
 from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
 
-__all__ = ["annotated", "draw", "heat"]
-
 TALLEST = 720
 SMALLEST_WIDTH = 640
 STRIP = 72

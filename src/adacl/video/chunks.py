@@ -18,8 +18,6 @@ from adacl.errors import DataError
 from adacl.video.config import VideoConfig
 from adacl.video.motion import Background, FrameDifference, tile_energy
 
-__all__ = ["CHUNK", "Chunk", "chunks", "segments"]
-
 CHUNK = 64
 """Frames that are scored together, when they need not come at once."""
 HABIT = 0.1

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from adacl.config.sections import SOME, Count, Section, above, at_least, at_most, require
 from adacl.imaging.tiles import Tiling
 
-__all__ = ["VideoConfig"]
-
 
 @dataclass(frozen=True)
 class VideoConfig(Section, name="video"):

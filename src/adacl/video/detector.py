@@ -23,8 +23,6 @@ from adacl.video.light import compared
 from adacl.video.live import LIVE_CHUNK, keep_up
 from adacl.video.model import VideoModel
 
-__all__ = ["VideoAnomalyDetector"]
-
 SOON = 50
 """Frames after which the frame rate is compared with that of the training footage."""
 OTHER_RATE = 1.2

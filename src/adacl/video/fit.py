@@ -34,8 +34,6 @@ from adacl.video.model import VideoModel
 from adacl.video.motion import motion_threshold, stack_energy
 from adacl.video.row_levels import Level, Levels
 
-__all__ = ["Footage", "fit_video", "levels_of", "survey", "training_tiles"]
-
 HELD_OUT = 0.2
 LONGEST_BLOCK = 50
 BLOCKS = 20

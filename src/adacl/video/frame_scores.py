@@ -10,8 +10,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["FrameScore", "smooth"]
-
 
 @dataclass(frozen=True)
 class FrameScore:

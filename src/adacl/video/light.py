@@ -14,8 +14,6 @@ from adacl.model.header import ModelHeader
 from adacl.model.learnt import measure
 from adacl.model.watch import Watch
 
-__all__ = ["EVERY", "compared", "measure_frame"]
-
 EVERY = 16
 """Of so many frames one is measured."""
 BLOCK = 10

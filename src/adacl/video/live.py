@@ -9,8 +9,6 @@ from collections.abc import Iterable, Iterator
 
 from adacl.data.video import Frame
 
-__all__ = ["LIVE_CHUNK", "keep_up"]
-
 LIVE_CHUNK = 8
 """Frames that are scored together on a live stream: few, for a short delay."""
 BACKLOG = 50

@@ -24,8 +24,6 @@ from adacl.video.frame_scores import FrameScore, smooth
 from adacl.video.motion import stack_energy
 from adacl.video.row_levels import Levels
 
-__all__ = ["VideoModel"]
-
 log = logging.getLogger("adacl")
 
 Floats = NDArray[np.float64]

@@ -18,8 +18,6 @@ from numpy.typing import NDArray
 from adacl.errors import ConfigError, DataError
 from adacl.imaging.tiles import Tiling
 
-__all__ = ["Background", "FrameDifference", "motion_threshold", "stack_energy", "tile_energy"]
-
 Image = NDArray[np.uint8]
 Energies = NDArray[np.float64]
 

@@ -15,8 +15,6 @@ from numpy.typing import NDArray
 
 from adacl.errors import ModelFileError
 
-__all__ = ["Level", "Levels"]
-
 Floats = NDArray[np.float64]
 Rows = NDArray[np.intp]
 

@@ -17,8 +17,6 @@ from adacl.config import LabelConfig
 from adacl.protocols.paper.curves import runs
 from adacl.protocols.summary import Cells, alike
 
-__all__ = ["Claim", "from_cells", "from_equations"]
-
 SIGNIFICANT = 0.05
 SMALL = 0.5
 """Points of AUROC: what table 4 of the paper, which calls it little, spans (97.42 - 96.93)."""

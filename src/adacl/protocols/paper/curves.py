@@ -11,17 +11,6 @@ from numpy.typing import NDArray
 from adacl.protocols.figures import ANOMALOUS, INK, NORMAL, tidy
 from adacl.protocols.summary import Cells, alike
 
-__all__ = [
-    "draw_all",
-    "figure1_sigmoid",
-    "figure2_loss_gradients",
-    "figure7_loss",
-    "figure8_validation_variance",
-    "figure9_test_variance",
-    "figure10_augmentations",
-    "runs",
-]
-
 Array = NDArray[np.float64]
 
 LABELS = (("paper", "continuous labels", NORMAL), ("discrete", "discrete labels", ANOMALOUS))

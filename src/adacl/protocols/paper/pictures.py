@@ -28,15 +28,6 @@ from adacl.protocols.figures import ANOMALOUS, INK, NORMAL
 from adacl.protocols.image.data import load_one_vs_rest
 from adacl.protocols.image.one_vs_rest import paper_config
 
-__all__ = [
-    "detector_for",
-    "figure3_architecture",
-    "figure4_made_anomalies",
-    "figure5_predictions",
-    "figure6_embeddings",
-    "video_tiles",
-]
-
 Images = NDArray[Any]
 CPU = torch.device("cpu")
 SHOWN = {"mnist": "8", "fashion-mnist": "sandal", "cifar10": "car"}

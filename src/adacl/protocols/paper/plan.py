@@ -16,8 +16,6 @@ from adacl.protocols.paper.report import VIDEO
 from adacl.protocols.video import runs
 from adacl.scale.grid import Cell, missing_cells, read_cells
 
-__all__ = ["Step", "seconds_left", "steps"]
-
 TABLE1_SEEDS = VIDEO_SEEDS = 5
 RUNS = 10
 """Training runs of each class in figures 7 to 10, as in the paper."""

@@ -20,8 +20,6 @@ from adacl.protocols.paper.tables import LEGEND, Table, quoted, table1, table2, 
 from adacl.protocols.video import tables as video_tables
 from adacl.scale.grid import read_cells
 
-__all__ = ["VIDEO", "write_report"]
-
 VIDEO = "video"
 """Folder of the cells of table 3, below that of the image experiments."""
 COSTS = (

@@ -17,8 +17,6 @@ from adacl.datasets import catalogue
 from adacl.protocols.image.rivals import RIVALS
 from adacl.protocols.summary import Cells, Group, alike, find, summarise
 
-__all__ = ["Cell", "Table", "quoted", "table1", "table2", "table3", "table4"]
-
 OURS = "adacl (ours)"
 MARK = "†"
 ROUNDING = 0.06
