@@ -130,10 +130,13 @@ def test_arrays_of_another_size_are_resized_as_files_are(deep, learnt, tmp_path)
         images = images.astype(np.uint16) * 257
     files = write_images(tmp_path / "a", images)
     detector = AnomalyDetector(config=TINY, image_size=(16, 24), device="cpu").fit(tmp_path / "a")
-    expected = detector.score_samples(files)
-    assert (detector.score_samples(images) == expected).all()
-    assert detector.anomaly_map(images[0]).shape == (40, 60)
-    assert (detector.anomaly_map(images[0]) == detector.anomaly_map(files[0])).all()
+    detector.save(tmp_path / "m.adacl")
+    assert call("export", tmp_path / "m.adacl", tmp_path / "m.onnx", "--quiet")[0] == 0
+    for scorer in (detector, Scorer(tmp_path / "m.onnx")):
+        expected = scorer.score_samples(files)
+        assert (scorer.score_samples(images) == expected).all()
+        assert scorer.anomaly_map(images[0]).shape == (40, 60)
+        assert (scorer.anomaly_map(images[0]) == scorer.anomaly_map(files[0])).all()
 
 
 @pytest.mark.parametrize("door", ["detector", "loaded", "scorer", "pyod"])

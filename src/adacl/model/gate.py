@@ -38,6 +38,8 @@ def fitting(images: Array, header: ModelHeader) -> Array:
     """
     spec, size = header.spec, header.resize
     given = header.exported.input_size if header.exported else None
+    if given == (spec.height, spec.width):
+        given = None
     expected = given or (spec.height, spec.width)
     images = channels_last(images, spec.channels)
     least = 1 if header.any_size else SMALLEST_SIDE
