@@ -281,7 +281,7 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
     rows = {
         "Preset": header.config.preset,
         "Input": f"{_size(header)}, {colour}, {spec.dtype} values {spec.low:g} to {spec.high:g}",
-        "Images are": _sized(header.resize, header.tiling),
+        "Images are": _sized(header),
         "Parameters": f"{training['parameters']:,}, trained from scratch",
         "Fitted on": f"{fitted}: {_split(header)}",
         "Made anomalies": _made(header),
@@ -304,10 +304,14 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
     return list(rows.items())
 
 
-def _sized(resize: tuple[int, int] | None, tiling: Tiling | None) -> str:
-    parts = [f"resized to {resize[0]} × {resize[1]}"] if resize else []
-    if tiling:
-        parts.append(describe_tiles(tiling))
+def _sized(header: ModelHeader) -> str:
+    parts = []
+    if header.resize:
+        parts.append("resized to {} × {}".format(*header.resize))
+    if header.tiling:
+        parts.append(describe_tiles(header.tiling))
+    if header.config.network.shrunk > 1:
+        parts.append(f"seen at 1/{header.config.network.shrunk} of their size")
     return ", ".join(parts) or "taken as they are"
 
 
