@@ -183,7 +183,7 @@ def test_threshold_by_hand(parts: Path) -> None:
     assert all(json.loads(line)["pred_label"] == 1 for line in out.splitlines())
 
 
-def test_calibrate_changes_the_threshold_and_nothing_else(parts: Path, tmp_path: Path) -> None:
+def test_calibrate_changes_the_threshold_and_the_colours_alone(parts: Path, tmp_path: Path) -> None:
     target = tmp_path / "calibrated"
     code, _, err = call("calibrate", parts / "model", parts / "good", "-o", target, "--fpr", "0.2")
     assert code == 0
@@ -191,7 +191,9 @@ def test_calibrate_changes_the_threshold_and_nothing_else(parts: Path, tmp_path:
     before, after = (tensor_file.read(path) for path in (parts / "model", target))
     assert after[1]["threshold"]["fpr"] == 0.2
     assert after[1]["threshold"]["method"] == "calibration"
-    before[1]["threshold"] = after[1]["threshold"]
+    assert after[1]["map_scale"]["threshold"] == after[1]["threshold"]["value"]
+    for moved in ("threshold", "map_scale"):
+        before[1][moved] = after[1][moved]
     assert before[1] == after[1]
     assert all((before[0][name] == after[0][name]).all() for name in before[0])
 

@@ -383,7 +383,7 @@ def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
         [model_file, same],
         [same, film.parent / ".." / film.parent / film],
     ):
-        assert "two things at once" in refused(
+        assert "named twice" in refused(
             2, "video", "score", model_file, film, "--events", outputs[0], "--report", outputs[1]
         )
     assert "need a whole number" in refused(

@@ -18,7 +18,7 @@ Size = tuple[int, int]
 SOME = 1000
 MARGIN = 0.1
 """How far beyond the learnt levels, by a factor, an image is remarked on."""
-SATURATED = 0.8
+SATURATED = 0.6
 """An image is remarked on if so small a part, against those learnt, of it is neither black nor
 white."""
 CUT_OFF = 0.05
