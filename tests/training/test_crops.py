@@ -40,20 +40,20 @@ def step_of(images, config, spec=None, seed=0, chosen=None):
     chosen = np.arange(len(images)) if chosen is None else chosen
     samples = Samples(images, spec)
     pixels = learn_pixels(samples)
-    crops = take_crops(samples.subset(chosen), config, np.random.default_rng(seed))
-    return crops, draw_crops(crops, torch.Generator().manual_seed(seed), config, spec, pixels)
+    cuts = take_crops(samples.subset(chosen), config, np.random.default_rng(seed), pixels.part)
+    return cuts.images, draw_crops(cuts, torch.Generator().manual_seed(seed), config, spec, pixels)
 
 
 def seen(image, config, times, seed=0):
     """Count how often each pixel of an image is in a crop."""
-    crops = take_crops(copies(image, times), config, np.random.default_rng(seed))
+    crops = take_crops(copies(image, times), config, np.random.default_rng(seed)).images
     numbers = (crops[:, 0].double() * (image.size - 1)).round().long()
     return numbers.flatten().bincount(minlength=image.size).view(image.shape[:2]).double()
 
 
 def test_crops_are_pieces_of_the_images():
     image = numbered(50, 70)
-    crops = take_crops(copies(image, 50), STILL, np.random.default_rng(0))
+    crops = take_crops(copies(image, 50), STILL, np.random.default_rng(0)).images
     numbers = (crops[:, 0].double() * (image.size - 1)).round().long()
     top, left = numbers[:, 0, 0] // 70, numbers[:, 0, 0] % 70
     inside = torch.arange(32)
@@ -77,7 +77,7 @@ def test_border_pixels_are_seen_about_as_often_as_middle_ones():
 def test_images_smaller_than_the_crop_are_continued_by_their_reflection(size):
     image = numbered(*size)
     config = STILL.replace(network__place="coordinates")
-    crop = take_crops(copies(image, 1), config, np.random.default_rng(0))
+    crop = take_crops(copies(image, 1), config, np.random.default_rng(0)).images
     assert crop.shape == (1, 3, 32, 32)
     values = (crop[0, 0].double() * (image.size - 1)).round().long()
     rows, columns = values // size[1], values % size[1]
@@ -92,7 +92,7 @@ def test_coordinates_are_those_of_the_whole_image(vary):
     image = np.stack([rows, columns], -1).astype(np.float32)
     spec = ImageSpec(60, 90, 2, "float32", 0.0, 1.0)
     config = STILL.replace(network__place="coordinates", training__vary=vary, training__mirror=True)
-    crops = take_crops(Samples([image] * 30, spec), config, np.random.default_rng(1))
+    crops = take_crops(Samples([image] * 30, spec), config, np.random.default_rng(1)).images
     assert crops.shape == (30, 4, 32, 32)
     middle = slice(8, 24)
     torch.testing.assert_close(
@@ -109,7 +109,7 @@ def test_coordinates_are_those_of_the_whole_image(vary):
 def test_crops_are_turned_upside_down_only_where_places_do_not_count():
     image = numbered(40, 40)
     config = STILL.replace(training__mirror=True)
-    crops = take_crops(copies(image, 60), config, np.random.default_rng(0))[:, 0]
+    crops = take_crops(copies(image, 60), config, np.random.default_rng(0)).images[:, 0]
     down = (crops[:, -1, 0] > crops[:, 0, 0]).float().mean()
     right = (crops[:, 0, -1] > crops[:, 0, 0]).float().mean()
     assert 0.25 < float(down) < 0.75
@@ -252,7 +252,7 @@ def test_pixels_are_described_by_the_normals_alone():
 def test_crops_are_turned_by_quarters_if_turned_parts_are_normal(turned, poses):
     image = numbered(50, 70)
     config = STILL.replace(training__turned=turned)
-    crops = take_crops(copies(image, 60), config, np.random.default_rng(0))[:, 0]
+    crops = take_crops(copies(image, 60), config, np.random.default_rng(0)).images[:, 0]
     steps = {(crop[1, 0] - crop[0, 0], crop[0, 1] - crop[0, 0]) for crop in crops}
     rounded = {tuple(round(float(step) * (image.size - 1)) for step in pair) for pair in steps}
     assert rounded <= {(70, 1), (-1, 70), (-70, -1), (1, -70)}
@@ -263,7 +263,7 @@ def test_crops_are_turned_by_quarters_if_turned_parts_are_normal(turned, poses):
 def test_crops_are_means_of_squares_if_images_are_seen_shrunk(shrink):
     image = numbered(150, 170)
     config = STILL.replace(network__shrink=shrink)
-    crops = take_crops(copies(image, 20), config, np.random.default_rng(0))
+    crops = take_crops(copies(image, 20), config, np.random.default_rng(0)).images
     assert crops.shape[-2:] == (32, 32)
     numbers = crops[:, 0].double() * (image.size - 1)
     top, left = (numbers[:, 0, 0] // 170).floor(), numbers[:, 0, 0] % 170

@@ -55,7 +55,12 @@ def check_local_config(config: LocalConfig) -> None:
 
 
 def make_local(
-    images: Tensor, generator: torch.Generator, config: LocalConfig, visible: float, levels: int
+    images: Tensor,
+    generator: torch.Generator,
+    config: LocalConfig,
+    visible: float,
+    levels: int,
+    part: Tensor | None = None,
 ) -> Made:
     """Change up to ``config.most`` places of each image; a share of the images stays as it is.
 
@@ -72,6 +77,8 @@ def make_local(
     levels
         Grid of the stored values, 255 for 8 bits: made images go back to it, lest the network
         recognise them by values that no camera gives.
+    part
+        Where a part is (N, 1, H, W), on or near which places are changed; by default anywhere.
 
     Returns
     -------
@@ -82,7 +89,7 @@ def make_local(
     region = torch.zeros((count, 1, height, width), dtype=torch.long, device=images.device)
     clean = uniform((0, 1), count, generator) < config.clean
     for number in range(1, config.most + 1):
-        masks, scars = draw_shapes(count, (height, width), config.shapes, generator)
+        masks, scars = draw_shapes(count, (height, width), config.shapes, generator, part)
         filled, family = draw_fillings(made, scars, config.fillings, visible, generator)
         families.append(family)
         strong = scars | (family == PIECE)

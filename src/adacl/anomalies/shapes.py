@@ -33,6 +33,9 @@ WALK = 64
 """Points of the random walk that a scar follows."""
 SMOOTH, CALM = 11, 0.7
 """Points that a walk is averaged over, twice, and the share of scars of which it is."""
+BESIDE, ANYWHERE = 8, 0.1
+"""Pixels around a part where shapes have their middle, too, and the share of those that may lie
+anywhere."""
 HARMONICS = (0.45, 0.35, 0.3, 0.2, 0.15, 0.1)
 """Largest amplitudes of a blob's rim, from two lobes upwards, in parts of its radius."""
 
@@ -104,7 +107,11 @@ SHAPES: dict[str, Callable[[_Frame, torch.Generator], Tensor]] = {
 
 
 def draw_shapes(
-    count: int, size: tuple[int, int], weights: Mapping[str, float], generator: torch.Generator
+    count: int,
+    size: tuple[int, int],
+    weights: Mapping[str, float],
+    generator: torch.Generator,
+    part: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Draw one shape for each image.
 
@@ -118,6 +125,8 @@ def draw_shapes(
         Name of a shape in ``SHAPES`` to its share.
     generator
         Source of randomness; the masks are on its device.
+    part
+        Where a part is (N, 1, H, W): nine shapes in ten have their middle there or close by.
 
     Returns
     -------
@@ -132,6 +141,8 @@ def draw_shapes(
     shares = torch.tensor([float(weights[name]) for name in names], device=device)
     drawn = shares.multinomial(count, replacement=True, generator=generator)
     row, column = (uniform((0, extent), count, generator).view(-1, 1, 1) for extent in size)
+    if part is not None:
+        row, column = _moved_to(part, row, column, generator)
     angle = uniform((0, math.pi), count, generator).view(-1, 1, 1)
     radii = (math.log(SMALLEST_RADIUS), math.log(max(LARGEST_RADIUS * side, 2 * SMALLEST_RADIUS)))
     radius = uniform(radii, count, generator).exp()
@@ -151,3 +162,19 @@ def draw_shapes(
     scars = drawn == (names.index("scar") if "scar" in names else -1)
     rim = torch.where(scars, rim.clamp(max=SCAR_RIM), rim)
     return torch.sigmoid(-2 * distance / rim.view(-1, 1, 1)).unsqueeze(1), scars
+
+
+def _moved_to(
+    part: Tensor, row: Tensor, column: Tensor, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Return middles (N, 1, 1) of which most are on a part (N, 1, H, W) or close by.
+
+    Those of images that do not show the part stay where they are.
+    """
+    wide = 2 * BESIDE + 1
+    near = functional.max_pool2d(part.float(), wide, 1, BESIDE).flatten(1)
+    shown = near.any(1)
+    place = torch.where(shown[:, None], near, 1).multinomial(1, generator=generator)
+    moved = shown & (uniform((0, 1), len(part), generator) >= ANYWHERE)
+    place, moved, width = place.view(-1, 1, 1), moved.view(-1, 1, 1), part.shape[-1]
+    return torch.where(moved, place // width, row), torch.where(moved, place % width, column)

@@ -74,6 +74,12 @@ class TrainingConfig(Section, name="training"):
     vary
         How far scale and local contrast of crops are varied: 1 is by a quarter and by 40 % at
         most, 0 not at all. For networks with a map.
+    record
+        How far sharpness, noise and compression of crops are varied, after anomalies are made of
+        them: 1 is a blur of 0.8 pixels, noise of 2 % of the full scale or what neighbouring pixels
+        differ, and JPEG of quality 50 at most, 0 not at all. For networks with a map.
+    tilt
+        Degrees by which half of the crops are turned at most. For networks with a map.
     crop
         Side in pixels of the squares that a network with a map learns from.
     made_weight
@@ -124,6 +130,8 @@ class TrainingConfig(Section, name="training"):
     tint: Share = 0.0
     light: Share = 0.0
     vary: Annotated[float, at_least(0), at_most(2)] = 0.0
+    record: Annotated[float, at_least(0), at_most(2)] = 0.0
+    tilt: Annotated[float, at_least(0), at_most(45)] = 0.0
     crop: Annotated[int, at_least(32)] = 160
     made_weight: Annotated[float, above(0)] = 0.1
     min_epoch_images: Count = 4096

@@ -19,6 +19,8 @@ from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import box_mean, shrunk
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.dense import coordinates
+from adacl.training import foreground
+from adacl.training.recording import learn_grain, recorded
 from adacl.training.visibility import grade_of, learn_scales
 
 STRIDE = 2
@@ -40,16 +42,30 @@ class Pixels(NamedTuple):
         Mean and standard deviation (C,).
     scales
         What visible changes are measured by, see :mod:`adacl.training.visibility`.
+    grain
+        By how much neighbouring pixels differ in the mean.
+    part
+        From which distance to the tone of the border on a pixel belongs to the part, see
+        :func:`adacl.training.foreground.learn_limit`; None where there is no plain background.
     """
 
     mean: Tensor
     std: Tensor
     scales: Tensor
+    grain: float
+    part: float | None
 
     @property
     def visible(self) -> float:
         """The smallest change of tone that is made."""
         return LEAST_TONE + 2 * float(self.scales[0])
+
+
+class Cuts(NamedTuple):
+    """Squares of images (N, C, S, S), and where the part is in them (N, 1, S, S), if known."""
+
+    images: Tensor
+    part: Tensor | None
 
 
 class Crops(NamedTuple):
@@ -68,10 +84,13 @@ def learn_pixels(samples: Samples, shrink: int = 1) -> Pixels:
         means.append(image.mean((0, 2, 3)))
         deviations.append(image.std((0, 2, 3)))
     mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
-    return Pixels(mean, std, learn_scales(samples, shrink))
+    scales, grain = learn_scales(samples, shrink), learn_grain(samples, shrink)
+    return Pixels(mean, std, scales, grain, foreground.learn_limit(samples))
 
 
-def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Tensor:
+def take_crops(
+    samples: Samples, config: Config, rng: np.random.Generator, part: float | None = None
+) -> Cuts:
     """Cut a square at a random place out of each image.
 
     Parameters
@@ -83,16 +102,18 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
         ``training.vary`` how far their scale and
         their local contrast vary. With ``training.mirror`` half of them are mirrored left to right
         and, unless the network is told places, half of them upside down; with ``training.turned``
-        they are turned by quarters. ``network.place`` tells whether two channels say where in the
-        image they are.
+        they are turned by quarters, and half of them by up to ``training.tilt`` degrees.
+        ``network.place`` tells whether two channels say where in the image they are.
     rng
         Source of randomness.
+    part
+        What tells a part from its background, as in :class:`Pixels`.
 
     Returns
     -------
-    Tensor
-        (N, C, S, S) in [0, 1], with the coordinates as two more channels. Images that are smaller
-        than the square are continued by their reflection.
+    Cuts
+        Images (N, C, S, S) in [0, 1], with the coordinates as two more channels. Images that are
+        smaller than the square are continued by their reflection.
     """
     side, vary, channels = config.training.crop, config.training.vary, samples.spec.channels
     shrink = config.network.shrunk
@@ -104,6 +125,13 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
         rows, columns = (_cut(reflected(extent, span), span, rng) for extent in image.shape[:2])
         pixels = np.ascontiguousarray(image[rows[:, None], columns])[None]
         crop = samples.spec.to_tensor(pixels, torch.device("cpu")).contiguous()
+        if part is not None:
+            every = foreground.step(image)
+            shown = foreground.part(image, samples.spec, part)
+            shown = shown[rows[:, None] // every, columns // every]
+            crop = torch.cat([crop, torch.from_numpy(shown)[None, None].float()], 1)
+        if config.training.tilt and rng.random() < 0.5:
+            crop = _tilted(crop, rng.uniform(-1, 1) * config.training.tilt)
         if told:
             crop = torch.cat([crop, coordinates(image.shape[:2], rows, columns)], 1)
         crop = shrunk(crop, shrink)
@@ -118,27 +146,31 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
         if config.training.turned == "yes":
             crop = crop.rot90(int(rng.integers(4)), (-2, -1))
         crops.append(crop)
-    return torch.cat(crops)
+    found = torch.cat(crops)
+    if part is None:
+        return Cuts(found, None)
+    images, place = found[:, :channels], found[:, channels + 1 :]
+    return Cuts(torch.cat([images, place], 1), found[:, channels : channels + 1] > 0.5)
 
 
 def draw_crops(
-    crops: Tensor,
+    cuts: Cuts,
     generator: torch.Generator,
     config: Config,
     spec: ImageSpec,
     pixels: Pixels,
 ) -> Crops:
-    """Vary the light of crops, go back to the grid of stored values, change places, label all.
+    """Vary the light of crops, change places, label all, and record the images anew.
 
     To the output of a family its own changes are anomalous, and what was not changed is normal;
     changes of other families say nothing.
 
     Parameters
     ----------
-    crops
+    cuts
         From :func:`take_crops`.
     generator
-        Source of randomness, on the device of ``crops``.
+        Source of randomness, on the device of ``cuts``.
     config
         The method.
     spec
@@ -146,18 +178,21 @@ def draw_crops(
     pixels
         What is learnt of the normals' pixels.
     """
-    levels = grid(spec)
-    normal = crops[:, : spec.channels]
-    if config.training.light:
-        normal = _lit(normal, config.training.light, generator)
+    levels, training = grid(spec), config.training
+    normal = cuts.images[:, : spec.channels]
+    if training.light or training.tint:
+        normal = _lit(normal, training.light, training.tint, generator)
     normal = (normal.clamp(0, 1) * levels).round() / levels
-    made = make_local(normal, generator, config.local, pixels.visible, levels)
+    made = make_local(normal, generator, config.local, pixels.visible, levels, cuts.part)
     labels, changed, family = label_places(normal, made, generator, config.labels, pixels.scales)
     own = changed & (family == torch.arange(len(FAMILIES), device=family.device).view(1, -1, 1, 1))
     weights = (~changed / (~changed).sum().clamp(min=1)).expand_as(own) / len(FAMILIES)
     share = own / own.sum((0, 2, 3), keepdim=True).clamp(min=1) / len(FAMILIES)
-    weights = weights + config.training.made_weight * share
-    images = torch.cat([made.images, crops[:, spec.channels :]], 1)
+    weights = weights + training.made_weight * share
+    images = made.images
+    if training.record:
+        images = recorded(images, generator, training.record, pixels.grain, levels)
+    images = torch.cat([images, cuts.images[:, spec.channels :]], 1)
     return Crops(images.contiguous(memory_format=torch.channels_last), labels, weights)
 
 
@@ -211,9 +246,19 @@ def _cut(pixels: NDArray[np.int64], side: int, rng: np.random.Generator) -> NDAr
     return pixels[first : first + side]
 
 
-def _lit(images: Tensor, most: float, generator: torch.Generator) -> Tensor:
-    """Vary brightness by a factor and an offset."""
-    draws = torch.rand((2, len(images), 1, 1, 1), generator=generator, device=images.device)
-    gain, offset = 2 * draws - 1
-    lit: Tensor = images * (1 + most * gain) + most / 2 * offset
-    return lit
+def _tilted(crop: Tensor, degrees: float) -> Tensor:
+    """Turn a crop around its middle; its corners are continued by reflection."""
+    turn = math.radians(degrees)
+    cosine, sine = math.cos(turn), math.sin(turn)
+    matrix = torch.tensor([[[cosine, -sine, 0.0], [sine, cosine, 0.0]]])
+    grid = functional.affine_grid(matrix, list(crop.shape), align_corners=False)
+    return functional.grid_sample(crop, grid, padding_mode="reflection", align_corners=False)
+
+
+def _lit(images: Tensor, light: float, tint: float, generator: torch.Generator) -> Tensor:
+    """Vary brightness by a factor and an offset, and each of several channels by a factor."""
+    count, channels = images.shape[:2]
+    draws = torch.rand((2 + channels, count), generator=generator, device=images.device)
+    gain, offset, *own = (2 * draws - 1).view(-1, count, 1, 1, 1)
+    lit: Tensor = images * (1 + light * gain) + light / 2 * offset
+    return lit * (1 + tint * torch.cat(own, 1)) if channels > 1 else lit

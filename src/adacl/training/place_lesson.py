@@ -11,7 +11,7 @@ from adacl.config import Config
 from adacl.data.samples import Samples
 from adacl.metrics import auroc
 from adacl.networks.dense import DenseRegressor, local_mean, peaks
-from adacl.training.crops import draw_crops, learn_pixels, take_crops
+from adacl.training.crops import Cuts, draw_crops, learn_pixels, take_crops
 
 VALIDATION_BATCH = 16
 VALIDATED = 64
@@ -55,10 +55,10 @@ class PlaceLesson:
         the outputs could not rank what lies beyond them: one place in some ten thousand decides
         the score of an image.
         """
-        crops = self._crops(chosen, generator).to(network.mean.device)
-        step = draw_crops(crops, generator, self.config, chosen.spec, self.pixels)
+        cuts = self._cuts(chosen, generator, network.mean.device)
+        step = draw_crops(cuts, generator, self.config, chosen.spec, self.pixels)
         half = self.config.training.precision == "bfloat16"
-        with torch.autocast(crops.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(cuts.images.device.type, torch.bfloat16, enabled=half):
             output = network(step.images)
         loss: Tensor = (step.weights * (output.float() - step.labels) ** 2).sum()
         return loss
@@ -73,11 +73,13 @@ class PlaceLesson:
         chosen = self.validate_on.subset(np.arange(max(VALIDATED, count)) % count)
         normals: list[Tensor] = []
         made: list[Tensor] = []
-        config = self.config.replace(local__clean=0.0, training__light=0.0)
+        config = self.config.replace(
+            local__clean=0.0, training__light=0.0, training__tint=0.0, training__record=0.0
+        )
         for part in chosen.parts(VALIDATION_BATCH):
-            crops = self._crops(part, generator).to(network.mean.device)
-            step = draw_crops(crops, generator, config, part.spec, self.pixels)
-            for images, scores in ((crops, normals), (step.images, made)):
+            cuts = self._cuts(part, generator, network.mean.device)
+            step = draw_crops(cuts, generator, config, part.spec, self.pixels)
+            for images, scores in ((cuts.images, normals), (step.images, made)):
                 found = local_mean(network(images), network.config.window).mean(1)
                 scores.append(peaks(found, network.config.top))
         area = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())
@@ -96,7 +98,8 @@ class PlaceLesson:
         spread = peaks.std(0, correction=0).clamp(min=LEAST_SPREAD)
         network.shares.copy_((1 / spread) / (1 / spread).sum())
 
-    def _crops(self, chosen: Samples, generator: torch.Generator) -> Tensor:
+    def _cuts(self, chosen: Samples, generator: torch.Generator, device: torch.device) -> Cuts:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         rng = np.random.default_rng(seed)
-        return take_crops(chosen, self.config, rng)
+        images, part = take_crops(chosen, self.config, rng, self.pixels.part)
+        return Cuts(images.to(device), None if part is None else part.to(device))

@@ -1,0 +1,84 @@
+"""Where a part lies on a plain background, told from the normal images alone."""
+
+from __future__ import annotations
+
+import logging
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.data.samples import Samples
+from adacl.imaging.spec import ImageSpec
+
+log = logging.getLogger("adacl")
+
+SOME = 64
+FINE = 128
+"""Pixels of the shorter side at which images are looked at, about."""
+RING = 32
+"""The ring along the border is this part of the shorter side."""
+PLAIN = 0.06
+"""A ring is plain if 95 % of it lie within this of its median. Of the sets at hand the rings of
+parts on a table have up to 0.03, those of surfaces 0.15 or more."""
+LEAST_LIMIT = 0.05
+SHARES = (0.02, 0.9)
+"""Shares of an image that a part on a background covers."""
+
+
+def learn_limit(samples: Samples) -> float | None:
+    """Return from which distance to the tone of the border on a pixel belongs to the part.
+
+    Parameters
+    ----------
+    samples
+        Normal images of any sizes.
+
+    Returns
+    -------
+    float or None
+        In units of the network's input, [0, 1]; None if the images have no plain background: their
+        borders are as varied as surfaces, or the part would cover hardly anything or everything.
+    """
+    chosen = samples.thinned(SOME)
+    rings = np.array(
+        [np.quantile(_ring(_distance(image, samples.spec)), (0.95, 0.99)) for image in chosen]
+    )
+    usual, most = np.median(rings, axis=0)
+    limit = max(LEAST_LIMIT, 2 * float(most))
+    share = float(np.median([part(image, samples.spec, limit).mean() for image in chosen]))
+    if usual > PLAIN or not SHARES[0] <= share <= SHARES[1]:
+        return None
+    log.info(
+        "parts on a plain background cover %.0f %% of an image; changes are made there", 100 * share
+    )
+    return limit
+
+
+def part(image: NDArray[np.generic], spec: ImageSpec, limit: float) -> NDArray[np.bool_]:
+    """Return what belongs to the part (h, w), at a resolution of every n-th pixel, :func:`step`."""
+    found: NDArray[np.bool_] = _distance(image, spec) > limit
+    return found
+
+
+def step(image: NDArray[np.generic]) -> int:
+    """Return how many pixels of an image :func:`part` goes on at a time."""
+    side: int = min(image.shape[:2])
+    return max(1, side // FINE)
+
+
+def _distance(image: NDArray[np.generic], spec: ImageSpec) -> NDArray[np.float32]:
+    """Return how far each n-th pixel is from the median tone of the border (h, w)."""
+    every = step(image)
+    pixels = image[::every, ::every, : spec.channels].astype(np.float32)
+    pixels = ((pixels - spec.low) / (spec.high - spec.low)).clip(0, 1)
+    tone = np.median(_ring(pixels), axis=0)
+    distance: NDArray[np.float32] = np.abs(pixels - tone).max(2)
+    return distance
+
+
+def _ring(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the pixels (R, ...) along the border of an image (h, w, ...)."""
+    wide = max(1, min(pixels.shape[:2]) // RING)
+    inner = pixels[wide:-wide]
+    sides = (pixels[:wide], pixels[-wide:], inner[:, :wide], inner[:, -wide:])
+    return np.concatenate([side.reshape(-1, *pixels.shape[2:]) for side in sides])
