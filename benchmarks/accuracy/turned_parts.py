@@ -36,7 +36,10 @@ def main() -> None:
     parser.add_argument("--darker", type=float, default=0.08)
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
-    plan = [("train/good", None, LEARNT, 1.0), ("test/good", None, GOOD, 1 - given.darker)]
+    plan: list[tuple[str, str | None, int, float]] = [
+        ("train/good", None, LEARNT, 1.0),
+        ("test/good", None, GOOD, 1 - given.darker),
+    ]
     plan += [(f"test/{kind}", kind, DEFECTIVE, 1.0) for kind in KINDS]
     for name, kind, count, light in plan:
         folder = given.folder / name
@@ -64,7 +67,8 @@ def photograph(rng: np.random.Generator, kind: str | None, light: float) -> NDAr
     picture = (table - shadow) * (1 - inside) + np.clip(shine * tone, 0, 1) * inside
     picture = picture.reshape(SIDE, FINER, SIDE, FINER).mean((1, 3))
     picture = light * picture + rng.normal(0, 0.012, picture.shape)
-    return (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
+    pixels: NDArray[np.uint8] = (np.clip(picture, 0, 1) * 255).round().astype(np.uint8)
+    return pixels
 
 
 def bolt(

@@ -13,7 +13,13 @@ from adacl.imaging.spec import ImageSpec
 from adacl.training.crops import draw_crops, grid, label_places, learn_pixels, take_crops
 
 STILL = preset("inspect").replace(
-    training__vary=0.0, training__light=0.0, training__mirror=False, training__crop=32
+    training__vary=0.0,
+    training__light=0.0,
+    training__tint=0.0,
+    training__record=0.0,
+    training__tilt=0.0,
+    training__mirror=False,
+    training__crop=32,
 )
 """Crops are pieces of the images as they are."""
 seeds = st.integers(0, 2**32)
@@ -274,3 +280,32 @@ def test_crops_are_means_of_squares_if_images_are_seen_shrunk(shrink):
         numbers[:, 0, 1] - numbers[:, 0, 0], torch.tensor(1.0 * shrink).double(), atol=0.1
     )
     assert len({*zip(top.tolist(), left.round().tolist(), strict=True)}) > 10
+
+
+def test_a_tilt_turns_the_image_and_not_the_places_told():
+    image = numbered(120, 120)
+    still = STILL.replace(network__place="coordinates", training__crop=64)
+    tilted = take_crops(
+        copies(image, 40), still.replace(training__tilt=3.0), np.random.default_rng(0)
+    ).images
+    numbers = tilted[:, 0].double() * (image.size - 1)
+    down = numbers[:, 33, 32] - numbers[:, 32, 32]
+    turned = ((down - 120).abs() > 1e-3).double()
+    assert 0.25 < float(turned.mean()) < 0.75
+    degrees = torch.asin((numbers[:, 32, 33] - numbers[:, 32, 32] - 1) / 120).rad2deg().abs()
+    assert float(degrees.max()) < 3.5
+    middle = numbers[:, 31:33, 31:33].mean((1, 2)) / 120
+    assert torch.allclose(tilted[:, 1, 31:33, 32].mean(1).double() * 59.5 + 59.5, middle, atol=1.1)
+    assert torch.equal(tilted[:, 1, :, 0], tilted[:, 1, :, -1])
+
+
+def test_each_colour_varies_by_itself_and_grey_as_a_whole():
+    for channels, varies in ((1, False), (3, True)):
+        images = np.full((30, 64, 64, channels), 100, np.uint8)
+        config = STILL.replace(training__tint=0.1, local__clean=0.999)
+        spec = ImageSpec(64, 64, channels)
+        _, step = step_of(images, config, spec)
+        factors = step.images.mean((2, 3)) / (100 / 255)
+        assert float(factors.min()) > 0.88
+        assert float(factors.max()) < 1.12
+        assert (float(factors.std(1).max()) > 0.02 if channels > 1 else False) == varies

@@ -58,5 +58,6 @@ def with_hints(
         raise ConfigError(f"--light {light}: need one of {', '.join(get_args(Light))}")
     if turned not in (None, *get_args(Turned)):
         raise ConfigError(f"--turned {turned}: need one of {', '.join(get_args(Turned))}")
-    config = config.replace(training__light=0.0) if light == "fixed" else config
+    if light == "fixed":
+        config = config.replace(training__light=0.0, training__tint=0.0)
     return config.replace(training__turned=turned) if turned else config

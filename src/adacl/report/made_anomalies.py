@@ -22,6 +22,7 @@ from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.model import Model
 from adacl.networks.build import raw_scores
 from adacl.report.thumbnails import url
+from adacl.training import foreground
 from adacl.training.crops import grid, learn_pixels
 
 EXAMPLES = 6
@@ -90,16 +91,20 @@ def _is_dense(model: Model) -> bool:
 
 
 def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator) -> list[Changed]:
-    """Return images after local changes; what shows is learnt from these images."""
+    """Return images after local changes; what shows, and where, is learnt from these images."""
     spec, config = model.spec, model.config.replace(local__clean=0.0).local
     unit = ImageSpec(spec.height, spec.width, spec.channels, "float32", 0.0, 1.0)
     images = [batch[0].permute(1, 2, 0).cpu().numpy() for batch in normal]
     shrink = model.config.network.shrunk
-    visible = learn_pixels(Samples(images, unit), shrink).visible
+    pixels = learn_pixels(Samples(images, unit), shrink)
     found = []
-    for batch in normal:
-        small = shrunk(batch, shrink)
-        made = make_local(small, generator, config, visible, grid(spec))
+    for image, batch in zip(images, normal, strict=True):
+        small, part = shrunk(batch, shrink), None
+        if pixels.part is not None:
+            along = [np.arange(extent) for extent in image.shape[:2]]
+            part = shrunk(foreground.shown(image, unit, pixels.part, *along), shrink) > 0.5
+            part = part.to(small.device)
+        made = make_local(small, generator, config, pixels.visible, grid(spec), part)
         change, region = (
             part.repeat_interleave(shrink, -1).repeat_interleave(shrink, -2)
             for part in (made.images - small, made.region)

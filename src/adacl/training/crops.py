@@ -126,10 +126,8 @@ def take_crops(
         pixels = np.ascontiguousarray(image[rows[:, None], columns])[None]
         crop = samples.spec.to_tensor(pixels, torch.device("cpu")).contiguous()
         if part is not None:
-            every = foreground.step(image)
-            shown = foreground.part(image, samples.spec, part)
-            shown = shown[rows[:, None] // every, columns // every]
-            crop = torch.cat([crop, torch.from_numpy(shown)[None, None].float()], 1)
+            shown = foreground.shown(image, samples.spec, part, rows, columns)
+            crop = torch.cat([crop, shown], 1)
         if config.training.tilt and rng.random() < 0.5:
             crop = _tilted(crop, rng.uniform(-1, 1) * config.training.tilt)
         if told:

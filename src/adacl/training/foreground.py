@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from adacl.data.samples import Samples
@@ -58,6 +59,19 @@ def part(image: NDArray[np.generic], spec: ImageSpec, limit: float) -> NDArray[n
     """Return what belongs to the part (h, w), at a resolution of every n-th pixel, :func:`step`."""
     found: NDArray[np.bool_] = _distance(image, spec) > limit
     return found
+
+
+def shown(
+    image: NDArray[np.generic],
+    spec: ImageSpec,
+    limit: float,
+    rows: NDArray[np.int64],
+    columns: NDArray[np.int64],
+) -> torch.Tensor:
+    """Return what belongs to the part among some rows and columns, 0 or 1 (1, 1, R, C)."""
+    every = step(image)
+    inside = part(image, spec, limit)[rows[:, None] // every, columns // every]
+    return torch.from_numpy(inside).float()[None, None]
 
 
 def step(image: NDArray[np.generic]) -> int:

@@ -1,0 +1,91 @@
+"""Parts on a plain background are told from the normal images alone; changes are made on them."""
+
+import numpy as np
+import pytest
+import torch
+
+from adacl.anomalies.local import make_local
+from adacl.config import LocalConfig
+from adacl.config.presets import preset
+from adacl.data.samples import Samples
+from adacl.imaging.spec import ImageSpec
+from adacl.training.crops import learn_pixels, take_crops
+from adacl.training.foreground import learn_limit, part, step
+from support.textures import textures
+
+
+def parts(count=12, height=160, width=200, channels=1, seed=0):
+    """Return dark discs at different places on a bright, slightly noisy table."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[:height, :width]
+    images = []
+    for _ in range(count):
+        row, column = rng.uniform(50, 110), rng.uniform(50, 150)
+        disc = np.hypot(rows - row, columns - column) < 30
+        table = rng.normal(200, 3, (height, width)) + 0.05 * columns
+        images.append(np.where(disc, rng.normal(90, 10, (height, width)), table))
+    stacked = np.stack(images).clip(0, 255).astype(np.uint8)[..., None]
+    return np.repeat(stacked, channels, 3)
+
+
+def test_parts_are_told_from_a_plain_background():
+    images = parts()
+    samples = Samples(images)
+    limit = learn_limit(samples)
+    assert limit is not None
+    share = np.mean([part(image, samples.spec, limit).mean() for image in images])
+    assert share == pytest.approx(np.pi * 30**2 / (160 * 200), rel=0.1)
+
+
+def test_surfaces_and_empty_images_have_no_background():
+    assert learn_limit(Samples(textures(12, (160, 160))[..., None])) is None
+    assert learn_limit(Samples(np.full((4, 64, 64, 1), 200, np.uint8))) is None
+
+
+@pytest.mark.parametrize("depth", ["uint16", "float32"])
+def test_the_depth_of_the_images_does_not_matter(depth):
+    images = parts()
+    deep = images.astype(np.uint16) * 257 if depth == "uint16" else images.astype(np.float32) / 255
+    high = 65535.0 if depth == "uint16" else 1.0
+    spec = ImageSpec(160, 200, 1, depth, 0.0, high)
+    limit = learn_limit(Samples(deep, spec))
+    assert limit == pytest.approx(learn_limit(Samples(images)), rel=1e-4)
+    assert (part(deep[0], spec, limit) == part(images[0], Samples(images).spec, limit)).all()
+
+
+def test_large_images_are_looked_at_in_steps():
+    image = parts(1, 600, 520)[0]
+    assert step(image) == 4
+    assert part(image, ImageSpec(600, 520, 1), 0.1).shape == (150, 130)
+
+
+@pytest.mark.parametrize("shrink", [1, 2])
+def test_crops_bring_what_is_part_of_them_along(shrink):
+    samples = Samples(parts(8, 300, 300))
+    config = preset("inspect").replace(
+        network__place="coordinates",
+        network__shrink=shrink,
+        training__crop=96,
+        training__vary=0.0,
+        training__light=0.0,
+    )
+    limit = learn_pixels(samples).part
+    cuts = take_crops(samples, config, np.random.default_rng(0), limit)
+    assert cuts.images.shape == (8, 3, 96, 96)
+    assert cuts.part is not None
+    assert cuts.part.shape == (8, 1, 96, 96)
+    assert cuts.part.any()
+    dark = cuts.images[:, :1] < 0.57
+    assert float((dark == cuts.part).float().mean()) > 0.95
+
+
+def test_changes_are_made_on_parts_or_close_by():
+    inside = torch.zeros((64, 1, 96, 96), dtype=torch.bool)
+    inside[:32, :, 30:40, 60:70] = True
+    images = torch.full((64, 1, 96, 96), 0.5)
+    config = LocalConfig(clean=0.0, most=1, shapes={"ellipse": 1.0}, fillings={"tone": 1.0})
+    made = make_local(images, torch.Generator().manual_seed(0), config, 0.1, 255, inside)
+    near = torch.nn.functional.max_pool2d(inside.float(), 21, 1, 10) > 0
+    touched = (made.region > 0)[:32]
+    assert float((touched & near[:32]).flatten(1).any(1).float().mean()) > 0.85
+    assert (made.region[32:] > 0).flatten(1).any(1).all()
