@@ -55,6 +55,22 @@ def learn_limit(samples: Samples) -> float | None:
     return limit
 
 
+def on_plain_ground(samples: Samples) -> Samples:
+    """Return the samples without what varies around a part: its shadow, and light on the table.
+
+    Images without a plain background are returned as they are.
+    """
+    limit = learn_limit(samples)
+    if limit is None:
+        return samples
+    images = []
+    for image in samples:
+        inside = shown(image, samples.spec, limit, *map(np.arange, image.shape[:2]))
+        tone = np.median(_ring(image), axis=0).astype(image.dtype)
+        images.append(np.where(inside[0, 0, ..., None].numpy() > 0, image, tone))
+    return Samples(images, samples.spec)
+
+
 def part(image: NDArray[np.generic], spec: ImageSpec, limit: float) -> NDArray[np.bool_]:
     """Return what belongs to the part (h, w), at a resolution of every n-th pixel, :func:`step`."""
     found: NDArray[np.bool_] = _distance(image, spec) > limit
