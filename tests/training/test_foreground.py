@@ -9,8 +9,9 @@ from adacl.config import LocalConfig
 from adacl.config.presets import preset
 from adacl.data.samples import Samples
 from adacl.imaging.spec import ImageSpec
+from adacl.training.alignment import TURNED, settled, turned_auroc
 from adacl.training.crops import learn_pixels, take_crops
-from adacl.training.foreground import learn_limit, part, step
+from adacl.training.foreground import learn_limit, on_plain_ground, part, step
 from support.textures import textures
 
 
@@ -89,3 +90,39 @@ def test_changes_are_made_on_parts_or_close_by():
     touched = (made.region > 0)[:32]
     assert float((touched & near[:32]).flatten(1).any(1).float().mean()) > 0.85
     assert (made.region[32:] > 0).flatten(1).any(1).all()
+
+
+def bars(angles, seed=0):
+    """Return dark bars at some angles on a table that is lit from the upper left."""
+    rng = np.random.default_rng(seed)
+    rows, columns = np.mgrid[-48:48, -48:48] + 0.5
+    images = []
+    for angle in angles:
+        down, right = rng.uniform(-6, 6, 2)
+        along = (columns - right) * np.cos(angle) + (rows - down) * np.sin(angle)
+        across = (rows - down) * np.cos(angle) - (columns - right) * np.sin(angle)
+        bar = (np.abs(along) < 30) & (np.abs(across) < np.where(along > 15, 10, 5))
+        table = rng.normal(205 - 0.15 * (rows + columns), 1)
+        images.append(np.where(bar, rng.normal(90, 10, bar.shape), table))
+    return Samples(np.stack(images).clip(0, 255).astype(np.uint8)[..., None])
+
+
+def test_the_light_on_the_table_gives_parts_at_any_angle_no_upright():
+    config = preset("inspect")
+    anyhow = bars(np.random.default_rng(1).uniform(0, 2 * np.pi, 100))
+    upright = bars(np.random.default_rng(1).normal(0.3, 0.05, 100))
+    found = [settled(config, samples, 0) for samples in (anyhow, upright)]
+    assert [each.training.turned for each in found] == ["yes", "no"]
+    assert [each.network.place for each in found] == ["no", "coordinates"]
+    assert turned_auroc(anyhow, 0) > TURNED
+
+
+def test_a_plain_ground_has_one_tone():
+    samples = bars([0.0, 1.0])
+    cleared = on_plain_ground(samples)
+    for before, after in zip(samples, cleared, strict=True):
+        dark = before < 130
+        assert (before == after)[dark].all()
+        assert len(np.unique(after[~dark & (before > 170)])) < 4
+    surfaces = Samples(textures(8, (64, 64))[..., None])
+    assert on_plain_ground(surfaces) is surfaces
