@@ -41,11 +41,11 @@ from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
-from adacl.model.card import notes
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import check_files
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
+from adacl.model.info import notes
 from adacl.model.learnt import Learnt, sizes_of
 from adacl.model.model import Model
 from adacl.model.scoring import FileScore, ImageScore

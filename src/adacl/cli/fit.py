@@ -24,7 +24,7 @@ from adacl.errors import ConfigError
 from adacl.files import check_writable
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
-from adacl.model.card import advice
+from adacl.model.advice import advice
 from adacl.model.header import ModelHeader
 
 log = logging.getLogger("adacl")

@@ -26,7 +26,7 @@ class NetworkConfig(Section, name="network"):
     channels
         Output channels of the convolution stages; each stage halves the image. Images that
         need further stages repeat the last width, see
-        :func:`adacl.networks.layers.stage_widths`.
+        :func:`adacl.networks.architecture.stage_widths`.
     kernel
         Side of the convolution kernels of the stages in ``channels``, in pixels.
     hidden

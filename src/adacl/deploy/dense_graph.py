@@ -18,7 +18,7 @@ from adacl.deploy.engines import WINDOW
 from adacl.deploy.graph import normalised, pixels_less_mean
 from adacl.deploy.nodes import Graph
 from adacl.imaging.spec import ImageSpec
-from adacl.networks.layers import HALVING, HEAD, Layer, dense_plan
+from adacl.networks.architecture import HALVING, HEAD, Layer, dense_plan
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]

@@ -20,7 +20,7 @@ from adacl.config import NetworkConfig
 from adacl.deploy.nodes import Graph, Steps
 from adacl.deploy.pillow_resize import rows_first, weights
 from adacl.imaging.spec import ImageSpec
-from adacl.networks.layers import Convolution, Stage, stage_plan
+from adacl.networks.architecture import Convolution, Stage, stage_plan
 from adacl.networks.views import View, scored_views
 
 Array = NDArray[Any]

@@ -29,7 +29,7 @@ from adacl.model.scoring import (
     ScoringModel,
     scores_of,
 )
-from adacl.networks.layers import smallest_side
+from adacl.networks.architecture import smallest_side
 
 Identity = TypeVar("Identity")
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
 from adacl.imaging.spec import Array
-from adacl.networks.layers import reach
+from adacl.networks.architecture import reach
 
 WHOLE = 1 << 21
 """Pixels that an image may have to be looked at whole."""

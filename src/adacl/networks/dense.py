@@ -18,7 +18,7 @@ from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import shrunk
-from adacl.networks.layers import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
+from adacl.networks.architecture import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
 
 FIRST_OUTPUT = 0.15
 

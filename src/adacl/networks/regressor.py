@@ -14,8 +14,8 @@ from torch.nn import functional
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.spec import Array
+from adacl.networks.architecture import Convolution, stage_plan
 from adacl.networks.distance import Distance
-from adacl.networks.layers import Convolution, stage_plan
 from adacl.networks.views import View, scored_views, views_of
 
 SCORING_BATCH = 256

@@ -17,8 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adacl._version import __version__
 from adacl.files import atomic_file
-from adacl.model import card
-from adacl.model.card import advice
+from adacl.model import info
+from adacl.model.advice import advice
 from adacl.model.thresholds import Threshold
 from adacl.report.galleries import Track, galleries
 from adacl.report.subject import Subject, readable
@@ -103,11 +103,11 @@ def write_report(
         seen=sum(bool(row.score.trained_on) for row in rows),
         examples=examples,
         history=subject.header.to_dict()["history"],
-        facts=card.facts(subject.header),
-        remarks=[line for line in card.notes(subject.header) if line not in described],
+        facts=info.facts(subject.header),
+        remarks=[line for line in info.notes(subject.header) if line not in described],
         described=described,
-        intended=card.INTENDED,
-        limits=card.LIMITS,
+        intended=info.INTENDED,
+        limits=info.LIMITS,
         command=readable(subject.command),
         version=__version__,
         python=platform.python_version(),
