@@ -12,7 +12,7 @@ from adacl.anomalies.drawing import (
     check_range,
     choose,
     patch_sizes,
-    places,
+    pixel_grid,
     rectangles,
     uniform,
 )
@@ -130,7 +130,7 @@ def scar(
         (uniform(interval, count, generator) * side / 2).clamp(min=0.5).view(-1, 1, 1)
         for interval in (length, width)
     )
-    rows, columns = places(images)
+    rows, columns = pixel_grid(images)
     down, right = rows + 0.5 - row, columns + 0.5 - column
     along = (down * angle.sin() + right * angle.cos()).abs()
     across = (down * angle.cos() - right * angle.sin()).abs()

@@ -141,8 +141,10 @@ def fit(
     config = config.replace(**options.parse_settings(settings))
     config = _with_kinds(config, add or [], drop or [])
     config = with_hints(config, expect or [], light, turned)
-    given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
-    config = config.replace(**{name: value for name, value in given.items() if value is not None})
+    overrides = {"training__epochs": epoch_count, "threshold__fpr": fpr}
+    config = config.replace(
+        **{name: value for name, value in overrides.items() if value is not None}
+    )
     check_anomaly_config(config.anomalies)
     check_local_config(config.local)
     resolve_device(device)

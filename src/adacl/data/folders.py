@@ -67,10 +67,10 @@ def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the paths of :class:`ImageFiles`, all at once; folders are gone through once."""
     roots = _existing(paths)
     left_out = _LeftOut()
-    found = list(_walk_all(roots, left_out))
+    images = list(_walk_all(roots, left_out))
     left_out.tell()
-    _check_found(len(found), roots)
-    return found
+    _check_found(len(images), roots)
+    return images
 
 
 def each_image(paths: str | Path | Iterable[str | Path]) -> Iterator[Path]:

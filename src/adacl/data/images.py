@@ -164,11 +164,11 @@ def _left_out(image: Image.Image) -> Iterator[str]:
 
 def _has_deep_colour(image: Any) -> bool:
     if image.format == "JPEG2000":
-        place = image.fp.tell()
+        position = image.fp.tell()
         image.fp.seek(0)
-        _, found, size = image.fp.read(SMALL_FILE).partition(b"\xff\x4f\xff\x51")
-        image.fp.seek(place)
-        return bool(found) and size[38] & 0x7F > 7
+        _, marker, size = image.fp.read(SMALL_FILE).partition(b"\xff\x4f\xff\x51")
+        image.fp.seek(position)
+        return bool(marker) and size[38] & 0x7F > 7
     return any(
         tile.args[-1] > 255 if tile.codec_name.startswith("ppm") else ";16" in str(tile.args)
         for tile in image.tile
@@ -190,12 +190,12 @@ def _kind(file: IO[bytes], sound: bool) -> str:
 
 def _scans(content: bytes) -> int:
     """Count the scans of a JPEG up to its end; 0 for all that cannot have too many."""
-    count, place = 0, 2
+    count, position = 0, 2
     if not content.startswith(b"\xff\xd8") or content.count(b"\xff\xda") <= MOST_SCANS:
         return 0
-    while (found := _MARKER.search(content, place)) and found[0] != b"\xff\xd9":
-        count += found[0] == b"\xff\xda"
-        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    while (marker := _MARKER.search(content, position)) and marker[0] != b"\xff\xd9":
+        count += marker[0] == b"\xff\xda"
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
     return count
 
 

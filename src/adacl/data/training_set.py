@@ -145,17 +145,17 @@ def probe_files(paths: list[Path], on_error: OnError) -> ProbedFiles:
     DataError
         If no file can be read, or one cannot and ``on_error`` is ``fail``.
     """
-    found = list(_readable(paths, probe, on_error))
-    return ProbedFiles([path for path, _ in found], [header for _, header in found], len(paths))
+    probed = list(_readable(paths, probe, on_error))
+    return ProbedFiles([path for path, _ in probed], [header for _, header in probed], len(paths))
 
 
 def _readable(
     paths: list[Path], read: Callable[[Path], T], on_error: OnError
 ) -> Iterator[tuple[Path, T]]:
     count = 0
-    for found in stream(paths, read, on_error):
+    for readable in stream(paths, read, on_error):
         count += 1
-        yield found
+        yield readable
     if not count:
         raise DataError(f"none of {len(paths)} image files can be read")
 

@@ -89,9 +89,9 @@ def export_model(
             f"{source}: fitted before adacl measured the activations that int8 needs; fit it again"
         )
     size = (spec.height, spec.width)
-    given = _checked(input_size) or size
+    exported_for = _checked(input_size) or size
     tiled = header.tiling is not None or header.video is not None
-    if given != size and (tiled or spec.dtype == "float32"):
+    if exported_for != size and (tiled or spec.dtype == "float32"):
         taken = "tiles" if tiled else "arrays of floats"
         raise ConfigError(f"input size: this model takes {taken} and resizes nothing; leave it out")
     exported = Exported(
@@ -100,7 +100,7 @@ def export_model(
         opset=OPSET,
         precision="int8" if int8 else "float32",
         batch=None if dynamic_batch else 1,
-        input_size=None if dense else given,
+        input_size=None if dense else exported_for,
         normalisation={part: network[part].ravel().tolist() for part in ("mean", "std")},
     )
     header = replace(header, exported=exported)
@@ -109,7 +109,9 @@ def export_model(
         if dense:
             model = build_dense_graph(network, spec, layers, batch)
         else:
-            model = build_graph(network, spec, layers, batch, given, maxima if int8 else None)
+            model = build_graph(
+                network, spec, layers, batch, exported_for, maxima if int8 else None
+            )
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{source}: not a sound model file ({reason})") from error
@@ -121,15 +123,15 @@ def export_model(
 
 def _network(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the tensors of the network, by their names there."""
-    found = {}
+    network = {}
     for name, array in tensors.items():
         if name.startswith("network."):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"{name} holds values that are not finite")
-            found[name.removeprefix("network.")] = array
-    if not (found["std"] > 0).all():
+            network[name.removeprefix("network.")] = array
+    if not (network["std"] > 0).all():
         raise ValueError("network.std: need numbers above 0")
-    return found
+    return network
 
 
 def _checked(size: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -160,16 +160,16 @@ class ImageScorer(ABC):
         """
         header = self._fitted().header
         spec, resize = header.spec, header.resize
-        given = header.exported.input_size if header.exported else None
-        if given == (spec.height, spec.width):
-            given = None
-        if given:
+        exported_for = header.exported.input_size if header.exported else None
+        if exported_for == (spec.height, spec.width):
+            exported_for = None
+        if exported_for:
             resize = None  # the graph resizes
         image = decode(name, content, spec.channels, spec.dtype, resize, most, colour, spec.white)
-        if given and (image.height, image.width) != given:
+        if exported_for and (image.height, image.width) != exported_for:
             raise ImageError(
                 f"{name}: {image.height}x{image.width} pixels, the model was exported with "
-                f"--input-size {given[0]}x{given[1]}; export it without"
+                f"--input-size {exported_for[0]}x{exported_for[1]}; export it without"
             )
         try:
             check_range(image.pixels, spec, str(name), image.header.dtype)
@@ -250,7 +250,7 @@ class ImageScorer(ABC):
                 return self._map_of_one(several, method)
             each = self.anomaly_map if is_paths(several) else self._map_of_one
             maps = [each(one, method) for one in several]
-            if len({found.shape for found in maps}) > 1:
+            if len({each_map.shape for each_map in maps}) > 1:
                 raise InputError("images of several sizes; use explain_files")
             return np.stack(maps)
         check_files(model.spec)
@@ -258,12 +258,12 @@ class ImageScorer(ABC):
 
     def _map_of_one(self, image: Any, method: Method) -> NDArray[np.float32]:
         model = self._fitted()
-        found = anomaly_map(model, self._one(image), method)
-        return resized(found, *_size_of(image, model.spec.channels))
+        values = anomaly_map(model, self._one(image), method)
+        return resized(values, *_size_of(image, model.spec.channels))
 
     def _map_of(self, image: Decoded, method: Method) -> NDArray[np.float32]:
-        found = anomaly_map(self._fitted(), image.pixels, method)
-        return resized(found, image.height, image.width)
+        values = anomaly_map(self._fitted(), image.pixels, method)
+        return resized(values, image.height, image.width)
 
     @property
     def threshold_(self) -> float:

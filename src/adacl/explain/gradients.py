@@ -47,5 +47,5 @@ def gradient_map(network: Regressor, spec: ImageSpec, image: Array) -> NDArray[n
         (gradients.mean(0, keepdim=True) * (sharp - blurred)).sum(1, keepdim=True).clamp_(min=0)
     )
     piece = math.prod(image.shape[:2]) * (2 / math.pi / PART) ** 2
-    found: NDArray[np.float32] = (smoothed(raised, SPREAD * shorter) * piece)[0, 0].cpu().numpy()
-    return found
+    falls: NDArray[np.float32] = (smoothed(raised, SPREAD * shorter) * piece)[0, 0].cpu().numpy()
+    return falls

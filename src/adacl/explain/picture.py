@@ -93,7 +93,7 @@ def _ring(pen: ImageDraw.ImageDraw, centre: tuple[float, float], unit: float) ->
 
 def _write(
     pen: ImageDraw.ImageDraw,
-    place: tuple[float, float],
+    corner: tuple[float, float],
     text: str,
     size: float,
     colour: str,
@@ -105,18 +105,18 @@ def _write(
     while text and pen.textlength(start, font) > room:
         text = text[max(1, len(text) // 16) :]
         start = f"…{text}"
-    pen.text(place, start, colour, font)
+    pen.text(corner, start, colour, font)
 
 
 def _legend(
     sheet: Image.Image,
-    place: tuple[float, float],
+    corner: tuple[float, float],
     unit: float,
     anomalous: bool,
     scale: MapScale,
 ) -> None:
     """Draw the ramp of colours and say what its ends and its middle mean."""
-    left, top = round(place[0]), round(place[1])
+    left, top = round(corner[0]), round(corner[1])
     width, height = round(26 * unit), round(1.1 * unit)
     ramp = np.linspace(0, scale.far - scale.usual, width)[None].repeat(height, 0)
     base = Image.new("RGBA", (width, height), (190, 190, 190))

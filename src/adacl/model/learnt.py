@@ -58,11 +58,11 @@ class Learnt:
         images = np.unique(owner)
         chosen = samples.of(images[:: max(1, len(images) // SOME)])
         rows = np.array([measure(image[None], samples.spec)[0] for image in chosen])
-        _, place, counts = np.unique(
+        _, index, counts = np.unique(
             samples.owner[chosen.numbers], return_inverse=True, return_counts=True
         )
         sums = np.zeros((len(counts), rows.shape[1]))
-        np.add.at(sums, place, rows)
+        np.add.at(sums, index, rows)
         return cls.of_measures(sums / counts[:, None])
 
     @classmethod

@@ -67,10 +67,10 @@ class Model(ScoringModel):
         return self._finite(dense_maps(self.network, pixels, window))
 
     @staticmethod
-    def _finite(found: Array) -> Array:
-        if not np.isfinite(found).all():
+    def _finite(outputs: Array) -> Array:
+        if not np.isfinite(outputs).all():
             raise ModelFileError("the model's scores are not finite; fit it again")
-        return found
+        return outputs
 
     def scores(
         self, images: Iterable[tuple[Identity, Array]]

@@ -247,16 +247,16 @@ def _score_batch(
     model: ScoringModel,
 ) -> Iterator[tuple[Identity, ImageScore]]:
     tiling = model.tiling
-    found: list[Array] = []
+    outcomes: list[Array] = []
     remarks: list[tuple[str, float]] = []
     for _, group in groupby(batch, key=lambda entry: entry[1].shape[1:]):
         samples = [parts for _, parts, _ in group]
         gathered = np.concatenate(samples)
         starts = np.cumsum([0, *(len(parts) for parts in samples[:-1])])
-        found += np.split(outputs(gathered), starts[1:])
+        outcomes += np.split(outputs(gathered), starts[1:])
         remarks += model.header.remarks(gathered, starts)
     for (identity, parts, (height, width)), scores, (remark, level) in zip(
-        batch, found, remarks, strict=True
+        batch, outcomes, remarks, strict=True
     ):
         if tiling is None:
             yield identity, model.verdict(parts[0], scores[0], remark, level)
@@ -265,9 +265,9 @@ def _score_batch(
             yield identity, ImageScore(tiling.aggregate(scores), corner, remark, (), level)
 
 
-def full_size(found: Array, height: int, width: int) -> NDArray[np.float32]:
+def full_size(half: Array, height: int, width: int) -> NDArray[np.float32]:
     """Return a map of half an image's size at its full size, H x W."""
-    doubled = Image.fromarray(found).resize(
-        (2 * found.shape[1], 2 * found.shape[0]), Image.Resampling.BILINEAR
+    doubled = Image.fromarray(half).resize(
+        (2 * half.shape[1], 2 * half.shape[0]), Image.Resampling.BILINEAR
     )
     return np.asarray(doubled)[:height, :width]

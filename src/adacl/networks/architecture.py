@@ -126,19 +126,19 @@ def stage_plan(config: NetworkConfig, channels: int, height: int, width: int) ->
     channels, height, width
         Form of the images.
     """
-    stages, before, place = [], channels, 0
+    stages, before, position = [], channels, 0
     for number, after in enumerate(stage_widths(config, height, width)):
         listed = number < len(config.channels)
         full = listed or (number < FULL_STAGES and after <= FULL_WIDTH)
         first = Convolution(
-            name=f"features.{place}",
-            norm=f"features.{place + 1}" if config.batch_norm else None,
+            name=f"features.{position}",
+            norm=f"features.{position + 1}" if config.batch_norm else None,
             before=before,
             after=after,
             kernel=config.kernel if listed else 3,
             groups=1 if full else after,
         )
-        place += 4 if config.batch_norm else 3
+        position += 4 if config.batch_norm else 3
         blocks = config.blocks[number] if number < len(config.blocks) else 0
         residual = tuple(
             Convolution(
@@ -147,9 +147,9 @@ def stage_plan(config: NetworkConfig, channels: int, height: int, width: int) ->
                 before=after,
                 after=after,
             )
-            for block in range(place, place + blocks)
+            for block in range(position, position + blocks)
         )
-        place += blocks + (config.conv_dropout > 0)
+        position += blocks + (config.conv_dropout > 0)
         stages.append(Stage(first, residual))
         before = after
     return stages

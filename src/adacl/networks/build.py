@@ -42,8 +42,8 @@ def dense_maps(
     network.eval()
     height, width = batch.shape[-2:]
     parts = [network.anomaly_map(part, window) for part in torch.split(batch, _at_once(batch))]
-    found: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
-    return found[:, : (height + 1) // 2, : (width + 1) // 2]
+    maps: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+    return maps[:, : (height + 1) // 2, : (width + 1) // 2]
 
 
 @torch.inference_mode()

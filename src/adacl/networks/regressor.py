@@ -171,8 +171,8 @@ def seen(images: Tensor, view: View) -> Tensor:
     """Return a view of images (N, C, H, W), in the same form."""
     if not (view.turns or view.mirrored):
         return images
-    places = torch.from_numpy(view.places(*images.shape[-2:])).to(images.device)
-    moved = images.flatten(2).index_select(2, places).view(images.shape)
+    sources = torch.from_numpy(view.sources(*images.shape[-2:])).to(images.device)
+    moved = images.flatten(2).index_select(2, sources).view(images.shape)
     return moved.contiguous(memory_format=torch.channels_last)
 
 

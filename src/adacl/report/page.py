@@ -158,13 +158,13 @@ def _promise(threshold: Threshold) -> str:
 
 def _pictures(subject: Subject, rows: list[Row]) -> dict[int, str]:
     """Return thumbnails by row: of the notable ones, and of others in equal steps."""
-    places = set(notable(rows, subject.threshold.value, THUMBNAILS))
-    others = [place for place in range(len(rows)) if place not in places]
-    room = min(THUMBNAILS - len(places), len(others))
-    places |= {others[i * len(others) // room] for i in range(room)}
-    order = sorted(places)
-    found = thumbnails([rows[place].score.path for place in order], subject.header.spec)
-    return {place: url for place, url in zip(order, found, strict=True) if url}
+    indices = set(notable(rows, subject.threshold.value, THUMBNAILS))
+    others = [index for index in range(len(rows)) if index not in indices]
+    room = min(THUMBNAILS - len(indices), len(others))
+    indices |= {others[i * len(others) // room] for i in range(room)}
+    order = sorted(indices)
+    urls = thumbnails([rows[index].score.path for index in order], subject.header.spec)
+    return {index: url for index, url in zip(order, urls, strict=True) if url}
 
 
 def _listed(rows: list[Row], gathering: Gathering) -> dict[str, Any]:

@@ -80,22 +80,22 @@ class Gathering:
         """The images kept, in the order they came."""
         if len(self._rows) <= ROWS and not self._cut:
             return self._rows
-        return [self._rows[place] for place in notable(self._rows, self.threshold, ROWS)]
+        return [self._rows[index] for index in notable(self._rows, self.threshold, ROWS)]
 
 
 def notable(rows: list[Row], threshold: float, count: int) -> list[int]:
-    """Return the places of up to ``count`` rows that are worth a look, in rising order.
+    """Return the indices of up to ``count`` rows that are worth a look, in rising order.
 
     Each reason to look has its own share, so that what was once left out would be left out of
     more rows, too.
     """
     orders = list(by_reason(rows, threshold).values())
     share = count // len(orders)
-    return sorted({int(place) for order in orders for place in order[:share]})
+    return sorted({int(index) for order in orders for index in order[:share]})
 
 
 def by_reason(rows: list[Row], threshold: float) -> dict[str, NDArray[np.int64]]:
-    """Return the places of rows, most telling first, for each reason to look at them."""
+    """Return the indices of rows, most telling first, for each reason to look at them."""
     raw = np.array([row.score.raw for row in rows])
     falling = np.argsort(-raw, kind="stable")
     orders = {

@@ -225,7 +225,7 @@ def _told(
 
     def error(changed: bool) -> Array:
         apart = rows(held_out, changed) - mean
-        found: Array = (apart - apart @ components.T @ components).norm(dim=1).numpy()
-        return found
+        error: Array = (apart - apart @ components.T @ components).norm(dim=1).numpy()
+        return error
 
     return auroc(error(False), error(True))

@@ -78,9 +78,9 @@ class ImageLesson:
             changed = (make(k, normal, generator, **anomalies.options.get(k, {})) for k in kinds)
             made_scores.append([raw_scores(network, each.images) for each in changed])
         normals: Array = np.concatenate(normal_scores)
-        made: Array = np.concatenate(made_scores, axis=1)
-        mixed = made[drawn.cpu().numpy(), np.arange(len(self.validate_on))]
-        per_kind = {kind: auroc(normals, made[place]) for place, kind in enumerate(kinds)}
+        anomaly_scores: Array = np.concatenate(made_scores, axis=1)
+        mixed = anomaly_scores[drawn.cpu().numpy(), np.arange(len(self.validate_on))]
+        per_kind = {kind: auroc(normals, anomaly_scores[index]) for index, kind in enumerate(kinds)}
         return auroc(normals, mixed), per_kind
 
     def finish(self, network: Regressor) -> None:

@@ -84,8 +84,8 @@ def _distance(pixels: Floats, start: Floats, end: Floats) -> Floats:
     along = end - start
     length = float(along @ along)
     part = ((pixels - start) @ along / length).clip(0, 1) if length else np.zeros(pixels.shape[:2])
-    found: Floats = np.linalg.norm(pixels - start - part[..., None] * along, axis=-1)
-    return found
+    distance: Floats = np.linalg.norm(pixels - start - part[..., None] * along, axis=-1)
+    return distance
 
 
 def plant(
