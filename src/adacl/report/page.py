@@ -56,14 +56,6 @@ def write_report(
     DataError
         If the file cannot be written.
     """
-    rows = gathering.rows
-    threshold = subject.threshold
-    shown, unmapped = galleries(subject, rows, track or _untracked)
-    promise = _promise(threshold)
-    data = _data(subject, gathering, rows, promise)
-    examples = _examples(subject, rows)
-    described = threshold.notes()
-    now = datetime.now().astimezone()
     environment = Environment(
         loader=PackageLoader("adacl.report"),
         autoescape=True,
@@ -74,47 +66,63 @@ def write_report(
     style = _source("report.css")
     script = "(() => {\n" + "\n".join(map(_source, SCRIPTS)) + "\n})();\n"
     page = environment.get_template("report.html.j2").generate(
-        title=readable(subject.title),
-        story=subject.story,
+        _told(subject, gathering, figures, track or _untracked),
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        data=_embedded(data),
-        model_name=readable(subject.model_path.name),
-        when=f"{now.day} {now:%B %Y, %H:%M}",
-        learned=subject.header.training["images"],
-        total=gathering.total(),
-        groups={group: gathering.total(group) for group in gathering.counts},
-        flagged={group: flagged[0] for group, flagged in gathering.flagged.items()},
-        figures=figures,
-        advice=subject.story != "score"
-        and advice(subject.header, figures, readable(subject.model_path.name)),
-        threshold=threshold,
-        scale=subject.header.map_scale,
-        expected=threshold.fpr_at(threshold.value),
-        promise=promise,
-        galleries=shown,
-        unmapped=unmapped,
-        listed=len(rows),
-        pictured=len(data["pictures"]),
-        skipped=len(gathering.skipped),
-        named=min(SKIPPED, len(gathering.skipped)),
-        seen=sum(bool(row.score.trained_on) for row in rows),
-        examples=examples,
-        history=subject.header.to_dict()["history"],
-        facts=info.facts(subject.header),
-        remarks=[line for line in info.notes(subject.header) if line not in described],
-        described=described,
-        intended=info.INTENDED,
-        limits=info.LIMITS,
-        command=readable(subject.command),
         version=__version__,
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
     )
     with atomic_file(path, "w") as file:
         file.writelines(page)
+
+
+def _told(
+    subject: Subject, gathering: Gathering, figures: Mapping[str, Any] | None, track: Track
+) -> dict[str, Any]:
+    """Return what the page tells, by the names in the template."""
+    rows = gathering.rows
+    threshold = subject.threshold
+    shown, unmapped = galleries(subject, rows, track)
+    promise = _promise(threshold)
+    data = _data(subject, gathering, rows, promise)
+    described = threshold.notes()
+    now = datetime.now().astimezone()
+    return {
+        "title": readable(subject.title),
+        "story": subject.story,
+        "data": _embedded(data),
+        "model_name": readable(subject.model_path.name),
+        "when": f"{now.day} {now:%B %Y, %H:%M}",
+        "learned": subject.header.training["images"],
+        "total": gathering.total(),
+        "groups": {group: gathering.total(group) for group in gathering.counts},
+        "flagged": {group: flagged[0] for group, flagged in gathering.flagged.items()},
+        "figures": figures,
+        "advice": subject.story != "score"
+        and advice(subject.header, figures, readable(subject.model_path.name)),
+        "threshold": threshold,
+        "scale": subject.header.map_scale,
+        "expected": threshold.fpr_at(threshold.value),
+        "promise": promise,
+        "galleries": shown,
+        "unmapped": unmapped,
+        "listed": len(rows),
+        "pictured": len(data["pictures"]),
+        "skipped": len(gathering.skipped),
+        "named": min(SKIPPED, len(gathering.skipped)),
+        "seen": sum(bool(row.score.trained_on) for row in rows),
+        "examples": _examples(subject, rows),
+        "history": subject.header.to_dict()["history"],
+        "facts": info.facts(subject.header),
+        "remarks": [line for line in info.notes(subject.header) if line not in described],
+        "described": described,
+        "intended": info.INTENDED,
+        "limits": info.LIMITS,
+        "command": readable(subject.command),
+    }
 
 
 def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str) -> dict[str, Any]:
