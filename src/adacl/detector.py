@@ -290,7 +290,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
 
     @property
     def header(self) -> ModelHeader:
-        """All that is known of the model, as its file will hold it."""
+        """The header of the model, as its file will hold it."""
         return self._fitted().header
 
     @property
@@ -369,7 +369,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
 
     @classmethod
     def from_model(cls, model: Model, *, device: str = "auto", on_error: OnError = "fail") -> Self:
-        """Return a fitted detector around a model; ``device`` is where it would be fitted again."""
+        """Return a fitted detector for a model; ``device`` is used if it is fitted again."""
         tiling = model.tiling
         detector = cls(
             config=model.config,
@@ -385,7 +385,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         return detector
 
     def __sklearn_tags__(self) -> Any:
-        """Declare to scikit-learn what input is taken."""
+        """Declare the accepted input to scikit-learn."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags

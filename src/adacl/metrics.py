@@ -142,7 +142,7 @@ def evaluation(
 
 
 class Localisation:
-    """How well anomaly maps point at what is anomalous, where pixel masks tell.
+    """Measure how well anomaly maps locate anomalous pixels, given pixel masks.
 
     Counts, image by image, what the pixel AUROC and the share of peaks are made of.
 
@@ -209,7 +209,7 @@ class Localisation:
 
 
 def _ranks(anomaly_map: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
-    """Return whole numbers in the order of the values, as half precision knows them."""
+    """Return ranks of the values in half precision, as whole numbers."""
     bits = (anomaly_map.astype(np.float16) + np.float16(0)).view(np.uint16)
     ranks: NDArray[np.uint16] = np.where(bits >> 15, ~bits, bits | 0x8000).astype(np.uint16)
     return ranks

@@ -1,4 +1,4 @@
-"""What kinds of anomaly are drawn with: random numbers, rectangles, grids of pixels."""
+"""Helpers that draw anomalies: random numbers, rectangles, grids of pixels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def below(limits: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def choose(options: Sequence[int], count: int, generator: torch.Generator) -> Tensor:
-    """Draw ``count`` of some whole numbers, each as likely as the other."""
+    """Draw ``count`` whole numbers from ``options``, all equally likely."""
     index = torch.randint(len(options), (count,), generator=generator, device=generator.device)
     return torch.tensor(list(options), device=generator.device)[index]
 

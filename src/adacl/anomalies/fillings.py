@@ -1,4 +1,4 @@
-"""Fillings of local anomalies: what an image is changed to inside a shape.
+"""Fillings of local anomalies: the pixels that replace those inside a shape.
 
 Each filling is a function of images (N, C, H, W) in [0, 1], the smallest change that shows, and a
 generator; it returns images of the same form, which need not stay within [0, 1].
@@ -124,7 +124,7 @@ def draw_fillings(
     visible: float,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Draw what each image is changed to.
+    """Draw a filling for each image.
 
     Parameters
     ----------

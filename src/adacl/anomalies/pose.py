@@ -17,7 +17,7 @@ from adacl.errors import ConfigError
 def flip(
     images: Tensor, generator: torch.Generator, ways: Sequence[str] = ("left-right", "up-down")
 ) -> Changed:
-    """Mirror each image (N, C, H, W) in one of some ways, drawn at random."""
+    """Mirror each image (N, C, H, W) in a way drawn at random from ``ways``."""
     axes = {"left-right": -1, "up-down": -2}
     if not ways or not set(ways) <= set(axes):
         raise ConfigError(f"ways: need some of {', '.join(axes)}, got {list(ways)}")

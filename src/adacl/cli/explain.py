@@ -114,7 +114,7 @@ def _targets(
 
 
 def _verdict(score: FileScore, shown: Shown) -> str:
-    """Say the label and, of an anomalous image, the place that made it so."""
+    """Return the label and, for an anomalous image, the place with the highest value."""
     from adacl.explain.picture import peak_of
 
     limit = f"(threshold {shown.threshold:.4f})"
@@ -156,7 +156,7 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
 
 
 def with_heatmaps(scorer: Opened, folder: Path, roots: Sequence[Path]) -> ScoreFiles:
-    """Return what scores files and writes a heat map of each: the image under its colours."""
+    """Return a function that scores files and writes the heat map of each over its image."""
     from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)

@@ -20,7 +20,7 @@ from adacl.errors import ConfigError
 
 @dataclass(frozen=True)
 class Config(Section, name=""):
-    """The whole tree.
+    """The whole configuration.
 
     Parameters
     ----------

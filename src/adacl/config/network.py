@@ -103,7 +103,7 @@ class NetworkConfig(Section, name="network"):
 
     @property
     def shrunk(self) -> int:
-        """``shrink`` as a number, once it is settled."""
+        """Return ``shrink`` as a number, 1 until it is settled."""
         return 1 if self.shrink == "auto" else self.shrink
 
     def _check(self) -> None:

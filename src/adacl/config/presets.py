@@ -1,4 +1,4 @@
-"""Named configurations, and the one that suits some images.
+"""Named configurations, and the choice among them by the images.
 
 ``paper`` is the published method. Whatever goes beyond it is another preset.
 """

@@ -1,4 +1,4 @@
-"""Arrays, pictures and tensors in the forms people have them, brought to N x H x W x C."""
+"""Convert arrays, PIL images and tensors to arrays N x H x W x C."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def distinct(digests: Sequence[int] | NDArray[Any]) -> tuple[Indices, Indices]:
 
 
 def without_copies(digests: Sequence[int | None]) -> Indices:
-    """Return where the first of each distinct image stands, and warn if there are copies.
+    """Return the index of the first of each distinct image, and warn if there are copies.
 
     Parameters
     ----------

@@ -49,7 +49,7 @@ class _Layout(NamedTuple):
 
 
 def load_jpeg(image: Image.Image) -> None:
-    """Decode the pixels of an image just opened.
+    """Decode the pixels of a newly opened image.
 
     Raises
     ------

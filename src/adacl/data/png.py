@@ -1,4 +1,4 @@
-"""What Pillow does not tell of a PNG file: remarks behind the pixels, and wrong checksums."""
+"""Checks of PNG files that Pillow leaves out: remarks behind the pixels, and checksums."""
 
 from __future__ import annotations
 

@@ -126,14 +126,14 @@ def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class ProbedFiles:
-    """Image files that can be read, what each says of itself, and of how many files they are."""
+    """The readable image files with their headers, and how many files were listed in all."""
 
     paths: list[Path]
     headers: list[ImageHeader]
     listed: int
 
     def sizes(self, resize: Size | None) -> list[Size]:
-        """Return height and width of each image, after it is resized if it is."""
+        """Return the height and width of each image, resized if ``resize`` is given."""
         return [resize or (header.height, header.width) for header in self.headers]
 
 

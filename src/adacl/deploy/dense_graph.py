@@ -79,7 +79,7 @@ def build_dense_graph(
 
 
 def _shrunk(graph: Graph, value: str, side: int) -> str:
-    """Return the means over squares of pixels; the last ones continue the rim."""
+    """Return the means over squares of pixels, padding the last ones with the edge."""
     if side == 1:
         return value
     rest = graph.add("Mod", _sides(graph, value), graph.constant(np.array([side])))

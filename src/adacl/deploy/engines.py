@@ -32,7 +32,7 @@ they are the whole image."""
 
 
 def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
-    """Return the metadata properties of a serialised model, and type and shape of its input.
+    """Return the metadata properties of a serialised model, and the type and shape of its input.
 
     Raises
     ------

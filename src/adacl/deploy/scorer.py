@@ -172,7 +172,7 @@ class Scorer(ScoringModel, ImageScorer):
         return self._computed(samples, "raw_score").astype(float)
 
     def _side_by_side(self, compute: Callable[[Array], Array], samples: Array) -> Array:
-        """Return what is computed of samples, by as many threads as there are."""
+        """Compute samples with several threads and return the results in order."""
         form = (*(self._size or samples.shape[1:3]), self.spec.channels)
         if samples.shape[1:] != form or samples.dtype.name != self.spec.dtype:
             raise InputError(
@@ -200,7 +200,7 @@ class Scorer(ScoringModel, ImageScorer):
         return values
 
     def _continued(self, samples: Array) -> Array:
-        """Continue images that are too small for a graph with a map by their reflection."""
+        """Extend images that are too small for a graph with a map by reflection."""
         height, width = samples.shape[1:3]
         if min(height, width) >= self._least:
             return samples

@@ -1,4 +1,4 @@
-"""Anomaly maps: which places of an image make it anomalous, in units of the raw score.
+"""Anomaly maps: which places make an image anomalous, in units of the raw score.
 
 ``occlusion`` covers the image piece by piece with what surrounds the piece, and sees how much
 the score falls; any runtime can do that. ``gradient`` estimates the same from the network's
@@ -35,7 +35,7 @@ SHARPENED = 32
 
 
 def anomaly_map(model: ScoringModel, image: Array, method: Method = "occlusion") -> Map:
-    """Return where an image is anomalous: what of its score above the usual is due to a place.
+    """Return the anomaly map of an image: the part of its score that is due to each place.
 
     One place seldom explains all of it: what two causes raise does not fall when one is covered.
     So the highest place of a map is given all that the score has above the usual, the median
@@ -79,7 +79,7 @@ def anomaly_map(model: ScoringModel, image: Array, method: Method = "occlusion")
 
 
 def _looker(model: ScoringModel, method: Method) -> Callable[[Array], Map]:
-    """Return what makes the map of an image of the size that the network takes."""
+    """Return the function that maps an image of the size that the network takes."""
     if method == "occlusion":
         return partial(occlusion_map, model.raw)
     network: Regressor | None = getattr(model, "network", None)

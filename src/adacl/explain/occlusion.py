@@ -1,4 +1,4 @@
-"""Cover an image piece by piece, and see where that makes it look more normal."""
+"""Anomaly maps by occlusion: cover an image piece by piece, and score it again."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 
 def occlusion_map(raw: Callable[[Array], Array], image: Array) -> Floats:
-    """Return by how much the score falls when a place is covered, H x W.
+    """Return how much the score falls when each place is covered, H x W.
 
     Pieces overlap by half, and are faded into the mean of what surrounds them, weighted by a
     Gaussian: a cover that looks normal where the surroundings do. Where the score rises

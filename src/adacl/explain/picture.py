@@ -19,7 +19,7 @@ Picture = NDArray[np.uint8]
 
 
 class Shown(NamedTuple):
-    """An image with what is said of it.
+    """An image with its map, score and threshold.
 
     Parameters
     ----------
@@ -99,7 +99,7 @@ def _write(
     colour: str,
     room: float,
 ) -> None:
-    """Write one line; of a text that is too long the end is kept."""
+    """Write one line; a text that is too long loses its beginning."""
     font = ImageFont.load_default(size)
     start = text
     while text and pen.textlength(start, font) > room:
@@ -115,7 +115,7 @@ def _legend(
     anomalous: bool,
     scale: MapScale,
 ) -> None:
-    """Draw the ramp of colours and say what its ends and its middle mean."""
+    """Draw the colour scale and label its ends and its middle."""
     left, top = round(corner[0]), round(corner[1])
     width, height = round(26 * unit), round(1.1 * unit)
     ramp = np.linspace(0, scale.far - scale.usual, width)[None].repeat(height, 0)

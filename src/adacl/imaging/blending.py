@@ -1,4 +1,4 @@
-"""Put values of overlapping windows together to a map without seams, in the memory of the map."""
+"""Blend the values of overlapping windows into a map without seams, in the memory of the map."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Slices = tuple[slice, slice]
 
 
 class Blend:
-    """A map in the making: each pixel is the weighted mean of the windows over it.
+    """A map under construction: each pixel is the weighted mean of the windows over it.
 
     The weights fall to nearly nothing towards the rim of a window, so that none shows.
 
@@ -55,11 +55,11 @@ class Blend:
             yield batch
 
     def add(self, window: Slices, value: float | Map) -> None:
-        """Add to the value of a window: a number, or one for each pixel of it."""
+        """Add the value of a window: one number, or one for each of its pixels."""
         self._total[window] += self.weight * np.asarray(value, np.float32)
 
     def finished(self) -> Map:
-        """Return the map, once every window was added."""
+        """Return the map, once every window has been added."""
         sides = zip(self._total.shape, self.window, (self._rows, self._columns), strict=True)
         down, across = (_sums(*side) for side in sides)
         self._total /= down[:, None]

@@ -21,7 +21,7 @@ TOO_FEW_IMAGES, FEW_IMAGES, ROUGH = 20, 100, 10
 
 
 class Advice(NamedTuple):
-    """What a model is worth, and what would help most.
+    """A grade for a model, the reason for it, and the next steps.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ class _Fault(NamedTuple):
 def advice(
     header: ModelHeader, figures: Mapping[str, Any] | None = None, model: str = "MODEL"
 ) -> Advice:
-    """Judge a model by what its training tells or, better, by labelled images.
+    """Judge a model by its training or, better, by labelled images.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Bring arrays and pictures to the form that a model learnt, where that is certain, else refuse."""
+"""Convert arrays and pictures to the form that a model learnt, or refuse them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 0.5
 
 
 def fitting(images: Array, header: ModelHeader) -> Array:
-    """Return images N x H x W x C as a model takes them.
+    """Convert images N x H x W x C to the form that a model takes.
 
     They are turned from N x C x H x W if only that is possible, resized as files are, and converted
     between 8 bits, 16 bits and floats in [0, 1] from full scale to full scale.
@@ -61,7 +61,7 @@ def fitting(images: Array, header: ModelHeader) -> Array:
 
 
 def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> list[Array]:
-    """Return PIL images as a model takes them, as if they were files.
+    """Convert PIL images to the form that a model takes, as if they were files.
 
     Raises
     ------
@@ -135,7 +135,7 @@ def check_files(spec: ImageSpec) -> None:
 
 
 def _scaled(images: Array, spec: ImageSpec) -> Array:
-    """Convert the values to the type that a model takes."""
+    """Convert values to the type that a model takes."""
     dtype, wanted = images.dtype.name, spec.dtype
     if dtype == wanted:
         return images

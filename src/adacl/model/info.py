@@ -23,7 +23,7 @@ LIMITS = (
 
 
 def facts(header: ModelHeader) -> list[tuple[str, str]]:
-    """Return the data sheet of a model of any kind: terms, and what to say of them."""
+    """Return the data sheet of a model of any kind as pairs of term and text."""
     spec, training, history = header.spec, header.training, header.history
     colour = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
     fitted = f"{training['images']:,} normal images{_copies(training)}"
@@ -68,7 +68,7 @@ def _sized(header: ModelHeader) -> str:
 
 
 def describe_tiles(tiling: Tiling) -> str:
-    """Say how images are cut into tiles, and scored by them."""
+    """Describe how images are cut into tiles and scored."""
     step = tiling.stride or "no overlap"
     worst = "the worst" if tiling.top_k == 1 else f"the {tiling.top_k} worst, averaged"
     return (
@@ -78,7 +78,7 @@ def describe_tiles(tiling: Tiling) -> str:
 
 
 def notes(header: ModelHeader) -> list[str]:
-    """Say in sentences what a user should know about how a model was trained."""
+    """Return the sentences that tell a user how a model was trained."""
     facts, best = header.training, header.history.best
     lines = [
         f"{facts['parameters']:,} parameters; {_split(header)}",
@@ -136,7 +136,7 @@ def _copies(training: Mapping[str, Any]) -> str:
 
 
 def _made(header: ModelHeader) -> str:
-    """Name the anomalies that were made of them."""
+    """Name the anomalies that training made."""
     if not header.has_map:
         return ", ".join(header.config.anomalies.weights)
     local = header.config.local

@@ -1,4 +1,4 @@
-"""A trained model that PyTorch computes: the network, and what is known of it."""
+"""A trained model in PyTorch: the network and its header."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an image is anomalous: the connected places of its map above the threshold."""
+"""Regions of an image: connected places of its map above the threshold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Networks by their configuration: of one number for an image, or of one for every place."""
+"""Build networks from their configuration, and score batches with either kind."""
 
 from __future__ import annotations
 

@@ -144,7 +144,7 @@ class Regressor(nn.Module):
         return score + distance
 
     def located(self, features: Tensor, embedding: Tensor) -> Tensor:
-        """Return where the distance sees images, of features (N, F) and hidden units (N, D)."""
+        """Return the embeddings for the distance, of features (N, F) and hidden units (N, D)."""
         if self.config.distance_among == "both":
             parts = [functional.normalize(part, dim=1) for part in (embedding, features)]
             return torch.cat(parts, dim=1)
@@ -177,7 +177,7 @@ def seen(images: Tensor, view: View) -> Tensor:
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable parameters, and of what a distance keeps beside them."""
+    """Return the number of trainable parameters, plus the values that a distance keeps."""
     kept: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
     for module in network.modules():
         if isinstance(module, Distance):

@@ -19,7 +19,7 @@ Cells = Sequence[dict[str, Any]]
 
 
 def alike(cells: Cells, data: str, variants: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the cells of the classes and seeds of a data set that all of the variants have.
+    """Return the cells of the classes and seeds that all variants of a data set share.
 
     Only these compare like with like.
     """

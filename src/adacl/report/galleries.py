@@ -1,4 +1,4 @@
-"""The images that a report shows large: which, in which order, and with heat maps."""
+"""Choose the images that a report shows large, with heat maps."""
 
 from __future__ import annotations
 

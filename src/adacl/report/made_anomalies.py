@@ -1,4 +1,4 @@
-"""Made anomalies as a report shows them, with the score that each gets; needs PyTorch."""
+"""Made anomalies in reports, each with its score; needs PyTorch."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def samples(model: Model, paths: Sequence[Path]) -> list[Tensor]:
 
 
 def examples(model: Model, normal: Sequence[Tensor]) -> list[tuple[str, list[tuple[str, float]]]]:
-    """Return normal samples, and the anomalies that training makes from such.
+    """Return normal samples, and anomalies made from them as in training.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def _is_dense(model: Model) -> bool:
 
 
 def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator) -> list[Changed]:
-    """Return images after local changes; what shows is learnt from these images."""
+    """Return images with local anomalies, as visible as training would make them."""
     spec, config = model.spec, model.config.replace(local__clean=0.0).local
     unit = ImageSpec(spec.height, spec.width, spec.channels, "float32", 0.0, 1.0)
     images = [batch[0].permute(1, 2, 0).cpu().numpy() for batch in normal]

@@ -82,7 +82,7 @@ def write_report(
 def _told(
     subject: Subject, gathering: Gathering, figures: Mapping[str, Any] | None, track: Track
 ) -> dict[str, Any]:
-    """Return what the page tells, by the names in the template."""
+    """Return the values that the template shows, by name."""
     rows = gathering.rows
     threshold = subject.threshold
     shown, unmapped = galleries(subject, rows, track)
@@ -126,7 +126,7 @@ def _told(
 
 
 def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str) -> dict[str, Any]:
-    """Return what the page's script works with."""
+    """Return the data for the script of the page."""
     threshold = subject.threshold
     return {
         "steps": STEPS,

@@ -1,4 +1,4 @@
-"""What a report needs of the scores, gathered while they go by, in bounded memory."""
+"""Collect what a report needs from a stream of scores, in bounded memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Gathering:
     _cut: bool = field(default=False, init=False)
 
     def watch(self, scores: Iterable[FileScore], group: Group) -> Iterator[FileScore]:
-        """Pass scores on, and gather them."""
+        """Pass on scores, and count them."""
         for score in scores:
             self.add(score.raw, group)
             self._rows.append(Row(score, group))

@@ -73,7 +73,7 @@ def preview(
 
 
 def url(picture: Picture, form: str) -> str:
-    """Return a picture H x W x 3 as a data URL of the form PNG or JPEG."""
+    """Return a picture H x W x 3 as a data URL in PNG or JPEG format."""
     grey = (picture == picture[..., :1]).all()
     image = Image.fromarray(np.ascontiguousarray(picture[..., 0] if grey else picture))
     file = io.BytesIO()

@@ -1,4 +1,4 @@
-"""How large the activations of a trained network get: what an 8-bit copy is scaled by."""
+"""The largest activations of a trained network, by which an 8-bit export is scaled."""
 
 from __future__ import annotations
 

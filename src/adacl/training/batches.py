@@ -1,4 +1,4 @@
-"""What one step of a training sees: normal images, anomalies made from them, and their labels."""
+"""The batches of a training: normal images, anomalies made from them, and labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adacl.training.labels import draw_labels
 def draw_samples(
     normal: Tensor, views: tuple[View, ...], generator: torch.Generator, config: Config
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the images of a step, and the labels that the outputs should have for them.
+    """Return the images of a step with the labels for each output.
 
     Parameters
     ----------

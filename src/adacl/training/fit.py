@@ -167,7 +167,7 @@ def _count(samples: Samples) -> int:
 
 
 def _units(samples: Samples, count: int, groups: Images | None) -> tuple[Images, Images]:
-    """Return which images stay together: copies, and groups and their copies.
+    """Return which images stay together: copies and groups.
 
     Returns
     -------
@@ -204,7 +204,7 @@ def _units(samples: Samples, count: int, groups: Images | None) -> tuple[Images,
 
 
 class _Fitting(NamedTuple):
-    """What the networks of a fit have in common."""
+    """The settings that all networks of a fit share."""
 
     samples: Samples
     config: Config
@@ -256,7 +256,7 @@ class _Fitting(NamedTuple):
 
 
 class _Outcome(NamedTuple):
-    """The threshold, and what normal images say of it.
+    """The threshold, and how normal images score against it.
 
     Parameters
     ----------

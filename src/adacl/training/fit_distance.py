@@ -1,4 +1,4 @@
-"""The embeddings of normal images: what the distance of a trained network is fitted to."""
+"""Fit the distance of a trained network to the embeddings of normal images."""
 
 from __future__ import annotations
 

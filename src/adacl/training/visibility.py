@@ -1,4 +1,4 @@
-"""How visible a change of an image is, in units of what the normal images vary by themselves.
+"""Grade the visibility of changes, relative to the variation of normal images.
 
 A change shows where the mean of a few pixels moves, or the mean of many, or the strength of the
 texture. Pixels that merely take each other's place within a texture do not: a piece of surface

@@ -95,7 +95,7 @@ def plant(
     change: float,
     scale: tuple[float, float],
 ) -> NDArray[np.generic]:
-    """Return a copy of an image H x W x C that is brighter or darker where a defect is.
+    """Return a copy of an image H x W x C with a brighter or darker defect.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, what became of it, and the figures behind that."""
+    """A claim, the verdict on it, and the figures behind the verdict."""
 
     claim: str
     verdict: str

@@ -118,7 +118,7 @@ def write_report(
 
 
 def _markdown(told: dict[str, Any], drawn: dict[str, bool]) -> str:
-    """Return the report as Markdown; of each figure it is known whether it could be drawn."""
+    """Return the report as Markdown; ``drawn`` tells which figures exist."""
     lines = ["# The paper's experiments", "", *(f"**{note}**\n" for note in told["notes"])]
     for table in told["tables"]:
         lines += [table.markdown(), ""]
