@@ -33,6 +33,7 @@ from typing import Any
 Tree = dict[str, Any]
 
 DATA = {".json", ".jsonl", ".csv"}
+PICTURES = {".gif", ".jpg", ".png", ".svg", ".webp"}
 LAUNCHES = 15
 IMAGES = 20
 """Images in the folder that is walked."""
@@ -122,7 +123,12 @@ def files(root: Path) -> Tree:
         ["git", "-C", root, "ls-files", "-z"], check=True, capture_output=True, text=True
     ).stdout.split("\0")[:-1]
     tracked = [Path(name) for name in names if (root / name).is_file()]
-    found: Tree = {"tracked_files": len(tracked)}
+    inputs = [p for p in tracked if p.parts[0] == "tests" and p.suffix != ".py"]
+    counted = [p for p in tracked if p.suffix not in PICTURES and p not in inputs]
+    found: Tree = {
+        "tracked_files": len(tracked),
+        "tracked_files_without_pictures_and_test_inputs": len(counted),
+    }
     results = [p for p in tracked if p.parts[0] == "benchmarks" and p.suffix in DATA]
     found["result_files"] = len(results)
     found["result_bytes"] = sum((root / path).stat().st_size for path in results)
@@ -262,7 +268,7 @@ def table(found: Any, indent: str = "") -> Iterator[str]:
             yield f"{indent}{name}"
             yield from (f"{indent}  " + "  ".join(map(str, entry.values())) for entry in value)
         else:
-            yield f"{indent}{name:<{34 - len(indent)}}{value:>10}"
+            yield f"{indent}{name:<{48 - len(indent)}}{value:>10}"
 
 
 def main() -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -30,27 +29,22 @@ from adacl.data.arrays import (
 from adacl.data.copies import digest, without_copies
 from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
 from adacl.data.groups import check_rule, groups_of
-from adacl.data.training_set import (
-    ProbedFiles,
-    probe_files,
-    samples_of_array,
-    samples_of_files,
-)
+from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
 from adacl.model import thresholds
-from adacl.model.card import notes
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import check_files
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
-from adacl.model.learnt import Learnt, sizes_of
+from adacl.model.info import notes
 from adacl.model.model import Model
 from adacl.model.scoring import FileScore, ImageScore
 from adacl.networks.devices import resolve_device
 from adacl.training.fit import fit_model
+from adacl.training.normals import Normals, normals_of_array, normals_of_files, numbered
 
 __all__ = ["AnomalyDetector", "NotFittedError"]
 
@@ -232,55 +226,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             If files cannot be used, or there are fewer than four images or groups.
         """
         contamination = self._contamination()
-        X = listed(X)
-        if self.white_level is not None:
-            check_white(self.white_level)
-        seen = Learnt()
-        paths: list[Path] = []
-        together: NDArray[np.intp] | None = None
-        if self.group is not None:
-            check_rule(self.group)
-        tile = _checked_size("tile", self.tile)
-        tiling = Tiling(*tile, self.stride, self.top_k) if tile else None
-        image_size = _checked_size("image_size", self.image_size)
-        if self.on_error not in get_args(OnError):
-            raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
-        device = resolve_device(self.device)
-        if isinstance(X, ProbedFiles) or is_paths(X):
-            files = X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error)
-            config = self._config(files.sizes(image_size), tiling)
-            any_size = config.network.output == "map"
-            if groups is not None:
-                raise ConfigError(
-                    "groups: labels go with arrays; for files set the parameter group"
-                )
-            samples, resize, paths = samples_of_files(
-                files, tiling, image_size, self.on_error, any_size, self.white_level
-            )
-            together = None if self.group is None else groups_of(paths, self.group)
-            seen = replace(
-                seen,
-                sizes=sizes_of((header.height, header.width) for header in files.headers),
-                colours=tuple(sorted({header.channels for header in files.headers})),
-            )
-            if len(paths) < files.listed:
-                skipped = files.listed - len(paths)
-                log.warning("%d of %d images were skipped", skipped, files.listed)
-        else:
-            pictures = pictures_of(X)
-            given = pictures_as_array(pictures) if pictures else without_tensors(X)
-            images = self._images(given, reset=True)
-            together = None if groups is None else _numbered(groups, len(images))
-            config = self._config([images.shape[1:3]], tiling)
-            any_size = config.network.output == "map"
-            samples = samples_of_array(images, tiling, self.white_level)
-            seen = replace(seen, sizes=sizes_of([images.shape[1:3]]))
-            resize = None if tiling or any_size else (images.shape[1], images.shape[2])
-        if any_size and tiling is not None:
-            raise ConfigError(
-                f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
-                "or use the preset paper"
-            )
+        normals = self._normals(listed(X), groups)
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
@@ -288,17 +234,17 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if checkpoints:
             checkpoints.mkdir(parents=True, exist_ok=True)
         self.model_ = fit_model(
-            samples,
-            config,
-            tiling=tiling,
-            resize=resize,
+            normals.samples,
+            normals.config,
+            tiling=self._tiling(),
+            resize=normals.resize,
             contamination=contamination,
-            groups=together,
+            groups=normals.groups,
             seed=int(seed),
-            device=device,
+            device=resolve_device(self.device),
             checkpoints=checkpoints,
             on_epoch=self.on_epoch,
-            seen=seen,
+            seen=normals.seen,
         )
         for line in notes(self.header):
             log.info(line)
@@ -306,13 +252,45 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             log.info(
                 "look at the normal images that were held out and score above the threshold, the "
                 "highest first; if one is not normal, take it out and fit again: %s",
-                ", ".join(str(paths[n]) if paths else f"number {n}" for n in odd),
+                ", ".join(str(normals.paths[n]) if normals.paths else f"number {n}" for n in odd),
             )
         return self
 
+    def _normals(self, X: Any, groups: ArrayLike | None) -> Normals:
+        """Return the normal images of a fit, once the parameters are checked."""
+        if self.white_level is not None:
+            check_white(self.white_level)
+        if self.group is not None:
+            check_rule(self.group)
+        if self.on_error not in get_args(OnError):
+            raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
+        resolve_device(self.device)
+        tiling, image_size = self._tiling(), _checked_size("image_size", self.image_size)
+        if not (isinstance(X, ProbedFiles) or is_paths(X)):
+            pictures = pictures_of(X)
+            array = pictures_as_array(pictures) if pictures else without_tensors(X)
+            return normals_of_array(
+                self._images(array, reset=True),
+                self._config,
+                tiling=tiling,
+                white=self.white_level,
+                groups=groups,
+            )
+        if groups is not None:
+            raise ConfigError("groups: labels go with arrays; for files set the parameter group")
+        return normals_of_files(
+            X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error),
+            self._config,
+            tiling=tiling,
+            image_size=image_size,
+            white=self.white_level,
+            group=self.group,
+            on_error=self.on_error,
+        )
+
     @property
     def header(self) -> ModelHeader:
-        """All that is known of the model, as its file will hold it."""
+        """The header of the model, as its file will hold it."""
         return self._fitted().header
 
     @property
@@ -336,19 +314,19 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         model = self._fitted()
         rule = model.config.threshold
         rate = rule.fpr if fpr is None else fpr
-        found: list[tuple[int | None, float]]
+        scores: list[tuple[int | None, float]]
         X = listed(X)
         if is_paths(X):
             files = list(self.score_files(ImageFiles(X)))
-            found = [(score.digest, score.raw) for score in files]
+            scores = [(score.digest, score.raw) for score in files]
             paths = [score.path for score in files]
             together = None if self.group is None else groups_of(paths, self.group)
         else:
             images = self._checked(X)
-            together = None if groups is None else _numbered(groups, len(images))
-            found = list(zip(map(digest, images), self._raw_of(images), strict=True))
-        first = without_copies([known for known, _ in found])
-        raw = [found[index][1] for index in first]
+            together = None if groups is None else numbered(groups, len(images))
+            scores = list(zip(map(digest, images), self._raw_of(images), strict=True))
+        first = without_copies([known for known, _ in scores])
+        raw = [scores[index][1] for index in first]
         same = None if together is None else together[first]
         return self.set_threshold(
             thresholds.from_normal_scores(raw, rate, rule.confidence, "calibration", groups=same)
@@ -391,7 +369,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
 
     @classmethod
     def from_model(cls, model: Model, *, device: str = "auto", on_error: OnError = "fail") -> Self:
-        """Return a fitted detector around a model; ``device`` is where it would be fitted again."""
+        """Return a fitted detector for a model; ``device`` is used if it is fitted again."""
         tiling = model.tiling
         detector = cls(
             config=model.config,
@@ -407,7 +385,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         return detector
 
     def __sklearn_tags__(self) -> Any:
-        """Declare to scikit-learn what input is taken."""
+        """Declare the accepted input to scikit-learn."""
         tags = super().__sklearn_tags__()
         tags.input_tags.three_d_array = True
         return tags
@@ -425,18 +403,29 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
     ) -> Iterator[tuple[Identity, ImageScore]]:
         return self._fitted().scores(images)
 
-    def _config(self, sizes: Sequence[tuple[int, int]], tiling: Tiling | None) -> Config:
-        """Return the configuration, for images of some heights and widths."""
+    def _tiling(self) -> Tiling | None:
+        tile = _checked_size("tile", self.tile)
+        return Tiling(*tile, self.stride, self.top_k) if tile else None
+
+    def _config(self, sizes: Sequence[tuple[int, int]]) -> Config:
+        """Return the configuration for images of some heights and widths."""
+        tiled = self.tile is not None
         if self.config is not None:
             config = self.config
         elif self.preset == "auto":
-            config = for_tiles() if tiling else by_size(sizes)
+            config = for_tiles() if tiled else by_size(sizes)
         else:
             config = preset(self.preset)
         changes = {"training__epochs": self.epochs, "threshold__fpr": self.fpr}
-        return config.replace(
+        config = config.replace(
             **{name: value for name, value in changes.items() if value is not None}
         )
+        if tiled and config.network.output == "map":
+            raise ConfigError(
+                f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
+                "or use the preset paper"
+            )
+        return config
 
     def _contamination(self) -> float | None:
         if isinstance(self.contamination, str):
@@ -468,14 +457,6 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                 "N x H x W, one image with N = 1"
             )
         return images
-
-
-def _numbered(groups: ArrayLike, count: int) -> NDArray[np.intp]:
-    """Return labels of groups as numbers."""
-    labels = np.asarray(groups)
-    if labels.shape != (count,):
-        raise InputError(f"groups: need one label for each of {count} images, got {labels.shape}")
-    return np.unique(labels, return_inverse=True)[1]
 
 
 def _checked_size(name: str, size: Any) -> tuple[int, int] | None:

@@ -1,4 +1,4 @@
-"""Every error adacl raises on purpose.
+"""The errors that adacl raises on purpose.
 
 ::
 

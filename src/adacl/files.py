@@ -1,4 +1,4 @@
-"""Read and write files whole."""
+"""Read and write whole files."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ def evaluation(
 
 
 class Localisation:
-    """How well anomaly maps point at what is anomalous, where pixel masks tell.
+    """Measure how well anomaly maps locate anomalous pixels, given pixel masks.
 
     Counts, image by image, what the pixel AUROC and the share of peaks are made of.
 
@@ -171,15 +171,15 @@ class Localisation:
         mask
             H x W, True where the image is anomalous; None for a normal image.
         """
-        places = _places(anomaly_map)
+        ranks = _ranks(anomaly_map)
         if mask is None:
-            self._counts[0] += np.bincount(places.ravel(), minlength=1 << 16)
+            self._counts[0] += np.bincount(ranks.ravel(), minlength=1 << 16)
             return
         if mask.shape != anomaly_map.shape:
             raise InputError(f"mask: need {anomaly_map.shape}, the map's form, got {mask.shape}")
         for anomalous in (False, True):
-            found = places[mask == anomalous]
-            self._counts[int(anomalous)] += np.bincount(found, minlength=1 << 16)
+            counted = ranks[mask == anomalous]
+            self._counts[int(anomalous)] += np.bincount(counted, minlength=1 << 16)
         if mask.any():
             self.n_masked += 1
             self.hits += bool(mask.flat[int(anomaly_map.argmax())])
@@ -208,8 +208,8 @@ class Localisation:
         return float((anomalous / anomalous.sum()) @ (below / normal.sum()))
 
 
-def _places(anomaly_map: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
-    """Return whole numbers in the order of the values, as half precision knows them."""
+def _ranks(anomaly_map: NDArray[np.floating[Any]]) -> NDArray[np.uint16]:
+    """Return ranks of the values in half precision, as whole numbers."""
     bits = (anomaly_map.astype(np.float16) + np.float16(0)).view(np.uint16)
-    places: NDArray[np.uint16] = np.where(bits >> 15, ~bits, bits | 0x8000).astype(np.uint16)
-    return places
+    ranks: NDArray[np.uint16] = np.where(bits >> 15, ~bits, bits | 0x8000).astype(np.uint16)
+    return ranks

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacl.anomalies.fillings import FAMILIES, FAMILY_OF, FILLINGS, SCAR_FILLINGS, draw_fillings
-from adacl.networks.layers import OUTPUTS
+from adacl.networks.architecture import OUTPUTS
 
 seeds = st.integers(0, 2**32)
 

@@ -11,8 +11,8 @@ from adacl.deploy.export import export_model
 from adacl.model import large_images
 from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
+from adacl.networks.architecture import reach
 from adacl.networks.dense import DenseRegressor
-from adacl.networks.layers import reach
 from adacl.runtime import Scorer
 
 SIZES = [(300, 500), (301, 333), (64, 700), (290, 17)]

@@ -10,9 +10,9 @@ from adacl.config import NetworkConfig
 from adacl.config.presets import preset
 from adacl.errors import ConfigError
 from adacl.imaging.spec import ImageSpec
+from adacl.networks.architecture import OUTPUTS, smallest_side
 from adacl.networks.build import build_network, dense_maps, raw_scores
 from adacl.networks.dense import DenseRegressor, coordinates, local_mean
-from adacl.networks.layers import OUTPUTS, smallest_side
 from adacl.networks.regressor import count_parameters
 
 SMALL = NetworkConfig(channels=(4, 6, 8, 8), output="map")

@@ -9,8 +9,8 @@ from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.config.presets import PRESETS
 from adacl.errors import ConfigError
 from adacl.imaging.spec import ImageSpec
+from adacl.networks.architecture import stage_plan, stage_widths
 from adacl.networks.build import build_network
-from adacl.networks.layers import stage_plan, stage_widths
 from adacl.networks.regressor import Regressor, count_parameters
 
 SIZES = [8, 9, 15, 16, 28, 32, 33, 64, 100, 224, 256, 500, 1000, 1024]

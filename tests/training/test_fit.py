@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from adacl import AnomalyDetector
 from adacl.config import ThresholdConfig
-from adacl.model.card import notes
+from adacl.model.info import notes
 from adacl.training.splits import fold_splits, split_normals
 from support.helpers import TINY
 

@@ -12,7 +12,7 @@ from adacl.anomalies.drawing import (
     check_range,
     choose,
     patch_sizes,
-    places,
+    pixel_grid,
     rectangles,
     uniform,
 )
@@ -28,7 +28,7 @@ ASPECT: Interval = (0.3, 3.3)
 def foreign_paste(
     images: Tensor, generator: torch.Generator, area: Interval = AREA, aspect: Interval = ASPECT
 ) -> Changed:
-    """Put a rectangle of another image of the batch in its place in each (N, C, H, W).
+    """Replace a rectangle of each image (N, C, H, W) by that of another image of the batch.
 
     A single image has none but itself, moved by half its height and width. ``area`` and ``aspect``
     are those of :func:`adacl.anomalies.cut_paste`.
@@ -130,7 +130,7 @@ def scar(
         (uniform(interval, count, generator) * side / 2).clamp(min=0.5).view(-1, 1, 1)
         for interval in (length, width)
     )
-    rows, columns = places(images)
+    rows, columns = pixel_grid(images)
     down, right = rows + 0.5 - row, columns + 0.5 - column
     along = (down * angle.sin() + right * angle.cos()).abs()
     across = (down * angle.cos() - right * angle.sin()).abs()
@@ -142,7 +142,7 @@ def scar(
 def _rectangles(
     images: Tensor, generator: torch.Generator, area: Interval, aspect: Interval
 ) -> Tensor:
-    """Draw a rectangle in each image: where it is, (N, 1, H, W)."""
+    """Draw a rectangle in each image and return its mask (N, 1, H, W)."""
     height, width = images.shape[-2:]
     patch_h, patch_w = patch_sizes(images, generator, area, aspect)
     top, left = below(height - patch_h + 1, generator), below(width - patch_w + 1, generator)

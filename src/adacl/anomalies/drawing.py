@@ -1,4 +1,4 @@
-"""What kinds of anomaly are drawn with: random numbers, rectangles, maps of places."""
+"""Helpers that draw anomalies: random numbers, rectangles, grids of pixels."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def below(limits: Tensor, generator: torch.Generator) -> Tensor:
 
 
 def choose(options: Sequence[int], count: int, generator: torch.Generator) -> Tensor:
-    """Draw ``count`` of some whole numbers, each as likely as the other."""
+    """Draw ``count`` whole numbers from ``options``, all equally likely."""
     index = torch.randint(len(options), (count,), generator=generator, device=generator.device)
     return torch.tensor(list(options), device=generator.device)[index]
 
@@ -44,15 +44,15 @@ def everywhere(images: Tensor) -> Tensor:
     return torch.ones_like(images[:, :1], dtype=torch.bool)
 
 
-def places(images: Tensor) -> tuple[Tensor, Tensor]:
-    """Row and column numbers, shaped (1, H, 1) and (1, 1, W)."""
+def pixel_grid(images: Tensor) -> tuple[Tensor, Tensor]:
+    """Return row and column numbers, shaped (1, H, 1) and (1, 1, W)."""
     height, width = images.shape[-2:]
     rows = torch.arange(height, device=images.device).view(1, -1, 1)
     return rows, torch.arange(width, device=images.device).view(1, 1, -1)
 
 
 def take(images: Tensor, rows: Tensor, columns: Tensor) -> Tensor:
-    """Take each output pixel from the place (N, H, W) given for it."""
+    """Take each output pixel from its source row and column (N, H, W)."""
     count, channels, height, width = images.shape
     index = (rows * width + columns).expand(count, height, width).reshape(count, 1, -1)
     flat = images.reshape(count, channels, -1)
@@ -81,7 +81,7 @@ def rectangles(
     images: Tensor, top: Tensor, left: Tensor, patch_h: Tensor, patch_w: Tensor
 ) -> Tensor:
     """Return which pixels (N, H, W) lie in the rectangle of each image; all are (N,), in pixels."""
-    rows, columns = places(images)
+    rows, columns = pixel_grid(images)
     top, left, patch_h, patch_w = (
         part.long().view(-1, 1, 1) for part in (top, left, patch_h, patch_w)
     )

@@ -1,4 +1,4 @@
-"""Fillings of local anomalies: what an image is changed to inside a shape.
+"""Fillings of local anomalies: the pixels that replace those inside a shape.
 
 Each filling is a function of images (N, C, H, W) in [0, 1], the smallest change that shows, and a
 generator; it returns images of the same form, which need not stay within [0, 1].
@@ -46,8 +46,8 @@ def _flat(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
     pixel = images.flatten(2).gather(
         2, below(pixels, generator).view(-1, 1, 1).expand(-1, channels, 1)
     )
-    found = uniform((0, 1), count, generator).view(-1, 1) < 0.5
-    flat = torch.where(found, colour, pixel.squeeze(2))
+    random = uniform((0, 1), count, generator).view(-1, 1) < 0.5
+    flat = torch.where(random, colour, pixel.squeeze(2))
     return flat[:, :, None, None].expand_as(images)
 
 
@@ -124,7 +124,7 @@ def draw_fillings(
     visible: float,
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
-    """Draw what each image is changed to.
+    """Draw a filling for each image.
 
     Parameters
     ----------
@@ -154,12 +154,12 @@ def draw_fillings(
         others = of_scars.multinomial(len(images), replacement=True, generator=generator)
         drawn = torch.where(scars, others, drawn)
     filled = torch.empty_like(images)
-    for place, name in enumerate(names):
-        chosen = (drawn == place).nonzero().squeeze(1)
+    for index, name in enumerate(names):
+        chosen = (drawn == index).nonzero().squeeze(1)
         if len(chosen):
             shown = images if name == "another" else images[chosen]
-            made = FILLINGS[name](shown, visible, generator)
-            filled[chosen] = made[chosen] if name == "another" else made
+            filling = FILLINGS[name](shown, visible, generator)
+            filled[chosen] = filling[chosen] if name == "another" else filling
     of_fillings = [FAMILIES.index(FAMILY_OF[name]) for name in names]
     families = torch.tensor(of_fillings, device=images.device)[drawn]
     return filled, torch.where(scars, torch.full_like(families, FAMILIES.index("scar")), families)

@@ -46,11 +46,11 @@ def check_local_config(config: LocalConfig) -> None:
         If one does not.
     """
     known: dict[str, tuple[str, ...]] = {"shapes": tuple(SHAPES), "fillings": tuple(FILLINGS)}
-    for name, names in known.items():
-        for given in getattr(config, name):
-            if given not in names:
+    for setting, names in known.items():
+        for name in getattr(config, setting):
+            if name not in names:
                 raise ConfigError(
-                    f"local.{name}: {given!r} is not known; known are {', '.join(sorted(names))}"
+                    f"local.{setting}: {name!r} is not known; known are {', '.join(sorted(names))}"
                 )
 
 
@@ -85,21 +85,21 @@ def make_local(
     Made
     """
     count, _, height, width = images.shape
-    made, families = images, []
+    current, families = images, []
     region = torch.zeros((count, 1, height, width), dtype=torch.long, device=images.device)
     clean = uniform((0, 1), count, generator) < config.clean
     for number in range(1, config.most + 1):
         masks, scars = draw_shapes(count, (height, width), config.shapes, generator, part)
-        filled, family = draw_fillings(made, scars, config.fillings, visible, generator)
+        filled, family = draw_fillings(current, scars, config.fillings, visible, generator)
         families.append(family)
         strong = scars | (family == PIECE)
         opacity = uniform(config.opacity, count, generator)
         opacity = torch.where(strong, opacity.clamp(min=STRONG), opacity)
         left_out = clean | (uniform((0, 1), count, generator) < (0.3 if number > 1 else 0.0))
         opacity = torch.where(left_out, torch.zeros_like(opacity), opacity)
-        changed = made + (filled - made) * (masks * opacity.view(-1, 1, 1, 1))
+        changed = current + (filled - current) * (masks * opacity.view(-1, 1, 1, 1))
         changed = (changed.clamp(0, 1) * levels).round() / levels
-        touched = (changed != made).any(1, keepdim=True)
+        touched = (changed != current).any(1, keepdim=True)
         region = torch.where(touched, number, region)
-        made = changed
-    return Made(made, region, torch.stack(families, 1))
+        current = changed
+    return Made(current, region, torch.stack(families, 1))

@@ -17,14 +17,14 @@ SMALLEST_SIDE = 8
 MAX_REDRAWS = 4
 
 
-def _barely_changed(images: Tensor, made: Tensor) -> Tensor:
+def _barely_changed(images: Tensor, anomalies: Tensor) -> Tensor:
     """Tell which samples differ from the original on less than 0.5 % of their pixels.
 
     A pixel counts as different where a channel moved by more than a tenth of the image's own
     range of values.
     """
     tenth = (images.amax((1, 2, 3)) - images.amin((1, 2, 3))).view(-1, 1, 1, 1) / 10
-    moved = ((made - images).abs() > tenth).any(dim=1)
+    moved = ((anomalies - images).abs() > tenth).any(dim=1)
     return moved.float().mean(dim=(1, 2)) < 0.005
 
 
@@ -62,24 +62,24 @@ def make(kind: str, images: Tensor, generator: torch.Generator, **options: objec
             f"anomalies are made from batches N x C x H x W with H, W >= {SMALLEST_SIDE}, "
             f"got shape {tuple(images.shape)}"
         )
-    made, mask = _changed(kind, images, generator, options)
+    anomalies, mask = _changed(kind, images, generator, options)
     for _ in range(MAX_REDRAWS):
-        again = _barely_changed(images, made).nonzero().squeeze(1)
+        again = _barely_changed(images, anomalies).nonzero().squeeze(1)
         if not len(again):
             break
-        made[again], mask[again] = _changed(kind, images[again], generator, options)
-    return Changed(made, mask)
+        anomalies[again], mask[again] = _changed(kind, images[again], generator, options)
+    return Changed(anomalies, mask)
 
 
 def _changed(
     kind: str, images: Tensor, generator: torch.Generator, options: Mapping[str, object]
 ) -> Changed:
-    found = KINDS[kind](images, generator, **options)
-    return Changed(found, everywhere(images)) if isinstance(found, Tensor) else Changed(*found)
+    drawn = KINDS[kind](images, generator, **options)
+    return Changed(drawn, everywhere(images)) if isinstance(drawn, Tensor) else Changed(*drawn)
 
 
 def draw_kinds(count: int, generator: torch.Generator, config: AnomalyConfig) -> Tensor:
-    """Draw ``count`` kinds by their weights, as places in ``config.kinds``."""
+    """Draw ``count`` kinds by their weights, as indices of ``config.kinds``."""
     weights = [float(config.weights[kind]) for kind in config.kinds]
     shares = torch.tensor(weights, device=generator.device)
     return shares.multinomial(count, replacement=True, generator=generator)
@@ -101,19 +101,19 @@ def make_mixture(
 
     Returns
     -------
-    made, drawn
-        The made images with their masks, and the drawn kinds (N,) as places in ``config.kinds``.
+    anomalies, drawn
+        The made images with their masks, and the drawn kinds (N,) as indices of ``config.kinds``.
     """
     config = config or AnomalyConfig()
     kinds = config.kinds
     drawn = draw_kinds(len(images), generator, config)
-    made, mask = torch.empty_like(images), everywhere(images)
-    for place, kind in enumerate(kinds):
-        chosen = (drawn == place).nonzero().squeeze(1)
+    anomalies, mask = torch.empty_like(images), everywhere(images)
+    for index, kind in enumerate(kinds):
+        chosen = (drawn == index).nonzero().squeeze(1)
         if len(chosen):
             options = config.options.get(kind, {})
-            made[chosen], mask[chosen] = make(kind, images[chosen], generator, **options)
-    return Changed(made, mask), drawn
+            anomalies[chosen], mask[chosen] = make(kind, images[chosen], generator, **options)
+    return Changed(anomalies, mask), drawn
 
 
 def check_anomaly_config(config: AnomalyConfig) -> None:

@@ -42,7 +42,7 @@ def skip(images: Tensor, generator: torch.Generator) -> Changed:
     drawn = torch.randint(pairs, (count,), generator=generator, device=images.device)
     before = channels - 2 * (pairs - drawn)
     everyone = torch.arange(count, device=images.device)
-    made = images.clone()
-    made[:, 0] = images[everyone, before]
-    made[:, 2] = images[everyone, before + 1]
-    return Changed(made, everywhere(images))
+    anomalies = images.clone()
+    anomalies[:, 0] = images[everyone, before]
+    anomalies[:, 2] = images[everyone, before + 1]
+    return Changed(anomalies, everywhere(images))

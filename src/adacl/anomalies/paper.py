@@ -1,7 +1,7 @@
 """Anomalies made from normal images: cut-paste, puzzling, rotation, mix-up (paper, 3.2.3).
 
-Cut-paste, puzzling and rotation only move pixels, so each of them is a map from places to source
-places and needs no interpolation.
+Cut-paste, puzzling and rotation only move pixels, so each of them maps pixels to source pixels
+and needs no interpolation.
 
 Non-square images: rotation and mix-up turn the largest square that fits, at a random place
 along the longer side, and leave the rest as it is. Turning the whole image would need a
@@ -22,7 +22,7 @@ from adacl.anomalies.drawing import (
     choose,
     everywhere,
     patch_sizes,
-    places,
+    pixel_grid,
     rectangles,
     take,
     uniform,
@@ -67,9 +67,9 @@ def cut_paste(
     inside = rectangles(images, target // free_w, target % free_w, patch_h, patch_w)
     down = (target // free_w - source // free_w).view(-1, 1, 1)
     right = (target % free_w - source % free_w).view(-1, 1, 1)
-    rows, columns = places(images)
-    made = take(images, rows - down * inside, columns - right * inside)
-    return Changed(made, inside.unsqueeze(1))
+    rows, columns = pixel_grid(images)
+    anomalies = take(images, rows - down * inside, columns - right * inside)
+    return Changed(anomalies, inside.unsqueeze(1))
 
 
 def puzzling(images: Tensor, generator: torch.Generator) -> Changed:
@@ -95,20 +95,20 @@ def puzzling(images: Tensor, generator: torch.Generator) -> Changed:
     draws = torch.randint(len(orders), (count,), generator=generator, device=images.device)
     order = orders[draws]
 
-    rows, columns = places(images)
+    rows, columns = pixel_grid(images)
     lower, right = rows >= shift_h, columns >= shift_w
     middle = ((rows >= half_h) & ~lower) | ((columns >= half_w) & ~right)
     quarter = (2 * lower + 1 * right).view(1, -1).expand(count, -1)
     source = order.gather(1, quarter).view(count, height, width)
     source_rows = rows - shift_h * lower + shift_h * (source // 2)
     source_columns = columns - shift_w * right + shift_w * (source % 2)
-    made = take(
+    anomalies = take(
         images,
         torch.where(middle, rows, source_rows),
         torch.where(middle, columns, source_columns),
     )
     moved = ~middle & (source != quarter.view_as(source))
-    return Changed(made, moved.unsqueeze(1))
+    return Changed(anomalies, moved.unsqueeze(1))
 
 
 def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = (1, 3)) -> Changed:
@@ -135,19 +135,19 @@ def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = 
     offset = below(room, generator).view(-1, 1, 1)
     top, left = (offset, 0 * offset) if height > width else (0 * offset, offset)
 
-    rows, columns = places(images)
+    rows, columns = pixel_grid(images)
     i, j = rows - top, columns - left
     inside = (i >= 0) & (i < side) & (j >= 0) & (j < side)
     last = side - 1
     source_i = torch.where(turn == 1, j, torch.where(turn == 2, last - i, last - j))
     source_j = torch.where(turn == 1, last - i, torch.where(turn == 2, last - j, i))
     moved = inside & (turn != 0)
-    made = take(
+    anomalies = take(
         images,
         torch.where(moved, source_i + top, rows),
         torch.where(moved, source_j + left, columns),
     )
-    return Changed(made, moved.unsqueeze(1))
+    return Changed(anomalies, moved.unsqueeze(1))
 
 
 def mix_up(
@@ -186,5 +186,5 @@ def mix_up(
         check_range("original", original)
         of_original = uniform(original, count, generator).view(-1, 1, 1, 1)
     turned, mask = rotation(images, generator, turns)
-    made = (of_original * images + of_rotated * turned).clamp_(0, 1)
-    return Changed(made, mask if original is None else everywhere(images))
+    anomalies = (of_original * images + of_rotated * turned).clamp_(0, 1)
+    return Changed(anomalies, mask if original is None else everywhere(images))

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from adacl.anomalies.drawing import check_range, choose, everywhere, places, take, uniform
+from adacl.anomalies.drawing import check_range, choose, everywhere, pixel_grid, take, uniform
 from adacl.anomalies.registry import Changed
 from adacl.config.sections import Interval
 from adacl.errors import ConfigError
@@ -17,7 +17,7 @@ from adacl.errors import ConfigError
 def flip(
     images: Tensor, generator: torch.Generator, ways: Sequence[str] = ("left-right", "up-down")
 ) -> Changed:
-    """Mirror each image (N, C, H, W) in one of some ways, drawn at random."""
+    """Mirror each image (N, C, H, W) in a way drawn at random from ``ways``."""
     axes = {"left-right": -1, "up-down": -2}
     if not ways or not set(ways) <= set(axes):
         raise ConfigError(f"ways: need some of {', '.join(axes)}, got {list(ways)}")
@@ -35,7 +35,7 @@ def shift(images: Tensor, generator: torch.Generator, by: Interval = (0.15, 0.4)
     count, _, height, width = images.shape
     distance = uniform(by, count, generator) * min(height, width)
     angle = uniform((0, 2 * math.pi), count, generator)
-    rows, columns = places(images)
+    rows, columns = pixel_grid(images)
     down, right = (
         (distance * part).round().long().view(-1, 1, 1) for part in (angle.sin(), angle.cos())
     )

@@ -87,11 +87,11 @@ def _scar(frame: _Frame, generator: torch.Generator) -> Tensor:
     walk -= torch.linspace(0, 1, WALK, device=walk.device) * walk[:, -1:]
     bend = uniform((0.05, 0.5), count, generator) / math.sqrt(WALK)
     walk = walk * bend[:, None] * half.view(-1, 1)
-    place = (frame.along / half + 1) / 2 * (WALK - 1)
-    before = place.clamp(0, WALK - 2).floor()
+    position = (frame.along / half + 1) / 2 * (WALK - 1)
+    before = position.clamp(0, WALK - 2).floor()
     index = before.long().flatten(1)
-    low, high = (walk.gather(1, index + step).view_as(place) for step in (0, 1))
-    middle = low + (high - low) * (place - before).clamp(0, 1)
+    low, high = (walk.gather(1, index + step).view_as(position) for step in (0, 1))
+    middle = low + (high - low) * (position - before).clamp(0, 1)
     slope = (high - low) * (WALK - 1) / (2 * half)
     distance = (frame.across - middle).abs() / (1 + slope**2).sqrt() - thick.view(-1, 1, 1)
     return torch.maximum(distance, frame.along.abs() - half)
@@ -154,8 +154,8 @@ def draw_shapes(
     across = down * angle.cos() - right * angle.sin()
     length, breadth = (radius * aspect).view(-1, 1, 1), (radius / aspect).view(-1, 1, 1)
     distance = torch.empty_like(along)
-    for place, name in enumerate(names):
-        chosen = (drawn == place).nonzero().squeeze(1)
+    for index, name in enumerate(names):
+        chosen = (drawn == index).nonzero().squeeze(1)
         if len(chosen):
             frame = _Frame(along[chosen], across[chosen], length[chosen], breadth[chosen], side)
             distance[chosen] = SHAPES[name](frame, generator)

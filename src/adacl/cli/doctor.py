@@ -25,7 +25,7 @@ NAMES = {"sklearn": "scikit-learn"}
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: whether it is as it should be, and what was found."""
+    """One check: whether it passed, and what was found."""
 
     topic: str
     ok: bool

@@ -26,7 +26,7 @@ from adacl.cli.support.reports import (
 )
 from adacl.data.folders import ImageFiles, list_images
 from adacl.errors import ConfigError, DataError
-from adacl.model.card import advice
+from adacl.model.advice import advice
 
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore

@@ -73,9 +73,9 @@ def explain(
         paths = list_images(images)
         targets = _targets(model, images, paths, output)
         skipped: list[Skipped] = []
-        found = scorer.explain_files(paths, skipped, method)
+        maps = scorer.explain_files(paths, skipped, method)
         scale = scorer.header.map_scale
-        for score, anomaly_map, image in count(found, "maps", len(paths), quiet):
+        for score, anomaly_map, image in count(maps, "maps", len(paths), quiet):
             target = targets[score.path]
             written = "no map is written"
             name = escaped(score.path.name)
@@ -103,8 +103,8 @@ def _targets(
             )
         folder = output or Path()
         check_outside(folder, roots)
-        place = layout(roots, folder)
-        return {path: place(path) for path in paths}
+        target_of = layout(roots, folder)
+        return {path: target_of(path) for path in paths}
     if output.suffix.lower() != ".png":
         raise ConfigError(f"{output}: is no folder, and a picture's name ends in .png")
     check_writable(output)
@@ -114,16 +114,16 @@ def _targets(
 
 
 def _verdict(score: FileScore, shown: Shown) -> str:
-    """Say the label and, of an anomalous image, the place that made it so."""
+    """Return the label and, for an anomalous image, the place with the highest value."""
     from adacl.explain.picture import peak_of
 
     limit = f"(threshold {shown.threshold:.4f})"
     if not shown.anomalous:
         return f"{score.path}: {score.score:.4f} normal {limit}"
-    found, (height, width) = peak_of(shown.anomaly_map), shown.anomaly_map.shape
+    peak, (height, width) = peak_of(shown.anomaly_map), shown.anomaly_map.shape
     place = "no place stands out"
-    if found:
-        place = f"most at row {found[0]}, column {found[1]} of {height}x{width}"
+    if peak:
+        place = f"most at row {peak[0]}, column {peak[1]} of {height}x{width}"
     return f"{score.path}: {score.score:.4f} ANOMALOUS {limit}, {place}"
 
 
@@ -156,7 +156,7 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
 
 
 def with_heatmaps(scorer: Opened, folder: Path, roots: Sequence[Path]) -> ScoreFiles:
-    """Return what scores files and writes a heat map of each: the image under its colours."""
+    """Return a function that scores files and writes the heat map of each over its image."""
     from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)
@@ -201,12 +201,12 @@ def localisation(
     from adacl.metrics import Localisation
 
     images = [*((s.path, masks[s.path]) for s in abnormal), *((s.path, None) for s in normal)]
-    found = Localisation()
+    measured = Localisation()
     for path, mask in count(images, "anomaly maps", len(images), quiet):
         known = None if mask is None else read_mask(mask, path)
-        found.add(scorer.anomaly_map(path), known)
+        measured.add(scorer.anomaly_map(path), known)
     return {
-        "pixel_auroc": found.pixel_auroc,
-        "peaks_inside": found.peaks_inside,
-        "n_masked": found.n_masked,
+        "pixel_auroc": measured.pixel_auroc,
+        "peaks_inside": measured.peaks_inside,
+        "n_masked": measured.n_masked,
     }

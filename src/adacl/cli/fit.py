@@ -24,7 +24,7 @@ from adacl.errors import ConfigError
 from adacl.files import check_writable
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
-from adacl.model.card import advice
+from adacl.model.advice import advice
 from adacl.model.header import ModelHeader
 
 log = logging.getLogger("adacl")
@@ -141,8 +141,7 @@ def fit(
     config = config.replace(**options.parse_settings(settings))
     config = _with_kinds(config, add or [], drop or [])
     config = with_hints(config, expect or [], light, turned)
-    given = {"training__epochs": epoch_count, "threshold__fpr": fpr}
-    config = config.replace(**{name: value for name, value in given.items() if value is not None})
+    config = _with_values(config, training__epochs=epoch_count, threshold__fpr=fpr)
     check_anomaly_config(config.anomalies)
     check_local_config(config.local)
     resolve_device(device)
@@ -177,6 +176,11 @@ def fit(
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
         for line in verdict.lines():
             say(line)
+
+
+def _with_values(config: Config, **values: Any) -> Config:
+    """Return the configuration with the values that are not None."""
+    return config.replace(**{name: value for name, value in values.items() if value is not None})
 
 
 def _with_kinds(config: Config, added: list[str], dropped: list[str]) -> Config:

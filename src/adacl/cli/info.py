@@ -9,8 +9,8 @@ import typer
 
 from adacl.cli.support import options
 from adacl.errors import AdaclError, ModelFileError
-from adacl.model.card import describe_tiles, facts
 from adacl.model.header import ModelHeader
+from adacl.model.info import describe_tiles, facts
 
 
 def info(model: options.Model, json_output: options.Json = False) -> None:

@@ -1,4 +1,4 @@
-"""Settings of a network with a map for what a user knows of defects, light and pose."""
+"""Settings derived from what a user knows of the defects, the light and the pose."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DEFECTS: dict[str, dict[str, dict[str, float]]] = {
 def with_hints(
     config: Config, defects: Sequence[str], light: str | None, turned: str | None = None
 ) -> Config:
-    """Return a configuration for expected defects, and for a light and a pose that are known.
+    """Return a configuration adjusted to expected defects, known light and known pose.
 
     Parameters
     ----------

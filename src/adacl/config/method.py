@@ -20,7 +20,7 @@ from adacl.errors import ConfigError
 
 @dataclass(frozen=True)
 class Config(Section, name=""):
-    """The whole tree.
+    """The whole configuration.
 
     Parameters
     ----------
@@ -74,10 +74,10 @@ class Config(Section, name=""):
             "network.mirrored = 'no' and training.mirror = false",
         )
         turns = set(self.network.turns)
-        made = options.get("rotation", {}).get("turns", (1, 3)) if "rotation" in kinds else ()
+        rotated = options.get("rotation", {}).get("turns", (1, 3)) if "rotation" in kinds else ()
         require(
             len(turns) == 1
-            or not any((view + turn) % 4 in turns for view in turns for turn in made),
+            or not any((view + turn) % 4 in turns for view in turns for turn in rotated),
             "the kind rotation makes what network.turns takes for normal in another view: leave it "
             "out (--drop rotation)",
         )

@@ -26,7 +26,7 @@ class NetworkConfig(Section, name="network"):
     channels
         Output channels of the convolution stages; each stage halves the image. Images that
         need further stages repeat the last width, see
-        :func:`adacl.networks.layers.stage_widths`.
+        :func:`adacl.networks.architecture.stage_widths`.
     kernel
         Side of the convolution kernels of the stages in ``channels``, in pixels.
     hidden
@@ -103,7 +103,7 @@ class NetworkConfig(Section, name="network"):
 
     @property
     def shrunk(self) -> int:
-        """``shrink`` as a number, once it is settled."""
+        """Return ``shrink`` as a number, 1 until it is settled."""
         return 1 if self.shrink == "auto" else self.shrink
 
     def _check(self) -> None:

@@ -1,4 +1,4 @@
-"""Named configurations, and the one that suits some images.
+"""Named configurations, and the choice among them by the images.
 
 ``paper`` is the published method. Whatever goes beyond it is another preset.
 """
@@ -139,14 +139,14 @@ def from_toml(path: str | Path) -> Config:
         If it is not TOML or a setting is not valid.
     """
     try:
-        given = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingDataError(f"{path}: no such configuration file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a readable TOML file ({error})") from error
-    tree = PRESETS.get(str(given.get("preset")), PRESETS["paper"]).to_dict()
+    tree = PRESETS.get(str(settings.get("preset")), PRESETS["paper"]).to_dict()
     explicit = []
-    for name, value in given.items():
+    for name, value in settings.items():
         both = isinstance(value, dict) and isinstance(tree.get(name), dict)
         tree[name] = tree[name] | value if both else value
         explicit += [f"{name}__{setting}" for setting in value] if both else [name]

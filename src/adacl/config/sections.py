@@ -76,7 +76,7 @@ def finite(name: str, value: Any, above: float = -math.inf) -> float:
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the tree: checks its fields' types and ranges, then what ``_check`` adds."""
+    """A part of the configuration that checks the types and ranges of its fields."""
 
     def __init_subclass__(cls, name: str) -> None:
         cls._prefix = f"{name}." if name else ""

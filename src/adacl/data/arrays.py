@@ -1,4 +1,4 @@
-"""Arrays, pictures and tensors in the forms people have them, brought to N x H x W x C."""
+"""Convert arrays, PIL images and tensors to arrays N x H x W x C."""
 
 from __future__ import annotations
 
@@ -195,5 +195,5 @@ def _resized(image: Array, size: tuple[int, int]) -> Array:
         )
         for channel in range(image.shape[2])
     ]
-    found = np.stack(channels, axis=2)
-    return found.round().clip(0, 65535).astype(np.uint16) if image.dtype == np.uint16 else found
+    pixels = np.stack(channels, axis=2)
+    return pixels.round().clip(0, 65535).astype(np.uint16) if image.dtype == np.uint16 else pixels

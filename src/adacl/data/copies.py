@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Places = NDArray[np.intp]
+Indices = NDArray[np.intp]
 log = logging.getLogger("adacl")
 
 
@@ -20,7 +20,7 @@ def digest(image: NDArray[Any]) -> int:
     return int.from_bytes(pixels.digest(), "little")
 
 
-def distinct(digests: Sequence[int] | NDArray[Any]) -> tuple[Places, Places]:
+def distinct(digests: Sequence[int] | NDArray[Any]) -> tuple[Indices, Indices]:
     """Tell exact copies apart from the first image of their kind.
 
     Parameters
@@ -40,8 +40,8 @@ def distinct(digests: Sequence[int] | NDArray[Any]) -> tuple[Places, Places]:
     return first[order], np.argsort(order)[group]
 
 
-def without_copies(digests: Sequence[int | None]) -> Places:
-    """Return where the first of each distinct image stands, and warn if there are copies.
+def without_copies(digests: Sequence[int | None]) -> Indices:
+    """Return the index of the first of each distinct image, and warn if there are copies.
 
     Parameters
     ----------

@@ -29,7 +29,7 @@ log = logging.getLogger("adacl")
 
 
 class ImageFiles:
-    """The image files named, and those anywhere below the folders named; may be millions.
+    """Iterate over image files: those named, and those anywhere below the folders named.
 
     Within a folder the order is that of the sorted paths. Symbolic links are followed; those
     that lead nowhere or back to a folder above them are named and passed over. Hidden files are
@@ -67,10 +67,10 @@ def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the paths of :class:`ImageFiles`, all at once; folders are gone through once."""
     roots = _existing(paths)
     left_out = _LeftOut()
-    found = list(_walk_all(roots, left_out))
+    images = list(_walk_all(roots, left_out))
     left_out.tell()
-    _check_found(len(found), roots)
-    return found
+    _check_found(len(images), roots)
+    return images
 
 
 def each_image(paths: str | Path | Iterable[str | Path]) -> Iterator[Path]:
@@ -118,7 +118,7 @@ class _LeftOut:
         self._types[extension or "without an extension"] += 1
 
     def tell(self) -> None:
-        """Log it, the files of other types in one line."""
+        """Log what was left out, the files of other types in one line."""
         for reason in self._skipped:
             log.warning("skipped %s", reason)
         if self._types:

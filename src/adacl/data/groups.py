@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from adacl.data.copies import Places
+from adacl.data.copies import Indices
 from adacl.errors import ConfigError, DataError
 
 FOLDER = "folder"
@@ -31,7 +31,7 @@ def check_rule(rule: str) -> re.Pattern[str] | None:
         raise ConfigError(f"group {rule!r}: not a regular expression ({error})") from error
 
 
-def groups_of(paths: Sequence[Path], rule: str) -> Places:
+def groups_of(paths: Sequence[Path], rule: str) -> Indices:
     """Return the group (N,) of each image file, as a number.
 
     Parameters
@@ -56,14 +56,14 @@ def groups_of(paths: Sequence[Path], rule: str) -> Places:
         if pattern is None:
             names.append(str(path.parent))
             continue
-        found = pattern.search(path.name)
-        if found is None:
+        match = pattern.search(path.name)
+        if match is None:
             raise DataError(f"{path}: the name does not match the group pattern {rule!r}")
-        names.append(found[1] if pattern.groups and found[1] is not None else found[0])
+        names.append(match[1] if pattern.groups and match[1] is not None else match[0])
     return np.unique(names, return_inverse=True)[1]
 
 
-def joined(copies: Places, groups: Places) -> Places:
+def joined(copies: Indices, groups: Indices) -> Indices:
     """Return the unit (N,) of each image: groups that share a copy of an image are one.
 
     Parameters

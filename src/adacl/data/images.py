@@ -71,7 +71,7 @@ _ORIENTATION = 0x0112
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What an image file says of itself: its size as shown, channels (1 or 3), and depth."""
+    """The header of an image file: size as shown, channels (1 or 3), and depth."""
 
     height: int
     width: int
@@ -80,7 +80,7 @@ class ImageHeader:
 
 
 class Decoded(NamedTuple):
-    """An image: what it was, as shown, and its pixels H x W x C, perhaps resized.
+    """A decoded image: its header, and its pixels H x W x C, perhaps resized.
 
     ``colour`` holds them H x W x 3 in the image's own size, where that was asked for. ``remark``
     says what the model that it was decoded for did not learn of such files.
@@ -155,7 +155,7 @@ def _identified(file: IO[bytes], formats: tuple[str, ...], remarks: list[str]) -
 
 
 def _left_out(image: Image.Image) -> Iterator[str]:
-    """Say what of an image is not read."""
+    """Name the parts of an image that are not read."""
     if getattr(image, "is_animated", False):
         yield "has several pages or frames, of which only the first is read"
     if image.mode not in _DEEP and _has_deep_colour(image):
@@ -164,11 +164,11 @@ def _left_out(image: Image.Image) -> Iterator[str]:
 
 def _has_deep_colour(image: Any) -> bool:
     if image.format == "JPEG2000":
-        place = image.fp.tell()
+        position = image.fp.tell()
         image.fp.seek(0)
-        _, found, size = image.fp.read(SMALL_FILE).partition(b"\xff\x4f\xff\x51")
-        image.fp.seek(place)
-        return bool(found) and size[38] & 0x7F > 7
+        _, marker, size = image.fp.read(SMALL_FILE).partition(b"\xff\x4f\xff\x51")
+        image.fp.seek(position)
+        return bool(marker) and size[38] & 0x7F > 7
     return any(
         tile.args[-1] > 255 if tile.codec_name.startswith("ppm") else ";16" in str(tile.args)
         for tile in image.tile
@@ -190,12 +190,12 @@ def _kind(file: IO[bytes], sound: bool) -> str:
 
 def _scans(content: bytes) -> int:
     """Count the scans of a JPEG up to its end; 0 for all that cannot have too many."""
-    count, place = 0, 2
+    count, position = 0, 2
     if not content.startswith(b"\xff\xd8") or content.count(b"\xff\xda") <= MOST_SCANS:
         return 0
-    while (found := _MARKER.search(content, place)) and found[0] != b"\xff\xd9":
-        count += found[0] == b"\xff\xda"
-        place = found.end() + int.from_bytes(content[found.end() : found.end() + 2])
+    while (marker := _MARKER.search(content, position)) and marker[0] != b"\xff\xd9":
+        count += marker[0] == b"\xff\xda"
+        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
     return count
 
 
@@ -216,7 +216,7 @@ def _unreadable(path: Path | str, error: Exception) -> ImageError:
 
 
 def probe(path: Path) -> ImageHeader:
-    """Read what an image file says of itself, without its pixels.
+    """Read the header of an image file without decoding its pixels.
 
     Only PNG files with remarks behind the pixels are decoded: they may say how they are turned.
 
@@ -314,7 +314,7 @@ def decode(
 
 
 def header_of(image: Image.Image) -> ImageHeader:
-    """Return what a decoded image is."""
+    """Return the header of a decoded image."""
     channels, dtype = 1 if image.mode in _GREY else 3, "uint16" if image.mode in _DEEP else "uint8"
     return ImageHeader(image.height, image.width, channels, dtype)
 

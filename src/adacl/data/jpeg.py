@@ -49,7 +49,7 @@ class _Layout(NamedTuple):
 
 
 def load_jpeg(image: Image.Image) -> None:
-    """Decode the pixels of an image just opened.
+    """Decode the pixels of a newly opened image.
 
     Raises
     ------
@@ -85,20 +85,20 @@ def load_jpeg(image: Image.Image) -> None:
 
 
 def _layout(content: Content) -> _Layout:
-    frame, scans, restarts, place = 0, [], [], 2
-    while (found := _MARKER.search(content, place)) and found[0][1] != _END:
-        marker, place = found[0][1], found.end()
+    frame, scans, restarts, position = 0, [], [], 2
+    while (match := _MARKER.search(content, position)) and match[0][1] != _END:
+        marker, position = match[0][1], match.end()
         if marker not in _RESTARTS:
-            place += int.from_bytes(content[place : place + 2])
+            position += int.from_bytes(content[position : position + 2])
         if marker == _SCAN:
-            start, number = place, 0
-            while (found := _MARKER.search(content, place)) and found[0][1] in _RESTARTS:
-                if found[0][1] != _RESTARTS[number % 8]:
+            start, number = position, 0
+            while (match := _MARKER.search(content, position)) and match[0][1] in _RESTARTS:
+                if match[0][1] != _RESTARTS[number % 8]:
                     raise ImageError("damaged image data, of which a part is missing")
-                restarts.append(found.start())
-                number, place = number + 1, found.end()
-            place = found.start() if found else len(content)
-            scans.append((start, place))
+                restarts.append(match.start())
+                number, position = number + 1, match.end()
+            position = match.start() if match else len(content)
+            scans.append((start, position))
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             frame = marker
     return _Layout(frame, scans, restarts)

@@ -1,4 +1,4 @@
-"""What Pillow does not tell of a PNG file: remarks behind the pixels, and wrong checksums."""
+"""Checks of PNG files that Pillow leaves out: remarks behind the pixels, and checksums."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ _PNG_REMARKS = frozenset({b"eXIf", b"iTXt", b"tEXt", b"zTXt"})
 def remarks_at_the_end(image: Any) -> bool:
     """Tell whether a PNG file has remarks behind its pixels."""
     file: IO[bytes] = image.fp
-    start, behind, found = file.tell(), False, False
+    start, behind, remarked = file.tell(), False, False
     file.seek(8)
-    while not found and len(head := file.read(8)) == 8:
+    while not remarked and len(head := file.read(8)) == 8:
         kind = head[4:]
         behind = behind or kind == b"IDAT"
-        found = behind and kind in _PNG_REMARKS
+        remarked = behind and kind in _PNG_REMARKS
         file.seek(int.from_bytes(head[:4]) + 4, io.SEEK_CUR)
     file.seek(start)
-    return found
+    return remarked
 
 
 def check_sums(image: Any) -> None:

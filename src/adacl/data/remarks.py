@@ -1,4 +1,4 @@
-"""Name the file in what Pillow remarks about it: its own warnings name the installation."""
+"""Collect the warnings of Pillow about a file, and log them with the name of the file."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ class Samples:
         return Samples(self.pixels, spec, self.owner, self.digests, self.numbers)
 
     def subset(self, places: Numbers | slice) -> Samples:
-        """Return the samples at some places among these."""
+        """Return some of these samples, by index."""
         return Samples(self.pixels, self.spec, self.owner, self.digests, self.numbers[places])
 
     def joined(self, others: Samples) -> Samples:
@@ -121,11 +121,11 @@ class Samples:
         return self.ordered().subset(slice(None, None, max(1, len(self) // most)))
 
     def parts(self, size: int) -> Iterator[Samples]:
-        """Return ``size`` samples after another, and what remains."""
+        """Yield the samples in parts of ``size``; the last may be smaller."""
         return (self.subset(slice(start, start + size)) for start in range(0, len(self), size))
 
     def batches(self, device: torch.device, size: int) -> Iterator[torch.Tensor]:
-        """Return network input N x C x H x W in [0, 1] of ``size`` samples after another."""
+        """Yield network input N x C x H x W in [0, 1], ``size`` samples at a time."""
         return (part.tensor(device) for part in self.parts(size))
 
     def tensor(self, device: torch.device) -> torch.Tensor:

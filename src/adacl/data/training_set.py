@@ -126,14 +126,14 @@ def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
 
 @dataclass(frozen=True)
 class ProbedFiles:
-    """Image files that can be read, what each says of itself, and of how many files they are."""
+    """The readable image files with their headers, and how many files were listed in all."""
 
     paths: list[Path]
     headers: list[ImageHeader]
     listed: int
 
     def sizes(self, resize: Size | None) -> list[Size]:
-        """Return height and width of each image, after it is resized if it is."""
+        """Return the height and width of each image, resized if ``resize`` is given."""
         return [resize or (header.height, header.width) for header in self.headers]
 
 
@@ -145,17 +145,17 @@ def probe_files(paths: list[Path], on_error: OnError) -> ProbedFiles:
     DataError
         If no file can be read, or one cannot and ``on_error`` is ``fail``.
     """
-    found = list(_readable(paths, probe, on_error))
-    return ProbedFiles([path for path, _ in found], [header for _, header in found], len(paths))
+    probed = list(_readable(paths, probe, on_error))
+    return ProbedFiles([path for path, _ in probed], [header for _, header in probed], len(paths))
 
 
 def _readable(
     paths: list[Path], read: Callable[[Path], T], on_error: OnError
 ) -> Iterator[tuple[Path, T]]:
     count = 0
-    for found in stream(paths, read, on_error):
+    for readable in stream(paths, read, on_error):
         count += 1
-        yield found
+        yield readable
     if not count:
         raise DataError(f"none of {len(paths)} image files can be read")
 

@@ -56,11 +56,11 @@ class Benchmark:
         return (*self.files["train"], *self.files["test"])
 
 
-def _benchmark(name: str, given: dict[str, Any]) -> Benchmark:
-    files = {split: tuple(starmap(DataFile, of.items())) for split, of in given["files"].items()}
-    lists = {key: tuple(given[key]) for key in ("classes", "shape", "folders")}
-    archive = DataFile(**given["archive"]) if "archive" in given else None
-    return Benchmark(name, given["title"], **lists, files=files, url=given["url"], archive=archive)
+def _benchmark(name: str, table: dict[str, Any]) -> Benchmark:
+    files = {split: tuple(starmap(DataFile, of.items())) for split, of in table["files"].items()}
+    lists = {key: tuple(table[key]) for key in ("classes", "shape", "folders")}
+    archive = DataFile(**table["archive"]) if "archive" in table else None
+    return Benchmark(name, table["title"], **lists, files=files, url=table["url"], archive=archive)
 
 
 _TABLE = tomllib.loads(Path(__file__).with_name("benchmarks.toml").read_text("utf-8"))
@@ -81,9 +81,9 @@ def get(name: str) -> Benchmark:
     return BENCHMARKS[name]
 
 
-def data_dir(given: str | Path | None = None) -> Path:
+def data_dir(folder: str | Path | None = None) -> Path:
     """Return the data folder: the given one, else ``ADACL_DATA``, else the cache folder."""
-    folder = given or os.environ.get("ADACL_DATA") or platformdirs.user_cache_dir("adacl")
+    folder = folder or os.environ.get("ADACL_DATA") or platformdirs.user_cache_dir("adacl")
     return Path(folder).expanduser()
 
 

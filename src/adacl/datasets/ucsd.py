@@ -54,7 +54,7 @@ def read_ground_truth(root: Path) -> dict[str, Spans]:
     if not files:
         raise MissingDataError(f"{root / 'Test'}: has no UCSDped1.m or UCSDped2.m")
     text = files[0].read_text(encoding="latin-1")
-    found = {}
+    spans_of = {}
     for number, listed in enumerate(re.findall(r"gt_frame\s*=\s*\[([^\]]*)\]", text), start=1):
         spans = [
             (int(first), int(last or first))
@@ -62,10 +62,10 @@ def read_ground_truth(root: Path) -> dict[str, Spans]:
         ]
         if any(first < 1 or last < first for first, last in spans):
             raise DataError(f"{files[0]}: clip {number} has the spans [{listed}]")
-        found[f"Test{number:03d}"] = spans
-    if not found:
+        spans_of[f"Test{number:03d}"] = spans
+    if not spans_of:
         raise DataError(f"{files[0]}: has no line with gt_frame = [first:last]")
-    return found
+    return spans_of
 
 
 def abnormal_frames(spans: Spans, count: int) -> NDArray[np.bool_]:

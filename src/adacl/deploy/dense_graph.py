@@ -18,7 +18,7 @@ from adacl.deploy.engines import WINDOW
 from adacl.deploy.graph import normalised, pixels_less_mean
 from adacl.deploy.nodes import Graph
 from adacl.imaging.spec import ImageSpec
-from adacl.networks.layers import HALVING, HEAD, Layer, dense_plan
+from adacl.networks.architecture import HALVING, HEAD, Layer, dense_plan
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -55,10 +55,10 @@ def build_dense_graph(
     if network.place == "coordinates":
         value = graph.add("Concat", value, *_coordinates(graph, value), axis=1)
         channels += 2
-    found = {"image": _shrunk(graph, value, network.shrunk)}
+    outputs = {"image": _shrunk(graph, value, network.shrunk)}
     for layer in dense_plan(network, channels):
-        first = found[layer.inputs[0]]
-        others = (_as_large(graph, found[name], first) for name in layer.inputs[1:])
+        first = outputs[layer.inputs[0]]
+        others = (_as_large(graph, outputs[name], first) for name in layer.inputs[1:])
         parts = [first, *others]
         joined = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else first
         weight, bias = _folded(tensors, layer)
@@ -67,10 +67,10 @@ def build_dense_graph(
             weight, bias = (np.tensordot(shares, part, 1)[None] for part in (weight, bias))
         if layer.inputs == ("image",):
             weight[:, : spec.channels] /= scale
-        found[layer.name] = _convolution(graph, joined, layer, weight, bias)
+        outputs[layer.name] = _convolution(graph, joined, layer, weight, bias)
     side = network.window // 2
     local = graph.add(
-        "AveragePool", found[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
+        "AveragePool", outputs[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
     large = _enlarged(graph, local, value, network.shrunk)
     maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output="anomaly_map")
@@ -79,7 +79,7 @@ def build_dense_graph(
 
 
 def _shrunk(graph: Graph, value: str, side: int) -> str:
-    """Return the means over squares of pixels; the last ones continue the rim."""
+    """Return the means over squares of pixels, padding the last ones with the edge."""
     if side == 1:
         return value
     rest = graph.add("Mod", _sides(graph, value), graph.constant(np.array([side])))
@@ -176,7 +176,7 @@ def _coordinates(graph: Graph, value: str) -> list[str]:
     one = graph.constant(np.array([1]))
     window = graph.default(WINDOW, (0, 0, 0, 0))
     whole = graph.add("Concat", count, one, _sides(graph, value), axis=0)
-    found = []
+    planes = []
     for axis in (2, 3):
         extent = graph.add("Gather", shape, graph.constant(np.array(axis)), axis=0)
         numbers = graph.add(
@@ -194,5 +194,5 @@ def _coordinates(graph: Graph, value: str) -> list[str]:
         along = graph.add("Div", graph.add("Sub", numbers, half), half)
         form = [1, 1, -1, 1] if axis == 2 else [1, 1, 1, -1]
         along = graph.add("Reshape", along, graph.constant(np.array(form)))
-        found.append(graph.add("Expand", along, whole))
-    return found
+        planes.append(graph.add("Expand", along, whole))
+    return planes

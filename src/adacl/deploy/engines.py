@@ -32,7 +32,7 @@ they are the whole image."""
 
 
 def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
-    """Return the metadata properties of a serialised model, and type and shape of its input.
+    """Return the metadata properties of a serialised model, and the type and shape of its input.
 
     Raises
     ------
@@ -68,11 +68,11 @@ def open_backend(name: str, content: bytes, threads: int) -> Run:
     placed = {entry.name for entry in session.get_overridable_initializers()}
 
     def run(images: Array, output: str = "raw_score", window: Window | None = None, /) -> Array:
-        given = {"images": images}
+        inputs = {"images": images}
         if window and WINDOW in placed:
-            given[WINDOW] = np.array(window)
-        found: Array = session.run([output], given)[0]
-        return found
+            inputs[WINDOW] = np.array(window)
+        values: Array = session.run([output], inputs)[0]
+        return values
 
     return run
 
@@ -121,10 +121,10 @@ def _openvino(content: bytes, threads: int) -> Run:
             raise ConfigError("OpenVINO does not survive a fork; start processes with 'spawn'")
         request = idle.get()
         try:
-            found: Array = request.infer({"images": images})[output].copy()
+            values: Array = request.infer({"images": images})[output].copy()
         finally:
             idle.put(request)
-        return found
+        return values
 
     # The engine's binding initialises itself at its first use, and deadlocks if two threads do so.
     entry = compiled.input(0)

@@ -17,6 +17,8 @@ from adacl.model.exported_file import seal, to_properties
 from adacl.model.file import read_model
 from adacl.model.header import Exported, ModelHeader, checked_size
 
+Size = tuple[int, int]
+
 UNSTATED = "not stated; a model belongs to whoever trained it"
 
 
@@ -77,30 +79,17 @@ def export_model(
         network = _network(tensors)
     except (KeyError, TypeError, ValueError) as error:
         raise ModelFileError(f"{source}: not a sound model file ({error})") from error
-    spec, maxima = header.spec, header.activation_maxima
-    dense = header.has_map
-    if dense and (input_size or int8):
-        raise ConfigError(
-            f"{source}: its network has a map: it takes images of any size, and is exported in 32 "
-            "bits; leave the input size and 8 bits out"
-        )
-    if int8 and not maxima:
-        raise ModelFileError(
-            f"{source}: fitted before adacl measured the activations that int8 needs; fit it again"
-        )
-    size = (spec.height, spec.width)
-    given = _checked(input_size) or size
-    tiled = header.tiling is not None or header.video is not None
-    if given != size and (tiled or spec.dtype == "float32"):
-        taken = "tiles" if tiled else "arrays of floats"
-        raise ConfigError(f"input size: this model takes {taken} and resizes nothing; leave it out")
+    spec, dense = header.spec, header.has_map
+    exported_for = _checked(input_size) or (spec.height, spec.width)
+    maxima = header.activation_maxima if int8 else None
+    _check_options(source, header, input_size, exported_for, int8)
     exported = Exported(
         exported_by=__version__,
         licence=licence,
         opset=OPSET,
         precision="int8" if int8 else "float32",
         batch=None if dynamic_batch else 1,
-        input_size=None if dense else given,
+        input_size=None if dense else exported_for,
         normalisation={part: network[part].ravel().tolist() for part in ("mean", "std")},
     )
     header = replace(header, exported=exported)
@@ -109,7 +98,7 @@ def export_model(
         if dense:
             model = build_dense_graph(network, spec, layers, batch)
         else:
-            model = build_graph(network, spec, layers, batch, given, maxima if int8 else None)
+            model = build_graph(network, spec, layers, batch, exported_for, maxima)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{source}: not a sound model file ({reason})") from error
@@ -119,17 +108,41 @@ def export_model(
     return header
 
 
+def _check_options(
+    source: Path,
+    header: ModelHeader,
+    input_size: Size | None,
+    exported_for: Size,
+    int8: bool,
+) -> None:
+    """Check that a model can be exported for an input size, and in 8 bits."""
+    spec = header.spec
+    if header.has_map and (input_size or int8):
+        raise ConfigError(
+            f"{source}: its network has a map: it takes images of any size, and is exported in 32 "
+            "bits; leave the input size and 8 bits out"
+        )
+    if int8 and not header.activation_maxima:
+        raise ModelFileError(
+            f"{source}: fitted before adacl measured the activations that int8 needs; fit it again"
+        )
+    tiled = header.tiling is not None or header.video is not None
+    if exported_for != (spec.height, spec.width) and (tiled or spec.dtype == "float32"):
+        taken = "tiles" if tiled else "arrays of floats"
+        raise ConfigError(f"input size: this model takes {taken} and resizes nothing; leave it out")
+
+
 def _network(tensors: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
     """Return the tensors of the network, by their names there."""
-    found = {}
+    network = {}
     for name, array in tensors.items():
         if name.startswith("network."):
             if array.dtype.kind == "f" and not np.isfinite(array).all():
                 raise ValueError(f"{name} holds values that are not finite")
-            found[name.removeprefix("network.")] = array
-    if not (found["std"] > 0).all():
+            network[name.removeprefix("network.")] = array
+    if not (network["std"] > 0).all():
         raise ValueError("network.std: need numbers above 0")
-    return found
+    return network
 
 
 def _checked(size: tuple[int, int] | None) -> tuple[int, int] | None:

@@ -20,7 +20,7 @@ from adacl.config import NetworkConfig
 from adacl.deploy.nodes import Graph, Steps
 from adacl.deploy.pillow_resize import rows_first, weights
 from adacl.imaging.spec import ImageSpec
-from adacl.networks.layers import Convolution, Stage, stage_plan
+from adacl.networks.architecture import Convolution, Stage, stage_plan
 from adacl.networks.views import View, scored_views
 
 Array = NDArray[Any]
@@ -204,9 +204,9 @@ def _seen(graph: Graph, value: str, views: tuple[View, ...], spec: ImageSpec) ->
     if views == (View(0, False, 0),):
         return value
     size, count = [spec.height, spec.width], len(views)
-    places = np.concatenate([view.places(*size) for view in views]).astype(np.int32)
+    sources = np.concatenate([view.sources(*size) for view in views]).astype(np.int32)
     value = graph.add("Reshape", value, graph.constant(np.array([0, spec.channels, -1])))
-    value = graph.add("Gather", value, graph.constant(places), axis=2)
+    value = graph.add("Gather", value, graph.constant(sources), axis=2)
     shape = [0, spec.channels, count, *size]
     value = graph.add("Reshape", value, graph.constant(np.array(shape)))
     value = graph.add("Transpose", value, perm=[2, 0, 1, 3, 4])

@@ -1,4 +1,4 @@
-"""What the detector and the scorer of an exported file have in common."""
+"""The methods that the detector and the scorer of an exported file share."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ Identity = TypeVar("Identity")
 
 
 class Explained(NamedTuple):
-    """The score of an image file, its anomaly map H x W, and itself as people see it, H x W x 3."""
+    """The score of an image file, its anomaly map H x W, and the image as shown, H x W x 3."""
 
     score: FileScore
     anomaly_map: NDArray[np.float32]
@@ -44,7 +44,7 @@ class ImageScorer(ABC):
 
     @abstractmethod
     def _fitted(self) -> ScoringModel:
-        """Return what scores samples."""
+        """Return the model that scores samples."""
 
     @abstractmethod
     def _array(self, images: Any) -> Array:
@@ -82,12 +82,12 @@ class ImageScorer(ABC):
         return list(fitting(self._array(without_tensors(images)), header))
 
     def _one(self, image: Any) -> Array:
-        """Return one image, pixels H x W or H x W x C, a PIL image or a tensor, likewise."""
+        """Return one image as :meth:`_checked` does: pixels, a PIL image or a tensor."""
         pictures = pictures_of(image)
         return self._checked(pictures or np.asarray(without_tensors(image))[None])[0]
 
     def _watched(self, scores: Iterable[FileScore]) -> Iterator[FileScore]:
-        """Pass on scores, and tell at the end how the images differ from those learnt."""
+        """Pass on scores, and warn at the end if the images differ from those learnt."""
         watch = Watch(self._fitted().header)
         for score in scores:
             watch.see(score.path, score.remark, score.level)
@@ -95,7 +95,7 @@ class ImageScorer(ABC):
         watch.tell()
 
     def _raw_of(self, images: Iterable[Array]) -> list[float]:
-        """Return the raw regression of images that the model takes, and tell likewise."""
+        """Return the raw regression of images, and warn if they differ from those learnt."""
         watch, raw = Watch(self._fitted().header), []
         for number, score in self._scored(enumerate(images)):
             watch.see(f"image number {number}", score.remark, score.level)
@@ -160,16 +160,16 @@ class ImageScorer(ABC):
         """
         header = self._fitted().header
         spec, resize = header.spec, header.resize
-        given = header.exported.input_size if header.exported else None
-        if given == (spec.height, spec.width):
-            given = None
-        if given:
+        exported_for = header.exported.input_size if header.exported else None
+        if exported_for == (spec.height, spec.width):
+            exported_for = None
+        if exported_for:
             resize = None  # the graph resizes
         image = decode(name, content, spec.channels, spec.dtype, resize, most, colour, spec.white)
-        if given and (image.height, image.width) != given:
+        if exported_for and (image.height, image.width) != exported_for:
             raise ImageError(
                 f"{name}: {image.height}x{image.width} pixels, the model was exported with "
-                f"--input-size {given[0]}x{given[1]}; export it without"
+                f"--input-size {exported_for[0]}x{exported_for[1]}; export it without"
             )
         try:
             check_range(image.pixels, spec, str(name), image.header.dtype)
@@ -231,7 +231,7 @@ class ImageScorer(ABC):
     def anomaly_map(
         self, image: str | Path | Array | Sequence[str | Path], method: Method = "occlusion"
     ) -> NDArray[np.float32]:
-        """Return which places of an image make it anomalous, H x W in its own size.
+        """Return the anomaly map of an image, H x W in its own size.
 
         Parameters
         ----------
@@ -250,7 +250,7 @@ class ImageScorer(ABC):
                 return self._map_of_one(several, method)
             each = self.anomaly_map if is_paths(several) else self._map_of_one
             maps = [each(one, method) for one in several]
-            if len({found.shape for found in maps}) > 1:
+            if len({each_map.shape for each_map in maps}) > 1:
                 raise InputError("images of several sizes; use explain_files")
             return np.stack(maps)
         check_files(model.spec)
@@ -258,12 +258,12 @@ class ImageScorer(ABC):
 
     def _map_of_one(self, image: Any, method: Method) -> NDArray[np.float32]:
         model = self._fitted()
-        found = anomaly_map(model, self._one(image), method)
-        return resized(found, *_size_of(image, model.spec.channels))
+        values = anomaly_map(model, self._one(image), method)
+        return resized(values, *_size_of(image, model.spec.channels))
 
     def _map_of(self, image: Decoded, method: Method) -> NDArray[np.float32]:
-        found = anomaly_map(self._fitted(), image.pixels, method)
-        return resized(found, image.height, image.width)
+        values = anomaly_map(self._fitted(), image.pixels, method)
+        return resized(values, image.height, image.width)
 
     @property
     def threshold_(self) -> float:
@@ -272,7 +272,7 @@ class ImageScorer(ABC):
 
     @property
     def offset_(self) -> float:
-        """``-threshold_``, of which ``decision_function`` tells the distance."""
+        """``-threshold_``, which ``decision_function`` subtracts."""
         return -self.threshold_
 
     def set_threshold(self, threshold: float | Threshold) -> Self:

@@ -1,4 +1,4 @@
-"""Open a model, whichever kind of file it is in."""
+"""Open a model from either kind of file."""
 
 from __future__ import annotations
 

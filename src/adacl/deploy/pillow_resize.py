@@ -26,12 +26,12 @@ def weights(before: int, after: int, whole: bool) -> NDArray[np.float64]:
     first = np.maximum((centre - reach + 0.5).astype(int), 0)
     last = np.minimum((centre + reach + 0.5).astype(int), before)
     index = np.arange(before)[:, None]
-    found: NDArray[np.float64] = np.maximum(0, 1 - np.abs((index - centre + 0.5) * (1 / reach)))
-    found[(index < first) | (index >= last)] = 0
-    found /= found.sum(0)
+    shares: NDArray[np.float64] = np.maximum(0, 1 - np.abs((index - centre + 0.5) * (1 / reach)))
+    shares[(index < first) | (index >= last)] = 0
+    shares /= shares.sum(0)
     if whole:
-        found = np.floor(0.5 + found * 2**PRECISION) / 2**PRECISION
-    return found
+        shares = np.floor(0.5 + shares * 2**PRECISION) / 2**PRECISION
+    return shares
 
 
 def rows_first(before: tuple[int, int], after: tuple[int, int]) -> bool:

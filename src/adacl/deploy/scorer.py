@@ -29,7 +29,7 @@ from adacl.model.scoring import (
     ScoringModel,
     scores_of,
 )
-from adacl.networks.layers import smallest_side
+from adacl.networks.architecture import smallest_side
 
 Identity = TypeVar("Identity")
 
@@ -172,7 +172,7 @@ class Scorer(ScoringModel, ImageScorer):
         return self._computed(samples, "raw_score").astype(float)
 
     def _side_by_side(self, compute: Callable[[Array], Array], samples: Array) -> Array:
-        """Return what is computed of samples, by as many threads as there are."""
+        """Compute samples with several threads and return the results in order."""
         form = (*(self._size or samples.shape[1:3]), self.spec.channels)
         if samples.shape[1:] != form or samples.dtype.name != self.spec.dtype:
             raise InputError(
@@ -194,13 +194,13 @@ class Scorer(ScoringModel, ImageScorer):
         parts = [
             self._run(samples[i : i + size], output, window) for i in range(0, len(samples), size)
         ]
-        found = np.concatenate(parts)
-        if not np.isfinite(found).all():
+        values = np.concatenate(parts)
+        if not np.isfinite(values).all():
             raise ModelFileError(f"{self.path}: its scores are not finite; export or fit it again")
-        return found
+        return values
 
     def _continued(self, samples: Array) -> Array:
-        """Continue images that are too small for a graph with a map by their reflection."""
+        """Extend images that are too small for a graph with a map by reflection."""
         height, width = samples.shape[1:3]
         if min(height, width) >= self._least:
             return samples
@@ -226,11 +226,11 @@ class Scorer(ScoringModel, ImageScorer):
 
         def scores() -> Iterator[FileScore]:
             for _, future in in_order(parts, self._score_files, self.threads, ahead=2):
-                for path, found in future.result():
-                    if isinstance(found, ImageError):
-                        pass_over(path, found, self.on_error, skipped)
+                for path, outcome in future.result():
+                    if isinstance(outcome, ImageError):
+                        pass_over(path, outcome, self.on_error, skipped)
                     else:
-                        yield FileScore.of(path, found)
+                        yield FileScore.of(path, outcome)
 
         yield from self._watched(scores())
 
@@ -247,8 +247,10 @@ class Scorer(ScoringModel, ImageScorer):
                     yield (number, image.remark), image.pixels
 
         scores = self._scored(decoded(), alone=True)
-        found = broken | {number: score.with_remark(remark) for (number, remark), score in scores}
-        return [(path, found[number]) for number, path in enumerate(paths)]
+        outcomes = broken | {
+            number: score.with_remark(remark) for (number, remark), score in scores
+        }
+        return [(path, outcomes[number]) for number, path in enumerate(paths)]
 
     def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
         """Score images as :meth:`decode` returns them, in this thread alone."""
@@ -260,10 +262,10 @@ class Scorer(ScoringModel, ImageScorer):
     def _array(self, images: Any) -> Array:
         array = np.asarray(images)
         shape = (self.spec.height, self.spec.width, self.spec.channels)
-        found = as_images(array, shape if array.ndim == 2 else None)
-        if found.dtype == np.float32 and not np.isfinite(found).all():
+        pixels = as_images(array, shape if array.ndim == 2 else None)
+        if pixels.dtype == np.float32 and not np.isfinite(pixels).all():
             raise InputError("images: hold values that are not finite; remove or replace them")
-        return found
+        return pixels
 
     def _scored(
         self,

@@ -1,1 +1,1 @@
-"""Why an image scores as it does: anomaly maps, and how they are shown."""
+"""Explanations of scores: anomaly maps, and pictures of them."""

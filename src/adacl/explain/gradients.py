@@ -1,4 +1,4 @@
-"""Which pixels the score depends on, from the gradient of the network."""
+"""Anomaly maps by gradients: the pixels that the score depends on."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SPREAD = 0.08
 
 
 def gradient_map(network: Regressor, spec: ImageSpec, image: Array) -> NDArray[np.float32]:
-    """Return how much the score would fall if a place were blurred, to first order, H x W.
+    """Return how much the score would fall, to first order, if each place were blurred, H x W.
 
     Integrated gradients (Sundararajan, Taly, Yan 2017) from a blurred copy to the image; what
     raises the score is gathered around each pixel, over as much as a faded piece of
@@ -47,5 +47,5 @@ def gradient_map(network: Regressor, spec: ImageSpec, image: Array) -> NDArray[n
         (gradients.mean(0, keepdim=True) * (sharp - blurred)).sum(1, keepdim=True).clamp_(min=0)
     )
     piece = math.prod(image.shape[:2]) * (2 / math.pi / PART) ** 2
-    found: NDArray[np.float32] = (smoothed(raised, SPREAD * shorter) * piece)[0, 0].cpu().numpy()
-    return found
+    falls: NDArray[np.float32] = (smoothed(raised, SPREAD * shorter) * piece)[0, 0].cpu().numpy()
+    return falls

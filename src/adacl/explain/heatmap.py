@@ -45,11 +45,11 @@ def colours(anomaly_map: Map, scale: MapScale) -> Picture:
 
 def resized(anomaly_map: Map, height: int, width: int) -> NDArray[np.float32]:
     """Return an anomaly map h x w resized smoothly to height x width."""
-    found = anomaly_map.astype(np.float32, copy=False)
-    if found.shape != (height, width):
-        image = Image.fromarray(found).resize((width, height), Image.Resampling.BICUBIC)
-        found = np.asarray(image)
-    return found
+    values = anomaly_map.astype(np.float32, copy=False)
+    if values.shape != (height, width):
+        image = Image.fromarray(values).resize((width, height), Image.Resampling.BICUBIC)
+        values = np.asarray(image)
+    return values
 
 
 def overlay(
@@ -74,13 +74,13 @@ def overlay(
     ndarray
         H x W x 3, uint8.
     """
-    found = resized(anomaly_map, *image.shape[:2])
+    values = resized(anomaly_map, *image.shape[:2])
     base = Image.fromarray(image).convert("L").convert("RGBA")
-    base.alpha_composite(Image.fromarray(colours(found, scale)))
+    base.alpha_composite(Image.fromarray(colours(values, scale)))
     shown = np.array(base.convert("RGB"))
     if threshold is None or threshold <= scale.usual:
         return shown
-    return outlined(shown, found > threshold - scale.usual)
+    return outlined(shown, values > threshold - scale.usual)
 
 
 def outlined(picture: Picture, inside: NDArray[np.bool_]) -> Picture:
@@ -94,17 +94,17 @@ def outlined(picture: Picture, inside: NDArray[np.bool_]) -> Picture:
 
 def _widened(inside: NDArray[np.bool_], by: int) -> NDArray[np.bool_]:
     """Return places H x W and all that are at most ``by`` rows and columns from one."""
-    found = inside.copy()
+    wide = inside.copy()
     reached = 0
     while reached < by:
         step = min(2 * reached + 1, by - reached)
         for axis in (0, 1):
-            lines = found.swapaxes(0, axis)
+            lines = wide.swapaxes(0, axis)
             before = lines.copy()
             lines[step:] |= before[:-step]
             lines[:-step] |= before[step:]
         reached += step
-    return found
+    return wide
 
 
 def to_png(anomaly_map: Map, scale: MapScale) -> bytes:

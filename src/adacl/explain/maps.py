@@ -1,4 +1,4 @@
-"""Anomaly maps: which places of an image make it anomalous, in units of the raw score.
+"""Anomaly maps: which places make an image anomalous, in units of the raw score.
 
 ``occlusion`` covers the image piece by piece with what surrounds the piece, and sees how much
 the score falls; any runtime can do that. ``gradient`` estimates the same from the network's
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from adacl.errors import ConfigError, InputError
 from adacl.explain.occlusion import VALUES, occlusion_map
-from adacl.imaging.blending import Blend, Place
+from adacl.imaging.blending import Blend, Slices
 from adacl.imaging.spec import Array
 from adacl.imaging.tiles import Tiling
 from adacl.model.scoring import ScoringModel
@@ -35,7 +35,7 @@ SHARPENED = 32
 
 
 def anomaly_map(model: ScoringModel, image: Array, method: Method = "occlusion") -> Map:
-    """Return where an image is anomalous: what of its score above the usual is due to a place.
+    """Return the anomaly map of an image: the part of its score that is due to each place.
 
     One place seldom explains all of it: what two causes raise does not fall when one is covered.
     So the highest place of a map is given all that the score has above the usual, the median
@@ -79,7 +79,7 @@ def anomaly_map(model: ScoringModel, image: Array, method: Method = "occlusion")
 
 
 def _looker(model: ScoringModel, method: Method) -> Callable[[Array], Map]:
-    """Return what makes the map of an image of the size that the network takes."""
+    """Return the function that maps an image of the size that the network takes."""
     if method == "occlusion":
         return partial(occlusion_map, model.raw)
     network: Regressor | None = getattr(model, "network", None)
@@ -112,16 +112,16 @@ def _tile_map(
     step = tiling.stride or max(tile)
     steps = min(step, tile[0] // 2), min(step, tile[1] // 2)
     blend = Blend((height + short[0], width + short[1]), tile, steps)
-    highest: list[tuple[float, Place]] = []
-    for places in blend.batches(max(1, VALUES // (tile[0] * tile[1] * image.shape[2]))):
-        above = (model.raw(np.stack([image[place] for place in places])) - usual).tolist()
-        for place, excess in zip(places, above, strict=True):
-            blend.add(place, excess / 2)
+    highest: list[tuple[float, Slices]] = []
+    for windows in blend.batches(max(1, VALUES // (tile[0] * tile[1] * image.shape[2]))):
+        above = (model.raw(np.stack([image[window] for window in windows])) - usual).tolist()
+        for window, excess in zip(windows, above, strict=True):
+            blend.add(window, excess / 2)
         highest = nlargest(
-            SHARPENED, [*highest, *zip(above, places, strict=True)], key=itemgetter(0)
+            SHARPENED, [*highest, *zip(above, windows, strict=True)], key=itemgetter(0)
         )
-    for excess, place in highest:
+    for excess, window in highest:
         if excess > 0:
-            inside = look(image[place])
-            blend.add(place, excess / 2 * inside / max(float(inside.max()), 1e-9))
+            inside = look(image[window])
+            blend.add(window, excess / 2 * inside / max(float(inside.max()), 1e-9))
     return blend.finished()[:height, :width]

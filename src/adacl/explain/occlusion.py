@@ -1,4 +1,4 @@
-"""Cover an image piece by piece, and see where that makes it look more normal."""
+"""Anomaly maps by occlusion: cover an image piece by piece, and score it again."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.imaging.blending import Blend, Place
+from adacl.imaging.blending import Blend, Slices
 from adacl.imaging.smoothing import gaussian
 from adacl.imaging.spec import Array
 
@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 
 
 def occlusion_map(raw: Callable[[Array], Array], image: Array) -> Floats:
-    """Return by how much the score falls when a place is covered, H x W.
+    """Return how much the score falls when each place is covered, H x W.
 
     Pieces overlap by half, and are faded into the mean of what surrounds them, weighted by a
     Gaussian: a cover that looks normal where the surroundings do. Where the score rises
@@ -40,12 +40,12 @@ def occlusion_map(raw: Callable[[Array], Array], image: Array) -> Floats:
     blend = Blend((height, width), piece, (piece[0] // 2, piece[1] // 2))
     cover = _Cover(image, blend)
     score = float(raw(image[None])[0])
-    for places in blend.batches(max(1, VALUES // image.size)):
-        copies = np.repeat(image[None], len(places), 0)
-        for copy, place in zip(copies, places, strict=True):
-            copy[place] = cover(place)
-        for place, covered in zip(places, raw(copies), strict=True):
-            blend.add(place, max(0.0, score - covered))
+    for windows in blend.batches(max(1, VALUES // image.size)):
+        copies = np.repeat(image[None], len(windows), 0)
+        for copy, window in zip(copies, windows, strict=True):
+            copy[window] = cover(window)
+        for window, covered in zip(windows, raw(copies), strict=True):
+            blend.add(window, max(0.0, score - covered))
     return blend.finished()
 
 
@@ -67,10 +67,10 @@ class _Cover:
         self.down, self.across = (gaussian(side, deviation) for side in blend.window)
         self.inside = self.down.sum(1)[:, None] * self.across.sum(1)
 
-    def __call__(self, place: Place) -> Array:
-        piece = self.pixels[place]
-        around = self.everything[place] - _spread(self.down, piece, self.across)
-        around /= (self.everywhere[place] - self.inside)[..., None]
+    def __call__(self, window: Slices) -> Array:
+        piece = self.pixels[window]
+        around = self.everything[window] - _spread(self.down, piece, self.across)
+        around /= (self.everywhere[window] - self.inside)[..., None]
         covered = piece + self.weight * (around - piece)
         if self.dtype.kind == "f":
             return covered

@@ -19,7 +19,7 @@ Picture = NDArray[np.uint8]
 
 
 class Shown(NamedTuple):
-    """An image with what is said of it.
+    """An image with its map, score and threshold.
 
     Parameters
     ----------
@@ -93,30 +93,30 @@ def _ring(pen: ImageDraw.ImageDraw, centre: tuple[float, float], unit: float) ->
 
 def _write(
     pen: ImageDraw.ImageDraw,
-    place: tuple[float, float],
+    corner: tuple[float, float],
     text: str,
     size: float,
     colour: str,
     room: float,
 ) -> None:
-    """Write one line; of a text that is too long the end is kept."""
+    """Write one line; a text that is too long loses its beginning."""
     font = ImageFont.load_default(size)
     start = text
     while text and pen.textlength(start, font) > room:
         text = text[max(1, len(text) // 16) :]
         start = f"…{text}"
-    pen.text(place, start, colour, font)
+    pen.text(corner, start, colour, font)
 
 
 def _legend(
     sheet: Image.Image,
-    place: tuple[float, float],
+    corner: tuple[float, float],
     unit: float,
     anomalous: bool,
     scale: MapScale,
 ) -> None:
-    """Draw the ramp of colours and say what its ends and its middle mean."""
-    left, top = round(place[0]), round(place[1])
+    """Draw the colour scale and label its ends and its middle."""
+    left, top = round(corner[0]), round(corner[1])
     width, height = round(26 * unit), round(1.1 * unit)
     ramp = np.linspace(0, scale.far - scale.usual, width)[None].repeat(height, 0)
     base = Image.new("RGBA", (width, height), (190, 190, 190))

@@ -1,1 +1,1 @@
-"""Arithmetic of images: their form, tiles, blending, smoothing."""
+"""Operations on images: form, tiles, blending, smoothing."""

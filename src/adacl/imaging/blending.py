@@ -1,4 +1,4 @@
-"""Put values of overlapping windows together to a map without seams, in the memory of the map."""
+"""Blend the values of overlapping windows into a map without seams, in the memory of the map."""
 
 from __future__ import annotations
 
@@ -10,11 +10,12 @@ from numpy.typing import NDArray
 from adacl.imaging.tiles import starts
 
 Map = NDArray[np.float32]
-Place = tuple[slice, slice]
+Slices = tuple[slice, slice]
+"""Rows and columns of a window."""
 
 
 class Blend:
-    """A map in the making: each pixel is the weighted mean of the windows over it.
+    """A map under construction: each pixel is the weighted mean of the windows over it.
 
     The weights fall to nearly nothing towards the rim of a window, so that none shows.
 
@@ -41,8 +42,8 @@ class Blend:
     def __len__(self) -> int:
         return len(self._rows) * len(self._columns)
 
-    def batches(self, most: int) -> Iterator[list[Place]]:
-        """Yield the places of all windows, row by row, at most so many at once."""
+    def batches(self, most: int) -> Iterator[list[Slices]]:
+        """Yield the slices of all windows, row by row, at most so many at once."""
         (height, width), batch = self.window, []
         for top in self._rows:
             for left in self._columns:
@@ -53,12 +54,12 @@ class Blend:
         if batch:
             yield batch
 
-    def add(self, place: Place, value: float | Map) -> None:
-        """Add to the value of a window: a number, or one for each pixel of it."""
-        self._total[place] += self.weight * np.asarray(value, np.float32)
+    def add(self, window: Slices, value: float | Map) -> None:
+        """Add the value of a window: one number, or one for each of its pixels."""
+        self._total[window] += self.weight * np.asarray(value, np.float32)
 
     def finished(self) -> Map:
-        """Return the map, once every window was added."""
+        """Return the map, once every window has been added."""
         sides = zip(self._total.shape, self.window, (self._rows, self._columns), strict=True)
         down, across = (_sums(*side) for side in sides)
         self._total /= down[:, None]
@@ -68,13 +69,13 @@ class Blend:
 
 def hill(side: int) -> Map:
     """Return weights (side,) that rise from nearly 0 at either end to 1 in the middle."""
-    found: Map = np.sin(np.pi * (np.arange(side) + 0.5) / side).astype(np.float32)
-    return found
+    weights: Map = np.sin(np.pi * (np.arange(side) + 0.5) / side).astype(np.float32)
+    return weights
 
 
-def _sums(length: int, side: int, places: list[int]) -> Map:
-    """Return the sums (length,) of the weights of windows at each place."""
-    found = np.zeros(length, np.float32)
-    for place in places:
-        found[place : place + side] += hill(side)
-    return found
+def _sums(length: int, side: int, begins: list[int]) -> Map:
+    """Return the sums (length,) of the weights of windows that begin at some pixels."""
+    sums = np.zeros(length, np.float32)
+    for begin in begins:
+        sums[begin : begin + side] += hill(side)
+    return sums

@@ -1,4 +1,4 @@
-"""The Gaussian that smooths images; at the rim it is the mean of what is there."""
+"""Smooth images by Gaussians and box means; at the edge the weights are normalised."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def box_mean(images: Tensor, side: int) -> Tensor:
 
 
 def shrunk(images: Tensor, side: int) -> Tensor:
-    """Return the means of images N x C x H x W over squares; the last ones continue the rim."""
+    """Return the means of images N x C x H x W over squares, padding with the edge."""
     from torch.nn import functional
 
     if side == 1:

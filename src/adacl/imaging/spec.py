@@ -1,4 +1,4 @@
-"""From stored pixels, N x H x W x C of whatever type, to network input in [0, 1]."""
+"""Convert stored pixels N x H x W x C of any type to network input in [0, 1]."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class ImageSpec:
         check_white(self.white)
 
     def visible(self, pixels: Array) -> NDArray[np.uint8]:
-        """Return stored pixels as people see them: uint8, the range that the network sees."""
+        """Return stored pixels for display: uint8, over the range that the network sees."""
         if pixels.dtype == np.uint8:
             return pixels
         shown = (pixels.astype(np.float32) - self.low) / (self.high - self.low)

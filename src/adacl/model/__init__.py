@@ -1,1 +1,1 @@
-"""A model: its parts, its file, its threshold, how it scores, and what it says of itself."""
+"""Models: header, file, threshold, scoring, and the description shown to users."""

@@ -1,4 +1,4 @@
-"""An exported model: an ONNX file that carries what adacl knows of it, and a seal.
+"""Exported models: ONNX files with the header of the model and a checksum.
 
 Every entry of the header is one of the file's metadata properties, ``adacl.`` and its name, its
 value as JSON, so that programs in other languages read the threshold without adacl. The last

@@ -1,4 +1,4 @@
-"""Bring arrays and pictures to the form that a model learnt, where that is certain, else refuse."""
+"""Convert arrays and pictures to the form that a model learnt, or refuse them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MOST = 0.5
 
 
 def fitting(images: Array, header: ModelHeader) -> Array:
-    """Return images N x H x W x C as a model takes them.
+    """Convert images N x H x W x C to the form that a model takes.
 
     They are turned from N x C x H x W if only that is possible, resized as files are, and converted
     between 8 bits, 16 bits and floats in [0, 1] from full scale to full scale.
@@ -37,22 +37,22 @@ def fitting(images: Array, header: ModelHeader) -> Array:
         If they cannot be what was learnt.
     """
     spec, size = header.spec, header.resize
-    given = header.exported.input_size if header.exported else None
-    if given == (spec.height, spec.width):
-        given = None
-    expected = given or (spec.height, spec.width)
+    exported_for = header.exported.input_size if header.exported else None
+    if exported_for == (spec.height, spec.width):
+        exported_for = None
+    expected = exported_for or (spec.height, spec.width)
     images = channels_last(images, spec.channels)
     least = 1 if header.any_size else SMALLEST_SIDE
     if (
         images.shape[3] != spec.channels
-        or (given and images.shape[1:3] != given)
+        or (exported_for and images.shape[1:3] != exported_for)
         or min(images.shape[1:3]) < least
     ):
         raise InputError(
             f"images of shape {images.shape[1:]} do not go with a model that takes "
             f"{(*expected, spec.channels)}; pass N x H x W x C"
         )
-    if size and not given:
+    if size and not exported_for:
         images = resized(images, size)
     images = _scaled(images, spec)
     for number, image in enumerate(images):
@@ -61,7 +61,7 @@ def fitting(images: Array, header: ModelHeader) -> Array:
 
 
 def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> list[Array]:
-    """Return PIL images as a model takes them, as if they were files.
+    """Convert PIL images to the form that a model takes, as if they were files.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> li
         If they cannot be what was learnt.
     """
     spec, size = header.spec, header.resize
-    found = []
+    converted = []
     for number, picture in enumerate(pictures):
         try:
             if spec.channels in (1, 3) and spec.dtype != "float32" and not header.exported:
@@ -81,11 +81,11 @@ def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> li
                 pixels = fitting(pixels[None], header)[0]
         except ImageError as error:
             raise InputError(f"image number {number}: {error}") from error
-        found.append(pixels)
-    return found
+        converted.append(pixels)
+    return converted
 
 
-def check_range(image: Array, spec: ImageSpec, name: str, given: str | None = None) -> None:
+def check_range(image: Array, spec: ImageSpec, name: str, depth: str | None = None) -> None:
     """Check that most of an image's values lie in the range that was learnt.
 
     Parameters
@@ -96,7 +96,7 @@ def check_range(image: Array, spec: ImageSpec, name: str, given: str | None = No
         The model's.
     name
         What the error calls it.
-    given
+    depth
         The depth it had before it was converted, if that is known.
 
     Raises
@@ -108,7 +108,7 @@ def check_range(image: Array, spec: ImageSpec, name: str, given: str | None = No
     if share <= MOST:
         return
     why = "scale the values as those learnt were"
-    if spec.dtype == "uint16" and given == "uint8":
+    if spec.dtype == "uint16" and depth == "uint8":
         why = (
             "it has 8 bits, those learnt 16: save it as those were, or fit with their white level "
             "(--white-level 4095 for a camera of 12 bits)"
@@ -135,15 +135,15 @@ def check_files(spec: ImageSpec) -> None:
 
 
 def _scaled(images: Array, spec: ImageSpec) -> Array:
-    """Convert the values to the type that a model takes."""
-    given, wanted = images.dtype.name, spec.dtype
-    if given == wanted:
+    """Convert values to the type that a model takes."""
+    dtype, wanted = images.dtype.name, spec.dtype
+    if dtype == wanted:
         return images
     if wanted == "float32":
         whole = (spec.low, spec.high) == (0.0, 1.0)
-        full = 1 if not whole else 255 if given == "uint8" else spec.white
+        full = 1 if not whole else 255 if dtype == "uint8" else spec.white
         return images.astype(np.float32) / np.float32(full)
-    if given != "float32":
+    if dtype != "float32":
         return to_depth(images, wanted, spec.white)
     low, high = float(images.min()), float(images.max())
     full = 255 if wanted == "uint8" else spec.white

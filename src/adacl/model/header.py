@@ -1,4 +1,4 @@
-"""The header of a model: all that its file says of it, as plain data and back."""
+"""The header of a model, and its conversion to and from plain data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FORMAT_VERSION = 1
 
 @dataclass(frozen=True)
 class Exported:
-    """What the header of an exported file says beyond that of its model file.
+    """The fields that the header of an exported file adds to that of its model file.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ class Exported:
 
 @dataclass(frozen=True)
 class ModelHeader:
-    """All that is known of a trained model but its weights; what its file holds as JSON.
+    """Everything known of a trained model except its weights, as its file holds it.
 
     Parameters
     ----------
@@ -130,11 +130,11 @@ class ModelHeader:
 
     @property
     def light_varies(self) -> bool:
-        """Whether the level of the light is no matter of what is normal, so that it is told."""
+        """Whether the light may vary among normal images, so that unusual light is remarked on."""
         return not self.has_map or self.config.training.light > 0
 
     def remarks(self, samples: NDArray[Any], starts: NDArray[Any]) -> list[tuple[str, float]]:
-        """Say of images what was not learnt, and their mean level.
+        """Return a remark on each image that differs from those learnt, and its mean level.
 
         They are S samples x H x W x C; each image's begin at one of ``starts``. With
         ``training.light`` 0 a network with a map takes the level for what tells normal from

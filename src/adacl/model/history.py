@@ -1,4 +1,4 @@
-"""What each epoch of a training brought, and which epoch was kept."""
+"""The record of each epoch of a training, and which epoch was kept."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ WEAK_AUROC = 0.6
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch brought: mean loss, validation AUROC in all and per kind, last rate."""
+    """The results of one epoch: mean loss, validation AUROC overall and per kind, last rate."""
 
     epoch: int
     loss: float

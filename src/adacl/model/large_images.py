@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
 from adacl.imaging.spec import Array
-from adacl.networks.layers import reach
+from adacl.networks.architecture import reach
 
 WHOLE = 1 << 21
 """Pixels that an image may have to be looked at whole."""
@@ -37,7 +37,7 @@ def maps_of(images: Array, look: Look, config: NetworkConfig) -> Array:
 
 def _joined(image: Array, look: Look, config: NetworkConfig) -> NDArray[np.float32]:
     height, width = image.shape[:2]
-    found = np.empty(((height + 1) // 2, (width + 1) // 2), np.float32)
+    whole = np.empty(((height + 1) // 2, (width + 1) // 2), np.float32)
     step = 2 ** len(config.channels) * config.shrunk
     margin = -(-reach(config) // step) * step
     for top in range(0, height, CORE):
@@ -45,7 +45,7 @@ def _joined(image: Array, look: Look, config: NetworkConfig) -> NDArray[np.float
             first_row, first_column = max(0, top - margin), max(0, left - margin)
             seen = image[first_row : top + CORE + margin, first_column : left + CORE + margin]
             part = look(seen[None], (first_row, first_column, height, width))[0]
-            place = found[top // 2 : (top + CORE) // 2, left // 2 : (left + CORE) // 2]
+            core = whole[top // 2 : (top + CORE) // 2, left // 2 : (left + CORE) // 2]
             down, right = (top - first_row) // 2, (left - first_column) // 2
-            place[:] = part[down : down + place.shape[0], right : right + place.shape[1]]
-    return found
+            core[:] = part[down : down + core.shape[0], right : right + core.shape[1]]
+    return whole

@@ -58,11 +58,11 @@ class Learnt:
         images = np.unique(owner)
         chosen = samples.of(images[:: max(1, len(images) // SOME)])
         rows = np.array([measure(image[None], samples.spec)[0] for image in chosen])
-        _, place, counts = np.unique(
+        _, index, counts = np.unique(
             samples.owner[chosen.numbers], return_inverse=True, return_counts=True
         )
         sums = np.zeros((len(counts), rows.shape[1]))
-        np.add.at(sums, place, rows)
+        np.add.at(sums, index, rows)
         return cls.of_measures(sums / counts[:, None])
 
     @classmethod
@@ -77,11 +77,11 @@ class Learnt:
         ).rounded()
 
     def joined(self, seen: Learnt) -> Self:
-        """Return it with the sizes and colours of ``seen``."""
+        """Return a copy with the sizes and colours of ``seen``."""
         return replace(self, sizes=seen.sizes, colours=seen.colours)
 
     def rounded(self) -> Self:
-        """Return the same as plain numbers of five digits behind the point."""
+        """Return a copy rounded to five decimal places."""
         return type(self)(
             tuple(round(float(value), 5) for value in self.level),
             tuple(round(float(value), 5) for value in self.ends),
@@ -92,7 +92,7 @@ class Learnt:
 
     @classmethod
     def from_training(cls, training: Mapping[str, Any]) -> Self:
-        """Read what a model file tells.
+        """Read the record from the training facts of a model file.
 
         Raises
         ------
@@ -115,7 +115,7 @@ class Learnt:
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the record as plain values."""
         tree: dict[str, Any] = {
             "level": list(self.level),
             "ends": list(self.ends),
@@ -128,7 +128,7 @@ class Learnt:
         return tree
 
     def remark_on_values(self, row: Array, spec: ImageSpec, light: float | None) -> str:
-        """Say what of an image's values was not learnt, by :func:`measure`.
+        """Return a remark on the values of an image, from :func:`measure`, if they differ.
 
         ``light`` is how far training varied the level, or None where that tells good from bad.
         """
@@ -164,7 +164,7 @@ class Learnt:
         return misfit(means) > 0.02 and misfit(means[::-1]) == 0
 
     def remark_on_file(self, header: ImageHeader, resized: bool) -> str:
-        """Say what of an image's kind and size was not learnt; ``resized`` if its size changes."""
+        """Return a remark on the colours and size of an image file, if they differ."""
         remarks = []
         if self.colours and header.channels not in self.colours:
             kinds = ("in colour", "grey") if header.channels == 3 else ("grey", "in colour")

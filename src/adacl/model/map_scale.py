@@ -1,4 +1,4 @@
-"""What the colours of heat maps mean: one scale for each model, from its held-out normals."""
+"""The colour scale of heat maps: one for each model, from its held-out normals."""
 
 from __future__ import annotations
 

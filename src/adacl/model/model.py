@@ -1,4 +1,4 @@
-"""A trained model that PyTorch computes: the network, and what is known of it."""
+"""A trained model in PyTorch: the network and its header."""
 
 from __future__ import annotations
 
@@ -67,10 +67,10 @@ class Model(ScoringModel):
         return self._finite(dense_maps(self.network, pixels, window))
 
     @staticmethod
-    def _finite(found: Array) -> Array:
-        if not np.isfinite(found).all():
+    def _finite(outputs: Array) -> Array:
+        if not np.isfinite(outputs).all():
             raise ModelFileError("the model's scores are not finite; fit it again")
-        return found
+        return outputs
 
     def scores(
         self, images: Iterable[tuple[Identity, Array]]

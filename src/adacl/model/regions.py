@@ -1,4 +1,4 @@
-"""Where an image is anomalous: the connected places of its map above the threshold."""
+"""Regions of an image: connected places of its map above the threshold."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ class Region(NamedTuple):
 
 
 def find_regions(
-    found: Array, threshold: float, size: tuple[int, int], least_area: int
+    scores: Array, threshold: float, size: tuple[int, int], least_area: int
 ) -> tuple[Region, ...]:
     """Return the regions of an image, the highest first.
 
     Parameters
     ----------
-    found
+    scores
         The map (ceil(H / 2), ceil(W / 2)): raw regression.
     threshold
         Places above it belong to a region; those that touch, corners included, to the same.
@@ -51,7 +51,7 @@ def find_regions(
     least_area
         Pixels of the smallest region. If all are smaller, the highest is named.
     """
-    rows, starts, ends, numbers = _runs(found > threshold)
+    rows, starts, ends, numbers = _runs(scores > threshold)
     regions = []
     for number in np.unique(numbers):
         own = np.flatnonzero(numbers == number)
@@ -65,7 +65,7 @@ def find_regions(
                 min(2 * int(rows[own].max()) + 2, size[0]),
                 min(2 * int(ends[own].max()), size[1]),
                 4 * area,
-                max(float(found[rows[run], starts[run] : ends[run]].max()) for run in own),
+                max(float(scores[rows[run], starts[run] : ends[run]].max()) for run in own),
                 2 * float((rows[own] + 0.5) @ lengths) / area,
                 2 * float(middles @ lengths) / area,
             )

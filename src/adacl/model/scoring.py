@@ -28,7 +28,7 @@ Identity = TypeVar("Identity")
 
 
 class ScoringModel(Protocol):
-    """What scores, whatever computes: a network in PyTorch, an exported file, a stand-in.
+    """A model that scores, by whatever engine: PyTorch, an exported file, a stand-in.
 
     Attributes
     ----------
@@ -56,7 +56,7 @@ class ScoringModel(Protocol):
         return maps_of(images, self.look, self.config.network)
 
     def peaks(self, maps: Array) -> Array:
-        """Return the raw regression (S,) of images from their maps, whose highest places it is."""
+        """Return the raw regression (S,) of images: the mean of their highest places."""
         places = maps.reshape(len(maps), -1)
         network = self.config.network
         top = min(network.top * network.shrunk**2, places.shape[1])
@@ -70,7 +70,7 @@ class ScoringModel(Protocol):
         return full_size(self.maps(image[None])[0], *image.shape[:2])
 
     def verdict(self, image: Array, output: Array, remark: str, level: float) -> ImageScore:
-        """Return the score of a whole image H x W x C, and what else there is to say of it.
+        """Return the score of a whole image H x W x C with remarks and regions.
 
         ``output`` is its raw regression or, if the network has one, its map; for ``remark`` and
         ``level`` see :class:`ImageScore`.
@@ -130,7 +130,7 @@ class ImageScore:
     level: float | None = None
 
     def with_remark(self, remark: str) -> ImageScore:
-        """Return the same with a further remark."""
+        """Return a copy with a further remark."""
         if not remark:
             return self
         return replace(self, remark=f"{self.remark}; {remark}" if self.remark else remark)
@@ -186,7 +186,7 @@ class FileScore:
 
 
 def record_of(score: ImageScore | FileScore, threshold: float) -> dict[str, Any]:
-    """Return the score of an image as programs read it; images above the threshold have label 1."""
+    """Return the machine-readable score of an image; above the threshold the label is 1."""
     record: dict[str, Any] = {
         "pred_score": score.score,
         "pred_label": int(score.raw > threshold),
@@ -247,16 +247,16 @@ def _score_batch(
     model: ScoringModel,
 ) -> Iterator[tuple[Identity, ImageScore]]:
     tiling = model.tiling
-    found: list[Array] = []
+    outcomes: list[Array] = []
     remarks: list[tuple[str, float]] = []
     for _, group in groupby(batch, key=lambda entry: entry[1].shape[1:]):
         samples = [parts for _, parts, _ in group]
         gathered = np.concatenate(samples)
         starts = np.cumsum([0, *(len(parts) for parts in samples[:-1])])
-        found += np.split(outputs(gathered), starts[1:])
+        outcomes += np.split(outputs(gathered), starts[1:])
         remarks += model.header.remarks(gathered, starts)
     for (identity, parts, (height, width)), scores, (remark, level) in zip(
-        batch, found, remarks, strict=True
+        batch, outcomes, remarks, strict=True
     ):
         if tiling is None:
             yield identity, model.verdict(parts[0], scores[0], remark, level)
@@ -265,9 +265,9 @@ def _score_batch(
             yield identity, ImageScore(tiling.aggregate(scores), corner, remark, (), level)
 
 
-def full_size(found: Array, height: int, width: int) -> NDArray[np.float32]:
+def full_size(half: Array, height: int, width: int) -> NDArray[np.float32]:
     """Return a map of half an image's size at its full size, H x W."""
-    doubled = Image.fromarray(found).resize(
-        (2 * found.shape[1], 2 * found.shape[0]), Image.Resampling.BILINEAR
+    doubled = Image.fromarray(half).resize(
+        (2 * half.shape[1], 2 * half.shape[0]), Image.Resampling.BILINEAR
     )
     return np.asarray(doubled)[:height, :width]

@@ -21,12 +21,12 @@ Tensors = Mapping[str, NDArray[Any]]
 
 def digest(tensors: Tensors, header: Mapping[str, Any]) -> str:
     """Return the SHA-256, as 64 hexadecimal digits, of everything in a file."""
-    found = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+    sha256 = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
     for name in sorted(tensors):
         array = tensors[name]
-        found.update(f"{name} {array.dtype.str} {array.shape}".encode())
-        found.update(array.tobytes())
-    return found.hexdigest()
+        sha256.update(f"{name} {array.dtype.str} {array.shape}".encode())
+        sha256.update(array.tobytes())
+    return sha256.hexdigest()
 
 
 def _text(document: Mapping[str, Any]) -> str:

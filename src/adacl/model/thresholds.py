@@ -82,7 +82,7 @@ class Threshold:
         return self.n >= normals_needed(self.fpr, self.confidence)
 
     def moved_to(self, value: float) -> Self:
-        """Return a threshold given by hand, which still knows how normals score."""
+        """Return a threshold set by hand that keeps the record of how normals score."""
         value = finite("threshold", value)
         return type(self)(value, "manual", n=self.n, curve=self.curve, groups=self.groups)
 
@@ -100,7 +100,7 @@ class Threshold:
         return _at_least(flagged, n, self.upper_bound) < CHANCE
 
     def notes(self) -> list[str]:
-        """Say in sentences how the threshold was set and what it is worth."""
+        """Return sentences on how the threshold was set and what it is worth."""
         if self.method == "manual":
             share = self.fpr_at(self.value)
             number = "the" if self.groups else self.n

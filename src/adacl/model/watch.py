@@ -1,4 +1,4 @@
-"""Tell once how the images of one run differ from those learnt."""
+"""Report once how the images of a run differ from those learnt."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ log = logging.getLogger("adacl")
 
 
 class Watch:
-    """Notices how the images of one run differ from those learnt, and tells it at the end.
+    """Notices how the images of a run differ from those learnt, and reports it at the end.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class Watch:
             self._first = self._first or f"{name}: {remark}"
 
     def drift(self) -> str:
-        """Say if the images are on the whole darker or brighter than those learnt."""
+        """Return a remark if the images are on the whole darker or brighter than those learnt."""
         if self._levels < ENOUGH or len(self._learnt.level) < 5:
             return ""
         mean, (_, low, usual, high, _) = self._sum / self._levels, self._learnt.level

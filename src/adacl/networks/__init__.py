@@ -1,1 +1,1 @@
-"""The networks, how they see an image, what they score, and where they run."""
+"""The networks: architecture, views, distance, devices."""

@@ -1,4 +1,4 @@
-"""Networks by their configuration: of one number for an image, or of one for every place."""
+"""Build networks from their configuration, and score batches with either kind."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def dense_maps(
     network.eval()
     height, width = batch.shape[-2:]
     parts = [network.anomaly_map(part, window) for part in torch.split(batch, _at_once(batch))]
-    found: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
-    return found[:, : (height + 1) // 2, : (width + 1) // 2]
+    maps: NDArray[np.float32] = torch.cat(parts).cpu().numpy()
+    return maps[:, : (height + 1) // 2, : (width + 1) // 2]
 
 
 @torch.inference_mode()

@@ -18,7 +18,7 @@ from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import shrunk
-from adacl.networks.layers import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
+from adacl.networks.architecture import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
 
 FIRST_OUTPUT = 0.15
 
@@ -38,8 +38,8 @@ class _Convolution(nn.Module):
             features = _halved(features)
         if self.rim[0]:
             features = functional.pad(features, self.rim, mode="reflect")
-        found: Tensor = self.norm(self.conv(features))
-        return functional.relu(found, inplace=True) if self.hidden else found
+        output: Tensor = self.norm(self.conv(features))
+        return functional.relu(output, inplace=True) if self.hidden else output
 
 
 class DenseRegressor(nn.Module):
@@ -96,13 +96,13 @@ class DenseRegressor(nn.Module):
         With coordinates the images have two channels more, see :func:`coordinates`.
         """
         own = (images[:, : self.channels] - self.mean) / self.std
-        found = {"image": torch.cat([own, images[:, self.channels :]], 1)}
+        outputs = {"image": torch.cat([own, images[:, self.channels :]], 1)}
         for layer in self.plan:
-            first = found[layer.inputs[0]]
-            parts = [first, *(_as_large(found[name], first) for name in layer.inputs[1:])]
+            first = outputs[layer.inputs[0]]
+            parts = [first, *(_as_large(outputs[name], first) for name in layer.inputs[1:])]
             joined = torch.cat(parts, 1) if len(parts) > 1 else first
-            found[layer.name] = self.layers[layer.name](joined)
-        return found[HEAD]
+            outputs[layer.name] = self.layers[layer.name](joined)
+        return outputs[HEAD]
 
     def anomaly_map(
         self, images: Tensor, window: tuple[int, int, int, int] | None = None
@@ -119,8 +119,8 @@ class DenseRegressor(nn.Module):
         window
             If they are parts of larger images: first row, first column, and the size of those.
         """
-        found = torch.einsum("nkhw,k->nhw", self.outputs(images, window), self.shares)
-        mean = local_mean(found.unsqueeze(1), self.config.window)
+        raw = torch.einsum("nkhw,k->nhw", self.outputs(images, window), self.shares)
+        mean = local_mean(raw.unsqueeze(1), self.config.window)
         if self.config.shrunk > 1:
             size = [-(-extent // 2) for extent in images.shape[-2:]]
             mean = functional.interpolate(mean, scale_factor=self.config.shrunk, mode="bilinear")
@@ -147,8 +147,8 @@ class DenseRegressor(nn.Module):
             seen = slice(top, top + height), slice(left, left + width)
             places = coordinates((size[0], size[1]), *seen).to(images)
             images = torch.cat([images, places.expand(len(images), -1, -1, -1)], 1)
-        found: Tensor = self(shrunk(images, self.config.shrunk))
-        return found
+        outputs: Tensor = self(shrunk(images, self.config.shrunk))
+        return outputs
 
     def raw_score(self, images: Tensor) -> Tensor:
         """Return the raw regression (N,) of images (N, C, H, W) in [0, 1]: the map's peak."""

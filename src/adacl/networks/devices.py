@@ -1,4 +1,4 @@
-"""Where a network is trained and scores."""
+"""The device on which a network is trained and scores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far an image lies from the normal ones among the features that a network has learnt."""
+"""The distance of an image from the normal ones in the features of a network."""
 
 from __future__ import annotations
 

@@ -14,8 +14,8 @@ from torch.nn import functional
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
 from adacl.imaging.spec import Array
+from adacl.networks.architecture import Convolution, stage_plan
 from adacl.networks.distance import Distance
-from adacl.networks.layers import Convolution, stage_plan
 from adacl.networks.views import View, scored_views, views_of
 
 SCORING_BATCH = 256
@@ -144,7 +144,7 @@ class Regressor(nn.Module):
         return score + distance
 
     def located(self, features: Tensor, embedding: Tensor) -> Tensor:
-        """Return where the distance sees images, of features (N, F) and hidden units (N, D)."""
+        """Return the embeddings for the distance, of features (N, F) and hidden units (N, D)."""
         if self.config.distance_among == "both":
             parts = [functional.normalize(part, dim=1) for part in (embedding, features)]
             return torch.cat(parts, dim=1)
@@ -171,13 +171,13 @@ def seen(images: Tensor, view: View) -> Tensor:
     """Return a view of images (N, C, H, W), in the same form."""
     if not (view.turns or view.mirrored):
         return images
-    places = torch.from_numpy(view.places(*images.shape[-2:])).to(images.device)
-    moved = images.flatten(2).index_select(2, places).view(images.shape)
+    sources = torch.from_numpy(view.sources(*images.shape[-2:])).to(images.device)
+    moved = images.flatten(2).index_select(2, sources).view(images.shape)
     return moved.contiguous(memory_format=torch.channels_last)
 
 
 def count_parameters(network: nn.Module) -> int:
-    """Return the number of trainable parameters, and of what a distance keeps beside them."""
+    """Return the number of trainable parameters, plus the values that a distance keeps."""
     kept: list[Tensor] = [p for p in network.parameters() if p.requires_grad]
     for module in network.modules():
         if isinstance(module, Distance):

@@ -1,6 +1,6 @@
 """The views of an image that a network scores: the image itself, and turned and mirrored copies.
 
-A view only moves pixels, so it is a map from places to source places.
+A view only moves pixels, so it maps each pixel to its source pixel.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
 
-Places = NDArray[np.int64]
+Indices = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -33,19 +33,19 @@ class View:
     mirrored: bool
     output: int
 
-    def places(self, height: int, width: int) -> Places:
-        """Return the source place of every pixel, (height * width,), as row * width + column.
+    def sources(self, height: int, width: int) -> Indices:
+        """Return the source pixel of every pixel, (height * width,), as row * width + column.
 
         Of an image that is not square the square in the middle is turned.
         """
-        places = np.arange(height * width).reshape(height, width)
+        sources = np.arange(height * width).reshape(height, width)
         if self.mirrored:
-            places = places[:, ::-1].copy()
+            sources = sources[:, ::-1].copy()
         side = min(height, width)
         top, left = (height - side) // 2, (width - side) // 2
         square = np.s_[top : top + side, left : left + side]
-        places[square] = np.rot90(places[square], self.turns).copy()
-        return places.ravel()
+        sources[square] = np.rot90(sources[square], self.turns).copy()
+        return sources.ravel()
 
 
 def views_of(config: NetworkConfig) -> tuple[View, ...]:

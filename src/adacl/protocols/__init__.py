@@ -1,1 +1,1 @@
-"""Experiments of the paper, each a set of independent cells that a kill cannot spoil."""
+"""The experiments of the paper, each a grid of independent cells, safe to interrupt."""

@@ -1,4 +1,4 @@
-"""How figures of experiments look, and are written."""
+"""Style and file formats of the figures."""
 
 from __future__ import annotations
 

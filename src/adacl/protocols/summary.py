@@ -19,11 +19,11 @@ Cells = Sequence[dict[str, Any]]
 
 
 def alike(cells: Cells, data: str, variants: Sequence[str]) -> list[dict[str, Any]]:
-    """Return the cells of the classes and seeds of a data set that all of the variants have.
+    """Return the cells of the classes and seeds that all variants of a data set share.
 
     Only these compare like with like.
     """
-    found = {
+    cells_of = {
         variant: {
             (cell["class"], cell["seed"]): cell
             for cell in cells
@@ -31,8 +31,8 @@ def alike(cells: Cells, data: str, variants: Sequence[str]) -> list[dict[str, An
         }
         for variant in variants
     }
-    common = set.intersection(*(set(by_key) for by_key in found.values()))
-    return [by_key[key] for by_key in found.values() for key in sorted(common)]
+    common = set.intersection(*(set(by_key) for by_key in cells_of.values()))
+    return [by_key[key] for by_key in cells_of.values() for key in sorted(common)]
 
 
 def summarise(cells: Cells) -> list[Group]:

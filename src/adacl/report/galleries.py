@@ -1,4 +1,4 @@
-"""The images that a report shows large: which, in which order, and with heat maps."""
+"""Choose the images that a report shows large, with heat maps."""
 
 from __future__ import annotations
 
@@ -69,16 +69,16 @@ def galleries(subject: Subject, rows: list[Row], track: Track) -> tuple[list[dic
         chosen.pop("borderline", None)
     shown: dict[str, list[int]] = {}
     for name in chosen:
-        places = orders.get(name, np.empty(0, int)).tolist()
+        indices = orders.get(name, np.empty(0, int)).tolist()
         if name in ("missed", "alarms"):
-            places = [p for p in places if (rows[p].score.raw > limit) == (name == "alarms")]
-        shown[name] = places[:SHOWN]
+            indices = [n for n in indices if (rows[n].score.raw > limit) == (name == "alarms")]
+        shown[name] = indices[:SHOWN]
     parts = 1 + (len({row.score.path.parent for row in rows}) > 1)
-    images = {place: _image(rows[place], place, limit, parts) for place in _in_turn(shown.values())}
+    images = {index: _image(rows[index], index, limit, parts) for index in _in_turn(shown.values())}
     end = time.monotonic() + MAP_SECONDS
-    for place, image in track(images.items(), "heat maps", len(images)):
+    for index, image in track(images.items(), "heat maps", len(images)):
         maps = subject.scorer.anomaly_map if time.monotonic() < end else None
-        score = rows[place].score
+        score = rows[index].score
         outline = limit if score.raw > limit else None
         image["picture"] = preview(score.path, subject.header, maps, outline)
     found = [
@@ -86,7 +86,7 @@ def galleries(subject: Subject, rows: list[Row], track: Track) -> tuple[list[dic
             "name": name,
             "title": title,
             "words": words,
-            "images": [images[place] for place in shown[name]],
+            "images": [images[index] for index in shown[name]],
         }
         for name, (title, words) in chosen.items()
     ]
@@ -97,12 +97,12 @@ def galleries(subject: Subject, rows: list[Row], track: Track) -> tuple[list[dic
 def _in_turn(lists: Iterable[list[int]]) -> list[int]:
     """Return what the lists hold, once each: the first of each, then the second of each ..."""
     turns = zip_longest(*lists)
-    return list(dict.fromkeys(place for turn in turns for place in turn if place is not None))
+    return list(dict.fromkeys(index for turn in turns for index in turn if index is not None))
 
 
-def _image(row: Row, place: int, limit: float, parts: int) -> dict[str, Any]:
+def _image(row: Row, index: int, limit: float, parts: int) -> dict[str, Any]:
     return {
-        "row": place,
+        "row": index,
         "name": readable("/".join(row.score.path.parts[-parts:])),
         "score": row.score.score,
         "flagged": row.score.raw > limit,

@@ -1,4 +1,4 @@
-"""Made anomalies as a report shows them, with the score that each gets; needs PyTorch."""
+"""Made anomalies in reports, each with its score; needs PyTorch."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def samples(model: Model, paths: Sequence[Path]) -> list[Tensor]:
 
 
 def examples(model: Model, normal: Sequence[Tensor]) -> list[tuple[str, list[tuple[str, float]]]]:
-    """Return normal samples, and the anomalies that training makes from such.
+    """Return normal samples, and anomalies made from them as in training.
 
     Returns
     -------
@@ -80,10 +80,10 @@ def mixture_scores(model: Model, normal: Sequence[Tensor], seed: int) -> list[fl
     """Return raw scores of one made anomaly of each sample, their kinds drawn as in training."""
     generator = torch.Generator(normal[0].device).manual_seed(seed)
     if _is_dense(model):
-        made = _changed(model, normal, generator)
+        batches = _changed(model, normal, generator)
     else:
-        made = [make_mixture(batch, generator, model.config.anomalies)[0] for batch in normal]
-    return [float(score) for batch in made for score in raw_scores(model.network, batch.images)]
+        batches = [make_mixture(batch, generator, model.config.anomalies)[0] for batch in normal]
+    return [float(score) for batch in batches for score in raw_scores(model.network, batch.images)]
 
 
 def _is_dense(model: Model) -> bool:
@@ -91,43 +91,43 @@ def _is_dense(model: Model) -> bool:
 
 
 def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator) -> list[Changed]:
-    """Return images after local changes; what shows, and where, is learnt from these images."""
+    """Return images with local anomalies, as visible as training makes them, where it does."""
     spec, config = model.spec, model.config.replace(local__clean=0.0).local
     unit = ImageSpec(spec.height, spec.width, spec.channels, "float32", 0.0, 1.0)
     images = [batch[0].permute(1, 2, 0).cpu().numpy() for batch in normal]
     shrink = model.config.network.shrunk
     pixels = learn_pixels(Samples(images, unit), shrink)
-    found = []
+    changed = []
     for image, batch in zip(images, normal, strict=True):
         small, part = shrunk(batch, shrink), None
         if pixels.part is not None:
             along = [np.arange(extent) for extent in image.shape[:2]]
             part = shrunk(foreground.shown(image, unit, pixels.part, *along), shrink) > 0.5
             part = part.to(small.device)
-        made = make_local(small, generator, config, pixels.visible, grid(spec), part)
+        anomalies = make_local(small, generator, config, pixels.visible, grid(spec), part)
         change, region = (
-            part.repeat_interleave(shrink, -1).repeat_interleave(shrink, -2)
-            for part in (made.images - small, made.region)
+            plane.repeat_interleave(shrink, -1).repeat_interleave(shrink, -2)
+            for plane in (anomalies.images - small, anomalies.region)
         )
         height, width = batch.shape[-2:]
         images_made = (batch + change[..., :height, :width]).clamp(0, 1)
-        found.append(Changed(images_made, region[..., :height, :width] > 0))
-    return found
+        changed.append(Changed(images_made, region[..., :height, :width] > 0))
+    return changed
 
 
 def _scored(model: Model, batches: Sequence[Changed]) -> list[tuple[str, float]]:
-    found: list[tuple[str, float]] = []
+    pairs: list[tuple[str, float]] = []
     for batch in batches:
         pictures = [url(picture, "PNG") for picture in _outlined(batch)]
-        found += zip(pictures, raw_scores(model.network, batch.images).tolist(), strict=True)
-    return found
+        pairs += zip(pictures, raw_scores(model.network, batch.images).tolist(), strict=True)
+    return pairs
 
 
-def _outlined(made: Changed) -> NDArray[np.uint8]:
+def _outlined(changed: Changed) -> NDArray[np.uint8]:
     """Return pictures N x H x W x 3, small ones enlarged, with a line around what was changed."""
-    longest = max(made.images.shape[-2:])
+    longest = max(changed.images.shape[-2:])
     times = max(1, 2 * SHOWN // longest)
-    images, inside = (functional.interpolate(part.float(), scale_factor=times) for part in made)
+    images, inside = (functional.interpolate(part.float(), scale_factor=times) for part in changed)
     line = max(1, round(longest * times / SHOWN))
     wide = functional.max_pool2d(inside, (2 * line + 1, 1), 1, (line, 0))
     wide = functional.max_pool2d(wide, (1, 2 * line + 1), 1, (0, line))

@@ -17,8 +17,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from adacl._version import __version__
 from adacl.files import atomic_file
-from adacl.model import card
-from adacl.model.card import advice
+from adacl.model import info
+from adacl.model.advice import advice
 from adacl.model.thresholds import Threshold
 from adacl.report.galleries import Track, galleries
 from adacl.report.subject import Subject, readable
@@ -56,14 +56,6 @@ def write_report(
     DataError
         If the file cannot be written.
     """
-    rows = gathering.rows
-    threshold = subject.threshold
-    shown, unmapped = galleries(subject, rows, track or _untracked)
-    promise = _promise(threshold)
-    data = _data(subject, gathering, rows, promise)
-    examples = _examples(subject, rows)
-    described = threshold.notes()
-    now = datetime.now().astimezone()
     environment = Environment(
         loader=PackageLoader("adacl.report"),
         autoescape=True,
@@ -74,41 +66,11 @@ def write_report(
     style = _source("report.css")
     script = "(() => {\n" + "\n".join(map(_source, SCRIPTS)) + "\n})();\n"
     page = environment.get_template("report.html.j2").generate(
-        title=readable(subject.title),
-        story=subject.story,
+        _told(subject, gathering, figures, track or _untracked),
         style=style,
         script=script,
         style_hash=_hash(style),
         script_hash=_hash(script),
-        data=_embedded(data),
-        model_name=readable(subject.model_path.name),
-        when=f"{now.day} {now:%B %Y, %H:%M}",
-        learned=subject.header.training["images"],
-        total=gathering.total(),
-        groups={group: gathering.total(group) for group in gathering.counts},
-        flagged={group: flagged[0] for group, flagged in gathering.flagged.items()},
-        figures=figures,
-        advice=subject.story != "score"
-        and advice(subject.header, figures, readable(subject.model_path.name)),
-        threshold=threshold,
-        scale=subject.header.map_scale,
-        expected=threshold.fpr_at(threshold.value),
-        promise=promise,
-        galleries=shown,
-        unmapped=unmapped,
-        listed=len(rows),
-        pictured=len(data["pictures"]),
-        skipped=len(gathering.skipped),
-        named=min(SKIPPED, len(gathering.skipped)),
-        seen=sum(bool(row.score.trained_on) for row in rows),
-        examples=examples,
-        history=subject.header.to_dict()["history"],
-        facts=card.facts(subject.header),
-        remarks=[line for line in card.notes(subject.header) if line not in described],
-        described=described,
-        intended=card.INTENDED,
-        limits=card.LIMITS,
-        command=readable(subject.command),
         version=__version__,
         python=platform.python_version(),
         system=f"{platform.system()} {platform.machine()}",
@@ -117,8 +79,54 @@ def write_report(
         file.writelines(page)
 
 
+def _told(
+    subject: Subject, gathering: Gathering, figures: Mapping[str, Any] | None, track: Track
+) -> dict[str, Any]:
+    """Return the values that the template shows, by name."""
+    rows = gathering.rows
+    threshold = subject.threshold
+    shown, unmapped = galleries(subject, rows, track)
+    promise = _promise(threshold)
+    data = _data(subject, gathering, rows, promise)
+    described = threshold.notes()
+    now = datetime.now().astimezone()
+    return {
+        "title": readable(subject.title),
+        "story": subject.story,
+        "data": _embedded(data),
+        "model_name": readable(subject.model_path.name),
+        "when": f"{now.day} {now:%B %Y, %H:%M}",
+        "learned": subject.header.training["images"],
+        "total": gathering.total(),
+        "groups": {group: gathering.total(group) for group in gathering.counts},
+        "flagged": {group: flagged[0] for group, flagged in gathering.flagged.items()},
+        "figures": figures,
+        "advice": subject.story != "score"
+        and advice(subject.header, figures, readable(subject.model_path.name)),
+        "threshold": threshold,
+        "scale": subject.header.map_scale,
+        "expected": threshold.fpr_at(threshold.value),
+        "promise": promise,
+        "galleries": shown,
+        "unmapped": unmapped,
+        "listed": len(rows),
+        "pictured": len(data["pictures"]),
+        "skipped": len(gathering.skipped),
+        "named": min(SKIPPED, len(gathering.skipped)),
+        "seen": sum(bool(row.score.trained_on) for row in rows),
+        "examples": _examples(subject, rows),
+        "history": subject.header.to_dict()["history"],
+        "facts": info.facts(subject.header),
+        "remarks": [line for line in info.notes(subject.header) if line not in described],
+        "described": described,
+        "intended": info.INTENDED,
+        "limits": info.LIMITS,
+        "command": readable(subject.command),
+    }
+
+
 def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str) -> dict[str, Any]:
-    """Return what the page's script works with."""
+    """Return the data for the script of the page."""
     threshold = subject.threshold
     return {
         "steps": STEPS,
@@ -158,13 +166,13 @@ def _promise(threshold: Threshold) -> str:
 
 def _pictures(subject: Subject, rows: list[Row]) -> dict[int, str]:
     """Return thumbnails by row: of the notable ones, and of others in equal steps."""
-    places = set(notable(rows, subject.threshold.value, THUMBNAILS))
-    others = [place for place in range(len(rows)) if place not in places]
-    room = min(THUMBNAILS - len(places), len(others))
-    places |= {others[i * len(others) // room] for i in range(room)}
-    order = sorted(places)
-    found = thumbnails([rows[place].score.path for place in order], subject.header.spec)
-    return {place: url for place, url in zip(order, found, strict=True) if url}
+    indices = set(notable(rows, subject.threshold.value, THUMBNAILS))
+    others = [index for index in range(len(rows)) if index not in indices]
+    room = min(THUMBNAILS - len(indices), len(others))
+    indices |= {others[i * len(others) // room] for i in range(room)}
+    order = sorted(indices)
+    urls = thumbnails([rows[index].score.path for index in order], subject.header.spec)
+    return {index: url for index, url in zip(order, urls, strict=True) if url}
 
 
 def _listed(rows: list[Row], gathering: Gathering) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What a report is about."""
+"""The model and the options that a report is about."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Story = Literal["score", "evaluate", "fit"]
 
 @dataclass(frozen=True)
 class Subject:
-    """What a report is about.
+    """The model and the options that a report is about.
 
     Parameters
     ----------

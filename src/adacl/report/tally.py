@@ -1,4 +1,4 @@
-"""What a report needs of the scores, gathered while they go by, in bounded memory."""
+"""Collect what a report needs from a stream of scores, in bounded memory."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Gathering:
     _cut: bool = field(default=False, init=False)
 
     def watch(self, scores: Iterable[FileScore], group: Group) -> Iterator[FileScore]:
-        """Pass scores on, and gather them."""
+        """Pass on scores, and count them."""
         for score in scores:
             self.add(score.raw, group)
             self._rows.append(Row(score, group))
@@ -80,22 +80,22 @@ class Gathering:
         """The images kept, in the order they came."""
         if len(self._rows) <= ROWS and not self._cut:
             return self._rows
-        return [self._rows[place] for place in notable(self._rows, self.threshold, ROWS)]
+        return [self._rows[index] for index in notable(self._rows, self.threshold, ROWS)]
 
 
 def notable(rows: list[Row], threshold: float, count: int) -> list[int]:
-    """Return the places of up to ``count`` rows that are worth a look, in rising order.
+    """Return the indices of up to ``count`` rows that are worth a look, in rising order.
 
     Each reason to look has its own share, so that what was once left out would be left out of
     more rows, too.
     """
     orders = list(by_reason(rows, threshold).values())
     share = count // len(orders)
-    return sorted({int(place) for order in orders for place in order[:share]})
+    return sorted({int(index) for order in orders for index in order[:share]})
 
 
 def by_reason(rows: list[Row], threshold: float) -> dict[str, NDArray[np.int64]]:
-    """Return the places of rows, most telling first, for each reason to look at them."""
+    """Return the indices of rows, most telling first, for each reason to look at them."""
     raw = np.array([row.score.raw for row in rows])
     falling = np.argsort(-raw, kind="stable")
     orders = {

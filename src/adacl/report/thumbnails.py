@@ -39,8 +39,8 @@ class Preview:
 
 def thumbnails(paths: Sequence[Path], spec: ImageSpec) -> list[str | None]:
     """Return a small copy of each image; None for files that can no longer be read."""
-    found = dict(stream(dict.fromkeys(paths), partial(_thumbnail, spec=spec), "skip"))
-    return [found.get(path) for path in paths]
+    by_path = dict(stream(dict.fromkeys(paths), partial(_thumbnail, spec=spec), "skip"))
+    return [by_path.get(path) for path in paths]
 
 
 def _thumbnail(path: Path, spec: ImageSpec) -> str:
@@ -60,20 +60,20 @@ def preview(
     """
     try:
         picture = _shrunk(path, header.spec, PREVIEW)
-        found = anomaly_map(path) if anomaly_map else None
+        values = anomaly_map(path) if anomaly_map else None
     except ImageError:
         return None
     longest = max(picture.shape)
     plain = url(picture, "PNG" if longest <= SMALL else "JPEG")
-    if found is None:
+    if values is None:
         return Preview(plain, None)
     times = -(-2 * SMALL // longest) if longest <= SMALL else 1
     base = picture.repeat(times, axis=0).repeat(times, axis=1)
-    return Preview(plain, url(overlay(base, found, header.map_scale, threshold), "JPEG"))
+    return Preview(plain, url(overlay(base, values, header.map_scale, threshold), "JPEG"))
 
 
 def url(picture: Picture, form: str) -> str:
-    """Return a picture H x W x 3 as a data URL of the form PNG or JPEG."""
+    """Return a picture H x W x 3 as a data URL in PNG or JPEG format."""
     grey = (picture == picture[..., :1]).all()
     image = Image.fromarray(np.ascontiguousarray(picture[..., 0] if grey else picture))
     file = io.BytesIO()

@@ -1,1 +1,1 @@
-"""Many runs at once: resumable grids of them."""
+"""Resumable grids of many runs."""

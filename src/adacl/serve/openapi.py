@@ -1,4 +1,9 @@
-"""What the OpenAPI document says beyond what FastAPI knows: bodies, scoring, problems."""
+"""What the OpenAPI document says beyond what FastAPI knows: bodies, scoring, problems.
+
+FastAPI describes every route that it serves. What is written here by hand it cannot know: scoring
+does not pass through it, because limits and batches need the body as it arrives; uploads are read
+by a parser that bounds them; and errors are problems (RFC 9457) instead of its own 422.
+"""
 
 from __future__ import annotations
 

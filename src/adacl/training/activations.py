@@ -1,4 +1,4 @@
-"""How large the activations of a trained network get: what an 8-bit copy is scaled by."""
+"""The largest activations of a trained network, by which an 8-bit export is scaled."""
 
 from __future__ import annotations
 
@@ -44,17 +44,17 @@ def activation_maxima(
     layers = _activations(network)
     maxima = np.full(len(layers), 1e-6)
 
-    def watch(place: int) -> torch.utils.hooks.RemovableHandle:
+    def watch(index: int) -> torch.utils.hooks.RemovableHandle:
         def record(_module: nn.Module, _input: object, output: torch.Tensor) -> None:
-            maxima[place] = max(maxima[place], float(output.max()))
+            maxima[index] = max(maxima[index], float(output.max()))
 
-        return layers[place].register_forward_hook(record)
+        return layers[index].register_forward_hook(record)
 
-    handles = [watch(place) for place in range(len(layers))]
+    handles = [watch(index) for index in range(len(layers))]
     try:
         for normal in samples.thinned(SAMPLES).batches(device, BATCH):
-            made, _ = make_mixture(normal, generator, config)
-            both = torch.cat([normal, made.images])
+            anomalies, _ = make_mixture(normal, generator, config)
+            both = torch.cat([normal, anomalies.images])
             for view in scored_views(network.config):
                 network(seen(both, view))
     finally:
@@ -64,10 +64,10 @@ def activation_maxima(
 
 
 def _activations(network: Regressor) -> list[nn.Module]:
-    found: list[nn.Module] = []
+    layers: list[nn.Module] = []
     for layer in network.features:
         if isinstance(layer, nn.ReLU):
-            found.append(layer)
+            layers.append(layer)
         elif isinstance(layer, Residual):
-            found += [layer.relu, layer]
-    return found
+            layers += [layer.relu, layer]
+    return layers

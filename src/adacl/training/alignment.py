@@ -1,4 +1,4 @@
-"""Whether images have a common layout, the same thing at the same place, or no upright at all.
+"""Tell whether images share a layout, and whether they have an upright.
 
 Nothing but normal images, and puzzles and turned copies made of them, is looked at.
 """
@@ -42,8 +42,9 @@ LEAST_CHANGE, LEAST_SPREAD = 1e-3, 0.01
 
 
 def settled(config: Config, samples: Samples, seed: int) -> Config:
-    """Return the configuration that the preset ``accurate`` becomes for some normal images.
+    """Return the configuration with everything settled that depends on the normal images.
 
+    The preset ``accurate`` becomes ``aligned`` or ``varied``.
     A network with a map and ``turned = "auto"`` learns turned copies where the images have no
     upright; with ``place = "auto"`` it is told its places where they have one and are aligned; with
     ``shrink = "auto"`` it sees large images shrunk. A plain background says nothing of either.
@@ -120,7 +121,7 @@ def _turned(config: Config, samples: Samples, seed: int) -> Config:
 
 
 def _thumbnails(samples: Samples) -> Samples:
-    """Return images of any sizes as means over 32 x 32 parts of each, floats in [0, 1]."""
+    """Shrink images of any sizes to 32 x 32 means, floats in [0, 1]."""
     size = 2 * SIDE, 2 * SIDE
     images = samples.ordered().batches(torch.device("cpu"), 1)
     rows = [functional.adaptive_avg_pool2d(image, size) for image in images]
@@ -170,7 +171,7 @@ def _grain(image: torch.Tensor) -> torch.Tensor:
 
 
 def _turn(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-    """Turn each of square images by one to three quarters."""
+    """Turn each square image by one to three quarters."""
     quarters = torch.randint(1, 4, (len(images),), generator=generator).tolist()
     turned = [image.rot90(turns, (-2, -1)) for image, turns in zip(images, quarters, strict=True)]
     return torch.stack(turned)
@@ -227,7 +228,7 @@ def _told(
 
     def error(changed: bool) -> Array:
         apart = rows(held_out, changed) - mean
-        found: Array = (apart - apart @ components.T @ components).norm(dim=1).numpy()
-        return found
+        error: Array = (apart - apart @ components.T @ components).norm(dim=1).numpy()
+        return error
 
     return auroc(error(False), error(True))

@@ -1,4 +1,4 @@
-"""What one step of a training sees: normal images, anomalies made from them, and their labels."""
+"""The batches of a training: normal images, anomalies made from them, and labels."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from adacl.training.labels import draw_labels
 def draw_samples(
     normal: Tensor, views: tuple[View, ...], generator: torch.Generator, config: Config
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Return the images of a step, and the labels that the outputs should have for them.
+    """Return the images of a step with the labels for each output.
 
     Parameters
     ----------
@@ -47,13 +47,13 @@ def draw_samples(
     own = own_views(views)
     images = [seen(normal, view) for view in own]
     for _ in range(config.anomalies.per_image):
-        made, _ = make_mixture(normal, generator, config.anomalies)
-        images.append(_in_any_view(made.images, own, generator))
+        anomalies, _ = make_mixture(normal, generator, config.anomalies)
+        images.append(_in_any_view(anomalies.images, own, generator))
     anomalous = torch.ones(
         (len(images) * len(normal), len(own)), dtype=torch.bool, device=normal.device
     )
-    for place, view in enumerate(own):
-        anomalous[place * len(normal) : (place + 1) * len(normal), view.output] = False
+    for index, view in enumerate(own):
+        anomalous[index * len(normal) : (index + 1) * len(normal), view.output] = False
     labels = draw_labels(anomalous, generator, config.labels)
     return torch.cat(images).contiguous(memory_format=torch.channels_last), labels, anomalous
 
@@ -61,12 +61,12 @@ def draw_samples(
 def _shifted(images: Tensor, most: int, generator: torch.Generator) -> Tensor:
     height, width = images.shape[-2:]
     padded = functional.pad(images, 4 * [most], mode="reflect")
-    places = torch.randint(
+    corners = torch.randint(
         2 * most + 1, (len(images), 2), generator=generator, device=images.device
     )
     cut = [
         image[:, top : top + height, left : left + width]
-        for image, (top, left) in zip(padded, places.tolist(), strict=True)
+        for image, (top, left) in zip(padded, corners.tolist(), strict=True)
     ]
     return torch.stack(cut)
 
@@ -84,7 +84,7 @@ def _in_any_view(images: Tensor, views: tuple[View, ...], generator: torch.Gener
     if len(views) == 1:
         return images
     drawn = torch.randint(len(views), (len(images),), generator=generator, device=images.device)
-    for place, view in enumerate(views):
-        chosen = drawn == place
+    for index, view in enumerate(views):
+        chosen = drawn == index
         images[chosen] = seen(images[chosen], view)
     return images

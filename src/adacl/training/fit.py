@@ -12,15 +12,16 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from adacl._version import __version__
-from adacl.config import Config
+from adacl.config import Config, ThresholdConfig
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.copies import distinct
 from adacl.data.groups import joined
@@ -97,14 +98,87 @@ def fit_model(
     DataError
         If there are fewer than four images, copies not counted, or fewer than four groups.
     """
-    device = device or torch.device("cpu")
+    count = _count(samples)
+    first, unit = _units(samples, count, groups)
+    split_of_units = split(int(unit.max()) + 1, config, contamination is None, seed)
+    kept = split_of_units.of_images(first, unit)
+    rule, size = config.threshold, config.training.validation_size
+    fitting = _Fitting(
+        samples,
+        settled(config, samples.of(kept.train), seed),
+        tiling,
+        resize,
+        seed,
+        device or torch.device("cpu"),
+        checkpoints,
+        on_epoch,
+    )
+    network, history = fitting.train("network", kept)
+    grouped = unit if groups is not None else None
+    if contamination is not None:
+        scores = fitting.score(network, np.arange(count))
+        outcome = _Outcome(thresholds.from_contamination(scores, contamination))
+    elif len(kept.calibration):
+        outcome = _held_out(fitting, network, kept.calibration, rule, grouped)
+    else:
+        splits = fold_splits(int(unit.max()) + 1, size, rule.folds, seed)
+        folds = [fold.of_images(first, unit) for fold in splits]
+        outcome = _cross_fitted(fitting, folds, rule, grouped)
+        outcome = outcome.checked(fitting.score(network, kept.validation))
+    config, learnt = fitting.config, Learnt.of(samples).joined(seen or Learnt())
+    facts = {
+        "adacl": __version__,
+        "torch": torch.__version__,
+        "python": platform.python_version(),
+        "seed": seed,
+        "device": fitting.device.type,
+        "images": count,
+        "distinct": len(first),
+        **({} if groups is None else {"groups": int(unit.max()) + 1}),
+        "samples": len(samples),
+        "train": len(kept.train),
+        "validation": len(kept.validation),
+        "calibration": len(kept.calibration),
+        "validation_flagged": outcome.flagged,
+        "validation_highest": outcome.highest,
+        "parameters": count_parameters(network),
+        "learnt": learnt.to_dict(),
+        **({"odd": list(outcome.odd[:MOST_ODD])} if fitting.dense else {}),
+    }
+    maxima: tuple[float, ...] = ()
+    if isinstance(network, Regressor):
+        validation = samples.of(kept.validation)
+        maxima = activation_maxima(network, validation, config.anomalies, seed)
+    header = ModelHeader(
+        samples.spec, config, tiling, resize, outcome.threshold, history, facts, maxima
+    )
+    return Model(network, header, samples.digests[:MOST_DIGESTS])
+
+
+def _count(samples: Samples) -> int:
+    """Return the number of images, if they are enough to learn from."""
     count = int(samples.owner.max()) + 1
     if count < SMALLEST_SET:
         raise DataError(
             f"at least {SMALLEST_SET} normal images are needed, got n_samples = {count}; "
             "a hundred or more are advisable"
         )
+    return count
 
+
+def _units(samples: Samples, count: int, groups: Images | None) -> tuple[Images, Images]:
+    """Return which images stay together: copies and groups.
+
+    Returns
+    -------
+    first, unit
+        The index of the first of each distinct image, and the unit of each image (N,).
+
+    Raises
+    ------
+    DataError
+        If there are too few distinct images or units.
+    """
     first, unit = distinct(samples.digests if len(samples.digests) else np.arange(count))
     if len(first) < SMALLEST_SET:
         raise DataError(
@@ -126,103 +200,123 @@ def fit_model(
             f"at least {SMALLEST_SET} groups of normal images are needed, got {units} that share "
             "no copies; use a finer rule for groups, or none"
         )
+    return first, unit
 
-    def run(stage: str, part: Split) -> tuple[Network, History]:
-        file = checkpoints / f"{stage.replace(' ', '-')}.ckpt" if checkpoints else None
+
+class _Fitting(NamedTuple):
+    """The settings that all networks of a fit share."""
+
+    samples: Samples
+    config: Config
+    tiling: Tiling | None
+    resize: tuple[int, int] | None
+    seed: int
+    device: torch.device
+    checkpoints: Path | None
+    on_epoch: OnEpoch | None
+
+    @property
+    def dense(self) -> bool:
+        return self.config.network.output == "map"
+
+    def train(self, stage: str, part: Split) -> tuple[Network, History]:
+        """Train a network on a part of the images."""
+        on_epoch, folder = self.on_epoch, self.checkpoints
         return train(
-            samples.of(part.train),
-            samples.of(part.calibration if dense else part.validation),
-            config,
-            seed=seed,
-            device=device,
-            checkpoint=file,
+            self.samples.of(part.train),
+            self.samples.of(part.calibration if self.dense else part.validation),
+            self.config,
+            seed=self.seed,
+            device=self.device,
+            checkpoint=folder / f"{stage.replace(' ', '-')}.ckpt" if folder else None,
             on_epoch=(lambda record, _: on_epoch(stage, record)) if on_epoch else None,
         )
 
-    def score(network: Network, images: Images) -> NDArray[np.float64]:
-        chosen = samples.of(images)
-        if dense:
+    def score(self, network: Network, images: Images) -> NDArray[np.float64]:
+        """Return the raw score of each of some images, in rising order of their numbers."""
+        chosen = self.samples.of(images)
+        if self.dense:
             unset = ModelHeader(
-                samples.spec, config, None, resize, Threshold(0.5, "manual"), History()
+                self.samples.spec,
+                self.config,
+                None,
+                self.resize,
+                Threshold(0.5, "manual"),
+                History(),
             )
             scorer = Model(network, unset)
             return np.concatenate([scorer.raw(image[None]) for image in chosen])
-        batches = chosen.batches(device, SCORING_BATCH)
+        batches = chosen.batches(self.device, SCORING_BATCH)
         raw = np.concatenate([raw_scores(network, batch) for batch in batches])
-        if tiling is None:
+        if self.tiling is None:
             return raw
-        owner = samples.owner[chosen.numbers]
+        owner = self.samples.owner[chosen.numbers]
         per_image = np.split(raw, np.flatnonzero(np.diff(owner)) + 1)
-        return np.array([tiling.aggregate(part) for part in per_image])
+        return np.array([self.tiling.aggregate(part) for part in per_image])
 
-    dense = config.network.output == "map"
-    size, rule = config.training.validation_size, config.threshold
-    kept = split(units, config, contamination is None, seed).of_images(first, unit)
-    config = settled(config, samples.of(kept.train), seed)
-    network, history = run("network", kept)
-    flagged = highest = None
-    odd: list[int] = []
-    if contamination is not None:
-        scores = score(network, np.arange(count))
-        threshold = thresholds.from_contamination(scores, contamination)
-    elif len(kept.calibration):
-        held_out = score(network, kept.calibration)
-        threshold = thresholds.from_normal_scores(
-            held_out,
-            rule.fpr,
-            rule.confidence,
-            "hold-out",
-            rule.set_aside,
-            None if groups is None else unit[np.sort(kept.calibration)],
-        )
-        above = np.sort(kept.calibration)[held_out > threshold.value]
-        odd = above[np.argsort(-held_out[held_out > threshold.value])].tolist()
-    else:
-        out_of_fold, scored = [], []
-        for number, fold in enumerate(fold_splits(units, size, rule.folds, seed), start=1):
-            fold = fold.of_images(first, unit)
-            fold_network, _ = run(f"fold {number}", fold)
-            out_of_fold.append(score(fold_network, fold.calibration))
-            scored.append(unit[np.sort(fold.calibration)])
-        threshold = thresholds.from_normal_scores(
-            np.concatenate(out_of_fold),
-            rule.fpr,
-            rule.confidence,
-            "cross-fitting",
-            rule.set_aside,
-            None if groups is None else np.concatenate(scored),
-        )
-        stopping = score(network, kept.validation)
-        flagged = int((stopping > threshold.value).sum())
-        highest = float(stopping.max())
-    header = ModelHeader(
-        samples.spec,
-        config,
-        tiling,
-        resize,
-        threshold,
-        history,
-        {
-            "adacl": __version__,
-            "torch": torch.__version__,
-            "python": platform.python_version(),
-            "seed": seed,
-            "device": device.type,
-            "images": count,
-            "distinct": len(first),
-            **({} if groups is None else {"groups": units}),
-            "samples": len(samples),
-            "train": len(kept.train),
-            "validation": len(kept.validation),
-            "calibration": len(kept.calibration),
-            "validation_flagged": flagged,
-            "validation_highest": highest,
-            "parameters": count_parameters(network),
-            "learnt": Learnt.of(samples).joined(seen or Learnt()).to_dict(),
-            **({"odd": odd[:MOST_ODD]} if dense else {}),
-        },
-        activation_maxima(network, samples.of(kept.validation), config.anomalies, seed)
-        if isinstance(network, Regressor)
-        else (),
+
+class _Outcome(NamedTuple):
+    """The threshold, and how normal images score against it.
+
+    Parameters
+    ----------
+    threshold
+        The threshold.
+    odd
+        Numbers of the images held out that score above it, the highest first.
+    flagged, highest
+        With cross-fitting, of the normals for early stopping: how many score above it, and the
+        highest score.
+    """
+
+    threshold: Threshold
+    odd: Sequence[int] = ()
+    flagged: int | None = None
+    highest: float | None = None
+
+    def checked(self, scores: NDArray[np.float64]) -> _Outcome:
+        """Compare the threshold with scores of the normals for early stopping."""
+        flagged = int((scores > self.threshold.value).sum())
+        return self._replace(flagged=flagged, highest=float(scores.max()))
+
+
+def _held_out(
+    fitting: _Fitting,
+    network: Network,
+    images: Images,
+    rule: ThresholdConfig,
+    unit: Images | None,
+) -> _Outcome:
+    """Set the threshold from normals that the network did not see."""
+    numbers = np.sort(images)
+    scores = fitting.score(network, images)
+    threshold = thresholds.from_normal_scores(
+        scores,
+        rule.fpr,
+        rule.confidence,
+        "hold-out",
+        rule.set_aside,
+        None if unit is None else unit[numbers],
     )
-    return Model(network, header, samples.digests[:MOST_DIGESTS])
+    above = scores > threshold.value
+    return _Outcome(threshold, numbers[above][np.argsort(-scores[above])].tolist())
+
+
+def _cross_fitted(
+    fitting: _Fitting, folds: Sequence[Split], rule: ThresholdConfig, unit: Images | None
+) -> _Outcome:
+    """Set the threshold from the scores of each fold by a network that did not see it."""
+    scores, images = [], []
+    for number, fold in enumerate(folds, start=1):
+        network, _ = fitting.train(f"fold {number}", fold)
+        scores.append(fitting.score(network, fold.calibration))
+        images.append(np.sort(fold.calibration))
+    threshold = thresholds.from_normal_scores(
+        np.concatenate(scores),
+        rule.fpr,
+        rule.confidence,
+        "cross-fitting",
+        rule.set_aside,
+        None if unit is None else unit[np.concatenate(images)],
+    )
+    return _Outcome(threshold)

@@ -1,4 +1,4 @@
-"""The embeddings of normal images: what the distance of a trained network is fitted to."""
+"""Fit the distance of a trained network to the embeddings of normal images."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def fit_distance(network: Regressor, train_on: Samples, validate_on: Samples) ->
 def _embeddings(network: Regressor, samples: Samples) -> tuple[Tensor, Tensor]:
     """Return the embeddings (K, N, D) in the view of every output, and that output (K, N)."""
     network.eval()
-    found, outputs = [], []
+    embeddings, outputs = [], []
     for batch in samples.batches(network.mean.device, BATCH):
         features = [network.extract(seen(batch, view)) for view in own_views(network.views)]
         hidden = [network.hidden(view) for view in features]
-        found.append(torch.stack(list(map(network.located, features, hidden))))
+        embeddings.append(torch.stack(list(map(network.located, features, hidden))))
         outputs.append(torch.stack([network.own_score(v, k) for k, v in enumerate(hidden)]))
-    return torch.cat(found, dim=1), torch.cat(outputs, dim=1)
+    return torch.cat(embeddings, dim=1), torch.cat(outputs, dim=1)

@@ -1,4 +1,4 @@
-"""What the paper's network learns from in an epoch, and how it is validated: whole images."""
+"""Training and validation of the paper's network, on whole images."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from adacl.training.fit_distance import SOME, fit_distance
 
 
 class ImageLesson:
-    """One number for an image: normal images against anomalies made of the whole of them.
+    """Teach one number for each image: normal images against anomalies made from them.
 
     Parameters
     ----------
@@ -45,7 +45,7 @@ class ImageLesson:
         self.train_on, self.validate_on, self.config = train_on, validate_on, config
 
     def network(self) -> Regressor:
-        """Return an untrained network that knows mean and deviation of some 2,000 images."""
+        """Return an untrained network, normalised by some 2,000 images."""
         spec = self.train_on.spec
         network = Regressor(self.config.network, spec.channels, spec.height, spec.width)
         pixels = self.train_on.thinned(SOME).tensor(torch.device("cpu"))[:, : spec.channels]
@@ -78,9 +78,9 @@ class ImageLesson:
             changed = (make(k, normal, generator, **anomalies.options.get(k, {})) for k in kinds)
             made_scores.append([raw_scores(network, each.images) for each in changed])
         normals: Array = np.concatenate(normal_scores)
-        made: Array = np.concatenate(made_scores, axis=1)
-        mixed = made[drawn.cpu().numpy(), np.arange(len(self.validate_on))]
-        per_kind = {kind: auroc(normals, made[place]) for place, kind in enumerate(kinds)}
+        anomaly_scores: Array = np.concatenate(made_scores, axis=1)
+        mixed = anomaly_scores[drawn.cpu().numpy(), np.arange(len(self.validate_on))]
+        per_kind = {kind: auroc(normals, anomaly_scores[index]) for index, kind in enumerate(kinds)}
         return auroc(normals, mixed), per_kind
 
     def finish(self, network: Regressor) -> None:

@@ -32,7 +32,7 @@ from adacl.training.place_lesson import PlaceLesson
 
 
 class Lesson(Protocol):
-    """What a training shows its network, and how it is validated."""
+    """The loss of a training, and its validation."""
 
     def network(self) -> Any:
         """Return an untrained network."""

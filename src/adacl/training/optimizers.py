@@ -105,8 +105,8 @@ def orthogonal(matrix: Tensor) -> Tensor:
     """
     a, b, c = COEFFICIENTS
     wide = matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T
-    found: Tensor = wide / (wide.norm() + 1e-7)
+    result: Tensor = wide / (wide.norm() + 1e-7)
     for _ in range(ITERATIONS):
-        square = found @ found.T
-        found = a * found + (b * square + c * square @ square) @ found
-    return found if wide is matrix else found.T
+        square = result @ result.T
+        result = a * result + (b * square + c * square @ square) @ result
+    return result if wide is matrix else result.T

@@ -1,4 +1,4 @@
-"""Which normal images are learned from, stop the training early, and set the threshold.
+"""Split normal images: to learn from, for early stopping, and for the threshold.
 
 The normals are split by image, never by tile, and exact copies stay together. Where there are too
 few to spare any for the threshold, each of several folds is held out from a network of its own.
@@ -28,7 +28,7 @@ class Split:
     calibration: Images
 
     def of_images(self, first: Images, unit: Images) -> Split:
-        """Return the split of all images, where this is one of units that stay together.
+        """Return the split of the images, given this split of units that stay together.
 
         Copies are learned from as often as they are there. Held out is one of each, because
         copies tell nothing more.
@@ -81,7 +81,7 @@ def split_normals(
 
 
 def split_once(count: int, validation_size: int, config: ThresholdConfig, seed: int) -> Split:
-    """Split ``count`` normals at random where no epoch is chosen: to learn from, or held out.
+    """Split ``count`` normals at random, without early stopping: to learn from, or held out.
 
     At most a fifth is held out: ``validation_size``, or more where the stated false-positive rate
     needs them. They set the threshold, and tell how the training goes.

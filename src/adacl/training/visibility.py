@@ -1,4 +1,4 @@
-"""How visible a change of an image is, in units of what the normal images vary by themselves.
+"""Grade the visibility of changes, relative to the variation of normal images.
 
 A change shows where the mean of a few pixels moves, or the mean of many, or the strength of the
 texture. Pixels that merely take each other's place within a texture do not: a piece of surface
@@ -21,21 +21,23 @@ HALF_SEEN = 2.0
 """Units of a change whose grade is about a half."""
 
 
-def grade_of(normal: Tensor, made: Tensor, scales: Tensor) -> Tensor:
+def grade_of(normal: Tensor, changed: Tensor, scales: Tensor) -> Tensor:
     """Return how visible the change of each pixel is (N, 1, H, W), in [0, 1).
 
     Parameters
     ----------
-    normal, made
+    normal, changed
         Images (N, C, H, W) in [0, 1], before and after.
     scales
         From :func:`learn_scales`.
     """
-    found = [
+    distances = [
         (after - before).abs().amax(1, keepdim=True) / scale
-        for before, after, scale in zip(_looks(normal), _looks(made), scales.tolist(), strict=True)
+        for before, after, scale in zip(
+            _looks(normal), _looks(changed), scales.tolist(), strict=True
+        )
     ]
-    return torch.tanh((torch.stack(found).amax(0) / HALF_SEEN) ** 2)
+    return torch.tanh((torch.stack(distances).amax(0) / HALF_SEEN) ** 2)
 
 
 @torch.inference_mode()

@@ -63,9 +63,9 @@ def parse_seeds(text: str) -> list[int]:
     try:
         first, dots, last = text.partition("..")
         seeds = range(int(first), int(last) + 1) if dots else map(int, text.split(","))
-        found = sorted(set(seeds))
+        numbers = sorted(set(seeds))
     except ValueError:
-        found = []
-    if not found or found[0] < 0:
+        numbers = []
+    if not numbers or numbers[0] < 0:
         raise typer.BadParameter(f"{text!r}: need seeds as 0..4 or 0,2")
-    return found
+    return numbers

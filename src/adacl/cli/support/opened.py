@@ -42,13 +42,13 @@ def open_scorer(
     from adacl.deploy.opening import open_model
     from adacl.deploy.scorer import Scorer
 
-    found = open_model(model, device=device, backend=backend, on_error=on_error)
-    in_use = found.threshold if threshold is None else found.threshold.moved_to(threshold)
-    if not isinstance(found, Scorer):
+    scorer = open_model(model, device=device, backend=backend, on_error=on_error)
+    in_use = scorer.threshold if threshold is None else scorer.threshold.moved_to(threshold)
+    if not isinstance(scorer, Scorer):
         from adacl import AnomalyDetector
 
-        found = AnomalyDetector.from_model(found, device=device, on_error=on_error)
-    return found.set_threshold(in_use), in_use
+        scorer = AnomalyDetector.from_model(scorer, device=device, on_error=on_error)
+    return scorer.set_threshold(in_use), in_use
 
 
 def scores_of_files(

@@ -1,4 +1,4 @@
-"""What a protocol runs on: a benchmark by its name, or a folder with one folder per class."""
+"""The data of a protocol: a benchmark by name, or a folder with one folder per class."""
 
 from __future__ import annotations
 

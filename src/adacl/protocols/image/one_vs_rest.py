@@ -47,7 +47,7 @@ SCORED_AT_ONCE = 1000
 
 @dataclass(frozen=True)
 class Variant:
-    """What is run on every class and seed.
+    """A configuration or rival that is run on every class and seed.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def cells(
 def run_cell(
     source: str, normal: str, seed: int, variant: Variant, data_dir: Path | None, device: str
 ) -> dict[str, Any]:
-    """Train on one class and test on all; return the figures and how they came about.
+    """Train on one class and test on all; return the figures with their circumstances.
 
     Returns
     -------

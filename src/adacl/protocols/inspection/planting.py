@@ -84,8 +84,8 @@ def _distance(pixels: Floats, start: Floats, end: Floats) -> Floats:
     along = end - start
     length = float(along @ along)
     part = ((pixels - start) @ along / length).clip(0, 1) if length else np.zeros(pixels.shape[:2])
-    found: Floats = np.linalg.norm(pixels - start - part[..., None] * along, axis=-1)
-    return found
+    distance: Floats = np.linalg.norm(pixels - start - part[..., None] * along, axis=-1)
+    return distance
 
 
 def plant(
@@ -95,7 +95,7 @@ def plant(
     change: float,
     scale: tuple[float, float],
 ) -> NDArray[np.generic]:
-    """Return a copy of an image H x W x C that is brighter or darker where a defect is.
+    """Return a copy of an image H x W x C with a brighter or darker defect.
 
     Parameters
     ----------

@@ -25,7 +25,7 @@ Array = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, what became of it, and the figures behind that."""
+    """A claim, the verdict on it, and the figures behind the verdict."""
 
     claim: str
     verdict: str
@@ -86,8 +86,8 @@ def _sigmoid(x: Array) -> Array:
 
 def from_cells(cells: Cells) -> list[Claim]:
     """Test the claims that experiments can answer, as far as their cells are there."""
-    found = [_loss(cells), _variance(cells), _augmentations(cells), _intervals(cells)]
-    return [claim for claim in found if claim is not None]
+    tested = [_loss(cells), _variance(cells), _augmentations(cells), _intervals(cells)]
+    return [claim for claim in tested if claim is not None]
 
 
 def _pairs(cells: Cells, data: str, first: str, second: str, value: Any) -> Array:

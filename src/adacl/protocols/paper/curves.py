@@ -18,11 +18,11 @@ LABELS = (("paper", "continuous labels", NORMAL), ("discrete", "discrete labels"
 
 def runs(cells: Cells, variant: str) -> dict[str, list[dict[str, Any]]]:
     """Return the cells of a variant by class, in the order of their seeds."""
-    found: dict[str, list[dict[str, Any]]] = {}
+    by_class: dict[str, list[dict[str, Any]]] = {}
     for cell in sorted(cells, key=lambda cell: int(cell["seed"])):
         if cell["variant"] == variant:
-            found.setdefault(cell["class"], []).append(cell)
-    return found
+            by_class.setdefault(cell["class"], []).append(cell)
+    return by_class
 
 
 def figure1_sigmoid() -> Figure:

@@ -91,9 +91,9 @@ def figure4_made_anomalies(rows: dict[str, Images], config: Config) -> Figure:
     for line, (name, image) in zip(grid, rows.items(), strict=True):
         normal = ImageSpec(*image.shape[1:]).to_tensor(image, CPU)
         generator = torch.Generator().manual_seed(3)
-        made = [make(kind, normal, generator).images for kind in kinds]
+        anomalies = [make(kind, normal, generator).images for kind in kinds]
         titles = [f"{name}: normal", *(kind.replace("_", "-") for kind in kinds)]
-        for axes, tensor, title in zip(line, [normal, *made], titles, strict=True):
+        for axes, tensor, title in zip(line, [normal, *anomalies], titles, strict=True):
             _show(axes, tensor[0].permute(1, 2, 0).numpy())
             axes.set_title(title, fontsize=8)
     return figure
@@ -113,8 +113,10 @@ def figure5_predictions(models: dict[str, AnomalyDetector], data_dir: Path | Non
         generator = torch.Generator().manual_seed(0)
         source = spec.to_tensor(test[rng.choice(np.flatnonzero(is_normal), 1)], CPU)
         kinds = detector.model_.config.anomalies.kinds
-        made = [make(kind, source, generator).images for kind in kinds]
-        augmented = (torch.cat(made).permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+        anomalies = [make(kind, source, generator).images for kind in kinds]
+        augmented = (
+            (torch.cat(anomalies).permute(0, 2, 3, 1).numpy() * 255).round().astype(np.uint8)
+        )
         images = np.concatenate([normal, augmented, abnormal])
         names = ["normal"] * 3 + ["made"] * 4 + ["anomalous"] * 3
         scores = detector.anomaly_score(images)

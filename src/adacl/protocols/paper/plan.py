@@ -82,22 +82,22 @@ def steps(
         classes = [SHOWN[source]] if quick else catalogue.get(source).classes
         return one_vs_rest.cells(source, classes, range(seeds), variants, data, device)
 
-    found = []
+    steps = []
     for source, seconds in TABLE1_SECONDS.items():
         cells = grid(source, 1 if quick else TABLE1_SEEDS, [Variant("paper", paper_config(source))])
         title = f"table 1, {catalogue.get(source).title}"
-        found.append(Step(title, cells, one_vs_rest.run_cell, out, seconds))
+        steps.append(Step(title, cells, one_vs_rest.run_cell, out, seconds))
     if footage is not None:
         seeds = list(range(1 if quick else VIDEO_SEEDS))
         cells = runs.cells("ucsd-ped2", footage, ["default"], seeds, out / VIDEO / "checkpoints")
-        found.append(Step("table 3, UCSD Ped2", cells, runs.run_cell, out / VIDEO, VIDEO_SECONDS))
+        steps.append(Step("table 3, UCSD Ped2", cells, runs.run_cell, out / VIDEO, VIDEO_SECONDS))
     for title, name, seconds in ANALYSES:
         ablation = ablations.get(name)
         variants = ablations.variants(ablation, paper_config(ablation.source))
         seeds_quick = 2 if name == "labels" else 1
         cells = grid(ablation.source, seeds_quick if quick else RUNS, variants)
-        found.append(Step(title, cells, one_vs_rest.run_cell, out, seconds))
-    return found
+        steps.append(Step(title, cells, one_vs_rest.run_cell, out, seconds))
+    return steps
 
 
 def seconds_left(plan: Sequence[Step], jobs: int) -> list[float]:

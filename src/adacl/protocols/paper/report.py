@@ -73,9 +73,13 @@ def write_report(
     tables = _tables(cells, groups, video_tables.summarise(filmed))
     figures = _figures(cells, folder, data_dir, frames, with_images)
     clips = _clips(filmed)
-    found = claims.from_equations() + claims.from_cells(cells)
-    costs = _costs(groups)
-    lacking = ", ".join(summary.missing(groups)) or "none"
+    told = {
+        "tables": tables,
+        "claims": claims.from_equations() + claims.from_cells(cells),
+        "costs": _costs(groups),
+        "lacking": ", ".join(summary.missing(groups)) or "none",
+        "notes": notes,
+    }
 
     target = folder / "report"
     (target / "figures").mkdir(parents=True, exist_ok=True)
@@ -96,34 +100,36 @@ def write_report(
     for name, figure in drawn.items():
         put(f"figures/{name}.png", pngs[name])
         put(f"figures/{name}.svg", to_svg(figure))
-    lines = ["# The paper's experiments", "", *(f"**{note}**\n" for note in notes)]
-    for table in tables:
-        lines += [table.markdown(), ""]
-    lines += ["**The paper's claims**", "", *_rows(("claim", "verdict", "figures"), found), ""]
-    for name in [*figures, *clips]:
-        shown = f"![{name}](figures/{name}.png)" if name in drawn else f"{name}: cells are missing"
-        lines += [shown, ""]
-    lines += ["**What it took** (seconds of one process with the threads named)", ""]
-    lines += [*_rows(COSTS, costs), "", f"Missing cells: {lacking}.", ""]
-    put("report.md", "\n".join(lines))
+    put("report.md", _markdown(told, {name: name in drawn for name in [*figures, *clips]}))
     put(
         "report.html",
         _environment().get_template("report.html.j2").render(
-            tables=tables,
+            told,
             legend=LEGEND,
-            claims=found,
             figures=[(name, name.replace("figure", "Figure ")) for name in figures],
             clips=list(clips),
             pictures={name: base64.b64encode(data).decode() for name, data in pngs.items()},
             printed=quoted()["figures"],
             heads=COSTS,
-            costs=costs,
-            lacking=lacking,
-            notes=notes,
             version=__version__,
         ),
     )  # fmt: skip
     return written
+
+
+def _markdown(told: dict[str, Any], drawn: dict[str, bool]) -> str:
+    """Return the report as Markdown; ``drawn`` tells which figures exist."""
+    lines = ["# The paper's experiments", "", *(f"**{note}**\n" for note in told["notes"])]
+    for table in told["tables"]:
+        lines += [table.markdown(), ""]
+    heads = ("claim", "verdict", "figures")
+    lines += ["**The paper's claims**", "", *_rows(heads, told["claims"]), ""]
+    for name, here in drawn.items():
+        shown = f"![{name}](figures/{name}.png)" if here else f"{name}: cells are missing"
+        lines += [shown, ""]
+    lines += ["**What it took** (seconds of one process with the threads named)", ""]
+    lines += [*_rows(COSTS, told["costs"]), "", f"Missing cells: {told['lacking']}.", ""]
+    return "\n".join(lines)
 
 
 def _environment() -> Environment:

@@ -1,4 +1,4 @@
-"""What a sceptic would try first: three simple scores for the same tiles.
+"""Three simple scores for the same tiles, as baselines.
 
 Each stands in for the network of a :class:`adacl.video.model.VideoModel`: the same gate, tiles,
 levels, aggregation and smoothing go around it.

@@ -1,4 +1,4 @@
-"""The layers of a network as plain records, from which module and exported graph are built.
+"""The layers of each network as plain records, from which module and ONNX graph are built.
 
 Networks of one number for an image are a list of :class:`Stage`, see :func:`stage_plan`; networks
 with a map are a list of :class:`Layer`, see :func:`dense_plan`.
@@ -26,7 +26,7 @@ HALVING = (0.25, 0.5, 0.25)
 
 
 class Convolution(NamedTuple):
-    """A convolution of a network of one number; its rim is filled with zeros.
+    """A convolution of a network of one number, padded with zeros.
 
     Parameters
     ----------
@@ -126,19 +126,19 @@ def stage_plan(config: NetworkConfig, channels: int, height: int, width: int) ->
     channels, height, width
         Form of the images.
     """
-    stages, before, place = [], channels, 0
+    stages, before, position = [], channels, 0
     for number, after in enumerate(stage_widths(config, height, width)):
         listed = number < len(config.channels)
         full = listed or (number < FULL_STAGES and after <= FULL_WIDTH)
         first = Convolution(
-            name=f"features.{place}",
-            norm=f"features.{place + 1}" if config.batch_norm else None,
+            name=f"features.{position}",
+            norm=f"features.{position + 1}" if config.batch_norm else None,
             before=before,
             after=after,
             kernel=config.kernel if listed else 3,
             groups=1 if full else after,
         )
-        place += 4 if config.batch_norm else 3
+        position += 4 if config.batch_norm else 3
         blocks = config.blocks[number] if number < len(config.blocks) else 0
         residual = tuple(
             Convolution(
@@ -147,21 +147,21 @@ def stage_plan(config: NetworkConfig, channels: int, height: int, width: int) ->
                 before=after,
                 after=after,
             )
-            for block in range(place, place + blocks)
+            for block in range(position, position + blocks)
         )
-        place += blocks + (config.conv_dropout > 0)
+        position += blocks + (config.conv_dropout > 0)
         stages.append(Stage(first, residual))
         before = after
     return stages
 
 
 def smallest_side(config: NetworkConfig) -> int:
-    """Return from which side on, in pixels, all layers have a rim that they can reflect."""
+    """Return the smallest side of an image, in pixels, whose edge all layers can reflect."""
     return int(2 ** len(config.channels) + 1) * config.shrunk
 
 
 def reach(config: NetworkConfig) -> int:
-    """Return how many pixels away a place of the map of a network still sees, at most."""
+    """Return how far, in pixels, a place of the map sees: the radius of its receptive field."""
     far, steps = {"image": 0}, {"image": 1}
     for layer in dense_plan(config, channels=1):
         step = steps[layer.inputs[0]]

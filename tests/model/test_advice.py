@@ -7,7 +7,7 @@ import pytest
 from adacl.config.presets import preset
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
-from adacl.model.card import advice
+from adacl.model.advice import advice
 from adacl.model.header import Exported, ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.thresholds import Threshold

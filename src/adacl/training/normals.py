@@ -1,0 +1,108 @@
+"""The normal images of a fit, from files or an array, with what is known of them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from adacl.config import Config
+from adacl.data.copies import Indices
+from adacl.data.folders import OnError
+from adacl.data.groups import groups_of
+from adacl.data.samples import Samples
+from adacl.data.training_set import ProbedFiles, Size, samples_of_array, samples_of_files
+from adacl.errors import InputError
+from adacl.imaging.tiles import Tiling
+from adacl.model.learnt import Learnt, sizes_of
+
+ChooseConfig = Callable[[list[Size]], Config]
+"""Returns the configuration for images of some heights and widths."""
+
+log = logging.getLogger("adacl")
+
+
+class Normals(NamedTuple):
+    """Normal images to fit a model on.
+
+    Parameters
+    ----------
+    samples
+        The images, or the tiles cut from them.
+    config
+        The configuration chosen for their sizes.
+    resize
+        Height and width that they were resized to, if they were.
+    groups
+        The group of each image (N,), if there are groups.
+    seen
+        Sizes and colours before they became samples.
+    paths
+        Their files, if they were files.
+    """
+
+    samples: Samples
+    config: Config
+    resize: Size | None
+    groups: Indices | None
+    seen: Learnt
+    paths: list[Path]
+
+
+def normals_of_files(
+    files: ProbedFiles,
+    choose: ChooseConfig,
+    *,
+    tiling: Tiling | None,
+    image_size: Size | None,
+    white: int | None,
+    group: str | None,
+    on_error: OnError,
+) -> Normals:
+    """Decode image files; for the arguments see :class:`adacl.detector.AnomalyDetector`."""
+    config = choose(files.sizes(image_size))
+    any_size = config.network.output == "map"
+    samples, resize, paths = samples_of_files(files, tiling, image_size, on_error, any_size, white)
+    groups = None if group is None else groups_of(paths, group)
+    if len(paths) < files.listed:
+        log.warning("%d of %d images were skipped", files.listed - len(paths), files.listed)
+    seen = Learnt(
+        sizes=sizes_of((header.height, header.width) for header in files.headers),
+        colours=tuple(sorted({header.channels for header in files.headers})),
+    )
+    return Normals(samples, config, resize, groups, seen, paths)
+
+
+def normals_of_array(
+    images: NDArray[Any],
+    choose: ChooseConfig,
+    *,
+    tiling: Tiling | None,
+    white: int | None,
+    groups: ArrayLike | None,
+) -> Normals:
+    """Take images N x H x W x C; for the arguments see :meth:`AnomalyDetector.fit`."""
+    size = images.shape[1], images.shape[2]
+    numbers = None if groups is None else numbered(groups, len(images))
+    config = choose([size])
+    samples = samples_of_array(images, tiling, white)
+    resize = None if tiling or config.network.output == "map" else size
+    return Normals(samples, config, resize, numbers, Learnt(sizes=sizes_of([size])), [])
+
+
+def numbered(groups: ArrayLike, count: int) -> Indices:
+    """Return the labels of the groups of ``count`` images as numbers from 0.
+
+    Raises
+    ------
+    InputError
+        If there is not one label for each image.
+    """
+    labels = np.asarray(groups)
+    if labels.shape != (count,):
+        raise InputError(f"groups: need one label for each of {count} images, got {labels.shape}")
+    return np.unique(labels, return_inverse=True)[1]
