@@ -34,8 +34,8 @@ WALK = 64
 SMOOTH, CALM = 11, 0.7
 """Points that a walk is averaged over, twice, and the share of scars of which it is."""
 BESIDE, ANYWHERE = 8, 0.1
-"""Pixels around a part where shapes have their middle, too, and the share of those that may lie
-anywhere."""
+"""How far in pixels the middle of a shape may lie beside a part, and the share of shapes that may
+lie anywhere."""
 HARMONICS = (0.45, 0.35, 0.3, 0.2, 0.15, 0.1)
 """Largest amplitudes of a blob's rim, from two lobes upwards, in parts of its radius."""
 
@@ -171,10 +171,12 @@ def _moved_to(
 
     Those of images that do not show the part stay where they are.
     """
-    wide = 2 * BESIDE + 1
-    near = functional.max_pool2d(part.float(), wide, 1, BESIDE).flatten(1)
-    shown = near.any(1)
-    place = torch.where(shown[:, None], near, 1).multinomial(1, generator=generator)
-    moved = shown & (uniform((0, 1), len(part), generator) >= ANYWHERE)
-    place, moved, width = place.view(-1, 1, 1), moved.view(-1, 1, 1), part.shape[-1]
-    return torch.where(moved, place // width, row), torch.where(moved, place % width, column)
+    count, width = len(part), part.shape[-1]
+    inside = part.flatten(1).float()
+    shown = inside.any(1)
+    place = torch.where(shown[:, None], inside, 1).multinomial(1, generator=generator)
+    beside = uniform((-BESIDE, BESIDE), 2 * count, generator).view(2, count, 1, 1)
+    moved = (shown & (uniform((0, 1), count, generator) >= ANYWHERE)).view(-1, 1, 1)
+    place = place.view(-1, 1, 1)
+    row = torch.where(moved, place // width + beside[0], row)
+    return row, torch.where(moved, place % width + beside[1], column)
