@@ -8,4 +8,5 @@ DOCS = Path(__file__).parents[2] / "docs"
 
 def test_the_page_of_all_settings_is_that_of_the_code():
     page = runpy.run_path(str(DOCS / "settings.py"))["page"]()
-    assert (DOCS / "settings.md").read_text(encoding="utf-8") == page, "run docs/settings.py"
+    written = (DOCS / "reference" / "settings.md").read_text(encoding="utf-8")
+    assert written == page, "run docs/settings.py"
