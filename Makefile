@@ -1,10 +1,11 @@
 # make demo: learn a digit from images that come with scikit-learn, and report how well it went.
-# make test: all tests.  make lint: style, types and layers.  Each sets up .venv by itself.
+# make test: all tests.  make lint: style, types and layers.  make docs: the documentation, in site/.
+# Each sets up .venv by itself.
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint docs clean
 
 demo: .venv/ready
 	$(BIN)/adacl demo
@@ -18,6 +19,9 @@ lint: .venv/ready
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+docs: .venv/ready
+	$(BIN)/zensical build --clean --strict
+
 .venv/ready: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	  { echo "Python 3.11 or newer is needed: make PYTHON=python3.11 ..."; exit 1; }
@@ -26,4 +30,4 @@ lint: .venv/ready
 	touch $@
 
 clean:
-	rm -rf .venv demo dist
+	rm -rf .venv demo dist site .cache

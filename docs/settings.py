@@ -14,15 +14,16 @@ from adacl import Config, VideoConfig, preset
 from adacl.config.presets import PRESETS
 from adacl.config.sections import settings, type_words
 
-PAGE = Path(__file__).with_suffix(".md")
+PAGE = Path(__file__).parent / "reference" / "settings.md"
 HEAD = """\
 # All settings
 
 Written by `python docs/settings.py` from the code, which checks what is set against the same types
 and ranges. Set one by `adacl fit --set training.epochs=20`, several in a TOML file (`--config`), or
-in Python by `Config().replace(training__epochs=20)`; those of [video](video.md) by
-`adacl video fit --set video.stride=15`. What is not set is as in the [preset](presets.md): the
-defaults are those of `paper`, and other values are named with their presets. `accurate` becomes
+in Python by `Config().replace(training__epochs=20)`; those of [video](../how-to/video.md) by
+`adacl video fit --set video.stride=15`. What you do not set is as in the
+[preset](../evidence/presets.md):
+the defaults are those of `paper`, and other values are named with their presets. `accurate` becomes
 `aligned` or `varied`, with what you set. `adacl info MODEL --json` shows the settings of a model.
 """
 

@@ -69,7 +69,7 @@ PUBLIC = {
 }
 """Each public module: its names in order, and the module that each object reports as its own."""
 
-PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md"))]
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
 USUAL = {"detector": adacl.AnomalyDetector, "scorer": adacl.Scorer, "config": adacl.Config}
 
 

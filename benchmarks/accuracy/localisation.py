@@ -7,9 +7,9 @@
 Fashion-MNIST, or on MVTec AD bottle (its first 170 good images whole at 64 x 64 pixels, or its
 first 100 cut into tiles); eight kinds of defect are planted into normal images that it did not
 see, at random places and contrasts. The methods were chosen on such images, with other seeds, but
-for one choice that docs/explain.md tells of. The other sets have real masks: frames of UCSD Ped1
-cut into tiles (two folds by clip: learned from normal frames of the clips of the other half,
-tested on the clips with masks), of CUHK Avenue, and KolektorSDD.
+for one choice that docs/evidence/heat-maps.md tells of. The other sets have real masks: frames of
+UCSD Ped1 cut into tiles (two folds by clip: learned from normal frames of the clips of the other
+half, tested on the clips with masks), of CUHK Avenue, and KolektorSDD.
 
 Recorded for each set: pixel AUROC over all images and the share of those with a mask whose map is
 highest inside it; over all, and over those that score above the model's threshold; beside a map of

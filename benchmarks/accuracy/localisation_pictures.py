@@ -1,4 +1,4 @@
-"""Make the pictures of docs/explain.md.
+"""Make the pictures of docs/how-to/explain.md.
 
     python -m benchmarks.accuracy.localisation_pictures DATA WORK
 

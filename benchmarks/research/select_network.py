@@ -165,7 +165,7 @@ def cell(candidate: str, data: str, number: int, seed: int, folder: str) -> dict
 
 
 def summary(folder: Path) -> str:
-    """Return the table of ``docs/network.md``: means in per cent over classes and seeds."""
+    """Return the table of ``docs/evidence/network.md``: means over classes and seeds in %."""
     cells = grid.read_cells(folder)
     rows = []
     for candidate in CANDIDATES:

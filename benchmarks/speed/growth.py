@@ -6,7 +6,7 @@
 Number: folders of PNG files (MNIST, hard links to real files, so that a million fit on a disk) are
 scored by ``adacl score`` with an exported model; seconds and peak memory are those of the process.
 Size: untrained networks of the preset for square images of 28 to 1,024 pixels, real photographs
-enlarged, scored in memory. Cores: the same with one thread and more. A figure is drawn beside FILE.
+enlarged, scored in memory. Cores: the same with one thread and more. A figure is drawn, too.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ from adacl.deploy.export import export_model
 from adacl.runtime import Scorer
 from benchmarks.common import adacl, record, seconds
 from benchmarks.speed.deploy_speed import untrained
+
+FIGURE = Path(__file__).parents[2] / "docs" / "images" / "growth.png"
 
 SIDES = (28, 64, 128, 256, 512, 1024)
 PER_FOLDER = 10_000
@@ -123,7 +125,7 @@ def main() -> None:
             "by_number": by_number(digits, folder, arguments.most),
         }
     record(arguments.out, results)
-    draw(results, arguments.out.with_suffix(".png"))
+    draw(results, FIGURE)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,7 @@
 scikit-learn's class of that name, which this module must not import.
 
 Each message names the thing at fault and the remedy. ``exit_code`` is what the command line
-returns for it (``docs/errors.md`` lists them).
+returns for it (``docs/reference/errors.md`` lists them).
 """
 
 __all__ = [

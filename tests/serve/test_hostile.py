@@ -1,4 +1,4 @@
-"""Hostile requests: each gets the answer that docs/serve.md promises, and scoring goes on."""
+"""Hostile requests: each gets the answer that the docs promise, and scoring goes on."""
 
 import contextlib
 import gzip
@@ -473,7 +473,7 @@ def test_good_requests_between_hostile_ones(service, known):
 
 def test_documented():
     """Each case is in the table of the documentation, with its status."""
-    text = (REPOSITORY / "docs" / "serve.md").read_text()
+    text = (REPOSITORY / "docs" / "reference" / "http.md").read_text()
     rows = dict(re.findall(r"^\| ([^|]+?) \| (\d{3}) \|", text, re.M))
     for label, *_, status, _detail in [*IMAGES, *BODIES, *KINDS, *RAW]:
         assert rows[label] == str(status)

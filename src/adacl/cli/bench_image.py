@@ -41,7 +41,10 @@ def one_vs_rest(
     preset_name: Annotated[str, typer.Option("--preset", help="Named configuration.")] = "paper",
     settings: options.Settings = None,
     method: Annotated[
-        str, typer.Option(metavar="A,B,...", help="adacl, or rivals by name; see docs/paper.md.")
+        str,
+        typer.Option(
+            metavar="A,B,...", help="adacl, or rivals by name; see docs/evidence/paper.md."
+        ),
     ] = "adacl",
     jobs: JobsOption = None,
     data_dir: DataOption = None,

@@ -19,7 +19,7 @@ VariantsOption = Annotated[
     str,
     typer.Option(
         metavar="A,B,...",
-        help="default, overlap, other settings joined by +, and rivals; see docs/video.md.",
+        help="default, overlap, settings joined by +, and rivals; see docs/evidence/video.md.",
     ),
 ]
 

@@ -64,7 +64,7 @@ def explain(
 ) -> None:
     """Show why an image was flagged: the image beside a heat map of what is anomalous in it.
 
-    Yellow is above the usual, orange at the threshold, red far above; see docs/explain.md.
+    Yellow is above the usual, orange at the threshold, red far above; see docs/how-to/explain.md.
     """
     from adacl.explain.picture import Shown, explained
 

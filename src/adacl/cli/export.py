@@ -39,7 +39,7 @@ def export(
 
     The graph takes pixels as they are stored and gives raw_score and pred_score; threshold,
     form of the input and provenance are in its metadata. adacl score, evaluate, info and video
-    score take it in place of MODEL. See docs/deploy.md.
+    score take it in place of MODEL. See docs/how-to/export.md.
     """
     check_writable(output)
     if output.resolve() == model.resolve():

@@ -62,7 +62,7 @@ def serve(
 ) -> None:
     """Serve models over HTTP, with a web page: score images, and train small models.
 
-    Without a MODEL, the page can train one. See docs/serve.md.
+    Without a MODEL, the page can train one. See docs/how-to/serve.md.
     """
     from adacl.config.presets import from_toml
     from adacl.serve.limits import Limits

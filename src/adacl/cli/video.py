@@ -67,7 +67,7 @@ def fit(
     """Learn from normal footage of one fixed camera and write a model file.
 
     Four fifths of each clip are learned from; the last fifth sets the threshold. Tiles in which
-    nothing moves are passed over. See docs/video.md for the settings.
+    nothing moves are passed over. See docs/how-to/video.md for the settings.
     """
     check_writable(output)
     from adacl.config.sections import build

@@ -60,7 +60,7 @@ class Scorer(ScoringModel, ImageScorer):
     Attributes
     ----------
     header : ModelHeader
-        What the file says of itself, see ``docs/deploy.md``.
+        What the file says of itself, see ``docs/reference/model-file.md``.
     spec : ImageSpec
         Form of the images that the graph takes.
     tiling : Tiling or None

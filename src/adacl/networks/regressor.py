@@ -1,6 +1,6 @@
 """The light CNN regressors (paper, section 3.3): fewer than 300,000 parameters, enforced.
 
-``docs/network.md`` tells how the default was chosen, without looking at a test label.
+``docs/evidence/network.md`` tells how the default was chosen, without looking at a test label.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ STATES = get_args(State)
 
 @dataclass
 class Training:
-    """What is known of a training; see ``docs/serve.md`` for the fields that clients see."""
+    """What is known of a training; ``docs/reference/http.md`` has the fields that clients see."""
 
     id: str
     name: str
