@@ -34,6 +34,8 @@ SMALL = preset("inspect").replace(
 )
 ADACL: Any = get_command(cli.app)
 ENDLESS = {"serve"}
+WRITTEN = {"commands", "settings"}
+"""Pages that come from the code."""
 
 
 @dataclass(frozen=True)
@@ -162,3 +164,16 @@ def test_commands_and_options_in_the_text_exist():
             name = re.match(r"adacl ([a-z]\w*)", code)
             if name:
                 assert name[1] in ADACL.commands, f"{page.name}: {code}"
+
+
+def test_pages_avoid_the_phrases_of_the_list():
+    guide = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = guide.split("| avoid | write |\n|---|---|\n")[1].split("\n\n")[0].splitlines()
+    phrases = [phrase for row in rows for phrase in row.split("|")[1].strip().split(", ")]
+    assert len(phrases) > 30
+    avoided = "|".join(map(re.escape, phrases))
+    for page in PAGES:
+        if page.stem not in WRITTEN:
+            text = re.sub(r"(?ms)^```.*?^```|`[^`]*`", "", page.read_text(encoding="utf-8"))
+            found = re.findall(rf"(?i)(?<!\w)(?:{avoided})(?!\w)", re.sub(r"\s+", " ", text))
+            assert not found, f"{page.name}: {found}"
