@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,6 +17,7 @@ from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.records import TILE_COLUMNS, RecordWriter, opened
 from adacl.cli.support.reports import check_page_name
+from adacl.cli.support.video_notices import VideoNotices, event_record, wall_time
 from adacl.config.presets import preset
 from adacl.errors import ConfigError
 from adacl.files import check_writable
@@ -30,10 +33,10 @@ app = typer.Typer(help="Learn from normal footage, and find what is not normal i
 FrameRateOption = Annotated[
     float, typer.Option(min=0.1, help="Frames per second of folders of frames.")
 ]
-FRAME_COLUMNS = ["frame", "time", "pred_score", "pred_label", "smoothed_score", "raw_score"]
-FRAME_COLUMNS += TILE_COLUMNS
-EVENT_COLUMNS = ["start", "end", "peak_time", "first_frame", "last_frame", "peak_frame", "score"]
-EVENT_COLUMNS += TILE_COLUMNS
+FRAME_COLUMNS = ["frame", "time", "wall_time", "pred_score", "pred_label", "smoothed_score"]
+FRAME_COLUMNS += ["raw_score", *TILE_COLUMNS]
+EVENT_COLUMNS = ["start", "end", "peak_time", "wall_start", "wall_end", "wall_peak"]
+EVENT_COLUMNS += ["first_frame", "last_frame", "peak_frame", "score", *TILE_COLUMNS]
 
 
 @app.command()
@@ -141,6 +144,33 @@ def score(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Print records here.")
     ] = None,
     threshold: options.Threshold = None,
+    on_event: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Run this when an event begins or ends, or a live stream is lost or back, with "
+            "what happened as JSON on its standard input; without a shell.",
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None, typer.Option(metavar="URL", help="Post the same JSON to this address.")
+    ] = None,
+    give_up: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="End with an error when a live stream gives no frame for so long; by default it "
+            "is tried again for ever.",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When a recording began, as 2026-05-04T08:00:00+02:00, for times of day.",
+        ),
+    ] = None,
     frame_rate: FrameRateOption = 25.0,
     device: options.Device = "auto",
     backend: options.Backend = "onnxruntime",
@@ -148,11 +178,12 @@ def score(
 ) -> None:
     """Score a video or a live stream frame by frame, and list its events.
 
-    Of each frame: its number and time in seconds, pred_score (the anomaly score in [0, 1],
-    smoothed over time), pred_label (1 above the threshold), smoothed_score (the same before
-    clipping, which the threshold is compared with), raw_score (before smoothing, too) and tile
-    (top-left corner of the worst one). Events are listed as they end. Of a live stream every line
-    is written at once, and Ctrl-C ends it.
+    Of each frame: its number and time in seconds, wall_time (date and time of day, where known),
+    pred_score (the anomaly score in [0, 1], smoothed over time), pred_label (1 above the
+    threshold), smoothed_score (the same before clipping, which the threshold is compared with),
+    raw_score (before smoothing, too) and tile (top-left corner of the worst one). Events are
+    listed as they end. Of a live stream every line is written at once, and Ctrl-C ends it; when it
+    is lost, it is connected to again.
     """
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
@@ -163,6 +194,7 @@ def score(
             raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
     if report is not None:
         check_page_name(report)
+    started = _parsed(start)
     from adacl.video.alarms import events as find_events
     from adacl.video.detector import VideoAnomalyDetector
 
@@ -176,23 +208,32 @@ def score(
         clip = detector.clip(source)
         if clip.live:
             unwritten.clear()
-        with ExitStack() as files:
+        if started is not None:
+            if clip.live:
+                raise ConfigError("--start is for recordings; a live stream has the time of day")
+            clip = replace(clip, start=started)
+        facts = {"source": clip.name, "model": str(model), "threshold": detector.alarm.threshold}
+        spoken = clip.live and not quiet
+        with VideoNotices(on_event, webhook, facts, spoken) as notices, ExitStack() as files:
             file = files.enter_context(opened(output, clip.live))
             table = None
             if events:
                 table = RecordWriter(files.enter_context(opened(events, clip.live)), EVENT_COLUMNS)
-            scores, timeline = _shown(detector, clip, annotate, report, quiet)
+            scores = detector.score(clip, give_up=give_up, on_change=notices.changed)
+            scores, timeline = _shown(scores, detector, clip, annotate, report)
             if output_format != "none":
                 scores = _recorded(scores, file, output_format, detector.alarm.threshold)
             found, count = [], 0
-            for event in find_events(scores, detector.alarm):
+            for event in find_events(scores, detector.alarm, notices.started):
                 count += 1
                 if timeline:
                     found.append(event)
                 if output_format == "none":
                     print(_sentence(event), file=file, flush=True)
+                record = event_record(event)
+                notices.ended(record)
                 if table:
-                    table.write(_event(event))
+                    table.write(record)
         if report:
             unwritten[:] = [report]
             timeline.write(report, found)
@@ -200,22 +241,28 @@ def score(
             say("no event")
 
 
+def _parsed(start: str | None) -> float | None:
+    try:
+        return datetime.fromisoformat(start).timestamp() if start else None
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"--start {start}: need a time as 2026-05-04T08:00:00+02:00") from error
+
+
 def _shown(
+    scores: Iterator[FrameScore],
     detector: VideoAnomalyDetector,
     clip: Clip,
     annotate: Path | None,
     report: Path | None,
-    quiet: bool,
 ) -> tuple[Iterator[FrameScore], Any]:
     """Return the scores, and what gathers the page; pictures are decoded a second time."""
-    scores = detector.score(clip)
     timeline = None
     if clip.live and (annotate or report):
         raise ConfigError(
             f"{clip.name}: --annotate and --report read a video twice; record the stream to a file"
         )
     if clip.live:
-        scores = _watched(scores, detector, quiet)
+        scores = _until_stopped(scores)
     if annotate:
         from adacl.video.annotated_copy import annotated
 
@@ -228,18 +275,10 @@ def _shown(
     return scores, timeline
 
 
-def _watched(
-    scores: Iterator[FrameScore], detector: VideoAnomalyDetector, quiet: bool
-) -> Iterator[FrameScore]:
-    """Say when an alarm begins, and let Ctrl-C end the stream as if it had ended by itself."""
-    alarmed = False
+def _until_stopped(scores: Iterator[FrameScore]) -> Iterator[FrameScore]:
+    """Let Ctrl-C end the stream as if it had ended by itself."""
     try:
-        for score in scores:
-            above = score.smoothed > detector.alarm.threshold
-            if above and not alarmed and not quiet:
-                say(f"above the threshold since {score.time:.1f} s")
-            alarmed = above
-            yield score
+        yield from scores
     except KeyboardInterrupt:
         say("stopped")
 
@@ -258,6 +297,7 @@ def _frame(score: FrameScore, threshold: float) -> dict[str, Any]:
     return {
         "frame": score.number,
         "time": round(score.time, 3),
+        "wall_time": wall_time(score.wall),
         "pred_score": score.score,
         "pred_label": int(score.smoothed > threshold),
         "smoothed_score": score.smoothed,
@@ -268,13 +308,9 @@ def _frame(score: FrameScore, threshold: float) -> dict[str, Any]:
 
 def _sentence(event: Event) -> str:
     where = f", tile at {event.tile[0]},{event.tile[1]}" if event.tile else ""
+    day = wall_time(event.wall[0])
+    day = f"{day}  " if day else ""
     return (
-        f"{event.start:.2f}-{event.end:.2f} s  score {event.score:.3f} at "
+        f"{day}{event.start:.2f}-{event.end:.2f} s  score {event.score:.3f} at "
         f"{event.peak_time:.2f} s{where}"
     )
-
-
-def _event(event: Event) -> dict[str, Any]:
-    times = [round(t, 3) for t in (event.start, event.end, event.peak_time)]
-    values = [*times, event.first, event.last, event.peak, event.score]
-    return {**dict(zip(EVENT_COLUMNS, values, strict=False)), "tile": event.tile}

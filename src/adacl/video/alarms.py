@@ -8,7 +8,7 @@ did not see, from which the threshold comes, and finds the events of new footage
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -113,7 +113,8 @@ class Event:
 
     ``start``, ``end`` and ``peak_time`` are seconds since the first frame, ``first``, ``last``
     and ``peak`` the numbers of those frames, ``score`` is the highest smoothed score before
-    clipping, ``tile`` the top-left corner of the worst tile at the peak.
+    clipping, ``tile`` the top-left corner of the worst tile at the peak. ``wall`` has the same
+    three times in seconds since 1970, if they are known.
     """
 
     start: float
@@ -124,17 +125,31 @@ class Event:
     peak: int
     score: float
     tile: tuple[int, int] | None
+    wall: tuple[float | None, float | None, float | None] = (None, None, None)
 
 
-def events(scores: Iterable[FrameScore], alarm: Alarm) -> Iterator[Event]:
-    """Find events while the scores come in; each is given when it has ended."""
+def events(
+    scores: Iterable[FrameScore],
+    alarm: Alarm,
+    on_start: Callable[[FrameScore], object] | None = None,
+) -> Iterator[Event]:
+    """Find events while the scores come in; each is given when it has ended.
+
+    ``on_start`` is called when one is certain, with the first score above the threshold.
+    """
     run: list[FrameScore] = []
     for score in scores:
         if run and (score.segment != run[-1].segment or score.smoothed <= alarm.release):
             yield from _ended(run, alarm)
             run = []
         if score.smoothed > alarm.release:
+            certain = run and run[1].smoothed > alarm.threshold
             run = _condensed(run, score)
+            if on_start and not certain and score.smoothed > alarm.threshold:
+                on_start(score)
+        if score.last:
+            yield from _ended(run, alarm)
+            run = []
     yield from _ended(run, alarm)
 
 
@@ -158,6 +173,7 @@ def _ended(run: list[FrameScore], alarm: Alarm) -> Iterator[Event]:
             peak.number,
             peak.smoothed,
             peak.tile,
+            (first.wall, last.wall, peak.wall),
         )
 
 
