@@ -18,7 +18,7 @@ from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.records import TILE_COLUMNS, RecordWriter, opened
 from adacl.cli.support.reports import check_page_name
 from adacl.cli.support.video_notices import VideoNotices, event_record, wall_time
-from adacl.config.presets import preset
+from adacl.config.presets import from_tree, read_toml
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
@@ -46,6 +46,10 @@ def fit(
         typer.Argument(metavar="NORMAL...", help="Videos, folders of frames, or folders of those."),
     ],
     output: options.ModelOutput,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="TOML file of settings, with [video]."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,6 +57,9 @@ def fit(
             metavar="SECTION.NAME=VALUE",
             help="Change one setting, as video.stride=15 or training.epochs=20 (repeatable).",
         ),
+    ] = None,
+    epoch_count: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the tiles, at most.")
     ] = None,
     overlap: Annotated[
         bool, typer.Option("--overlap", help="Overlapping tiles: slower, more careful.")
@@ -77,16 +84,22 @@ def fit(
     from adacl.video.config import VideoConfig
     from adacl.video.detector import VideoAnomalyDetector
 
+    given = read_toml(config_file) if config_file else {}
     chosen = options.parse_settings(settings)
-    tree = {k.removeprefix("video__"): v for k, v in chosen.items() if k.startswith("video__")}
+    tree = given.pop("video", {})
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{config_file}: video: need a table, [video]")
+    tree |= {k.removeprefix("video__"): v for k, v in chosen.items() if k.startswith("video__")}
     if overlap:
         if "stride" in tree:
-            raise ConfigError("--overlap and --set video.stride: give one of them")
+            raise ConfigError("--overlap and video.stride: give one of them")
         tree["stride"] = build(VideoConfig, _with_stride(tree), "video.").tile // 2
     video = build(VideoConfig, _with_stride(tree), "video.")
-    config = preset("video" if video.frames == 3 else "paper").replace(
+    config = from_tree(given, "video" if video.frames == 3 else "paper").replace(
         **{k: v for k, v in chosen.items() if not k.startswith("video__")}
     )
+    if epoch_count is not None:
+        config = config.replace(training__epochs=epoch_count)
     with (
         resumable(output, resume) as checkpoints,
         messages(quiet),

@@ -193,6 +193,32 @@ class VideoAnomalyDetector:
         model.alarm = model.alarm.at(threshold)
         return self
 
+    def calibrate(
+        self, sources: str | Path | Sequence[str | Path], false_alarms_per_hour: float | None = None
+    ) -> Self:
+        """Set the threshold anew from normal footage that it was not fitted on.
+
+        Parameters
+        ----------
+        sources
+            As for :meth:`fit`.
+        false_alarms_per_hour
+            That are accepted; by default as many as before, or 1.
+
+        Raises
+        ------
+        ConfigError, MissingDataError, DataError
+            If the rate is not above 0, or the footage cannot be used.
+        """
+        from adacl.video.calibration import alarm_from
+
+        model = self._fitted()
+        wanted = model.alarm.per_hour or 1.0 if false_alarms_per_hour is None else (
+            finite("false alarms an hour", false_alarms_per_hour, above=0)
+        )  # fmt: skip
+        model.alarm = alarm_from(model, list_clips(sources, self.frame_rate), wanted)
+        return self
+
     def notes(self) -> list[str]:
         """Say in sentences what a user should know about how the model was trained."""
         model = self._fitted()
