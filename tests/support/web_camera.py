@@ -1,5 +1,6 @@
 """A web camera (motion JPEG over HTTP) that can be pulled out and put back."""
 
+import contextlib
 import io
 import itertools
 import threading
@@ -42,11 +43,14 @@ class WebCamera:
                 self.send_response(200)
                 self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=next")
                 self.end_headers()
-                server = camera.server
+                with contextlib.suppress(OSError):  # whoever asked has left
+                    self.show(camera.server)
+
+            def show(self, server: object) -> None:
+                head = b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
                 for picture in itertools.islice(camera.pictures, camera.frames):
                     if camera.server is not server:
                         return
-                    head = b"--next\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
                     self.wfile.write(head % len(picture) + picture + b"\r\n")
                     camera.sent += 1
                     time.sleep(1 / camera.rate)

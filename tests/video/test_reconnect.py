@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from adacl import VideoAnomalyDetector
+from adacl.cli.support.records import RecordWriter, is_headed, opened
 from adacl.data.video import Frame, list_clips
 from adacl.errors import DataError
 from adacl.video import reconnect
@@ -134,7 +135,9 @@ def test_what_waits_is_scored_and_an_event_ended_when_the_stream_is_lost(
     assert (second.first, second.last) == (31, 60)
 
 
-def test_frames_without_times_have_those_of_their_arrival() -> None:
+def test_frames_without_times_have_those_of_their_arrival(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     camera = WebCamera(walkers(50), frames=30, rate=10)
     try:
         (clip,) = list_clips(camera.address)
@@ -145,6 +148,7 @@ def test_frames_without_times_have_those_of_their_arrival() -> None:
         camera.pulled_out()
     assert len(frames) >= 25
     assert frames[-1].time > 1.5, "at 10 frames a second, not at 25"
+    assert "missing" not in caplog.text
     walls = [frame.wall for frame in frames]
     assert before <= walls[0] <= walls[-1] <= after
 
@@ -184,11 +188,12 @@ def test_a_camera_is_pulled_out_and_put_back(fitted: VideoAnomalyDetector, tmp_p
     records = tmp_path / "scores.jsonl"
     done = subprocess.run(
         [
-            sys.executable, "-m", "adacl", "video", "score", model, camera.address,
+            sys.executable, "-m", "adacl", "video", "score", model,
             "--format", "jsonl", "-o", records, "--threshold", "-5", "--give-up", "6",
             "--on-event", f"{sys.executable} {hook}",
         ],
-        capture_output=True, text=True, env=os.environ | {"TZ": "Asia/Kolkata"}, timeout=240,
+        capture_output=True, text=True, timeout=240,
+        env=os.environ | {"TZ": "Asia/Kolkata", "ADACL_VIDEO": camera.address},
     )  # fmt: skip
     player.join()
     assert done.returncode == 3, done.stderr
@@ -211,3 +216,14 @@ def test_a_camera_is_pulled_out_and_put_back(fitted: VideoAnomalyDetector, tmp_p
     ended = next(notice for notice in notices if notice["kind"] == "ended")
     assert ended["number"] == 1
     assert ended["wall_end"] in {score["wall_time"] for score in scores}
+
+
+def test_records_of_a_stream_are_added_to_those_of_earlier_runs(tmp_path: Path) -> None:
+    path = tmp_path / "events.csv"
+    for number in range(2):
+        headed = is_headed(path, ["start", "end"])
+        with opened(path, live=True) as file:
+            RecordWriter(file, ["start", "end"], headed).write({"start": number, "end": 9})
+    assert path.read_text() == "start,end\n0,9\n1,9\n"
+    with pytest.raises(DataError, match="name another file"):
+        is_headed(path, ["start"])

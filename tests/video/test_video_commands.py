@@ -135,7 +135,7 @@ def test_explain_shows_the_worst_tiles_of_an_event(
     detector = VideoAnomalyDetector.load(model)
     score = next(s for s in detector.score(film) if s.number == number)
     assert f"tile at {score.tile[0]},{score.tile[1]}, score {score.raw:.3f}" in out
-    assert "standard deviations from what is usual in this row" in out
+    assert " standard deviations from what is usual in this row" in out
     with Image.open(picture) as image:
         pixels = np.asarray(image).astype(int)
     assert (pixels[..., 0] - pixels[..., 1] > 100).sum() > 500, "no tile is outlined"

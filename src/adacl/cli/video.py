@@ -8,23 +8,29 @@ from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
 from adacl.cli.support.progress import epochs, messages, say
-from adacl.cli.support.records import TILE_COLUMNS, RecordWriter, opened
+from adacl.cli.support.records import RecordWriter, is_headed, opened
 from adacl.cli.support.reports import check_page_name
-from adacl.cli.support.video_notices import VideoNotices, event_record, wall_time
+from adacl.cli.support.video_notices import VideoNotices
+from adacl.cli.support.video_records import (
+    EVENT_COLUMNS,
+    FRAME_COLUMNS,
+    event_record,
+    event_sentence,
+    frame_record,
+)
 from adacl.config.presets import from_tree, read_toml
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip
-    from adacl.video.alarms import Event
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.frame_scores import FrameScore
 
@@ -33,10 +39,6 @@ app = typer.Typer(help="Learn from normal footage, and find what is not normal i
 FrameRateOption = Annotated[
     float, typer.Option(min=0.1, help="Frames per second of folders of frames.")
 ]
-FRAME_COLUMNS = ["frame", "time", "wall_time", "pred_score", "pred_label", "smoothed_score"]
-FRAME_COLUMNS += ["raw_score", *TILE_COLUMNS]
-EVENT_COLUMNS = ["start", "end", "peak_time", "wall_start", "wall_end", "wall_peak"]
-EVENT_COLUMNS += ["first_frame", "last_frame", "peak_frame", "score", *TILE_COLUMNS]
 
 
 @app.command()
@@ -137,7 +139,10 @@ def _with_stride(tree: dict[str, Any]) -> dict[str, Any]:
 def score(
     model: options.Model,
     source: Annotated[
-        str, typer.Argument(metavar="VIDEO", help="Video file, folder of frames, or address.")
+        str,
+        typer.Argument(
+            metavar="VIDEO", envvar="ADACL_VIDEO", help="Video file, folder of frames, or address."
+        ),
     ],
     annotate: Annotated[
         Path | None,
@@ -166,7 +171,10 @@ def score(
         ),
     ] = None,
     webhook: Annotated[
-        str | None, typer.Option(metavar="URL", help="Post the same JSON to this address.")
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="ADACL_WEBHOOK", help="Post the same JSON to this address."
+        ),
     ] = None,
     give_up: Annotated[
         float | None,
@@ -231,18 +239,23 @@ def score(
             file = files.enter_context(opened(output, clip.live))
             table = None
             if events:
-                table = RecordWriter(files.enter_context(opened(events, clip.live)), EVENT_COLUMNS)
+                headed = clip.live and is_headed(events, EVENT_COLUMNS)
+                writing = files.enter_context(opened(events, clip.live))
+                table = RecordWriter(writing, EVENT_COLUMNS, headed)
             scores = detector.score(clip, give_up=give_up, on_change=notices.changed)
             scores, timeline = _shown(scores, detector, clip, annotate, report)
             if output_format != "none":
-                scores = _recorded(scores, file, output_format, detector.alarm.threshold)
+                columns = FRAME_COLUMNS if output_format == "csv" else None
+                headed = bool(columns) and clip.live and is_headed(output, FRAME_COLUMNS)
+                writer = RecordWriter(file, columns, headed)
+                scores = _recorded(scores, writer, detector.alarm.threshold)
             found, count = [], 0
             for event in find_events(scores, detector.alarm, notices.started):
                 count += 1
                 if timeline:
                     found.append(event)
                 if output_format == "none":
-                    print(_sentence(event), file=file, flush=True)
+                    print(event_sentence(event), file=file, flush=True)
                 record = event_record(event)
                 notices.ended(record)
                 if table:
@@ -297,33 +310,9 @@ def _until_stopped(scores: Iterator[FrameScore]) -> Iterator[FrameScore]:
 
 
 def _recorded(
-    scores: Iterator[FrameScore], file: IO[str], form: str, threshold: float
+    scores: Iterator[FrameScore], writer: RecordWriter, threshold: float
 ) -> Iterator[FrameScore]:
     """Pass scores on, writing a record of each."""
-    writer = RecordWriter(file, FRAME_COLUMNS if form == "csv" else None)
     for score in scores:
-        writer.write(_frame(score, threshold))
+        writer.write(frame_record(score, threshold))
         yield score
-
-
-def _frame(score: FrameScore, threshold: float) -> dict[str, Any]:
-    return {
-        "frame": score.number,
-        "time": round(score.time, 3),
-        "wall_time": wall_time(score.wall),
-        "pred_score": score.score,
-        "pred_label": int(score.smoothed > threshold),
-        "smoothed_score": score.smoothed,
-        "raw_score": score.raw,
-        "tile": list(score.tile) if score.tile else None,
-    }
-
-
-def _sentence(event: Event) -> str:
-    where = f", tile at {event.tile[0]},{event.tile[1]}" if event.tile else ""
-    day = wall_time(event.wall[0])
-    day = f"{day}  " if day else ""
-    return (
-        f"{day}{event.start:.2f}-{event.end:.2f} s  score {event.score:.3f} at "
-        f"{event.peak_time:.2f} s{where}"
-    )

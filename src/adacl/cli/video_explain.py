@@ -92,7 +92,7 @@ def explain(
             for reason in told:
                 typer.echo(
                     f"  tile at {reason.corner[0]},{reason.corner[1]}, score {reason.score:.3f}: "
-                    f"{reason.sentence()}"
+                    f"{reason.words()} from what is usual in this row"
                 )
 
 

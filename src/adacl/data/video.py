@@ -186,7 +186,8 @@ class Clip:
                     leap += last + RESTART - seconds
                     seconds = last + RESTART
                 last = seconds
-                gaps.see(seconds)
+                if timed:
+                    gaps.see(seconds)
                 height, width = _smaller(size[1], size[0], tallest)
                 small = shrinker.reformat(
                     decoded,

@@ -18,7 +18,9 @@ from adacl.video.model import VideoModel
 EDGE, HEAD, CURVE = 16, 66, 120
 FRAME = 600
 TILE, GAP = 104, 6
-PANEL = 3 * TILE + 2 * GAP
+PANEL, ROW = 3 * TILE + 2 * GAP, TILE + 46
+NEAR = 90
+"""Pixels within which words would touch."""
 AROUND = 20.0
 """Seconds of the curve on either side."""
 
@@ -50,10 +52,11 @@ def drawn(
     """
     scale = FRAME / seen.image.shape[1]
     height = round(seen.image.shape[0] * scale)
-    body = max(height, len(reasons) * (TILE + 52))
+    body = max(height, len(reasons) * ROW + 32)
     sheet = Image.new("RGB", (FRAME + PANEL + 3 * EDGE, HEAD + body + CURVE + 2 * EDGE), "white")
     frame = Image.fromarray(seen.image).resize((FRAME, height))
-    frame = Image.fromarray(overlay(np.asarray(frame), _map(score, model), _scale(model)))
+    heat = Image.fromarray(overlay(np.asarray(frame), _map(score, model), _scale(model)))
+    frame = Image.blend(frame.convert("L").convert("RGB"), heat, 0.6)
     _outlined(frame, score, reasons, model)
     sheet.paste(frame, (EDGE, HEAD))
     pen = ImageDraw.Draw(sheet)
@@ -69,7 +72,13 @@ def drawn(
         words = "Nothing moves here." if score.tile is None else "Next to a gap in the footage."
         pen.text((left, HEAD), words, SOFT, ImageFont.load_default(15))
     for number, reason in enumerate(reasons):
-        _told(sheet, (left, HEAD + number * (TILE + 52)), number + 1, reason)
+        _told(sheet, (left, HEAD + number * ROW), number + 1, reason)
+    if reasons:
+        lag = model.config.lag
+        words = "Deviations are from what is usual in the row of the tile."
+        words += f"\nPictures: {lag} frames earlier, now, {lag} later." * (model.config.frames == 3)
+        below = HEAD + len(reasons) * ROW
+        pen.multiline_text((left, below), words, SOFT, ImageFont.load_default(12))
     box = (EDGE, HEAD + body + EDGE, sheet.width - EDGE, sheet.height - EDGE)
     _curve(pen, box, curve, score, model)
     return np.asarray(sheet)
@@ -96,7 +105,7 @@ def _map(score: FrameScore, model: VideoModel) -> NDArray[np.float32]:
 def _outlined(
     frame: Image.Image, score: FrameScore, reasons: Sequence[Reason], model: VideoModel
 ) -> None:
-    """Outline the tiles above the threshold, and number the worst."""
+    """Outline the tiles above the threshold, and number the worst; those below it are grey."""
     pen, side = ImageDraw.Draw(frame), model.config.tile
     across, down = frame.width / model.width, frame.height / model.height
 
@@ -110,8 +119,9 @@ def _outlined(
         pen.rectangle(box(corners[number]), outline="white", width=1)
     for rank, reason in reversed(list(enumerate(reasons, start=1))):
         place = box(reason.corner)
-        pen.rectangle(place, outline=FLAGGED, width=3)
-        pen.rectangle((place[0], place[1], place[0] + 16, place[1] + 18), fill=FLAGGED)
+        colour = FLAGGED if reason.score > model.alarm.threshold else SOFT
+        pen.rectangle(place, outline=colour, width=3)
+        pen.rectangle((place[0], place[1], place[0] + 16, place[1] + 18), fill=colour)
         pen.text((place[0] + 4, place[1]), str(rank), "white", ImageFont.load_default(15))
 
 
@@ -125,7 +135,7 @@ def _told(sheet: Image.Image, place: tuple[int, int], number: int, reason: Reaso
         tile = Image.fromarray(picture).resize((TILE, TILE), Image.Resampling.NEAREST)
         sheet.paste(tile, (left + column * (TILE + GAP), top + 20))
     below = top + 20 + TILE + 3
-    pen.text((left, below), reason.sentence(), SOFT, ImageFont.load_default(11))
+    pen.text((left, below), reason.words(), INK, ImageFont.load_default(12))
 
 
 def _curve(
@@ -155,10 +165,15 @@ def _curve(
 
     line, here = place(times[0], threshold)[1], place(score.time, low)[0]
     pen.line((left, line, right, line), FLAGGED)
-    pen.text((right, line), f"threshold {threshold:.3f}", FLAGGED, font, "rb")
     pen.line((here, top, here, bottom), SOFT)
     if len(times) > 1:
         pen.line([place(*point) for point in zip(times, values, strict=True)], INK, 2)
-    for time, anchor in ((times[0], "la"), (times[-1], "ra")):
-        pen.text((place(time, low)[0], bottom + 3), f"{time:.1f} s", SOFT, font, anchor)
+    for x, time, anchor in ((left, times[0], "la"), (right, times[-1], "ra")):
+        if abs(x - here) > NEAR:
+            pen.text((x, bottom + 3), f"{time:.1f} s", SOFT, font, anchor)
+    here = min(max(here, left + NEAR / 3), right - NEAR / 3)
     pen.text((here, bottom + 3), "this frame", SOFT, font, "ma")
+    words = f"threshold {threshold:.3f}"
+    room = pen.textbbox((left + 4, line - 2), words, font, "lb")
+    pen.rectangle(room, "white")
+    pen.text((left + 4, line - 2), words, FLAGGED, font, "lb")

@@ -44,11 +44,10 @@ class Reason:
     motion: float | None
     pictures: list[Picture]
 
-    def sentence(self) -> str:
+    def words(self) -> str:
         """Say what is unusual."""
-        parts = [f"network {self.network:+.1f}"]
-        parts += [] if self.motion is None else [f"motion {self.motion:+.1f}"]
-        return f"{', '.join(parts)} standard deviations from what is usual in this row"
+        motion = "" if self.motion is None else f", motion {self.motion:+.1f}"
+        return f"network {self.network:+.1f}{motion} standard deviations"
 
 
 @dataclass(frozen=True)

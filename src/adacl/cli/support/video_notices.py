@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from adacl.cli.support.progress import say
+from adacl.cli.support.video_records import first_record, wall_time
 
 if TYPE_CHECKING:
-    from adacl.video.alarms import Event
     from adacl.video.frame_scores import FrameScore
     from adacl.video.notices import Courier
     from adacl.video.reconnect import Change
@@ -73,39 +72,3 @@ class VideoNotices:
     def _tell(self, kind: str, **facts: Any) -> None:
         for courier in self._couriers:
             courier.tell({"kind": kind, **self.facts, **facts})
-
-
-def wall_time(seconds: float | None) -> str | None:
-    """Return seconds since 1970 as a local time with its offset, by ISO 8601."""
-    if seconds is None:
-        return None
-    return datetime.fromtimestamp(seconds).astimezone().isoformat(timespec="milliseconds")
-
-
-def first_record(score: FrameScore) -> dict[str, Any]:
-    """Return what is known when an event begins."""
-    return {
-        "frame": score.number,
-        "time": round(score.time, 3),
-        "wall_time": wall_time(score.wall),
-        "score": score.smoothed,
-        "tile": list(score.tile) if score.tile else None,
-    }
-
-
-def event_record(event: Event) -> dict[str, Any]:
-    """Return the record of an event, its keys the columns of its table, the tile as one."""
-    start, end, peak = map(wall_time, event.wall)
-    return {
-        "start": round(event.start, 3),
-        "end": round(event.end, 3),
-        "peak_time": round(event.peak_time, 3),
-        "wall_start": start,
-        "wall_end": end,
-        "wall_peak": peak,
-        "first_frame": event.first,
-        "last_frame": event.last,
-        "peak_frame": event.peak,
-        "score": event.score,
-        "tile": event.tile,
-    }
