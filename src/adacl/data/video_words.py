@@ -39,7 +39,7 @@ def plain_words(error: Exception, live: bool) -> str:
             return WORDS[kind.__name__]
     reason = str(getattr(error, "strerror", None) or error)
     if live and reason == "Input/output error":
-        return f"no connection; {ADDRESS}"
+        return f"no video comes from there; {ADDRESS}"
     return reason[:1].lower() + reason[1:]
 
 
