@@ -18,6 +18,7 @@ lint: .venv/ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
 
 docs: .venv/ready
 	$(BIN)/zensical build --clean --strict

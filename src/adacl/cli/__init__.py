@@ -28,6 +28,9 @@ from adacl.cli import (
     score,
     serve,
     video,
+    video_calibrate,
+    video_evaluate,
+    video_explain,
 )
 from adacl.cli.support.interrupts import InterruptError
 from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
@@ -54,6 +57,9 @@ app.command("export")(export.export)
 app.command("serve")(serve.serve)
 app.command("info")(info.info)
 app.command("doctor")(doctor.doctor)
+video.app.command("evaluate")(video_evaluate.evaluate)
+video.app.command("calibrate")(video_calibrate.calibrate)
+video.app.command("explain")(video_explain.explain)
 app.add_typer(video.app, name="video")
 app.add_typer(data.app, name="data")
 bench_image.app.command("ucsd")(bench_video.ucsd)

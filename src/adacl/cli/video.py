@@ -5,23 +5,32 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
 from adacl.cli.support.progress import epochs, messages, say
-from adacl.cli.support.records import TILE_COLUMNS, RecordWriter, opened
+from adacl.cli.support.records import RecordWriter, is_headed, opened
 from adacl.cli.support.reports import check_page_name
-from adacl.config.presets import preset
+from adacl.cli.support.video_notices import VideoNotices
+from adacl.cli.support.video_records import (
+    EVENT_COLUMNS,
+    FRAME_COLUMNS,
+    event_record,
+    event_sentence,
+    frame_record,
+)
+from adacl.config.presets import from_tree, read_toml
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip
-    from adacl.video.alarms import Event
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.frame_scores import FrameScore
 
@@ -30,10 +39,6 @@ app = typer.Typer(help="Learn from normal footage, and find what is not normal i
 FrameRateOption = Annotated[
     float, typer.Option(min=0.1, help="Frames per second of folders of frames.")
 ]
-FRAME_COLUMNS = ["frame", "time", "pred_score", "pred_label", "smoothed_score", "raw_score"]
-FRAME_COLUMNS += TILE_COLUMNS
-EVENT_COLUMNS = ["start", "end", "peak_time", "first_frame", "last_frame", "peak_frame", "score"]
-EVENT_COLUMNS += TILE_COLUMNS
 
 
 @app.command()
@@ -43,6 +48,10 @@ def fit(
         typer.Argument(metavar="NORMAL...", help="Videos, folders of frames, or folders of those."),
     ],
     output: options.ModelOutput,
+    config_file: Annotated[
+        Path | None,
+        typer.Option("--config", metavar="FILE", help="TOML file of settings, with [video]."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option(
@@ -50,6 +59,9 @@ def fit(
             metavar="SECTION.NAME=VALUE",
             help="Change one setting, as video.stride=15 or training.epochs=20 (repeatable).",
         ),
+    ] = None,
+    epoch_count: Annotated[
+        int | None, typer.Option("--epochs", min=1, help="Passes over the tiles, at most.")
     ] = None,
     overlap: Annotated[
         bool, typer.Option("--overlap", help="Overlapping tiles: slower, more careful.")
@@ -74,16 +86,22 @@ def fit(
     from adacl.video.config import VideoConfig
     from adacl.video.detector import VideoAnomalyDetector
 
+    given = read_toml(config_file) if config_file else {}
     chosen = options.parse_settings(settings)
-    tree = {k.removeprefix("video__"): v for k, v in chosen.items() if k.startswith("video__")}
+    tree = given.pop("video", {})
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{config_file}: video: need a table, [video]")
+    tree |= {k.removeprefix("video__"): v for k, v in chosen.items() if k.startswith("video__")}
     if overlap:
         if "stride" in tree:
-            raise ConfigError("--overlap and --set video.stride: give one of them")
+            raise ConfigError("--overlap and video.stride: give one of them")
         tree["stride"] = build(VideoConfig, _with_stride(tree), "video.").tile // 2
     video = build(VideoConfig, _with_stride(tree), "video.")
-    config = preset("video" if video.frames == 3 else "paper").replace(
+    config = from_tree(given, "video" if video.frames == 3 else "paper").replace(
         **{k: v for k, v in chosen.items() if not k.startswith("video__")}
     )
+    if epoch_count is not None:
+        config = config.replace(training__epochs=epoch_count)
     with (
         resumable(output, resume) as checkpoints,
         messages(quiet),
@@ -121,7 +139,10 @@ def _with_stride(tree: dict[str, Any]) -> dict[str, Any]:
 def score(
     model: options.Model,
     source: Annotated[
-        str, typer.Argument(metavar="VIDEO", help="Video file, folder of frames, or address.")
+        str,
+        typer.Argument(
+            metavar="VIDEO", envvar="ADACL_VIDEO", help="Video file, folder of frames, or address."
+        ),
     ],
     annotate: Annotated[
         Path | None,
@@ -141,6 +162,36 @@ def score(
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Print records here.")
     ] = None,
     threshold: options.Threshold = None,
+    on_event: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COMMAND",
+            help="Run this when an event begins or ends, or a live stream is lost or back, with "
+            "what happened as JSON on its standard input; without a shell.",
+        ),
+    ] = None,
+    webhook: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL", envvar="ADACL_WEBHOOK", help="Post the same JSON to this address."
+        ),
+    ] = None,
+    give_up: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SECONDS",
+            min=0,
+            help="End with an error when a live stream gives no frame for so long; by default it "
+            "is tried again for ever.",
+        ),
+    ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME",
+            help="When a recording began, as 2026-05-04T08:00:00+02:00, for times of day.",
+        ),
+    ] = None,
     frame_rate: FrameRateOption = 25.0,
     device: options.Device = "auto",
     backend: options.Backend = "onnxruntime",
@@ -148,11 +199,12 @@ def score(
 ) -> None:
     """Score a video or a live stream frame by frame, and list its events.
 
-    Of each frame: its number and time in seconds, pred_score (the anomaly score in [0, 1],
-    smoothed over time), pred_label (1 above the threshold), smoothed_score (the same before
-    clipping, which the threshold is compared with), raw_score (before smoothing, too) and tile
-    (top-left corner of the worst one). Events are listed as they end. Of a live stream every line
-    is written at once, and Ctrl-C ends it.
+    Of each frame: its number and time in seconds, wall_time (date and time of day, where known),
+    pred_score (the anomaly score in [0, 1], smoothed over time), pred_label (1 above the
+    threshold), smoothed_score (the same before clipping, which the threshold is compared with),
+    raw_score (before smoothing, too) and tile (top-left corner of the worst one). Events are
+    listed as they end. Of a live stream every line is written at once, and Ctrl-C ends it; when it
+    is lost, it is connected to again.
     """
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
@@ -163,6 +215,7 @@ def score(
             raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
     if report is not None:
         check_page_name(report)
+    started = _parsed(start)
     from adacl.video.alarms import events as find_events
     from adacl.video.detector import VideoAnomalyDetector
 
@@ -176,23 +229,37 @@ def score(
         clip = detector.clip(source)
         if clip.live:
             unwritten.clear()
-        with ExitStack() as files:
+        if started is not None:
+            if clip.live:
+                raise ConfigError("--start is for recordings; a live stream has the time of day")
+            clip = replace(clip, start=started)
+        facts = {"source": clip.name, "model": str(model), "threshold": detector.alarm.threshold}
+        spoken = clip.live and not quiet
+        with VideoNotices(on_event, webhook, facts, spoken) as notices, ExitStack() as files:
             file = files.enter_context(opened(output, clip.live))
             table = None
             if events:
-                table = RecordWriter(files.enter_context(opened(events, clip.live)), EVENT_COLUMNS)
-            scores, timeline = _shown(detector, clip, annotate, report, quiet)
+                headed = clip.live and is_headed(events, EVENT_COLUMNS)
+                writing = files.enter_context(opened(events, clip.live))
+                table = RecordWriter(writing, EVENT_COLUMNS, headed)
+            scores = detector.score(clip, give_up=give_up, on_change=notices.changed)
+            scores, timeline = _shown(scores, detector, clip, annotate, report)
             if output_format != "none":
-                scores = _recorded(scores, file, output_format, detector.alarm.threshold)
+                columns = FRAME_COLUMNS if output_format == "csv" else None
+                headed = bool(columns) and clip.live and is_headed(output, FRAME_COLUMNS)
+                writer = RecordWriter(file, columns, headed)
+                scores = _recorded(scores, writer, detector.alarm.threshold)
             found, count = [], 0
-            for event in find_events(scores, detector.alarm):
+            for event in find_events(scores, detector.alarm, notices.started):
                 count += 1
                 if timeline:
                     found.append(event)
                 if output_format == "none":
-                    print(_sentence(event), file=file, flush=True)
+                    print(event_sentence(event), file=file, flush=True)
+                record = event_record(event)
+                notices.ended(record)
                 if table:
-                    table.write(_event(event))
+                    table.write(record)
         if report:
             unwritten[:] = [report]
             timeline.write(report, found)
@@ -200,22 +267,28 @@ def score(
             say("no event")
 
 
+def _parsed(start: str | None) -> float | None:
+    try:
+        return datetime.fromisoformat(start).timestamp() if start else None
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"--start {start}: need a time as 2026-05-04T08:00:00+02:00") from error
+
+
 def _shown(
+    scores: Iterator[FrameScore],
     detector: VideoAnomalyDetector,
     clip: Clip,
     annotate: Path | None,
     report: Path | None,
-    quiet: bool,
 ) -> tuple[Iterator[FrameScore], Any]:
     """Return the scores, and what gathers the page; pictures are decoded a second time."""
-    scores = detector.score(clip)
     timeline = None
     if clip.live and (annotate or report):
         raise ConfigError(
             f"{clip.name}: --annotate and --report read a video twice; record the stream to a file"
         )
     if clip.live:
-        scores = _watched(scores, detector, quiet)
+        scores = _until_stopped(scores)
     if annotate:
         from adacl.video.annotated_copy import annotated
 
@@ -228,53 +301,18 @@ def _shown(
     return scores, timeline
 
 
-def _watched(
-    scores: Iterator[FrameScore], detector: VideoAnomalyDetector, quiet: bool
-) -> Iterator[FrameScore]:
-    """Say when an alarm begins, and let Ctrl-C end the stream as if it had ended by itself."""
-    alarmed = False
+def _until_stopped(scores: Iterator[FrameScore]) -> Iterator[FrameScore]:
+    """Let Ctrl-C end the stream as if it had ended by itself."""
     try:
-        for score in scores:
-            above = score.smoothed > detector.alarm.threshold
-            if above and not alarmed and not quiet:
-                say(f"above the threshold since {score.time:.1f} s")
-            alarmed = above
-            yield score
+        yield from scores
     except KeyboardInterrupt:
         say("stopped")
 
 
 def _recorded(
-    scores: Iterator[FrameScore], file: IO[str], form: str, threshold: float
+    scores: Iterator[FrameScore], writer: RecordWriter, threshold: float
 ) -> Iterator[FrameScore]:
     """Pass scores on, writing a record of each."""
-    writer = RecordWriter(file, FRAME_COLUMNS if form == "csv" else None)
     for score in scores:
-        writer.write(_frame(score, threshold))
+        writer.write(frame_record(score, threshold))
         yield score
-
-
-def _frame(score: FrameScore, threshold: float) -> dict[str, Any]:
-    return {
-        "frame": score.number,
-        "time": round(score.time, 3),
-        "pred_score": score.score,
-        "pred_label": int(score.smoothed > threshold),
-        "smoothed_score": score.smoothed,
-        "raw_score": score.raw,
-        "tile": list(score.tile) if score.tile else None,
-    }
-
-
-def _sentence(event: Event) -> str:
-    where = f", tile at {event.tile[0]},{event.tile[1]}" if event.tile else ""
-    return (
-        f"{event.start:.2f}-{event.end:.2f} s  score {event.score:.3f} at "
-        f"{event.peak_time:.2f} s{where}"
-    )
-
-
-def _event(event: Event) -> dict[str, Any]:
-    times = [round(t, 3) for t in (event.start, event.end, event.peak_time)]
-    values = [*times, event.first, event.last, event.peak, event.score]
-    return {**dict(zip(EVENT_COLUMNS, values, strict=False)), "tile": event.tile}

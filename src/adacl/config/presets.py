@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 from adacl.config.anomalies import AnomalyConfig
 from adacl.config.method import Config
@@ -138,13 +139,36 @@ def from_toml(path: str | Path) -> Config:
     ConfigError
         If it is not TOML or a setting is not valid.
     """
+    return from_tree(read_toml(path))
+
+
+def read_toml(path: str | Path) -> dict[str, Any]:
+    """Read the settings of a TOML file, unchecked.
+
+    Raises
+    ------
+    MissingDataError
+        If the file is not there.
+    ConfigError
+        If it is not TOML.
+    """
     try:
-        settings = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise MissingDataError(f"{path}: no such configuration file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: not a readable TOML file ({error})") from error
-    tree = PRESETS.get(str(settings.get("preset")), PRESETS["paper"]).to_dict()
+
+
+def from_tree(settings: Mapping[str, Any], default: str = "paper") -> Config:
+    """Build a configuration; what is left out is as in the preset that it names, or the default.
+
+    Raises
+    ------
+    ConfigError
+        If a setting is not valid.
+    """
+    tree = PRESETS.get(str(settings.get("preset", default)), PRESETS["paper"]).to_dict()
     explicit = []
     for name, value in settings.items():
         both = isinstance(value, dict) and isinstance(tree.get(name), dict)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from PIL import Image
 from adacl.config.sections import finite
 from adacl.data.folders import stream
 from adacl.data.images import EXTENSIONS, read_image
+from adacl.data.video_words import plain_words, shown_address
 from adacl.errors import DataError, MissingDataError, missing_extra
 
 VIDEO_EXTENSIONS = frozenset(
@@ -33,6 +35,8 @@ STREAM_TIMEOUT = 10.0
 RESTART = 1.0
 """Seconds put where the clock of a file runs backwards, as in two recordings joined together."""
 CAMERA = "v4l2"
+WITHOUT_TIMES = frozenset({"mjpeg", "mpjpeg"})
+"""Kinds of stream that do not tell the times of their frames; those of arrival take the place."""
 GAP = 5.0
 """A step in time of more than so many usual ones is a gap; recorders leave out single frames."""
 
@@ -51,11 +55,15 @@ class Frame:
         Seconds since the first frame.
     image
         H x W x C, uint8.
+    wall
+        When it was taken, in seconds since 1970: of a live stream the time of its arrival, of a
+        recording known only if its start is.
     """
 
     number: int
     time: float
     image: NDArray[np.uint8]
+    wall: float | None = None
 
 
 @dataclass(frozen=True)
@@ -70,11 +78,14 @@ class Clip:
         Video file, folder of frames, or the address of a stream.
     frame_rate
         Frames per second, used where the source does not say it.
+    start
+        When a recording began, in seconds since 1970, if known.
     """
 
     name: str
     source: Path | str
     frame_rate: float = FRAME_RATE
+    start: float | None = None
 
     def __post_init__(self) -> None:
         finite("frame rate", self.frame_rate, above=0)
@@ -125,29 +136,37 @@ class Clip:
                 )
             seconds = places[number] / self.frame_rate
             gaps.see(seconds)
-            yield Frame(number, seconds, _shrunk(image, tallest))
+            yield Frame(number, seconds, _shrunk(image, tallest), self._wall(seconds))
         gaps.tell(self.name)
+
+    def _wall(self, seconds: float) -> float | None:
+        if self.live:
+            return time.time()
+        return None if self.start is None else self.start + seconds
 
     def _decoded(self, channels: Literal[1, 3], tallest: int | None) -> Iterator[Frame]:
         try:
             import av
         except ModuleNotFoundError as error:
             raise missing_extra(error) from error
+        label = shown_address(str(self.source))
         try:
             timeout = STREAM_TIMEOUT if self.live else None
             kind = CAMERA if self.live and "://" not in str(self.source) else None
             container = av.open(str(self.source), format=kind, timeout=timeout)
         except (av.FFmpegError, OSError) as error:
-            raise DataError(f"{self.source}: cannot be opened as video ({error})") from error
+            reason = plain_words(error, self.live)
+            raise DataError(f"{label}: cannot be opened as video ({reason})") from error
         with container:
             if not container.streams.video:
-                raise DataError(f"{self.source}: has no video track")
+                raise DataError(f"{label}: has no video track")
             track = container.streams.video[0]
             track.thread_type = "AUTO"
             rate = float(track.average_rate or self.frame_rate)
             size: tuple[int, int] | None = None
             resized = 0
             shrinker = av.video.reformatter.VideoReformatter()  # a new one a frame costs 8 ms
+            timed = not (self.live and container.format.name in WITHOUT_TIMES)
             start: float | None = None
             leap, last = 0.0, 0.0
             number = 0
@@ -159,15 +178,16 @@ class Clip:
                     size = shown
                 elif size != shown:
                     resized += 1
-                time = decoded.time
-                start = time if start is None else start
-                seconds = number / rate if time is None or start is None else time - start
+                moment = decoded.time if timed else time.monotonic()
+                start = moment if start is None else start
+                seconds = number / rate if moment is None or start is None else moment - start
                 seconds += leap
                 if seconds < last:
                     leap += last + RESTART - seconds
                     seconds = last + RESTART
                 last = seconds
-                gaps.see(seconds)
+                if timed:
+                    gaps.see(seconds)
                 height, width = _smaller(size[1], size[0], tallest)
                 small = shrinker.reformat(
                     decoded,
@@ -177,10 +197,11 @@ class Clip:
                     interpolation="AREA",
                 )
                 pixels = np.rot90(np.asarray(small.to_ndarray(), np.uint8), turns)
-                yield Frame(number, seconds, pixels.reshape(height, width, channels))
+                image = pixels.reshape(height, width, channels)
+                yield Frame(number, seconds, image, self._wall(seconds))
                 number += 1
         if not number:
-            raise DataError(f"{self.source}: no frame could be decoded")
+            raise DataError(f"{label}: no frame could be decoded")
         gaps.tell(self.name)
         if resized:
             log.warning("%s: %d frames were resized to the first one's size", self.name, resized)
@@ -197,7 +218,7 @@ class Clip:
             except StopIteration:
                 break
             except (av.FFmpegError, OSError) as error:
-                log.warning("%s: ends early (%s)", self.name, error)
+                log.warning("%s: ends early (%s)", self.name, plain_words(error, self.live))
                 break
             try:
                 whole = not packet.is_corrupt
@@ -231,7 +252,7 @@ def list_clips(
     found: list[Clip] = []
     for source in [sources] if isinstance(sources, str | Path) else sources:
         if "://" in str(source) or Path(source).is_char_device():
-            found.append(Clip(str(source), str(source), frame_rate))
+            found.append(Clip(shown_address(str(source)), str(source), frame_rate))
             continue
         path = Path(source)
         if not path.exists():

@@ -8,8 +8,8 @@ did not see, from which the threshold comes, and finds the events of new footage
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ class Alarm:
         Length of the normal footage that it was set from.
     false_alarms
         Events found in that footage.
+    calibrated
+        Whether that footage was given apart from the training's.
     """
 
     threshold: float
@@ -49,6 +51,7 @@ class Alarm:
     per_hour: float | None = None
     hours: float = 0.0
     false_alarms: int = 0
+    calibrated: bool = False
 
     def __post_init__(self) -> None:
         finite("threshold", self.threshold)
@@ -83,9 +86,10 @@ class Alarm:
         ]
         needed = -math.log(1 - CONFIDENCE) / self.per_hour
         if bound > self.per_hour and self.hours < needed:
+            share = "" if self.calibrated else ", five times as much footage in all"
             lines.append(
                 f"{self.per_hour:g} an hour cannot be assured with so little: that takes at "
-                f"least {_duration(needed)} without any, five times as much footage in all"
+                f"least {_duration(needed)} without any{share}"
             )
         return lines
 
@@ -113,7 +117,9 @@ class Event:
 
     ``start``, ``end`` and ``peak_time`` are seconds since the first frame, ``first``, ``last``
     and ``peak`` the numbers of those frames, ``score`` is the highest smoothed score before
-    clipping, ``tile`` the top-left corner of the worst tile at the peak.
+    clipping, ``tile`` the top-left corner of the worst tile at the peak. ``wall`` has the same
+    three times in seconds since 1970, if they are known. ``worst`` is the frame with the highest
+    score before smoothing.
     """
 
     start: float
@@ -124,31 +130,47 @@ class Event:
     peak: int
     score: float
     tile: tuple[int, int] | None
+    wall: tuple[float | None, float | None, float | None] = (None, None, None)
+    worst: FrameScore | None = field(default=None, repr=False, compare=False)
 
 
-def events(scores: Iterable[FrameScore], alarm: Alarm) -> Iterator[Event]:
-    """Find events while the scores come in; each is given when it has ended."""
+def events(
+    scores: Iterable[FrameScore],
+    alarm: Alarm,
+    on_start: Callable[[FrameScore], object] | None = None,
+) -> Iterator[Event]:
+    """Find events while the scores come in; each is given when it has ended.
+
+    ``on_start`` is called when one is certain, with the first score above the threshold.
+    """
     run: list[FrameScore] = []
     for score in scores:
         if run and (score.segment != run[-1].segment or score.smoothed <= alarm.release):
             yield from _ended(run, alarm)
             run = []
         if score.smoothed > alarm.release:
+            certain = run and run[1].smoothed > alarm.threshold
             run = _condensed(run, score)
+            if on_start and not certain and score.smoothed > alarm.threshold:
+                on_start(score)
+        if score.last:
+            yield from _ended(run, alarm)
+            run = []
     yield from _ended(run, alarm)
 
 
 def _condensed(run: list[FrameScore], score: FrameScore) -> list[FrameScore]:
-    """Return first, peak and last of a run: it may go on for hours."""
+    """Return first, peak, worst and last of a run: it may go on for hours."""
     if not run:
-        return [score, score, score]
-    first, peak, _ = run
-    return [first, max(peak, score, key=lambda s: s.smoothed), score]
+        return [score] * 4
+    first, peak, worst, _ = run
+    peak = max(peak, score, key=lambda s: s.smoothed)
+    return [first, peak, max(worst, score, key=lambda s: s.raw), score]
 
 
 def _ended(run: list[FrameScore], alarm: Alarm) -> Iterator[Event]:
     if run and run[1].smoothed > alarm.threshold:
-        first, peak, last = run
+        first, peak, worst, last = run
         yield Event(
             first.time,
             last.time,
@@ -158,6 +180,8 @@ def _ended(run: list[FrameScore], alarm: Alarm) -> Iterator[Event]:
             peak.number,
             peak.smoothed,
             peak.tile,
+            (first.wall, last.wall, peak.wall),
+            worst,
         )
 
 

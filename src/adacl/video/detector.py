@@ -20,8 +20,8 @@ from adacl.video.chunks import CHUNK
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
 from adacl.video.light import compared
-from adacl.video.live import LIVE_CHUNK, keep_up
 from adacl.video.model import VideoModel
+from adacl.video.reconnect import Change, Connections, score_stream
 
 SOON = 50
 """Frames after which the frame rate is compared with that of the training footage."""
@@ -125,23 +125,45 @@ class VideoAnomalyDetector:
             log.info(line)
         return self
 
-    def score(self, source: str | Path | Clip) -> Iterator[FrameScore]:
+    def score(
+        self,
+        source: str | Path | Clip,
+        *,
+        give_up: float | None = None,
+        on_change: Callable[[Change], object] | None = None,
+    ) -> Iterator[FrameScore]:
         """Score the frames of a clip or live stream, as they come.
+
+        A live stream that is lost, or ends, is waited for and connected to again.
+
+        Parameters
+        ----------
+        source
+            Video file, folder of frames, or address of a stream.
+        give_up
+            Seconds without a frame after which a lost stream is an error; 0 makes its end one,
+            None waits for ever.
+        on_change
+            Called when a live stream is lost, and when it is back.
 
         Raises
         ------
         NotFittedError
             Before ``fit`` or ``load``.
         MissingDataError, DataError
-            If the source cannot be read, or its frames differ in size from the training's.
+            If the source cannot be read, is given up, or its frames differ in size from the
+            training's.
         """
         model = self._fitted()
         clip = source if isinstance(source, Clip) else self.clip(source)
-        frames = self._rate_checked(clip.frames(1, model.config.tallest), clip)
-        frames = compared(frames, model.tiles.header, clip.name)
+
+        def read() -> Iterator[Frame]:
+            frames = self._rate_checked(clip.frames(1, model.config.tallest), clip)
+            return compared(frames, model.tiles.header, clip.name)
+
         if clip.live:
-            return model.score(keep_up(frames), LIVE_CHUNK)
-        return model.score(frames, CHUNK)
+            return score_stream(model, Connections(read, clip.name, give_up, on_change))
+        return model.score(read(), CHUNK)
 
     def events(self, source: str | Path | Clip) -> Iterator[Event]:
         """Find the events of a clip or live stream; each is given when it has ended."""
@@ -169,6 +191,32 @@ class VideoAnomalyDetector:
         """Replace the threshold."""
         model = self._fitted()
         model.alarm = model.alarm.at(threshold)
+        return self
+
+    def calibrate(
+        self, sources: str | Path | Sequence[str | Path], false_alarms_per_hour: float | None = None
+    ) -> Self:
+        """Set the threshold anew from normal footage that it was not fitted on.
+
+        Parameters
+        ----------
+        sources
+            As for :meth:`fit`.
+        false_alarms_per_hour
+            That are accepted; by default as many as before, or 1.
+
+        Raises
+        ------
+        ConfigError, MissingDataError, DataError
+            If the rate is not above 0, or the footage cannot be used.
+        """
+        from adacl.video.calibration import alarm_from
+
+        model = self._fitted()
+        wanted = model.alarm.per_hour or 1.0 if false_alarms_per_hour is None else (
+            finite("false alarms an hour", false_alarms_per_hour, above=0)
+        )  # fmt: skip
+        model.alarm = alarm_from(model, list_clips(sources, self.frame_rate), wanted)
         return self
 
     def notes(self) -> list[str]:

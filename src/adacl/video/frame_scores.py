@@ -17,7 +17,7 @@ class FrameScore:
 
     Parameters
     ----------
-    number, time
+    number, time, wall
         As in :class:`adacl.data.video.Frame`.
     raw
         Before clipping and smoothing; the floor of the levels where no tile is kept.
@@ -29,6 +29,8 @@ class FrameScore:
         (T,) the score of each tile, NaN where nothing moves.
     segment
         Frames with different numbers have a gap between them.
+    last
+        Whether it ends its segment.
     """
 
     number: int
@@ -38,6 +40,8 @@ class FrameScore:
     tile: tuple[int, int] | None
     tiles: NDArray[np.float64]
     segment: int = 0
+    wall: float | None = None
+    last: bool = False
 
     @property
     def score(self) -> float:
@@ -78,4 +82,5 @@ def smooth(scores: Iterable[FrameScore], sigma: float) -> Iterator[FrameScore]:
         if len(held) > radius:
             yield next_one()
     while held:
-        yield next_one()
+        score = next_one()
+        yield score if held else replace(score, last=True)

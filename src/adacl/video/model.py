@@ -108,13 +108,13 @@ class VideoModel:
             for scored in self._chunk(chunk, number):
                 while waiting and waiting[0].number <= scored.number:
                     frame = waiting.pop(0)
-                    yield replace(scored, number=frame.number, time=frame.time)
+                    yield _for(frame, scored)
                 found = scored
         nothing = np.full(len(self._corners), np.nan)
         lowest = self.levels.floor
         floor = FrameScore(0, 0, lowest, lowest, None, nothing, number)
         for frame in waiting:
-            yield replace(found or floor, number=frame.number, time=frame.time)
+            yield _for(frame, found or floor)
 
     def _sized(self, frames: Iterator[Frame], waiting: list[Frame]) -> Iterator[Frame]:
         for frame in frames:
@@ -207,3 +207,7 @@ class VideoModel:
         except (AdaclError, KeyError, TypeError, ValueError) as error:
             raise ModelFileError(f"{path}: not a sound model for video ({error})") from error
         return found
+
+
+def _for(frame: Frame, score: FrameScore) -> FrameScore:
+    return replace(score, number=frame.number, time=frame.time, wall=frame.wall)

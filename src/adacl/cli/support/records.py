@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from adacl.cli.support.streams import escaped
+from adacl.errors import DataError
 from adacl.files import atomic_file
 
 if TYPE_CHECKING:
@@ -35,13 +36,15 @@ class RecordWriter:
         Where the records go.
     columns
         Names of the columns of CSV, which begins with them; without them JSON lines are written.
+    headed
+        Whether the file begins with them already.
     """
 
-    def __init__(self, file: IO[str], columns: Sequence[str] | None) -> None:
+    def __init__(self, file: IO[str], columns: Sequence[str] | None, headed: bool = False) -> None:
         self.file = file
         self.row = io.StringIO()
         self.rows = csv.DictWriter(self.row, columns) if columns else None
-        if self.rows:
+        if self.rows and not headed:
             self.rows.writeheader()
             self._end_row()
 
@@ -69,16 +72,37 @@ class RecordWriter:
 def opened(output: Path | None, live: bool = False) -> Iterator[IO[str]]:
     """Open a file to write text to, or stdout if there is none.
 
-    The file appears once it is complete; a ``live`` one, which may never be, at once.
+    The file appears once it is complete; a ``live`` one, which may never be, at once, and what is
+    in it from earlier runs stays.
     """
     if output is None:
         yield sys.stdout
     elif live:
-        with output.open("w", buffering=1, encoding="utf-8") as file:
+        with output.open("a", buffering=1, encoding="utf-8") as file:
             yield file
     else:
         with atomic_file(output, "w") as file:
             yield file
+
+
+def is_headed(output: Path | None, columns: Sequence[str]) -> bool:
+    """Return whether a file of a live stream has the head of its table from an earlier run.
+
+    Raises
+    ------
+    DataError
+        If it has another one.
+    """
+    if output is None or not output.exists() or not output.stat().st_size:
+        return False
+    with output.open(encoding="utf-8", errors="replace") as file:
+        head = file.readline().rstrip("\n")
+    if head != ",".join(columns):
+        raise DataError(
+            f"{output}: holds something else than records of this kind, which are to be added to "
+            "it; name another file"
+        )
+    return True
 
 
 def write_records(

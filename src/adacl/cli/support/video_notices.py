@@ -1,0 +1,74 @@
+"""What ``adacl video score`` tells while it runs: on stderr, to a program, to a web address."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Self
+
+from adacl.cli.support.progress import say
+from adacl.cli.support.video_records import first_record, wall_time
+
+if TYPE_CHECKING:
+    from adacl.video.frame_scores import FrameScore
+    from adacl.video.notices import Courier
+    from adacl.video.reconnect import Change
+
+
+class VideoNotices:
+    """Tells when an event begins and ends, and when a live stream is lost and back.
+
+    Parameters
+    ----------
+    command, webhook
+        Where to, if anywhere.
+    facts
+        What every notice says beside its own.
+    spoken
+        Whether the beginning of an event is said on stderr.
+
+    Raises
+    ------
+    ConfigError
+        If one of the two cannot be.
+    """
+
+    def __init__(
+        self, command: str | None, webhook: str | None, facts: dict[str, Any], spoken: bool
+    ) -> None:
+        self.facts = facts
+        self.spoken = spoken
+        self.number = 0
+        self._couriers: list[Courier] = []
+        if command is not None or webhook is not None:
+            from adacl.video.notices import Command, Courier, Webhook
+
+            if command is not None:
+                self._couriers.append(Courier(Command(command)))
+            if webhook is not None:
+                self._couriers.append(Courier(Webhook(webhook)))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for courier in self._couriers:
+            courier.close()
+
+    def started(self, score: FrameScore) -> None:
+        """Tell that a score has passed the threshold."""
+        self.number += 1
+        if self.spoken:
+            say(f"above the threshold since {score.time:.1f} s")
+        self._tell("started", number=self.number, **first_record(score))
+
+    def ended(self, record: dict[str, Any]) -> None:
+        """Tell of an event that is over."""
+        self._tell("ended", number=self.number, **record)
+
+    def changed(self, change: Change) -> None:
+        """Tell that the stream is lost or back."""
+        away = {"away_seconds": round(change.seconds, 1)} if change.kind == "back" else {}
+        self._tell(change.kind, wall_time=wall_time(change.wall), **away)
+
+    def _tell(self, kind: str, **facts: Any) -> None:
+        for courier in self._couriers:
+            courier.tell({"kind": kind, **self.facts, **facts})

@@ -1,0 +1,55 @@
+"""``adacl video calibrate``."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adacl.cli.support import options
+from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.progress import messages
+from adacl.cli.video import FrameRateOption
+from adacl.errors import ModelFileError
+from adacl.files import check_writable
+
+log = logging.getLogger("adacl")
+
+
+def calibrate(
+    model: options.Model,
+    normal: Annotated[
+        list[str],
+        typer.Argument(metavar="NORMAL...", help="Normal footage that was not fitted on."),
+    ],
+    false_alarms: Annotated[
+        float | None,
+        typer.Option(help="False alarms in an hour; by default as the model was fitted for."),
+    ] = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to MODEL."),
+    ] = None,
+    frame_rate: FrameRateOption = 25.0,
+    device: options.Device = "auto",
+    quiet: options.Quiet = False,
+) -> None:
+    """Set the threshold anew from more normal footage, without retraining."""
+    target = output or model
+    check_writable(target)
+    from adacl.video.detector import VideoAnomalyDetector
+
+    with interruptible([target]), messages(quiet):
+        detector = VideoAnomalyDetector.load(model, frame_rate=frame_rate, device=device)
+        if detector.model_.tiles.header.exported:
+            raise ModelFileError(
+                f"{model}: an exported file keeps its threshold; calibrate the model file and "
+                "export it again, or score with --threshold"
+            )
+        before = detector.alarm.threshold
+        detector.calibrate(normal, false_alarms).save(target)
+        for line in detector.alarm.notes():
+            log.info(line)
+        log.info("wrote %s; the threshold was %.4f before", target, before)

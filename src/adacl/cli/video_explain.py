@@ -1,0 +1,117 @@
+"""``adacl video explain``."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import numpy as np
+import typer
+from PIL import Image
+
+from adacl.cli.support import options
+from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.progress import messages, say
+from adacl.cli.support.streams import escaped
+from adacl.cli.video import FrameRateOption
+from adacl.errors import ConfigError, DataError
+from adacl.files import atomic_file
+
+if TYPE_CHECKING:
+    from adacl.video.frame_scores import FrameScore
+
+
+def explain(
+    model: options.Model,
+    source: Annotated[str, typer.Argument(metavar="VIDEO", help="Video file or folder of frames.")],
+    at: Annotated[
+        list[float] | None,
+        typer.Option(metavar="SECONDS", min=0, help="Explain the frame at this time (repeatable)."),
+    ] = None,
+    most: Annotated[
+        int, typer.Option(min=1, help="Without --at, explain so many of the worst events.")
+    ] = 3,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", metavar="DIR", help="Folder to write to; by default here."),
+    ] = None,
+    threshold: options.Threshold = None,
+    frame_rate: FrameRateOption = 25.0,
+    device: options.Device = "auto",
+    backend: options.Backend = "onnxruntime",
+    quiet: options.Quiet = False,
+) -> None:
+    """Show why a frame or an event was flagged, in a picture of each.
+
+    Each shows the frame with its worst tiles, what the network saw of them, how far the network's
+    output and the motion are from what is usual there, and the score over time. Of an event it is
+    the frame that scores highest before smoothing.
+    """
+    folder = output or Path()
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; make it first")
+    from adacl.video.alarms import events as find_events
+    from adacl.video.detector import VideoAnomalyDetector
+    from adacl.video.explained_picture import drawn
+    from adacl.video.explanation import look, reasons
+
+    with interruptible([]), messages(quiet):
+        detector = VideoAnomalyDetector.load(
+            model, frame_rate=frame_rate, device=device, backend=backend
+        )
+        if threshold is not None:
+            detector.set_threshold(threshold)
+        clip = detector.clip(source)
+        if clip.live:
+            raise ConfigError(f"{clip.name}: a stream can be read only once; record it to a file")
+        curve = array("d"), array("d")
+        nearest: dict[float, FrameScore] = {}
+        scores = _noted(detector.score(clip), curve, at or [], nearest)
+        worst = sorted(find_events(scores, detector.alarm), key=lambda event: -event.score)
+        chosen = [event.worst for event in worst[:most] if event.worst]
+        if at:
+            _check_inside(at, curve[0][-1])
+            chosen = list(nearest.values())
+        elif not chosen:
+            say("no event; --at SECONDS explains a frame in any case")
+            return
+        by_number = {score.number: score for score in chosen}
+        points = np.asarray(curve[0]), np.asarray(curve[1])
+        name, fitted = Path(clip.name).name, detector.model_
+        for number, seen in look(clip, by_number, fitted):
+            score, target = by_number[number], folder / f"{name}.frame-{number}.png"
+            told = reasons(fitted, seen, score)
+            title = escaped(f"{name}, frame {number} at {score.time:.2f} s")
+            picture = drawn(title, seen, score, told, points, fitted)
+            with atomic_file(target) as file:
+                Image.fromarray(picture).save(file, "PNG")
+            word = "ANOMALOUS" if score.smoothed > detector.alarm.threshold else "normal"
+            typer.echo(f"{title}: {word}, score {score.smoothed:.3f}; wrote {escaped(str(target))}")
+            for reason in told:
+                typer.echo(
+                    f"  tile at {reason.corner[0]},{reason.corner[1]}, score {reason.score:.3f}: "
+                    f"{reason.words()} from what is usual in this row"
+                )
+
+
+def _noted(
+    scores: Iterator[FrameScore],
+    curve: tuple[array[float], array[float]],
+    wanted: list[float],
+    nearest: dict[float, FrameScore],
+) -> Iterator[FrameScore]:
+    """Pass scores on; note their times and values, and those nearest to the wanted times."""
+    for score in scores:
+        curve[0].append(score.time)
+        curve[1].append(score.smoothed)
+        for time in wanted:
+            if time not in nearest or abs(score.time - time) < abs(nearest[time].time - time):
+                nearest[time] = score
+        yield score
+
+
+def _check_inside(wanted: list[float], end: float) -> None:
+    if max(wanted) > end + 1:
+        raise ConfigError(f"--at {max(wanted):g}: the video ends at {end:.2f} s")

@@ -1,0 +1,183 @@
+"""``adacl video fit --config``, ``evaluate``, ``calibrate`` and ``explain``."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from adacl import VideoAnomalyDetector
+from support.footage import walkers, write_frames, write_video
+from support.helpers import call, refused
+
+RUN = range(60, 90)
+SETTINGS = """
+[video]
+tile = 16
+smoothing = 2.0
+max_samples = 2000
+[training]
+epochs = 9
+min_epoch_images = 1024
+[network]
+channels = [8, 16]
+hidden = 16
+"""
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("fitted")
+    (root / "gate.toml").write_text(SETTINGS)
+    footage = write_video(root / "monday.mp4", walkers(300, 1))
+    code, _, err = call(
+        "video", "fit", footage, "-o", root / "gate.adacl", "--config", root / "gate.toml",
+        "--epochs", 4, "--set", "video.max_samples=1500", "--false-alarms", 120, "-q",
+    )  # fmt: skip
+    assert code == 0, err
+    return root / "gate.adacl"
+
+
+@pytest.fixture(scope="module")
+def films(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("films")
+    write_video(root / "run.mp4", walkers(150, 7, RUN))
+    write_video(root / "walk.mp4", walkers(100, 8))
+    return root
+
+
+def test_settings_come_from_the_file_and_options_win(model: Path, tmp_path: Path) -> None:
+    fitted = VideoAnomalyDetector.load(model).model_
+    header = fitted.tiles.header
+    assert (fitted.config.tile, fitted.config.stride, fitted.config.max_samples) == (16, 16, 1500)
+    assert header.config.training.epochs == 4
+    assert header.config.preset == "video", "what the file leaves out is as in the preset video"
+    assert header.config.training.mirror
+    bad = tmp_path / "bad.toml"
+    for text, message in (
+        ("[video]\ntiles = 3\n", "unknown setting"),
+        ("video = 3\n", "need a table"),
+        ("[video\n", "not a readable TOML file"),
+        ("[training]\nepoch = 3\n", "unknown setting"),
+    ):
+        bad.write_text(text)
+        command = ("video", "fit", model, "-o", tmp_path / "m", "--config", bad)
+        assert message in refused(2, *command)
+
+
+def test_evaluate_ranks_frames_and_counts_events_by_clip(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text(f"clip,first_frame,last_frame\nrun,{RUN.start},{RUN.stop - 1}\n")
+    command = ("video", "evaluate", model, films, "--truth", truth)
+    code, out, err = call(*command, "--json", "-q")
+    assert code == 0, err
+    figures = json.loads(out)
+    assert figures["auroc"] > 0.85
+    assert (figures["frames"], figures["abnormal_frames"]) == (250, 30)
+    assert [part["clip"] for part in figures["by_clip"]] == ["run", "walk"]
+    code, out, err = call(*command)
+    assert code == 0, err
+    assert f"AUROC of frames    {figures['auroc']:.4f}" in out
+    assert "intervals found  " in out
+    assert "walk  all normal" in out
+    assert "verdict: " in err
+    seconds = tmp_path / "seconds.csv"
+    seconds.write_text(f"clip,start,end\nrun.mp4,{RUN.start / 10},{RUN.stop / 10 - 0.05}\n")
+    code, out, _ = call("video", "evaluate", model, films, "--truth", seconds, "--json", "-q")
+    assert json.loads(out) == figures
+    assert "speaks of frame 1500" in _refused_with(truth, model, films, "run,2,1500")
+    assert "no clip 'jog'" in _refused_with(truth, model, films, "jog,2,3")
+
+
+def _refused_with(truth: Path, model: Path, films: Path, line: str) -> str:
+    truth.write_text(f"clip,first_frame,last_frame\n{line}\n")
+    return refused(3, "video", "evaluate", model, films, "--truth", truth)
+
+
+def test_calibrate_sets_the_threshold_from_all_of_the_footage(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.adacl"
+    code, _, err = call("video", "calibrate", model, films / "walk.mp4", "-o", other)
+    assert code == 0, err
+    before, after = (VideoAnomalyDetector.load(path) for path in (model, other))
+    highest = max(score.smoothed for score in after.score(films / "walk.mp4"))
+    assert after.alarm.threshold == pytest.approx(highest)
+    assert after.alarm.hours == pytest.approx(100 / 10 / 3600)
+    assert after.alarm.per_hour == before.alarm.per_hour == 120
+    assert f"the threshold was {before.alarm.threshold:.4f} before" in err
+    assert "five times" not in err
+    assert list(after.events(films / "walk.mp4")) == []
+    exported = tmp_path / "gate.onnx"
+    assert call("export", model, exported)[0] == 0
+    assert "keeps its threshold" in refused(4, "video", "calibrate", exported, films / "walk.mp4")
+    assert "record it" in refused(3, "video", "calibrate", model, "rtsp://x/1", "-o", other)
+    assert "above 0" in refused(
+        2, "video", "calibrate", model, films, "-o", other, "--false-alarms", 0
+    )
+
+
+def test_explain_shows_the_worst_tiles_of_an_event(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    film = films / "run.mp4"
+    code, out, err = call(
+        "video", "explain", model, film, "-o", tmp_path, "--threshold", 0.6, "--most", 1
+    )
+    assert code == 0, err
+    (picture,) = tmp_path.glob("run.frame-*.png")
+    number = int(picture.stem.rpartition("-")[2])
+    assert number in range(RUN.start - 4, RUN.stop + 4)
+    assert f"run, frame {number} at {number / 10:.2f} s: ANOMALOUS" in out
+    detector = VideoAnomalyDetector.load(model)
+    score = next(s for s in detector.score(film) if s.number == number)
+    assert f"tile at {score.tile[0]},{score.tile[1]}, score {score.raw:.3f}" in out
+    assert " standard deviations from what is usual in this row" in out
+    with Image.open(picture) as image:
+        pixels = np.asarray(image).astype(int)
+    assert (pixels[..., 0] - pixels[..., 1] > 100).sum() > 500, "no tile is outlined"
+
+
+def test_the_parts_of_a_tile_make_up_its_score(model: Path, films: Path) -> None:
+    from adacl.video.explanation import look, reasons
+
+    detector = VideoAnomalyDetector.load(model)
+    fitted, clip = detector.model_, detector.clip(films / "run.mp4")
+    scores = [score for score in detector.score(clip) if score.tile]
+    chosen = {score.number: score for score in (scores[0], scores[70], scores[-1])}
+    seen = dict(look(clip, chosen, fitted))
+    assert seen.keys() == chosen.keys()
+    level = fitted.levels
+    for number, score in chosen.items():
+        told = reasons(fitted, seen[number], score)
+        assert told[0].corner == score.tile
+        assert told == sorted(told, key=lambda reason: -reason.score)
+        for reason in told:
+            mean = (reason.network + level.weight * reason.motion) / (1 + level.weight)
+            expected = level.network.mean[-1] + level.network.std[-1] * mean
+            assert reason.score == pytest.approx(expected, abs=1e-5)
+            assert [part.shape for part in reason.pictures] == [(16, 16)] * 3
+
+
+def test_explain_takes_a_time_and_refuses_what_it_cannot_show(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    folder = write_frames(tmp_path / "frames", walkers(40, 3), "{:03d}.png")
+    code, out, err = call(
+        "video", "explain", model, folder, "--frame-rate", 10, "--at", 0.32, "--at", 3.9,
+        "-o", tmp_path,
+    )  # fmt: skip
+    assert code == 0, err
+    assert (tmp_path / "frames.frame-3.png").exists()
+    assert (tmp_path / "frames.frame-39.png").exists()
+    assert "frame 39 at 3.90 s: normal" in out
+    film = films / "walk.mp4"
+    assert "the video ends at 9.90 s" in refused(2, "video", "explain", model, film, "--at", 60)
+    assert "no such folder" in refused(3, "video", "explain", model, film, "-o", tmp_path / "no")
+    assert "record it" in refused(2, "video", "explain", model, "rtsp://x/1", "-o", tmp_path)
+    code, out, err = call("video", "explain", model, film, "--threshold", 99, "-o", tmp_path)
+    assert (code, out) == (0, "")
+    assert "no event" in err
