@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from adacl.data.video import Clip
 from adacl.errors import DataError
 from adacl.metrics import auroc, equal_error_rate
-from adacl.model.card import FAIR_AUROC, FEW_FOUND, GOOD_AUROC, MANY_FOUND, Advice
+from adacl.model.advice import FAIR_AUROC, FEW_FOUND, GOOD_AUROC, MANY_FOUND, Advice
 from adacl.video.alarms import Alarm, Event, events
 from adacl.video.detector import VideoAnomalyDetector
 from adacl.video.frame_scores import FrameScore
