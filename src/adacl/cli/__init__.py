@@ -25,6 +25,7 @@ from adacl.cli import (
     export,
     fit,
     info,
+    log,
     score,
     serve,
     video,
@@ -53,6 +54,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
 app.command("info")(info.info)
+app.command("log")(log.log)
 app.command("doctor")(doctor.doctor)
 app.add_typer(video.app, name="video")
 app.add_typer(data.app, name="data")
