@@ -65,9 +65,7 @@ def serve(
     ] = None,
     log_max_mib: Annotated[
         float | None,
-        typer.Option(
-            metavar="MIB", help="Bound on --log FILE, 1024 by default; the oldest go."
-        ),
+        typer.Option(metavar="MIB", help="Bound on --log FILE, 1024 by default; the oldest go."),
     ] = None,
     log_thumbnails: Annotated[
         bool, typer.Option("--log-thumbnails", help="Keep small copies of the images, too.")

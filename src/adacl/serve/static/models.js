@@ -4,6 +4,7 @@
 import { json, request } from "./api.js";
 import { $, counted, icon, make, percent, save } from "./dom.js";
 import { emit, on, selectModel, state } from "./state.js";
+import * as station from "./station.js";
 
 /** @typedef {import("./api.js").Model} Model */
 
@@ -22,6 +23,7 @@ export async function refresh() {
   picker.replaceChildren(...state.models.map(({ name }) => make("option", { value: name }, name)));
   picker.hidden = $("facts-open").hidden = !state.models.length;
   emit("models");
+  await station.refresh();
   selectModel(before ?? "");
 }
 
@@ -76,6 +78,7 @@ function facts() {
     ["Network", counted(model.parameters, "parameter")],
     ["Learned from", learned ? counted(learned, "normal picture") : null],
     ["Threshold", limit(model)],
+    ["Latest scores", station.watched(model.name)],
     ["Fingerprint", model.fingerprint.slice(0, 16)],
   ].filter(([, value]) => value);
   $("facts-title").textContent = model.name;
