@@ -1,19 +1,21 @@
 """Estimate how long a training would take here, in a process of its own.
 
-``python -m adacl.serve.training.estimate JSON``, where the JSON holds the fields of :class:`Plan`.
-It prints the answer of ``GET /v1/estimate``. Made pictures of the size that is asked for are
-trained on for some steps.
+``python -m adacl.serve.training.estimate JSON``, where the JSON holds the fields of :class:`Plan`,
+prints the answer of ``GET /v1/estimate``. Made pictures of the size that is asked for are trained
+on for some steps.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
 import sys
 import tempfile
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,15 @@ from PIL import Image
 
 from adacl.config import Config
 from adacl.imaging.tiles import Tiling
+from adacl.serve.problems import ProblemError
 
 IMAGES = 24
 LONGEST = 1024
 """Larger pictures are not made; networks learn from crops, tiles or small copies of them."""
+
+
+MOST_SECONDS = 90.0
+MOST_KEPT = 100
 
 
 @dataclass(frozen=True)
@@ -39,6 +46,63 @@ class Plan:
     image_size: tuple[int, int] | None
     tile: tuple[int, int] | None
     config: dict[str, Any]
+
+
+class Estimates:
+    """Makes estimates, one at a time, and remembers them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._busy = asyncio.Lock()
+
+    async def of(self, plan: Plan) -> str:
+        """Return how long a training would take, as JSON, measured where it is not known.
+
+        Raises
+        ------
+        ProblemError
+            503 if another measurement is under way, 422 if such a training is not possible, 504 if
+            it takes too long to tell.
+        """
+        asked = json.dumps(asdict(plan))
+        if asked in self._known:
+            return self._known[asked]
+        if self._busy.locked():
+            raise ProblemError(
+                503, "another estimate is being made; try again", headers={"Retry-After": "2"}
+            )
+        async with self._busy:
+            found = await _measured(asked)
+        while len(self._known) >= MOST_KEPT:
+            del self._known[next(iter(self._known))]
+        self._known[asked] = found
+        return found
+
+
+async def _measured(asked: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "adacl.serve.training.estimate",
+        asked,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the service
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            found = (await process.stdout.read()).decode()
+    except TimeoutError:
+        raise ProblemError(504, "the machine is too busy to tell") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    if not found:
+        raise ProblemError(422, "such a training is not possible, or cannot be estimated")
+    return found
 
 
 def estimate(plan: Plan) -> dict[str, Any]:

@@ -11,7 +11,6 @@ import secrets
 import shutil
 import sys
 import traceback
-from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,14 +23,10 @@ from adacl.errors import EXTRAS, AdaclError, DataError, ImageError, missing_extr
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
-from adacl.serve.training.estimate import Plan
 from adacl.serve.training.record import Training, read_all, write
 from adacl.serve.uploads import Upload
 
 KILL_SECONDS = 10.0
-ESTIMATE_SECONDS = 90.0
-MOST_ESTIMATES = 100
-"""Kept so that they need not be measured again."""
 
 log = logging.getLogger("adacl")
 
@@ -75,8 +70,6 @@ class Trainings:
         self._queue: asyncio.Queue[Training] = asyncio.Queue()
         self._runner: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
-        self._estimates: dict[str, str] = {}
-        self._estimating = asyncio.Lock()
 
     def start(self) -> None:
         """Resume the trainings that an earlier service left, and start working."""
@@ -154,7 +147,7 @@ class Trainings:
                 f"{len(self._all)} trainings are kept, which is the most; delete some that left "
                 "no model",
             )
-        config = self._method(preset_name)
+        config = self.method(preset_name)
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
         training = Training(
             secrets.token_hex(8),
@@ -168,67 +161,9 @@ class Trainings:
         )
         return Reception(self, training, self._folder / training.id, self._limits.pixels)
 
-    def _method(self, preset_name: str | None) -> Config:
+    def method(self, preset_name: str | None) -> Config:
+        """Return how a training learns: by a preset, or as the service's configuration says."""
         return preset(preset_name) if preset_name else self._config
-
-    async def estimate(
-        self,
-        images: int,
-        size: tuple[int, int],
-        preset_name: str | None,
-        epochs: int | None,
-        image_size: tuple[int, int] | None,
-        tile: tuple[int, int] | None,
-    ) -> str:
-        """Return how long a training would take, as JSON, measured where it is not known.
-
-        Raises
-        ------
-        ProblemError
-            503 if another measurement is under way, 422 if such a training is not possible, 504 if
-            it takes too long to tell.
-        """
-        config = self._method(preset_name)
-        plan = Plan(
-            images,
-            *size,
-            epochs or config.training.epochs,
-            image_size,
-            tile,
-            config.to_dict(),
-        )
-        asked = json.dumps(asdict(plan))
-        if asked in self._estimates:
-            return self._estimates[asked]
-        if self._estimating.locked():
-            raise ProblemError(
-                503, "another estimate is being made; try again", headers={"Retry-After": "2"}
-            )
-        async with self._estimating:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "adacl.serve.training.estimate",
-                asked,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            try:
-                async with asyncio.timeout(ESTIMATE_SECONDS):
-                    assert process.stdout is not None
-                    found = (await process.stdout.read()).decode()
-            except TimeoutError:
-                raise ProblemError(504, "the machine is too busy to tell") from None
-            finally:
-                await _end(process)
-        if not found:
-            raise ProblemError(422, "such a training is not possible, or cannot be estimated")
-        while len(self._estimates) >= MOST_ESTIMATES:
-            del self._estimates[next(iter(self._estimates))]
-        self._estimates[asked] = found
-        return found
 
     async def remove(self, training: Training) -> None:
         """Cancel a training that is not over, forget one that is."""

@@ -13,6 +13,7 @@ from starlette.responses import Response
 from adacl.data.arrays import SMALLEST_SET
 from adacl.serve.limits import Limits
 from adacl.serve.problems import ProblemError
+from adacl.serve.training.estimate import Estimates, Plan
 from adacl.serve.training.queue import Reception, Trainings, unavailable
 from adacl.serve.uploads import Memory, Parts, Reservation, chunks, media_type
 
@@ -31,6 +32,7 @@ SIZE = r"^([89]|[1-9]\d{1,2})(x([89]|[1-9]\d{1,2}))?$"
 
 def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> None:
     """Add the routes to an application."""
+    estimates = Estimates()
 
     @app.post(PATH, tags=TAGS, status_code=202, summary="Train a model")
     async def train(
@@ -82,10 +84,17 @@ def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> N
         reason = unavailable()
         if reason is not None:
             raise ProblemError(501, f"models cannot be trained here: {reason}")
-        found = await trainings.estimate(
-            images, (height, width), preset, epochs, _size(image_size), _size(tile)
+        config = trainings.method(preset)
+        plan = Plan(
+            images,
+            height,
+            width,
+            epochs or config.training.epochs,
+            _size(image_size),
+            _size(tile),
+            config.to_dict(),
         )
-        return Response(found, media_type="application/json")
+        return Response(await estimates.of(plan), media_type="application/json")
 
     @app.get(PATH, tags=TAGS, summary="All trainings, the latest first")
     async def list_trainings() -> Response:
