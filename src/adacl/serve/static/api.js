@@ -6,7 +6,7 @@ import { $, say } from "./dom.js";
 /**
  * @typedef {{value: number, method: string, fpr: number | null, n: number,
  *   upper_bound: number | null, confidence: number | null, curve: [number, number][]}} Threshold
- * @typedef {{name: string, height: number, width: number, channels: number, tiled: boolean,
+ * @typedef {{name: string, height: number, width: number, channels: number, tiled: boolean, any_size: boolean,
  *   threshold: Threshold, parameters: number, fingerprint: string, trained_here: boolean,
  *   training: Record<string, any>}} Model
  * @typedef {{name: string, pred_score: number, raw_score: number, pred_label: number,

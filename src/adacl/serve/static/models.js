@@ -30,6 +30,7 @@ export async function refresh() {
 /** @param {Model} model */
 function input(model) {
   const colours = { 1: "grey", 3: "colour" }[model.channels] ?? `${model.channels} channels`;
+  if (model.any_size && !model.tiled) return `Pictures of any size, ${colours}`;
   const size = `${model.width} × ${model.height} pixels, ${colours}`;
   return model.tiled ? `Tiles of ${size}; pictures of any size` : `${size}; others are resized`;
 }
