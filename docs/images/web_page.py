@@ -76,7 +76,7 @@ def pictures(photographs: Path, folder: Path) -> tuple[Path, list[Path]]:
         return image
 
     write(folder / "small", np.stack([cut(way)[::4, ::4] for _ in range(240)]), "way")
-    train = write(folder / "train", np.stack([cut(way) for _ in range(1500)]), "way")
+    train = write(folder / "train", np.stack([cut(way) for _ in range(1600)]), "way")
     AnomalyDetector(epochs=5, image_size=(48, 48)).fit(train).save(folder / "paving.adacl")
     normal = write(folder / "scored", np.stack([cut(way) for _ in range(28)]), "way")
     faulty = [
@@ -96,7 +96,9 @@ def main(photographs: str) -> None:
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as service:
             assert service.stderr
             url = next(filter(None, (re.search(r"http://\S+", line) for line in service.stderr)))[0]
-            chromium = playwright.chromium.launch(executable_path=shutil.which("chromium"))
+            chromium = playwright.chromium.launch(
+                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+            )
 
             def page_of(width: int, height: int, scheme: str, scale: float = 1) -> Page:
                 context = chromium.new_context(
@@ -106,16 +108,16 @@ def main(photographs: str) -> None:
                 )
                 page = context.new_page()
                 page.goto(url)
-                expect(page.locator("html[data-ready]")).to_have_count(1)
+                expect(page.locator("html[data-ready]")).to_have_count(1, timeout=60_000)
                 return page
 
             def inspect(page: Page, kind: str) -> None:
                 drop(page, *scored)
-                expect(page.locator("#gallery li")).to_have_count(len(scored))
-                expect(page.locator("#work")).to_be_hidden()
+                expect(page.locator("#gallery li")).to_have_count(len(scored), timeout=300_000)
+                expect(page.locator("#work")).to_be_hidden(timeout=300_000)
                 page.select_option("#sort", "high")
                 page.locator(f"[title^={kind}]").first.click()
-                expect(page.locator("#map-text")).to_be_hidden()
+                expect(page.locator("#map-text")).to_be_hidden(timeout=60_000)
                 page.mouse.move(0, 0)
                 page.evaluate("() => (document.activeElement.blur(), scrollTo(0, 0))")
                 page.wait_for_timeout(500)
@@ -132,9 +134,9 @@ def main(photographs: str) -> None:
             drop(page, folder / "small")
             page.fill("#lesson-name", "paving when wet")
             page.click("#lesson-start")
-            expect(page.locator(".training .state")).to_have_text("running", timeout=60_000)
+            expect(page.locator(".training .state")).to_have_text("running", timeout=300_000)
             drop(page, *sorted((folder / "train").iterdir())[:240])
-            expect(page.locator(".training")).to_contain_text("fold 1, epoch 4", timeout=300_000)
+            expect(page.locator(".training")).to_contain_text("epoch 5 of 10", timeout=900_000)
             page.evaluate("() => scrollTo(0, 0)")
             shoot(page, "web-training")
             chromium.close()

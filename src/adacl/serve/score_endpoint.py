@@ -5,8 +5,11 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import secrets
+import time
 from dataclasses import dataclass
-from typing import Any
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
@@ -22,7 +25,12 @@ from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
 from adacl.serve.uploads import Memory, Parts, Reservation, Upload, chunks, media_type, sent_name
 
+if TYPE_CHECKING:
+    from adacl.serve.station.writer import Station
+
 PATH = "/v1/score"
+KEPT = ("height", "width", "pred_score", "raw_score", "pred_label", "regions", "remark")
+"""Fields of a result that the log keeps as they are."""
 TRUTHS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -35,6 +43,7 @@ class Scoring:
     batcher: Batcher
     memory: Memory
     metrics: Metrics
+    station: Station | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -46,6 +55,7 @@ class Scoring:
         """
         if scope["method"] != "POST":
             raise ProblemError(405, "images are scored by POST", headers={"Allow": "POST"})
+        started = time.perf_counter()
         served, threshold, with_map = self._query(scope["query_string"])
         loop, headers = asyncio.get_running_loop(), Headers(scope=scope)
         deadline = loop.time() + self.limits.seconds
@@ -65,8 +75,10 @@ class Scoring:
             self._result(served, threshold, upload.name, outcome)
             for upload, outcome in zip(files, outcomes, strict=True)
         ]
-        _refuse_if_all_failed(results)
         content = {"model": served.name, "threshold": threshold, "results": results}
+        if self.station is not None:
+            content |= self._kept(self.station, served, threshold, files, results, started)
+        _refuse_if_all_failed(results)
         body = json.dumps(content).encode()
         length = b"%d" % len(body)
         fields = [(b"content-type", b"application/json"), (b"content-length", length)]
@@ -107,6 +119,35 @@ class Scoring:
         if not content:
             raise ProblemError(400, "the body is empty; send an image")
         return [Upload(sent_name(headers), content)]
+
+    def _kept(
+        self,
+        station: Station,
+        served: Served,
+        threshold: float,
+        files: list[Upload],
+        results: list[dict[str, Any]],
+        started: float,
+    ) -> dict[str, Any]:
+        """Hand an answer to the log, and return what the answer says of it."""
+        request = secrets.token_hex(8)
+        common = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
+            "model": served.name,
+            "fingerprint": served.scorer.header.fingerprint,
+            "request": request,
+            "threshold": threshold,
+            "seconds": round(time.perf_counter() - started, 6),
+        }
+        rows = []
+        for number, (upload, result) in enumerate(zip(files, results, strict=True)):
+            row = {name: result.get(name) for name in ("name", *KEPT)}
+            error = result.get("error")
+            row |= {"result": number, "bytes": len(upload.content)}
+            rows.append({**common, **row, "error": error and error["detail"]})
+        station.note(served, rows, files)
+        moved = station.moved(served)
+        return {"request": request, **({"drift": moved} if moved else {})}
 
     def _result(
         self, served: Served, threshold: float, name: str, outcome: Outcome

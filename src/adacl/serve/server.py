@@ -45,6 +45,9 @@ def run(
     workers: int | None = None,
     data: Path | None = None,
     config: Config | None = None,
+    log_to: str | None = None,
+    log_bytes: int | None = None,
+    log_thumbnails: bool = False,
 ) -> None:
     """Serve models until a signal ends it.
 
@@ -68,6 +71,12 @@ def run(
         Keeps trainings and their models; by default they end with the service.
     config
         How models are trained.
+    log_to
+        File or URL of a database that keeps the answers; by default none does.
+    log_bytes
+        Bound on that file.
+    log_thumbnails
+        Whether it keeps small copies of the images, too.
 
     Raises
     ------
@@ -80,6 +89,14 @@ def run(
         served.add(Served(name, path, backend))
     with _listening(host, port) as listener, _folder(data) as folder:
         metrics = Metrics()
+        station = None
+        if log_to is not None:
+            from adacl.serve.station.records import Records
+            from adacl.serve.station.writer import Station
+
+            records = Records(log_to, create=True, most_bytes=log_bytes)
+            station = Station(records, metrics, log_thumbnails)
+            log.info("answers are kept in %s", records.shown)
         service = Service(
             models=served,
             limits=limits,
@@ -87,6 +104,7 @@ def run(
             trainings=Trainings(folder, served, limits, backend, config),
             metrics=metrics,
             memory=Memory(limits.memory_bytes),
+            station=station,
         )
         names = [host, socket.gethostname(), *hosts]
         guard = Guard(create_app(service), metrics, token, names)

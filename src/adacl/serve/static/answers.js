@@ -11,7 +11,7 @@ import { modelOf } from "./state.js";
  * @param {Job[]} jobs Of one model.
  * @param {boolean} map Whether heat maps are wanted, which take much longer than scores.
  * @param {Parameters<typeof request>[1]} [options]
- * @returns {Promise<{threshold: number, results: any[]}>}
+ * @returns {Promise<{threshold: number, results: any[], request?: string, drift?: string}>}
  */
 export async function ask(jobs, map, options) {
   const body = new FormData();

@@ -6,7 +6,7 @@ import { $, say } from "./dom.js";
 /**
  * @typedef {{value: number, method: string, fpr: number | null, n: number,
  *   upper_bound: number | null, confidence: number | null, curve: [number, number][]}} Threshold
- * @typedef {{name: string, height: number, width: number, channels: number, tiled: boolean,
+ * @typedef {{name: string, height: number, width: number, channels: number, tiled: boolean, any_size: boolean,
  *   threshold: Threshold, parameters: number, fingerprint: string, trained_here: boolean,
  *   training: Record<string, any>}} Model
  * @typedef {{name: string, pred_score: number, raw_score: number, pred_label: number,
@@ -110,14 +110,18 @@ function serverBack() {
 /**
  * Send a request, however often it takes.
  * @param {string} path
- * @param {RequestInit & {patient?: boolean, onBusy?: (seconds: number) => void}} [options]
- *   `patient` waits as long as a busy server says and tries again, telling `onBusy`.
+ * @param {RequestInit & {patient?: boolean, onBusy?: (seconds: number) => void, content?: Record<string, string>}} [options]
+ *   `patient` waits as long as a busy server says and tries again, telling `onBusy`; `content` are
+ *   headers of the body.
  * @returns {Promise<Response>} One with a status of success.
  */
-export async function request(path, { patient = false, onBusy = () => {}, ...options } = {}) {
+export async function request(
+  path,
+  { patient = false, onBusy = () => {}, content = {}, ...options } = {},
+) {
   const signal = options.signal ?? undefined;
   for (let cuts = 0; ;) {
-    const headers = authorization();
+    const headers = { ...authorization(), ...content };
     let response;
     try {
       response = await fetch(path, { ...options, headers });

@@ -13,6 +13,7 @@ import * as models from "./models.js";
 import * as scoring from "./scoring.js";
 import * as stage from "./stage.js";
 import { on, state } from "./state.js";
+import * as station from "./station.js";
 import * as threshold from "./threshold.js";
 import * as training from "./training.js";
 
@@ -113,7 +114,7 @@ async function refresh() {
 
 async function start() {
   theme();
-  for (const part of [threshold, stage, gallery, scoring, models, camera, training, lesson])
+  for (const part of [threshold, stage, gallery, scoring, models, station, camera, training, lesson])
     part.start();
   stage.onAgain((item) => {
     const file = original(item);

@@ -7,9 +7,11 @@ import { emit, modelOf, on, thresholdOf } from "./state.js";
  * @typedef {{id: number, at: number, name: string, model: string, error: string | null,
  *   raw: number, score: number, limit: number, height: number, width: number, tile: [number, number] | null,
  *   map: string | null, peak: [number, number] | null, range: [number, number] | null,
- *   thumb: Blob | null, preview: Blob | null, whole: boolean, file?: Blob}} Item
+ *   thumb: Blob | null, preview: Blob | null, whole: boolean, file?: Blob, request?: string, result?: number,
+ *   truth?: number}} Item
  *   `limit`, the threshold of the model then; `file`, the original, is held until the page is left; the pictures
- *   outlast a reload, and `preview` is the original itself where `whole`.
+ *   outlast a reload, and `preview` is the original itself where `whole`; `request` and `result` are where the
+ *   answer is in the log of the service, and `truth` what was said there of it.
  */
 
 /** Images kept; earlier ones go. */

@@ -1,7 +1,7 @@
 // @ts-check
 /** What a new model is to learn from: normal pictures, gathered here and sent at once. */
 
-import { Problem, upload } from "./api.js";
+import { json, Problem, upload } from "./api.js";
 import { grab, open, stamped } from "./camera.js";
 import { $, announce, counted, duration, make, percent, say } from "./dom.js";
 import { fromList } from "./files.js";
@@ -13,13 +13,8 @@ import { poll } from "./training.js";
 const SHOWN = 24;
 const KIND = 100;
 const SHUTTER = 250;
-/** Rough times of one core, measured: a picture of 32 × 32 pixels shown once; an epoch of small faults. */
-const SHOW_SECONDS = 0.0007;
-const FAULT_SECONDS = 55;
-/** Pictures that an epoch shows at least, and with how many one network is enough for the threshold. */
-const EPOCH = { whole: 4096, fault: 1920 };
-const ONE_NETWORK = 1495;
-const NETWORKS = 4;
+/** Time without a further choice, after which the server is asked how long it will take. */
+const PATIENCE = 500;
 
 /** @type {Picked[]} */
 let gathered = [];
@@ -39,7 +34,7 @@ export function gather(picked) {
     const image = make("img", { alt: "" });
     image.onload = image.onerror = () => {
       URL.revokeObjectURL(image.src);
-      say($("lesson-time"), estimate());
+      estimate();
     };
     image.src = URL.createObjectURL(file);
     $("pile").append(make("li", {}, image));
@@ -88,7 +83,7 @@ function render() {
   say($("lesson-advice"), count ? (no ?? advice()) : null);
   $("lesson-advice").classList.toggle("refused", Boolean(no));
   $("lesson-start").disabled = sending || !count || Boolean(no);
-  say($("lesson-time"), estimate());
+  estimate();
 }
 
 /** @param {string} name @returns {string} */
@@ -102,23 +97,47 @@ function wishes() {
   return [size, chosen("course")].filter(Boolean);
 }
 
-/** How long the training may take, in words. @returns {string | null} */
+/** @type {number | undefined} */
+let due;
+let asked = "";
+let asking = new AbortController();
+
+/** Ask the server how long the training will take, once choices have settled. */
 function estimate() {
-  const count = gathered.length;
-  const [look, course] = [chosen("look"), chosen("course")];
-  if (!count || refusal()) return null;
-  if (look === "tile") return "How long it takes is known after the first epoch.";
-  const accurate = course.startsWith("preset");
-  const epochs = accurate ? 10 : Number(course.replace("epochs=", ""));
   const first = /** @type {HTMLImageElement | null} */ ($("pile").querySelector("img"));
-  const longest = Math.max(first?.naturalWidth ?? 0, first?.naturalHeight ?? 0) || 64;
-  const side = $("lesson-size").value ? 128 : Math.min(64, longest);
-  const networks = count < ONE_NETWORK ? NETWORKS : 1;
-  const whole =
-    networks * epochs * Math.max(EPOCH.whole, count) * SHOW_SECONDS * (side / 32) ** 2;
-  const fault = epochs * FAULT_SECONDS * Math.max(1, count / EPOCH.fault);
-  const seconds = look ? fault : whole * (accurate ? 8 : 1);
-  return `Roughly ${duration(seconds)} on one free core, longer if the server is busy.`;
+  const count = gathered.length;
+  const known = count && !refusal() && first?.naturalWidth;
+  const { naturalWidth: width, naturalHeight: height } = first ?? {};
+  const query = known
+    ? [`images=${count}`, `height=${height}`, `width=${width}`, ...wishes()].join("&")
+    : "";
+  if (query === asked) return;
+  asked = query;
+  clearTimeout(due);
+  asking.abort();
+  say($("lesson-time"), query ? "Measuring how fast this server learns …" : null);
+  if (query) due = setTimeout(measure, PATIENCE);
+}
+
+async function measure() {
+  asking = new AbortController();
+  const { signal } = asking;
+  try {
+    const found = await json(`/v1/estimate?${asked}`, { signal, patient: true });
+    say($("lesson-time"), inWords(found));
+  } catch (error) {
+    if (signal.aborted) return;
+    if (!(error instanceof Problem)) throw error;
+    say($("lesson-time"), "How long it takes is known after the first epoch.");
+  }
+}
+
+/** @param {{seconds: number, epoch_seconds: number, epochs: number, networks: number}} found */
+function inWords({ seconds, epoch_seconds, epochs, networks }) {
+  const each = `${counted(epochs, "epoch")} of ${duration(epoch_seconds)}`;
+  const also =
+    networks > 1 ? ` for the model, and for each of ${networks - 1} others that set its threshold` : "";
+  return `About ${duration(seconds)}, measured on this server just now: ${each}${also}. Other work there slows it down.`;
 }
 
 /** Offer what goes with what may be wrong. */
@@ -130,7 +149,7 @@ function offer() {
   $("course-accurate").hidden = !whole;
   if (!whole && chosen("course") === "preset=accurate")
     /** @type {any} */ (document.querySelector("[value='epochs=10']")).checked = true;
-  say($("lesson-time"), estimate());
+  estimate();
 }
 
 /** @param {Event} event */

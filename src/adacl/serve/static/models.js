@@ -4,6 +4,7 @@
 import { json, request } from "./api.js";
 import { $, counted, icon, make, percent, save } from "./dom.js";
 import { emit, on, selectModel, state } from "./state.js";
+import * as station from "./station.js";
 
 /** @typedef {import("./api.js").Model} Model */
 
@@ -22,12 +23,14 @@ export async function refresh() {
   picker.replaceChildren(...state.models.map(({ name }) => make("option", { value: name }, name)));
   picker.hidden = $("facts-open").hidden = !state.models.length;
   emit("models");
+  await station.refresh();
   selectModel(before ?? "");
 }
 
 /** @param {Model} model */
 function input(model) {
   const colours = { 1: "grey", 3: "colour" }[model.channels] ?? `${model.channels} channels`;
+  if (model.any_size && !model.tiled) return `Pictures of any size, ${colours}`;
   const size = `${model.width} × ${model.height} pixels, ${colours}`;
   return model.tiled ? `Tiles of ${size}; pictures of any size` : `${size}; others are resized`;
 }
@@ -76,6 +79,7 @@ function facts() {
     ["Network", counted(model.parameters, "parameter")],
     ["Learned from", learned ? counted(learned, "normal picture") : null],
     ["Threshold", limit(model)],
+    ["Latest scores", station.watched(model.name)],
     ["Fingerprint", model.fingerprint.slice(0, 16)],
   ].filter(([, value]) => value);
   $("facts-title").textContent = model.name;

@@ -6,6 +6,7 @@ import { Problem } from "./api.js";
 import { $, announce, counted, say } from "./dom.js";
 import { add, LIMIT, pictures, reserve, verdictOf } from "./history.js";
 import { show } from "./stage.js";
+import { heard } from "./station.js";
 import { state } from "./state.js";
 
 /** @typedef {import("./files.js").Picked} Picked */
@@ -35,7 +36,7 @@ export function score(picked) {
   if (some.length < picked.length)
     say(
       $("banner"),
-      `Only the first ${LIMIT} of these ${picked.length} pictures are scored here; adacl score takes any number.`,
+      `Only the first ${LIMIT} of these ${picked.length} pictures are scored: a tab holds no more. Drop the others once these are done and saved.`,
     );
   total += some.length;
   pending.push(...some.map((one) => ({ ...one, model, id: reserve() })));
@@ -90,8 +91,10 @@ async function send(jobs, signal) {
     const answer = await ask(jobs, false, { signal, patient: true, onBusy: busy });
     const fitting = (jobs.length * SECONDS * 1000) / (performance.now() - began);
     size = Math.min(MOST, 2 * jobs.length, Math.max(1, fitting));
+    heard(jobs[0].model, answer.drift);
+    const { request } = answer;
     for (const [i, result] of answer.results.entries())
-      await record(jobs[i], result, answer.threshold);
+      await record(jobs[i], result, answer.threshold, request ? { request, result: i } : {});
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     const halves = jobs.length > 1 && [408, 413, 504, 0].includes(error.status);
@@ -110,9 +113,9 @@ async function send(jobs, signal) {
 
 let flagged = 0;
 
-/** @param {Job} job @param {any} result @param {number} limit */
-async function record(job, result, limit) {
-  const item = add({ ...scored(job, result, limit), ...(await pictures(job.file)) });
+/** @param {Job} job @param {any} result @param {number} limit @param {object} [logged] */
+async function record(job, result, limit, logged) {
+  const item = add({ ...scored(job, result, limit), ...(await pictures(job.file)), ...logged });
   if (!done) flagged = 0;
   flagged += Number(verdictOf(item) === "flagged");
   if (!done++) show(item, total === 1);

@@ -7,6 +7,7 @@ import { $, announce, icon, make, say } from "./dom.js";
 import { items, keep, limitOf, verdictOf } from "./history.js";
 import { decode, paint } from "./heat.js";
 import { emit, on, state } from "./state.js";
+import { question } from "./station.js";
 import { span } from "./threshold.js";
 
 /** @typedef {import("./history.js").Item} Item */
@@ -156,6 +157,8 @@ export function verdict(item = judged) {
       make("button", { type: "button", class: "small", onclick: () => again(item) }, label),
     );
   }
+  const asked = question(item);
+  if (asked) parts.push(asked);
   card.replaceChildren(...parts);
 }
 

@@ -13,9 +13,16 @@ export const on = (name, then) => events.addEventListener(name, then);
 export const emit = (name) => events.dispatchEvent(new Event(name));
 
 /**
- * @type {{models: Model[], model: Model | null, limits: any, training: any}}
+ * @type {{models: Model[], model: Model | null, limits: any, training: any,
+ *   station: {log: boolean, drift: Record<string, any>}}}
  */
-export const state = { models: [], model: null, limits: {}, training: { available: false } };
+export const state = {
+  models: [],
+  model: null,
+  limits: {},
+  training: { available: false },
+  station: { log: false, drift: {} },
+};
 
 /** @type {Record<string, number>} */
 const moved = JSON.parse(sessionStorage.getItem(KEPT) ?? "{}");

@@ -147,7 +147,7 @@ class Trainings:
                 f"{len(self._all)} trainings are kept, which is the most; delete some that left "
                 "no model",
             )
-        config = preset(preset_name) if preset_name else self._config
+        config = self.method(preset_name)
         created = datetime.now(UTC).isoformat(timespec="milliseconds")
         training = Training(
             secrets.token_hex(8),
@@ -160,6 +160,10 @@ class Trainings:
             None if config.explicit is None else sorted(config.explicit),
         )
         return Reception(self, training, self._folder / training.id, self._limits.pixels)
+
+    def method(self, preset_name: str | None) -> Config:
+        """Return how a training learns: by a preset, or as the service's configuration says."""
+        return preset(preset_name) if preset_name else self._config
 
     async def remove(self, training: Training) -> None:
         """Cancel a training that is not over, forget one that is."""

@@ -10,8 +10,10 @@ from typing import Annotated, Literal
 from fastapi import FastAPI, Query, Request
 from starlette.responses import Response
 
+from adacl.data.arrays import SMALLEST_SET
 from adacl.serve.limits import Limits
 from adacl.serve.problems import ProblemError
+from adacl.serve.training.estimate import Estimates, Plan
 from adacl.serve.training.queue import Reception, Trainings, unavailable
 from adacl.serve.uploads import Memory, Parts, Reservation, chunks, media_type
 
@@ -20,6 +22,9 @@ TAGS: list[str | Enum] = ["trainings"]
 
 Preset = Literal["paper", "inspect", "accurate", "aligned", "varied"]
 MOST_EPOCHS = 1000
+MOST_IMAGES = 1_000_000
+LONGEST_SIDE = 20_000
+"""Of a training that an estimate is for."""
 NAME = r"^\w[\w .-]{0,63}$"
 SIZE = r"^([89]|[1-9]\d{1,2})(x([89]|[1-9]\d{1,2}))?$"
 """HEIGHTxWIDTH, or one number for both: 8 to 999."""
@@ -27,6 +32,7 @@ SIZE = r"^([89]|[1-9]\d{1,2})(x([89]|[1-9]\d{1,2}))?$"
 
 def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> None:
     """Add the routes to an application."""
+    estimates = Estimates()
 
     @app.post(PATH, tags=TAGS, status_code=202, summary="Train a model")
     async def train(
@@ -64,6 +70,31 @@ def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> N
                     await reception.take(upload)
                     reservation.free(len(upload.content))
         parts.finish()
+
+    @app.get("/v1/estimate", tags=TAGS, summary="How long a training would take")
+    async def estimate(
+        images: Annotated[int, Query(ge=SMALLEST_SET, le=MOST_IMAGES)],
+        height: Annotated[int, Query(ge=1, le=LONGEST_SIDE)],
+        width: Annotated[int, Query(ge=1, le=LONGEST_SIDE)],
+        epochs: Annotated[int | None, Query(ge=1, le=MOST_EPOCHS)] = None,
+        preset: Annotated[Preset | None, Query()] = None,
+        image_size: Annotated[str | None, Query(pattern=SIZE)] = None,
+        tile: Annotated[str | None, Query(pattern=SIZE)] = None,
+    ) -> Response:
+        reason = unavailable()
+        if reason is not None:
+            raise ProblemError(501, f"models cannot be trained here: {reason}")
+        config = trainings.method(preset)
+        plan = Plan(
+            images,
+            height,
+            width,
+            epochs or config.training.epochs,
+            _size(image_size),
+            _size(tile),
+            config.to_dict(),
+        )
+        return Response(await estimates.of(plan), media_type="application/json")
 
     @app.get(PATH, tags=TAGS, summary="All trainings, the latest first")
     async def list_trainings() -> Response:

@@ -1,0 +1,69 @@
+"""``adacl log``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from adacl.cli.support.records import RecordWriter, opened
+from adacl.errors import DataError
+from adacl.files import check_writable
+
+FORMULA = ("=", "+", "-", "@", "\t", "\r")
+"""What spreadsheets take for the beginning of a formula."""
+FROM_CLIENTS = ("name", "remark", "error", "note")
+
+
+def log(
+    where: Annotated[str, typer.Argument(metavar="LOG", help="File or URL, as of serve --log.")],
+    output_format: Annotated[
+        Literal["csv", "jsonl"], typer.Option("--format", help="How to print the answers.")
+    ] = "csv",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only the answers of this model.")
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Only from this time on, in UTC: 2026-11-01T08:00."),
+    ] = None,
+    feedback: Annotated[
+        bool, typer.Option("--feedback", help="Only answers that somebody told the truth of.")
+    ] = False,
+    thumbnails: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write the kept thumbnails here, too.")
+    ] = None,
+) -> None:
+    """Print what adacl serve --log has kept: one record for each image, the oldest first.
+
+    true_label, told and note are the latest feedback on the answer. In CSV, texts from clients that
+    a spreadsheet would take for a formula begin with an apostrophe.
+    """
+    from adacl.serve.station.records import COLUMNS, Records
+
+    if output is not None:
+        check_writable(output)
+    records = Records(where, create=False)
+    as_csv = output_format == "csv"
+    with opened(output) as file:
+        writer = RecordWriter(file, COLUMNS if as_csv else None)
+        for row in records.read(model, since, feedback):
+            writer.write(_harmless(row) if as_csv else row)
+    if thumbnails is not None:
+        try:
+            thumbnails.mkdir(parents=True, exist_ok=True)
+            for name, content in records.thumbnails():
+                (thumbnails / name).write_bytes(content)
+        except OSError as error:
+            raise DataError(f"{thumbnails}: cannot be written ({error.strerror})") from error
+    records.close()
+
+
+def _harmless(row: dict[str, Any]) -> dict[str, Any]:
+    """Return a row whose texts no spreadsheet computes."""
+    texts = {name: row[name] for name in FROM_CLIENTS if row[name]}
+    return row | {name: f"'{text}" for name, text in texts.items() if text.startswith(FORMULA)}

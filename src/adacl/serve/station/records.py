@@ -1,0 +1,282 @@
+"""The database of a station: its tables, what is written there, and what is read back."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import sqlalchemy as sql
+from sqlalchemy.exc import SQLAlchemyError
+
+from adacl.errors import ConfigError, DataError, MissingDataError
+
+BUSY_SECONDS = 5
+MOST_BYTES = 1 << 30
+ROOM = 0.9
+"""Share of the bound that is still taken after the oldest answers were removed."""
+JOURNAL_BYTES = 4 << 20
+
+METADATA = sql.MetaData()
+ANSWERS = sql.Table(
+    "adacl_answers",
+    METADATA,
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("time", sql.String(32), nullable=False),
+    sql.Column("model", sql.Text, nullable=False),
+    sql.Column("fingerprint", sql.String(64), nullable=False),
+    sql.Column("request", sql.String(16), nullable=False),
+    sql.Column("result", sql.Integer, nullable=False),
+    sql.Column("name", sql.Text, nullable=False),
+    sql.Column("bytes", sql.Integer, nullable=False),
+    sql.Column("sha256", sql.String(64)),
+    sql.Column("height", sql.Integer),
+    sql.Column("width", sql.Integer),
+    sql.Column("pred_score", sql.Float),
+    sql.Column("raw_score", sql.Float),
+    sql.Column("threshold", sql.Float, nullable=False),
+    sql.Column("pred_label", sql.Integer),
+    sql.Column("regions", sql.JSON(none_as_null=True)),
+    sql.Column("remark", sql.Text),
+    sql.Column("error", sql.Text),
+    sql.Column("seconds", sql.Float, nullable=False),
+    sql.Column("thumbnail", sql.LargeBinary),
+    sql.UniqueConstraint("request", "result"),
+    sql.Index("adacl_answers_fingerprint", "fingerprint", "id"),
+    sqlite_autoincrement=True,
+)
+FEEDBACK = sql.Table(
+    "adacl_feedback",
+    METADATA,
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("time", sql.String(32), nullable=False),
+    sql.Column(
+        "answer", sql.ForeignKey(ANSWERS.c.id, ondelete="CASCADE"), nullable=False, index=True
+    ),
+    sql.Column("true_label", sql.Integer, nullable=False),
+    sql.Column("note", sql.Text, nullable=False),
+    sqlite_autoincrement=True,
+)
+SHOWN = [column for column in ANSWERS.c if column.name not in ("id", "thumbnail")]
+COLUMNS = [*(column.name for column in SHOWN), "true_label", "told", "note"]
+
+
+class Removed(NamedTuple):
+    """How many of the oldest answers were removed, and the time of the last of them."""
+
+    answers: int
+    until: str
+
+
+class Records:
+    """A database that holds answers and feedback.
+
+    Parameters
+    ----------
+    where
+        A file, for SQLite, or the URL of a database, as SQLAlchemy has them.
+    create
+        Whether to make what is not there.
+    most_bytes
+        Bound on an SQLite database, by default 1 GiB; the oldest answers go first.
+
+    Raises
+    ------
+    ConfigError
+        If the URL is none, its driver is missing, or the bound does not go with the database.
+    DataError, MissingDataError
+        If it cannot be opened, holds something else, or is not there.
+    """
+
+    def __init__(self, where: str, *, create: bool, most_bytes: int | None = None) -> None:
+        url = _url(where)
+        self.shown = url.database or "" if "://" not in where else url.render_as_string()
+        file = url.database if url.drivername.startswith("sqlite") else None
+        if most_bytes is not None and file is None:
+            raise ConfigError("--log-max-mib: only for SQLite; bound other databases by their own")
+        self._most_bytes = most_bytes or (MOST_BYTES if file else None)
+        if not create and file is not None and not Path(file).is_file():
+            raise MissingDataError(f"{file}: there is no such log")
+        try:
+            arguments = {"timeout": BUSY_SECONDS} if file else {}
+            self._engine = sql.create_engine(url, connect_args=arguments)
+            if file:
+                sql.event.listen(self._engine, "connect", _set_up_sqlite)
+            if create:
+                METADATA.create_all(self._engine)
+            self._check()
+        except ModuleNotFoundError as error:
+            raise ConfigError(f"--log: the database's driver is missing ({error.name})") from error
+        except SQLAlchemyError as error:
+            raise DataError(f"{self.shown}: cannot be opened as a log ({reason(error)})") from error
+
+    def _check(self) -> None:
+        inspector = sql.inspect(self._engine)
+        for table in METADATA.sorted_tables:
+            if not inspector.has_table(table.name):
+                raise DataError(f"{self.shown}: not a log of adacl serve")
+            found = {column["name"] for column in inspector.get_columns(table.name)}
+            if missing := sorted({column.name for column in table.c} - found):
+                raise DataError(
+                    f"{self.shown}: the log of another version, without {', '.join(missing)}; "
+                    "name a new file"
+                )
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._engine.dispose()
+
+    def write(self, rows: Sequence[dict[str, Any]]) -> Removed | None:
+        """Write answers; once this returns they are kept.
+
+        Returns
+        -------
+        removed
+            What had to go to make room, if anything.
+
+        Raises
+        ------
+        SQLAlchemyError
+            If they cannot be written; then none of them is.
+        """
+        with self._engine.begin() as connection:
+            connection.execute(ANSWERS.insert(), rows)
+            return self._make_room(connection)
+
+    def _make_room(self, connection: sql.Connection) -> Removed | None:
+        if self._most_bytes is None or _used(connection) <= self._most_bytes:
+            return None
+        count, until = 0, ""
+        while _used(connection) > ROOM * self._most_bytes:
+            ends = sql.select(sql.func.min(ANSWERS.c.id), sql.func.max(ANSWERS.c.id))
+            first, last = connection.execute(ends).one()
+            if first is None:
+                break
+            old = ANSWERS.c.id <= first + (last - first) // 20
+            until = connection.scalar(sql.select(sql.func.max(ANSWERS.c.time)).where(old))
+            count += connection.execute(ANSWERS.delete().where(old)).rowcount
+        return Removed(count, until)
+
+    def tell(self, request: str, result: int, true_label: int, note: str) -> str | None:
+        """Keep what somebody says of an answer, and return the time, or None if it is not there.
+
+        Raises
+        ------
+        SQLAlchemyError
+            If it cannot be written.
+        """
+        with self._engine.begin() as connection:
+            asked = (ANSWERS.c.request == request) & (ANSWERS.c.result == result)
+            found = connection.scalar(sql.select(ANSWERS.c.id).where(asked))
+            if found is None:
+                return None
+            time = now()
+            row = {"time": time, "answer": found, "true_label": true_label, "note": note}
+            connection.execute(FEEDBACK.insert(), row)
+            return time
+
+    def recent(self, fingerprint: str, count: int) -> list[tuple[float, str | None]]:
+        """Return the last scores of a model with the digests of their images, the oldest first."""
+        scored = (ANSWERS.c.fingerprint == fingerprint) & ANSWERS.c.raw_score.is_not(None)
+        query = sql.select(ANSWERS.c.raw_score, ANSWERS.c.sha256).where(scored)
+        query = query.order_by(ANSWERS.c.id.desc()).limit(count)
+        with self._engine.connect() as connection:
+            return [(raw, digest) for raw, digest in connection.execute(query)][::-1]
+
+    def read(
+        self, model: str | None = None, since: str | None = None, told: bool = False
+    ) -> Iterator[dict[str, Any]]:
+        """Yield the answers in order, each with the latest feedback on it.
+
+        Parameters
+        ----------
+        model
+            Only those of the model of this name.
+        since
+            Only those from this UTC time on, as ISO 8601 has it, or the beginning of one.
+        told
+            Only those with feedback.
+
+        Raises
+        ------
+        DataError
+            If they cannot be read.
+        """
+        latest = sql.select(sql.func.max(FEEDBACK.c.id)).group_by(FEEDBACK.c.answer)
+        both = ANSWERS.join(
+            FEEDBACK,
+            (FEEDBACK.c.answer == ANSWERS.c.id) & FEEDBACK.c.id.in_(latest),
+            isouter=not told,
+        )
+        query = sql.select(
+            *SHOWN,
+            FEEDBACK.c.true_label,
+            FEEDBACK.c.time.label("told"),
+            FEEDBACK.c.note,
+        ).select_from(both)
+        if model is not None:
+            query = query.where(ANSWERS.c.model == model)
+        if since is not None:
+            query = query.where(ANSWERS.c.time >= since)
+        for row in self._rows(query.order_by(ANSWERS.c.id)):
+            yield dict(row)
+
+    def thumbnails(self) -> Iterator[tuple[str, bytes]]:
+        """Yield the thumbnails with names for their files.
+
+        Raises
+        ------
+        DataError
+            If they cannot be read.
+        """
+        query = sql.select(ANSWERS.c.request, ANSWERS.c.result, ANSWERS.c.thumbnail)
+        for row in self._rows(query.where(ANSWERS.c.thumbnail.is_not(None))):
+            yield f"{row['request']}-{row['result']}.jpg", row["thumbnail"]
+
+    def _rows(self, query: sql.Select[Any]) -> Iterable[sql.RowMapping]:
+        try:
+            with self._engine.connect().execution_options(yield_per=500) as connection:
+                yield from connection.execute(query).mappings()
+        except SQLAlchemyError as error:
+            raise DataError(f"{self.shown}: cannot be read ({reason(error)})") from error
+
+
+def now() -> str:
+    """Return the time in UTC."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def reason(error: SQLAlchemyError) -> str:
+    """Say what the database said, without the statement and its values."""
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
+
+
+def _url(where: str) -> sql.URL:
+    if "://" not in where:
+        return sql.URL.create("sqlite", database=where)
+    try:
+        return sql.make_url(where)
+    except SQLAlchemyError:
+        raise ConfigError("--log: need a file, or a URL such as sqlite:///log.db") from None
+
+
+def _set_up_sqlite(connection: Any, _: object) -> None:
+    with contextlib.closing(connection.cursor()) as cursor:
+        for name, value in (
+            ("journal_mode", "WAL"),
+            ("synchronous", "FULL"),
+            ("foreign_keys", "ON"),
+            ("journal_size_limit", JOURNAL_BYTES),
+        ):
+            cursor.execute(f"PRAGMA {name} = {value}")
+
+
+def _used(connection: sql.Connection) -> int:
+    """Return the bytes in use of an SQLite database; those of removed rows are used again."""
+    pages, free, size = (
+        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
+        for name in ("page_count", "freelist_count", "page_size")
+    )
+    return int((pages - free) * size)

@@ -1,0 +1,154 @@
+"""Estimate how long a training would take here, in a process of its own.
+
+``python -m adacl.serve.training.estimate JSON``, where the JSON holds the fields of :class:`Plan`,
+prints the answer of ``GET /v1/estimate``. Made pictures of the size that is asked for are trained
+on for some steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+import tempfile
+import threading
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from adacl.config import Config
+from adacl.imaging.tiles import Tiling
+from adacl.serve.problems import ProblemError
+
+IMAGES = 24
+LONGEST = 1024
+"""Larger pictures are not made; networks learn from crops, tiles or small copies of them."""
+
+
+MOST_SECONDS = 90.0
+MOST_KEPT = 100
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A training: how many pictures of which size, and how they are learnt from."""
+
+    images: int
+    height: int
+    width: int
+    epochs: int
+    image_size: tuple[int, int] | None
+    tile: tuple[int, int] | None
+    config: dict[str, Any]
+
+
+class Estimates:
+    """Makes estimates, one at a time, and remembers them."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, str] = {}
+        self._busy = asyncio.Lock()
+
+    async def of(self, plan: Plan) -> str:
+        """Return how long a training would take, as JSON, measured where it is not known.
+
+        Raises
+        ------
+        ProblemError
+            503 if another measurement is under way, 422 if such a training is not possible, 504 if
+            it takes too long to tell.
+        """
+        asked = json.dumps(asdict(plan))
+        if asked in self._known:
+            return self._known[asked]
+        if self._busy.locked():
+            raise ProblemError(
+                503, "another estimate is being made; try again", headers={"Retry-After": "2"}
+            )
+        async with self._busy:
+            found = await _measured(asked)
+        while len(self._known) >= MOST_KEPT:
+            del self._known[next(iter(self._known))]
+        self._known[asked] = found
+        return found
+
+
+async def _measured(asked: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "adacl.serve.training.estimate",
+        asked,
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.DEVNULL,
+        start_new_session=True,  # Ctrl-C is for the service
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(MOST_SECONDS):
+            found = (await process.stdout.read()).decode()
+    except TimeoutError:
+        raise ProblemError(504, "the machine is too busy to tell") from None
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+    if not found:
+        raise ProblemError(422, "such a training is not possible, or cannot be estimated")
+    return found
+
+
+def estimate(plan: Plan) -> dict[str, Any]:
+    """Return the seconds of the training, and what they are made of."""
+    started = time.perf_counter()
+    from adacl.data.training_set import probe_files, samples_of_files
+    from adacl.training.pace import epoch_seconds
+    from adacl.training.splits import networks_to_train
+
+    config = Config.from_dict(plan.config, ()).replace(training__epochs=plan.epochs)
+    dense = config.network.output == "map"
+    tiling = Tiling(*plan.tile) if plan.tile else None
+    with tempfile.TemporaryDirectory(prefix="adacl-") as folder:
+        files = probe_files(_pictures(Path(folder), plan.height, plan.width), "fail")
+        samples, _, _ = samples_of_files(files, tiling, plan.image_size, "fail", dense, None)
+        begun = time.perf_counter() - started
+        tiles = len(tiling.corners(plan.height, plan.width)) if tiling else 1
+        epoch = epoch_seconds(samples, plan.images, config, tiles)
+    networks = networks_to_train(plan.images, config)
+    return {
+        "seconds": round(begun + networks * plan.epochs * epoch, 1),
+        "epoch_seconds": round(epoch, 2),
+        "epochs": plan.epochs,
+        "networks": networks,
+    }
+
+
+def _pictures(folder: Path, height: int, width: int) -> list[Path]:
+    """Write pictures of blurred noise."""
+    scale = min(1.0, LONGEST / max(height, width))
+    size = (max(8, round(width * scale)), max(8, round(height * scale)))
+    random = np.random.default_rng(0)
+    paths = [folder / f"{number}.png" for number in range(IMAGES)]
+    for path in paths:
+        noise = random.integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(noise).resize(size).save(path, compress_level=1)
+    return paths
+
+
+def _end_with_parent() -> None:
+    os.read(0, 1)
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    if hasattr(os, "nice"):
+        os.nice(10)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    print(json.dumps(estimate(Plan(**json.loads(sys.argv[1])))))

@@ -1,0 +1,69 @@
+"""Measure how long an epoch would take on this machine: by some of its steps, and a validation."""
+
+from __future__ import annotations
+
+import math
+import time
+
+import numpy as np
+import torch
+
+from adacl.config import Config
+from adacl.data.samples import Samples
+from adacl.training.alignment import settled
+from adacl.training.image_lesson import ImageLesson
+from adacl.training.loop import Lesson
+from adacl.training.optimizers import make_optimizer
+from adacl.training.place_lesson import VALIDATED, PlaceLesson
+from adacl.training.splits import split
+
+STEPS = 4
+SECONDS = 6.0
+"""Steps that are measured after the first: as many, or until so much time has passed."""
+
+
+def epoch_seconds(samples: Samples, images: int, config: Config, tiles: int = 1) -> float:
+    """Return the seconds that an epoch would take, with a network that ends up untrained.
+
+    Parameters
+    ----------
+    samples
+        Some images like those to learn from, or their tiles; ten or more.
+    images
+        How many there will be.
+    config
+        The method.
+    tiles
+        Samples of each of the images to learn from.
+    """
+    config = settled(config, samples, 0)
+    dense, batch = config.network.output == "map", config.training.batch_size
+    count = int(samples.owner.max()) + 1
+    held_out = samples.of(np.arange(count // 5))
+    learnt = samples.of(np.arange(count // 5, count))
+    lesson: Lesson = (PlaceLesson if dense else ImageLesson)(learnt, held_out, config)
+    network = lesson.network()
+    optimizer = make_optimizer(network, config.training)
+    generator = torch.Generator().manual_seed(0)
+    chosen = learnt.subset(np.arange(batch) % len(learnt))
+    network.train()
+    times: list[float] = []
+    while len(times) <= STEPS and sum(times) < SECONDS:
+        started = time.perf_counter()
+        loss = lesson.loss(network, chosen, generator)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+        times.append(time.perf_counter() - started)
+    step = float(np.median(times[1:] or times))
+    started = time.perf_counter()
+    lesson.validate(network, generator)
+    validation = time.perf_counter() - started
+
+    parts = split(images, config, True, 0)
+    shown = max(len(parts.train) * tiles, config.training.min_epoch_images)
+    if dense:
+        share = max(VALIDATED, len(parts.calibration)) / max(VALIDATED, len(held_out))
+    else:
+        share = len(parts.validation) * tiles / len(held_out)
+    return math.ceil(shown / batch) * step + share * validation
