@@ -27,7 +27,7 @@ from adacl.data.arrays import (
     pictures_of,
     without_tensors,
 )
-from adacl.data.copies import digest, without_copies
+from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
 from adacl.data.groups import check_rule, groups_of
 from adacl.data.training_set import (
@@ -40,7 +40,7 @@ from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
-from adacl.model import thresholds
+from adacl.model.calibration import Scored, calibrated, check_rates
 from adacl.model.card import notes
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import check_files
@@ -320,7 +320,15 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         """The epochs of the training."""
         return self.header.history
 
-    def calibrate(self, X: Any, fpr: float | None = None, groups: ArrayLike | None = None) -> Self:
+    def calibrate(
+        self,
+        X: Any,
+        fpr: float | None = None,
+        groups: ArrayLike | None = None,
+        *,
+        defects: Any = None,
+        find: float | None = None,
+    ) -> Self:
         """Set the threshold anew from normal images, without retraining.
 
         Parameters
@@ -332,27 +340,36 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         groups
             A label (n,) for each image of an array, see :meth:`fit`; for files the parameter
             ``group`` tells.
+        defects
+            A few labelled defects, in any of the forms of ``X``. They tell which share of such
+            defects is found; the network learns nothing from them.
+        find
+            Set the threshold so that this share of the defects is found, instead of ``fpr``; the
+            normal images then tell how many of them are flagged.
+
+        Raises
+        ------
+        ConfigError
+            If both rates are given, one of them is out of range, or ``find`` without defects.
+        DataError
+            If an image is both normal and a defect.
         """
-        model = self._fitted()
-        rule = model.config.threshold
-        rate = rule.fpr if fpr is None else fpr
-        found: list[tuple[int | None, float]]
+        check_rates(fpr, find, defects is not None)
+        normals = self._for_threshold(X, groups)
+        shown = None if defects is None else self._for_threshold(defects, None)
+        rule = self._fitted().config.threshold
+        return self.set_threshold(calibrated(normals, shown, rule, fpr, find))
+
+    def _for_threshold(self, X: Any, groups: ArrayLike | None) -> Scored:
         X = listed(X)
         if is_paths(X):
             files = list(self.score_files(ImageFiles(X)))
-            found = [(score.digest, score.raw) for score in files]
             paths = [score.path for score in files]
             together = None if self.group is None else groups_of(paths, self.group)
-        else:
-            images = self._checked(X)
-            together = None if groups is None else _numbered(groups, len(images))
-            found = list(zip(map(digest, images), self._raw_of(images), strict=True))
-        first = without_copies([known for known, _ in found])
-        raw = [found[index][1] for index in first]
-        same = None if together is None else together[first]
-        return self.set_threshold(
-            thresholds.from_normal_scores(raw, rate, rule.confidence, "calibration", groups=same)
-        )
+            return Scored([f.raw for f in files], [f.digest for f in files], together)
+        images = self._checked(X)
+        together = None if groups is None else _numbered(groups, len(images))
+        return Scored(self._raw_of(images), [digest(image) for image in images], together)
 
     def score_files(
         self, paths: str | Path | Iterable[str | Path], skipped: list[Skipped] | None = None
