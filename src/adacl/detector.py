@@ -68,9 +68,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
 
     ``X`` is, everywhere, one of: an array N x H x W or N x H x W x C (uint8 and uint16 in their
     full scale, floats in [0, 1], or any other range, which is then learned), or a tensor of
-    PyTorch, which may be N x C x H x W; a list or generator of PIL images; an array of flat rows
-    N x F together with ``image_shape``; a folder of images; a list or generator of image files
-    and folders.
+    PyTorch, which may be N x C x H x W; a list or generator of PIL images, tensors or arrays of one
+    size; a Dataset or DataLoader of PyTorch whose items are images or (image, ...); an array of
+    flat rows N x F together with ``image_shape``; a folder of images; a list or generator of image
+    files and folders; a Parquet, CSV or text file that names image files.
 
     In a grid search, settings of the method are parameters as well, such as
     ``config__training__epochs``.

@@ -32,7 +32,11 @@ log = logging.getLogger("adacl")
 
 def fit(
     normal_dir: Annotated[
-        list[Path], typer.Argument(metavar="NORMAL_DIR...", help="Folders of normal images.")
+        list[Path],
+        typer.Argument(
+            metavar="NORMAL_DIR...",
+            help="Folders of normal images, or lists: Parquet and CSV with a column path, text.",
+        ),
     ],
     output: options.ModelOutput,
     preset_name: Annotated[

@@ -18,7 +18,7 @@ MOST = 0.5
 """Share of an image's values outside the learnt range with which it is refused."""
 
 
-def fitting(images: Array, header: ModelHeader) -> Array:
+def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
     """Return images N x H x W x C as a model takes them.
 
     They are turned from N x C x H x W if only that is possible, resized as files are, and converted
@@ -30,6 +30,8 @@ def fitting(images: Array, header: ModelHeader) -> Array:
         uint8, uint16 or float32.
     header
         The model's.
+    first
+        Number of the first image, for messages.
 
     Raises
     ------
@@ -55,13 +57,15 @@ def fitting(images: Array, header: ModelHeader) -> Array:
     if size and not given:
         images = resized(images, size)
     images = _scaled(images, spec)
-    for number, image in enumerate(images):
+    for number, image in enumerate(images, start=first):
         check_range(image, spec, f"image number {number}")
     return images
 
 
-def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> list[Array]:
-    """Return PIL images as a model takes them, as if they were files.
+def pictures_fitting(
+    pictures: Sequence[Image.Image], header: ModelHeader, first: int = 0
+) -> list[Array]:
+    """Return PIL images as a model takes them, as if they were files; the first has a number.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> li
     """
     spec, size = header.spec, header.resize
     found = []
-    for number, picture in enumerate(pictures):
+    for number, picture in enumerate(pictures, start=first):
         try:
             if spec.channels in (1, 3) and spec.dtype != "float32" and not header.exported:
                 pixels = pixels_of(picture, spec.channels, spec.dtype, size, spec.white)
@@ -78,7 +82,7 @@ def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> li
             else:
                 kind = "uint16" if picture.mode.startswith("I") else "uint8"
                 pixels = pixels_of(picture, min(spec.channels, 3), kind)
-                pixels = fitting(pixels[None], header)[0]
+                pixels = fitting(pixels[None], header, number)[0]
         except ImageError as error:
             raise InputError(f"image number {number}: {error}") from error
         found.append(pixels)
