@@ -30,6 +30,7 @@ from adacl.data.arrays import (
 from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
 from adacl.data.groups import check_rule, groups_of
+from adacl.data.masks import region_of_interest
 from adacl.data.training_set import (
     ProbedFiles,
     probe_files,
@@ -44,7 +45,7 @@ from adacl.model.calibration import Scored, calibrated, check_rates
 from adacl.model.card import notes
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import check_files
-from adacl.model.header import ModelHeader
+from adacl.model.header import ModelHeader, check_mask
 from adacl.model.history import EpochRecord, History
 from adacl.model.learnt import Learnt, sizes_of
 from adacl.model.model import Model
@@ -110,6 +111,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         ``auto``, ``cpu`` or ``cuda``.
     random_state
         Seed.
+    mask
+        Which part of images of one layout is looked at, with networks that have a map (the preset
+        ``inspect``): a file, an array H x W or a PIL image, white where it is looked at. What is
+        black is neither learnt nor judged. Images of another size need the same aspect ratio.
     group
         Which image files belong together, so that one tells little more than another: those of one
         ``folder``, or those whose names match a regular expression alike, see
@@ -162,6 +167,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         top_k: int = 1,
         white_level: int | None = None,
         contamination: float | Literal["auto"] = "auto",
+        mask: str | Path | Array | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
         group: str | None = None,
@@ -180,6 +186,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         self.top_k = top_k
         self.white_level = white_level
         self.contamination = contamination
+        self.mask = mask
         self.device = device
         self.random_state = random_state
         self.group = group
@@ -231,6 +238,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             If a parameter or the array is not valid.
         DataError
             If files cannot be used, or there are fewer than four images or groups.
+        MissingDataError
+            If the mask is not there.
         """
         contamination = self._contamination()
         X = listed(X)
@@ -247,10 +256,14 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
         device = resolve_device(self.device)
+        mask = region_of_interest(self.mask)
         if isinstance(X, ProbedFiles) or is_paths(X):
             files = X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error)
             config = self._config(files.sizes(image_size), tiling)
             any_size = config.network.output == "map"
+            for path, header in zip(files.paths, files.headers, strict=True):
+                if mask is not None and any_size:
+                    check_mask(mask, config, header.height, header.width, str(path))
             if groups is not None:
                 raise ConfigError(
                     "groups: labels go with arrays; for files set the parameter group"
@@ -274,6 +287,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             together = None if groups is None else _numbered(groups, len(images))
             config = self._config([images.shape[1:3]], tiling)
             any_size = config.network.output == "map"
+            if mask is not None and any_size:
+                check_mask(mask, config, images.shape[1], images.shape[2], "images")
             samples = samples_of_array(images, tiling, self.white_level)
             seen = replace(seen, sizes=sizes_of([images.shape[1:3]]))
             resize = None if tiling or any_size else (images.shape[1], images.shape[2])
@@ -282,6 +297,11 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                 f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
                 "or use the preset paper"
             )
+        if mask is not None and not any_size:
+            raise ConfigError(
+                f"mask: the preset {config.preset} sees an image as a whole; use the preset "
+                "inspect, or leave the mask out"
+            )
         seed = self.random_state
         if not isinstance(seed, int | np.integer):
             seed = check_random_state(seed).randint(2**31)
@@ -289,7 +309,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if checkpoints:
             checkpoints.mkdir(parents=True, exist_ok=True)
         self.model_ = fit_model(
-            samples,
+            samples.with_mask(mask),
             config,
             tiling=tiling,
             resize=resize,
@@ -418,6 +438,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             stride=tiling.stride if tiling else None,
             top_k=tiling.top_k if tiling else 1,
             white_level=model.spec.white if model.spec.white < 65535 else None,
+            mask=None if model.header.mask is None else model.header.mask.pixels,
             device=device,
             on_error=on_error,
         )

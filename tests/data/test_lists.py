@@ -91,7 +91,7 @@ def test_an_empty_list_is_said_to_be_empty(ending, tmp_path):
 @pytest.mark.parametrize("ending", ["csv", "parquet"])
 def test_a_list_without_paths_is_refused(ending, tmp_path):
     path = write_list(tmp_path / f"other.{ending}", ["a.png"], column="image")
-    with pytest.raises(DataError, match="no column path that names the images; .* label, image"):
+    with pytest.raises(DataError, match=r"no column path that names the images; .* label, image"):
         ImageFiles(path)
     assert "no column path" in refused(3, "fit", path, "-o", tmp_path / "m")
 

@@ -165,7 +165,8 @@ class ImageScorer(ABC):
         ------
         ImageError
             If it cannot be decoded, holds mostly values that were not learnt, has more pixels than
-            ``most``, or a size that a model exported with ``--input-size`` does not take.
+            ``most``, another aspect ratio than the model's mask, or a size that a model exported
+            with ``--input-size`` does not take.
         """
         header = self._fitted().header
         spec, resize = header.spec, header.resize
@@ -181,6 +182,7 @@ class ImageScorer(ABC):
                 f"--input-size {given[0]}x{given[1]}; export it without"
             )
         try:
+            header.check_layout(image.height, image.width, str(name))
             check_range(image.pixels, spec, str(name), image.header.dtype)
         except InputError as error:
             raise ImageError(str(error)) from error

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config import ThresholdConfig
@@ -85,7 +84,7 @@ def calibrated(
         )
     defects = defects.distinct()
     known = {digest for digest in defects.digests if digest is not None}
-    if both := np.isin(normals.digests, list(known)).sum() if known else 0:
+    if both := sum(digest in known for digest in normals.digests):
         raise DataError(
             f"{both} of the defects are also among the normal images; name folders of which each "
             "image lies in one"

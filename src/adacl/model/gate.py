@@ -54,6 +54,7 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
             f"images of shape {images.shape[1:]} do not go with a model that takes "
             f"{(*expected, spec.channels)}; pass N x H x W x C"
         )
+    header.check_layout(images.shape[1], images.shape[2], "images")
     if size and not given:
         images = resized(images, size)
     images = _scaled(images, spec)
@@ -75,6 +76,7 @@ def pictures_fitting(
     spec, size = header.spec, header.resize
     found = []
     for number, picture in enumerate(pictures, start=first):
+        header.check_layout(picture.height, picture.width, f"image number {number}")
         try:
             if spec.channels in (1, 3) and spec.dtype != "float32" and not header.exported:
                 pixels = pixels_of(picture, spec.channels, spec.dtype, size, spec.white)

@@ -20,7 +20,8 @@ from adacl.data.samples import Samples
 from adacl.imaging.smoothing import shrunk
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.model import Model
-from adacl.networks.build import raw_scores
+from adacl.networks.build import dense_maps, raw_scores
+from adacl.networks.regressor import Regressor
 from adacl.report.thumbnails import url
 from adacl.training.crops import grid, learn_pixels
 
@@ -82,7 +83,14 @@ def mixture_scores(model: Model, normal: Sequence[Tensor], seed: int) -> list[fl
         made = _changed(model, normal, generator)
     else:
         made = [make_mixture(batch, generator, model.config.anomalies)[0] for batch in normal]
-    return [float(score) for batch in made for score in raw_scores(model.network, batch.images)]
+    return [float(score) for batch in made for score in _raw(model, batch.images)]
+
+
+def _raw(model: Model, images: Tensor) -> Array:
+    mask = model.header.mask
+    if mask is None or isinstance(model.network, Regressor):
+        return raw_scores(model.network, images)
+    return model.peaks(dense_maps(model.network, mask.filled(images)))
 
 
 def _is_dense(model: Model) -> bool:
@@ -106,7 +114,11 @@ def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator)
         )
         height, width = batch.shape[-2:]
         images_made = (batch + change[..., :height, :width]).clamp(0, 1)
-        found.append(Changed(images_made, region[..., :height, :width] > 0))
+        inside = region[..., :height, :width] > 0
+        if model.header.mask is not None:
+            inside &= torch.from_numpy(model.header.mask.resized(height, width)).to(inside.device)
+            images_made = torch.where(inside, images_made, batch)
+        found.append(Changed(images_made, inside))
     return found
 
 
@@ -114,7 +126,7 @@ def _scored(model: Model, batches: Sequence[Changed]) -> list[tuple[str, float]]
     found: list[tuple[str, float]] = []
     for batch in batches:
         pictures = [url(picture, "PNG") for picture in _outlined(batch)]
-        found += zip(pictures, raw_scores(model.network, batch.images).tolist(), strict=True)
+        found += zip(pictures, _raw(model, batch.images).tolist(), strict=True)
     return found
 
 

@@ -15,6 +15,7 @@ from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
 from adacl.data.samples import Samples
+from adacl.imaging.mask import FILL
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import box_mean, shrunk
 from adacl.imaging.spec import ImageSpec
@@ -91,8 +92,9 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
     Returns
     -------
     Tensor
-        (N, C, S, S) in [0, 1], with the coordinates as two more channels. Images that are smaller
-        than the square are continued by their reflection.
+        (N, C, S, S) in [0, 1], with the coordinates as two more channels, and what the mask of the
+        samples looks at, if they have one, as the last. Images that are smaller than the square are
+        continued by their reflection.
     """
     side, vary, channels = config.training.crop, config.training.vary, samples.spec.channels
     shrink = config.network.shrunk
@@ -101,11 +103,19 @@ def take_crops(samples: Samples, config: Config, rng: np.random.Generator) -> Te
     for image in samples:
         cut = round(side * math.exp(rng.uniform(-SCALE, SCALE) * vary))
         span = cut * shrink
-        rows, columns = (_cut(reflected(extent, span), span, rng) for extent in image.shape[:2])
+        boxes = samples.mask.box(*image.shape[:2]) if samples.mask else (None, None)
+        rows, columns = (
+            _cut(reflected(extent, span), span, rng, box)
+            for extent, box in zip(image.shape[:2], boxes, strict=True)
+        )
         pixels = np.ascontiguousarray(image[rows[:, None], columns])[None]
         crop = samples.spec.to_tensor(pixels, torch.device("cpu")).contiguous()
         if told:
             crop = torch.cat([crop, coordinates(image.shape[:2], rows, columns)], 1)
+        if samples.mask:
+            look = torch.from_numpy(samples.mask.at(image.shape[:2], rows, columns))
+            crop[:, :channels] = torch.where(look, crop[:, :channels], FILL)
+            crop = torch.cat([crop, look.expand(1, 1, -1, -1).to(crop)], 1)
         crop = shrunk(crop, shrink)
         if cut != side:
             size = (side, side)
@@ -127,6 +137,7 @@ def draw_crops(
     config: Config,
     spec: ImageSpec,
     pixels: Pixels,
+    masked: bool = False,
 ) -> Crops:
     """Vary the light of crops, go back to the grid of stored values, change places, label all.
 
@@ -145,6 +156,8 @@ def draw_crops(
         Form of the images.
     pixels
         What is learnt of the normals' pixels.
+    masked
+        Whether the last channel says where to look; elsewhere nothing is changed nor learnt.
     """
     levels = grid(spec)
     normal = crops[:, : spec.channels]
@@ -152,9 +165,17 @@ def draw_crops(
         normal = _lit(normal, config.training.light, generator)
     normal = (normal.clamp(0, 1) * levels).round() / levels
     made = make_local(normal, generator, config.local, pixels.visible, levels)
+    if masked:
+        crops, look = crops[:, :-1], crops[:, -1:] > 0.5
+        normal = torch.where(look, normal, FILL)
+        made = made.inside(normal, look)
     labels, changed, family = label_places(normal, made, generator, config.labels, pixels.scales)
+    unchanged = ~changed
+    if masked:
+        looked_at = functional.max_pool2d(look.float(), STRIDE, ceil_mode=True) > 0
+        changed, unchanged = changed & looked_at, unchanged & looked_at
     own = changed & (family == torch.arange(len(FAMILIES), device=family.device).view(1, -1, 1, 1))
-    weights = (~changed / (~changed).sum().clamp(min=1)).expand_as(own) / len(FAMILIES)
+    weights = (unchanged / unchanged.sum().clamp(min=1)).expand_as(own) / len(FAMILIES)
     share = own / own.sum((0, 2, 3), keepdim=True).clamp(min=1) / len(FAMILIES)
     weights = weights + config.training.made_weight * share
     images = torch.cat([made.images, crops[:, spec.channels :]], 1)
@@ -200,14 +221,20 @@ def _contrasted(crop: Tensor, channels: int, factor: float) -> Tensor:
     return torch.cat([contrasted, crop[:, channels:]], 1)
 
 
-def _cut(pixels: NDArray[np.int64], side: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _cut(
+    pixels: NDArray[np.int64],
+    side: int,
+    rng: np.random.Generator,
+    box: tuple[int, int] | None = None,
+) -> NDArray[np.int64]:
     """Draw ``side`` pixels of a row, so that those at its ends are seen half as often as others.
 
     Crops may reach beyond the border by half their side, and are then moved inside. Drawn inside
     the image alone, hardly any would reach a border pixel.
     """
     extent = len(pixels)
-    first = int(np.clip(rng.integers(-(side // 2), extent - side // 2), 0, extent - side))
+    low, high = box or (0, extent)
+    first = int(np.clip(rng.integers(low - side // 2, high - side // 2), 0, extent - side))
     return pixels[first : first + side]
 
 

@@ -143,7 +143,13 @@ def fit_model(
         chosen = samples.of(images)
         if dense:
             unset = ModelHeader(
-                samples.spec, config, None, resize, Threshold(0.5, "manual"), History()
+                samples.spec,
+                config,
+                None,
+                resize,
+                Threshold(0.5, "manual"),
+                History(),
+                mask=samples.mask,
             )
             scorer = Model(network, unset)
             return np.concatenate([scorer.raw(image[None]) for image in chosen])
@@ -224,5 +230,6 @@ def fit_model(
         activation_maxima(network, samples.of(kept.validation), config.anomalies, seed)
         if isinstance(network, Regressor)
         else (),
+        mask=samples.mask,
     )
     return Model(network, header, samples.digests[:MOST_DIGESTS])

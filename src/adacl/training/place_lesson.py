@@ -56,7 +56,8 @@ class PlaceLesson:
         the score of an image.
         """
         crops = self._crops(chosen, generator).to(network.mean.device)
-        step = draw_crops(crops, generator, self.config, chosen.spec, self.pixels)
+        masked = chosen.mask is not None
+        step = draw_crops(crops, generator, self.config, chosen.spec, self.pixels, masked)
         half = self.config.training.precision == "bfloat16"
         with torch.autocast(crops.device.type, torch.bfloat16, enabled=half):
             output = network(step.images)
@@ -76,9 +77,13 @@ class PlaceLesson:
         config = self.config.replace(local__clean=0.0, training__light=0.0)
         for part in chosen.parts(VALIDATION_BATCH):
             crops = self._crops(part, generator).to(network.mean.device)
-            step = draw_crops(crops, generator, config, part.spec, self.pixels)
-            for images, scores in ((crops, normals), (step.images, made)):
+            masked = part.mask is not None
+            step = draw_crops(crops, generator, config, part.spec, self.pixels, masked)
+            unchanged = crops[:, :-1] if masked else crops
+            for images, scores in ((unchanged, normals), (step.images, made)):
                 found = local_mean(network(images), network.config.window).mean(1)
+                if masked:  # what is ignored has no weight
+                    found = torch.where(step.weights.sum(1) > 0, found, found.min())
                 scores.append(peaks(found, network.config.top))
         area = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())
         return area, {"local": area}
@@ -92,7 +97,7 @@ class PlaceLesson:
         """
         network.eval()
         images = self.train_on.thinned(WEIGHED).batches(network.mean.device, 1)
-        peaks = torch.cat([network.peaks(image) for image in images])
+        peaks = torch.cat([network.peaks(image, self.train_on.mask) for image in images])
         spread = peaks.std(0, correction=0).clamp(min=LEAST_SPREAD)
         network.shares.copy_((1 / spread) / (1 / spread).sum())
 
