@@ -16,7 +16,7 @@ from support.textures import textures
 
 SIZE = 70, 90
 MAPPED = preset("inspect").replace(
-    training__epochs=8,
+    training__epochs=5,
     training__min_epoch_images=64,
     training__batch_size=8,
     training__crop=40,
@@ -74,6 +74,17 @@ def test_what_is_left_out_does_not_count(kind, fitted):
         shown = scorer.anomaly_map(image)
         assert shown[:, :44].max() > 0
         assert shown[:, 46:].max() <= 0
+
+
+def test_the_light_of_what_is_left_out_is_no_matter(fitted):
+    plain = textures(3, SIZE, seed=5)
+    bright = plain.copy()
+    bright[:, :, 46:] = 255
+    for found in (fitted[0], Scorer(fitted[1] / "m.onnx")):
+        for image in bright[..., None]:
+            assert found.score_decoded([image])[0].remark == ""
+        dark = found.score_decoded([(plain[0] // 4)[..., None]])[0]
+        assert "darker than any learnt" in dark.remark
 
 
 @pytest.mark.parametrize("size", [SIZE, (140, 180), (35, 45), (9, 12), (107, 138)])
@@ -157,6 +168,8 @@ def test_a_mask_of_another_size_is_resized_to_the_nearest():
     mask.check(3, 4, "image")
     with pytest.raises(InputError):
         mask.check(6, 4, "image")
+    with pytest.raises(InputError, match="nothing of the mask is left at 10x10"):
+        Mask.of(np.arange(10_000).reshape(100, 100) == 0).check(10, 10, "image")
 
 
 @pytest.mark.parametrize("text", ["", "AAAA", "no base64"])

@@ -97,8 +97,8 @@ class Mask:
         Raises
         ------
         InputError
-            If their aspect ratio differs from that of the mask by more than a pixel; ``name`` is
-            what the message calls the image.
+            If their aspect ratio differs from that of the mask by more than a pixel, or too little
+            of it is white; ``name`` is what the message calls the image.
         """
         own, other = self.pixels.shape
         if abs(height * other - width * own) >= max(own, other, height, width):
@@ -106,6 +106,9 @@ class Mask:
                 f"{name}: {height}x{width} pixels, the mask has {own}x{other}, another aspect "
                 "ratio; it holds for images of one layout"
             )
+        places = self.resized(-(-height // 2), -(-width // 2))
+        if not (places.any() and self.resized(height, width).any()):
+            raise InputError(f"{name}: nothing of the mask is left at {height}x{width} pixels")
 
     def at(
         self, size: tuple[int, int], rows: NDArray[np.int64], columns: NDArray[np.int64]
@@ -138,6 +141,10 @@ class Mask:
     def resized(self, height: int, width: int) -> NDArray[np.bool_]:
         """Return the nearest pixels of the mask to each of an image, or of its map."""
         return self.at((height, width), np.arange(height), np.arange(width))
+
+    def looked_at(self, images: NDArray[Any]) -> NDArray[Any]:
+        """Return the pixels (S, 1, P, C) of images S x H x W x C that are looked at."""
+        return images[:, self.resized(*images.shape[1:3])][:, None]
 
     def box(self, height: int, width: int) -> tuple[Range, Range]:
         """Return first and last + 1 row and column of what is looked at in an image."""

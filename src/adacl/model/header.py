@@ -147,6 +147,8 @@ class ModelHeader:
         """
         light = self.config.training.light if self.light_varies else None
         counts = np.diff(starts, append=len(samples))
+        if self.mask is not None:
+            samples = self.mask.looked_at(samples)
         rows = np.add.reduceat(measure(samples, self.spec), starts) / counts[:, None]
         return [
             (self.learnt.remark_on_values(row, self.spec, light), float(row[0])) for row in rows
