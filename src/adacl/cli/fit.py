@@ -245,7 +245,8 @@ def _announce(
     if networks > 1:
         log.info(
             "%d images: %d networks are trained for up to %s each, the model and %d more, each "
-            "without a part of the images, to set the threshold",
+            "without a part of the images, to set the threshold; --set threshold.folds=1 trains "
+            "one only, and sets a rougher threshold by a fifth of the images",
             count,
             networks,
             epochs,
