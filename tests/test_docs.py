@@ -103,6 +103,10 @@ def images(tmp_path_factory):
     for number, picture in enumerate(new):
         (root / "new").mkdir(exist_ok=True)
         Image.fromarray(picture).save(root / "new" / f"part-{number:03d}.png")
+    files = [str(path.relative_to(root)) for path in sorted((root / "good").rglob("*.png"))]
+    (root / "good.csv").write_text("\n".join(["path", *files]))
+    (root / "today.txt").write_text("\n".join(files[:3]))
+    Image.linear_gradient("L").resize((72, 72)).save(root / "look.png")
     shutil.copytree(root / "good", root / "good_parts")
     shutil.copytree(root / "more_good", root / "more_good_parts")
     shutil.copytree(root / "new", root / "new_parts")

@@ -26,15 +26,16 @@ from adacl.data.arrays import (
     pictures_of,
     without_tensors,
 )
-from adacl.data.copies import digest, without_copies
+from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
 from adacl.data.groups import check_rule, groups_of
+from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
-from adacl.model import thresholds
+from adacl.model.calibration import Scored, calibrated, check_rates
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import check_files
 from adacl.model.header import ModelHeader
@@ -62,9 +63,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
 
     ``X`` is, everywhere, one of: an array N x H x W or N x H x W x C (uint8 and uint16 in their
     full scale, floats in [0, 1], or any other range, which is then learned), or a tensor of
-    PyTorch, which may be N x C x H x W; a list or generator of PIL images; an array of flat rows
-    N x F together with ``image_shape``; a folder of images; a list or generator of image files
-    and folders.
+    PyTorch, which may be N x C x H x W; a list or generator of PIL images, tensors or arrays of one
+    size; a Dataset or DataLoader of PyTorch whose items are images or (image, ...); an array of
+    flat rows N x F together with ``image_shape``; a folder of images; a list or generator of image
+    files and folders; a Parquet, CSV or text file that names image files.
 
     In a grid search, settings of the method are parameters as well, such as
     ``config__training__epochs``.
@@ -103,6 +105,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         ``auto``, ``cpu`` or ``cuda``.
     random_state
         Seed.
+    mask
+        Which part of images of one layout is looked at, with networks that have a map (the preset
+        ``inspect``): a file, an array H x W or a PIL image, white where it is looked at. What is
+        black is neither learnt nor judged. Images of another size need the same aspect ratio.
     group
         Which image files belong together, so that one tells little more than another: those of one
         ``folder``, or those whose names match a regular expression alike, see
@@ -155,6 +161,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         top_k: int = 1,
         white_level: int | None = None,
         contamination: float | Literal["auto"] = "auto",
+        mask: str | Path | Array | None = None,
         device: str = "auto",
         random_state: int | np.random.RandomState | None = 0,
         group: str | None = None,
@@ -173,6 +180,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         self.top_k = top_k
         self.white_level = white_level
         self.contamination = contamination
+        self.mask = mask
         self.device = device
         self.random_state = random_state
         self.group = group
@@ -224,6 +232,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             If a parameter or the array is not valid.
         DataError
             If files cannot be used, or there are fewer than four images or groups.
+        MissingDataError
+            If the mask is not there.
         """
         contamination = self._contamination()
         normals = self._normals(listed(X), groups)
@@ -266,6 +276,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
         resolve_device(self.device)
         tiling, image_size = self._tiling(), _checked_size("image_size", self.image_size)
+        mask = region_of_interest(self.mask)
         if not (isinstance(X, ProbedFiles) or is_paths(X)):
             pictures = pictures_of(X)
             array = pictures_as_array(pictures) if pictures else without_tensors(X)
@@ -275,6 +286,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                 tiling=tiling,
                 white=self.white_level,
                 groups=groups,
+                mask=mask,
             )
         if groups is not None:
             raise ConfigError("groups: labels go with arrays; for files set the parameter group")
@@ -286,6 +298,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             white=self.white_level,
             group=self.group,
             on_error=self.on_error,
+            mask=mask,
         )
 
     @property
@@ -298,7 +311,15 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         """The epochs of the training."""
         return self.header.history
 
-    def calibrate(self, X: Any, fpr: float | None = None, groups: ArrayLike | None = None) -> Self:
+    def calibrate(
+        self,
+        X: Any,
+        fpr: float | None = None,
+        groups: ArrayLike | None = None,
+        *,
+        defects: Any = None,
+        find: float | None = None,
+    ) -> Self:
         """Set the threshold anew from normal images, without retraining.
 
         Parameters
@@ -310,27 +331,36 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         groups
             A label (n,) for each image of an array, see :meth:`fit`; for files the parameter
             ``group`` tells.
+        defects
+            A few labelled defects, in any of the forms of ``X``. They tell which share of such
+            defects is found; the network learns nothing from them.
+        find
+            Set the threshold so that this share of the defects is found, instead of ``fpr``; the
+            normal images then tell how many of them are flagged.
+
+        Raises
+        ------
+        ConfigError
+            If both rates are given, one of them is out of range, or ``find`` without defects.
+        DataError
+            If an image is both normal and a defect.
         """
-        model = self._fitted()
-        rule = model.config.threshold
-        rate = rule.fpr if fpr is None else fpr
-        scores: list[tuple[int | None, float]]
+        check_rates(fpr, find, defects is not None)
+        normals = self._for_threshold(X, groups)
+        shown = None if defects is None else self._for_threshold(defects, None)
+        rule = self._fitted().config.threshold
+        return self.set_threshold(calibrated(normals, shown, rule, fpr, find))
+
+    def _for_threshold(self, X: Any, groups: ArrayLike | None) -> Scored:
         X = listed(X)
         if is_paths(X):
             files = list(self.score_files(ImageFiles(X)))
-            scores = [(score.digest, score.raw) for score in files]
             paths = [score.path for score in files]
             together = None if self.group is None else groups_of(paths, self.group)
-        else:
-            images = self._checked(X)
-            together = None if groups is None else numbered(groups, len(images))
-            scores = list(zip(map(digest, images), self._raw_of(images), strict=True))
-        first = without_copies([known for known, _ in scores])
-        raw = [scores[index][1] for index in first]
-        same = None if together is None else together[first]
-        return self.set_threshold(
-            thresholds.from_normal_scores(raw, rate, rule.confidence, "calibration", groups=same)
-        )
+            return Scored([f.raw for f in files], [f.digest for f in files], together)
+        images = self._checked(X)
+        together = None if groups is None else numbered(groups, len(images))
+        return Scored(self._raw_of(images), [digest(image) for image in images], together)
 
     def score_files(
         self, paths: str | Path | Iterable[str | Path], skipped: list[Skipped] | None = None
@@ -378,6 +408,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             stride=tiling.stride if tiling else None,
             top_k=tiling.top_k if tiling else 1,
             white_level=model.spec.white if model.spec.white < 65535 else None,
+            mask=None if model.header.mask is None else model.header.mask.pixels,
             device=device,
             on_error=on_error,
         )
@@ -424,6 +455,11 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             raise ConfigError(
                 f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
                 "or use the preset paper"
+            )
+        if self.mask is not None and config.network.output != "map":
+            raise ConfigError(
+                f"mask: the preset {config.preset} sees an image as a whole; use the preset "
+                "inspect, or leave the mask out"
             )
         return config
 

@@ -90,6 +90,7 @@ EXTRAS = {
     "export": ("onnx",),
     "runtime": ("onnxruntime",),
     "openvino": ("openvino",),
+    "parquet": ("pyarrow",),
     "report": ("jinja2",),
     "serve": (
         "fastapi",

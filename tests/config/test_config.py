@@ -82,7 +82,7 @@ INVALID = [
     ("threshold", "fpr", 0.0),
     ("threshold", "fpr", 1.0),
     ("threshold", "confidence", 1.0),
-    ("threshold", "folds", 1),
+    ("threshold", "folds", 0),
 ]
 SECTIONS = {
     "anomalies": AnomalyConfig,

@@ -8,7 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from adacl.errors import ConfigError, InputError
-from adacl.model.thresholds import Threshold, from_contamination, from_normal_scores, normals_needed
+from adacl.model.thresholds import (
+    Threshold,
+    from_contamination,
+    from_defects,
+    from_normal_scores,
+    normals_needed,
+)
 
 
 def shuffled(count):
@@ -185,3 +191,68 @@ def test_groups_keep_the_promise_where_images_of_a_part_are_alike():
             kept[grouped] += float((parts[20:] > found.value).mean()) <= found.upper_bound
     assert kept[False] < 0.8 * 300
     assert kept[True] > 0.95 * 300
+
+
+def test_defects_judge_a_threshold_that_normals_set():
+    threshold = from_normal_scores(shuffled(400) / 2, 0.01, 0.95, "calibration")
+    judged = threshold.judged_by([0.2, 0.7, 0.8, 0.9])
+    assert judged.value == threshold.value
+    assert (judged.defects.n, judged.defects.found, judged.defects.wanted) == (4, 3, None)
+    assert (judged.defects.low, judged.defects.high) == pytest.approx((0.194, 0.994), abs=1e-3)
+    assert judged.notes()[: len(threshold.notes())] == threshold.notes()
+    told = " ".join(judged.notes())
+    assert "3 of 4 labelled defects; of all such defects 19% to 99%" in told
+    assert "judged the threshold; no training saw" in told
+    assert "4 labelled defects tell little" in told
+    assert judged.judged_by([0.2, 0.9], [1, 1]).defects.n == 1
+    assert "defects" not in threshold.to_dict()
+    assert Threshold(**json.loads(json.dumps(judged.to_dict()))) == judged
+
+
+@pytest.mark.parametrize(("share", "count", "found"), [(0.9, 9, 9), (0.9, 19, 18), (0.5, 3, 2)])
+def test_defects_set_a_threshold_that_normals_judge(share, count, found):
+    defects = np.linspace(0.5, 0.9, count)
+    threshold = from_defects(defects, shuffled(100) / 2, share, 0.95)
+    assert (threshold.method, threshold.n, threshold.fpr) == ("defects", 100, None)
+    assert (defects > threshold.value).sum() == threshold.defects.found == found
+    assert threshold.defects.flagged == (shuffled(100) / 2 > threshold.value).sum()
+    told = threshold.notes()
+    assert f"set by {count} labelled defects to find {share:.0%}" in told[0]
+    assert f"flags {threshold.defects.flagged} of 100 normals" in told[0]
+    assert "They set the threshold; no training saw them" in told[1]
+    assert Threshold(**json.loads(json.dumps(threshold.to_dict()))) == threshold
+
+
+def test_what_is_said_of_defects_holds_as_often_as_stated():
+    rng = np.random.default_rng(0)
+    for share in (None, 0.8):
+        inside, below, caught = [], [], []
+        for _ in range(500):
+            normals, defects = rng.normal(size=60), rng.normal(1.5, size=15)
+            if share is None:
+                threshold = from_normal_scores(normals, 0.1, 0.95, "calibration")
+                threshold = threshold.judged_by(defects)
+            else:
+                threshold = from_defects(defects, normals, share, 0.95)
+            true = float((rng.normal(1.5, size=4000) > threshold.value).mean())
+            flagged = float((rng.normal(size=4000) > threshold.value).mean())
+            inside.append(threshold.defects.low <= true <= threshold.defects.high)
+            below.append(flagged <= threshold.upper_bound)
+            caught.append(true)
+        assert np.mean(inside) > 0.93
+        assert np.mean(below) > 0.93
+        assert share is None or np.mean(caught) > share - 0.01
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"n": 2, "found": 3, "low": 0, "high": 1}, "whole numbers"),
+        ({"n": 2.5, "found": 1, "low": 0, "high": 1}, "whole numbers"),
+        ({"n": 2, "found": 1, "low": 0, "high": 2}, "from 0 to 1"),
+        ({"n": 2, "found": 1, "low": 0, "high": 1, "wanted": math.nan}, "finite"),
+    ],
+)
+def test_a_record_of_defects_that_cannot_be_is_refused(fields, words):
+    with pytest.raises(ConfigError, match=words):
+        Threshold(0.5, "calibration", 0.01, 9, 0.1, 0.95, defects=fields)

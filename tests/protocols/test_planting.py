@@ -55,7 +55,8 @@ class Peak:
 
     def __init__(self, dtype="uint8"):
         most = np.iinfo(dtype).max
-        self.header = SimpleNamespace(spec=ImageSpec(40, 40, 1, dtype, 0.0, float(most)))
+        spec = ImageSpec(40, 40, 1, dtype, 0.0, float(most))
+        self.header = SimpleNamespace(spec=spec, mask=None)
         self.seen = []
 
     def decode(self, path, content):

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from adacl import AnomalyDetector
 from adacl.config import ThresholdConfig
 from adacl.model.info import notes
-from adacl.training.splits import fold_splits, split_normals
+from adacl.training.splits import fold_splits, networks_to_train, split_normals
 from support.helpers import TINY
 
 RULE = ThresholdConfig()
@@ -30,6 +30,28 @@ def test_every_normal_is_used_once(count, calibrate, seed):
 def test_normals_are_held_out_where_there_are_many(count, held_out):
     assert len(split_normals(count, 150, RULE, True, 0).calibration) == held_out
     assert not len(split_normals(count, 150, RULE, False, 0).calibration)
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(4, 1), (120, 24), (1494, 298), (1495, 299)])
+def test_one_fold_holds_out_a_fifth_instead(count, held_out):
+    one = ThresholdConfig(folds=1)
+    split = split_normals(count, 150, one, True, 0)
+    assert len(split.calibration) == held_out
+    assert sorted(parts(split)) == list(range(count))
+    assert len(split.train) >= 2
+    assert not len(split_normals(count, 150, one, False, 0).calibration)
+
+
+def test_one_fold_trains_one_network(digits):
+    trained = []
+    config = TINY.replace(threshold__folds=1)
+    detector = AnomalyDetector(config=config, on_epoch=lambda stage, _: trained.append(stage))
+    detector.fit(digits.of(3)[:60])
+    assert trained == ["network"]
+    assert networks_to_train(60, config) == 1
+    assert networks_to_train(60, TINY) == 3
+    threshold = detector.header.threshold
+    assert (threshold.method, threshold.n) == ("hold-out", 12)
 
 
 def test_the_seed_decides_the_split():

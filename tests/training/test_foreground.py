@@ -8,9 +8,10 @@ from adacl.anomalies.local import make_local
 from adacl.config import LocalConfig
 from adacl.config.presets import preset
 from adacl.data.samples import Samples
+from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.training.alignment import TURNED, settled, turned_auroc
-from adacl.training.crops import learn_pixels, take_crops
+from adacl.training.crops import draw_crops, learn_pixels, take_crops
 from adacl.training.foreground import learn_limit, on_plain_ground, part, step
 from support.textures import textures
 
@@ -90,6 +91,39 @@ def test_changes_are_made_on_parts_or_close_by():
     touched = (made.region > 0)[:32]
     assert float((touched & near[:32]).flatten(1).any(1).float().mean()) > 0.85
     assert (made.region[32:] > 0).flatten(1).any(1).all()
+
+
+def eroded(inside, by):
+    return -torch.nn.functional.max_pool2d(-inside.float(), 2 * by + 1, 1, by) > 0
+
+
+def test_with_a_mask_changes_are_made_on_what_is_in_both():
+    look = np.zeros((160, 200), bool)
+    look[:, :110] = True
+    samples = Samples(parts(), mask=Mask.of(look))
+    config = preset("inspect").replace(network__place="no", training__crop=96, training__vary=0.0)
+    pixels = learn_pixels(samples, 1)
+    assert pixels.part is not None
+    cuts = take_crops(samples, config, np.random.default_rng(0), pixels.part)
+    assert cuts.images.shape == (12, 1, 96, 96)
+    assert cuts.part.any()
+    assert not (cuts.part & ~cuts.look).any()
+    assert float(((cuts.images < 0.45) == cuts.part).float().mean()) > 0.95
+    assert ((cuts.images - FILL).abs() < 1e-3)[eroded(~cuts.look, 2)].all()
+    step = draw_crops(cuts, torch.Generator().manual_seed(0), config, samples.spec, pixels)
+    assert (step.images == FILL)[~cuts.look].all()
+    assert not step.weights.sum(1, keepdim=True)[eroded(~cuts.look, 2)[..., ::2, ::2]].any()
+
+
+def test_a_mask_alone_says_where_changes_are_made():
+    look = np.zeros((160, 200), bool)
+    look[40:120, 50:150] = True
+    samples = Samples(parts(), mask=Mask.of(look))
+    assert learn_limit(samples) is None
+    config = preset("inspect").replace(network__place="no", training__crop=96)
+    cuts = take_crops(samples, config, np.random.default_rng(0))
+    assert cuts.part.any()
+    assert torch.equal(cuts.part, cuts.look)
 
 
 def bars(angles, seed=0):

@@ -36,6 +36,11 @@ class Made(NamedTuple):
     region: Tensor
     families: Tensor
 
+    def inside(self, normal: Tensor, look: Tensor) -> Made:
+        """Return the same with changes only where ``look`` (N, 1, H, W) is True."""
+        images = torch.where(look, self.images, normal)
+        return self._replace(images=images, region=torch.where(look, self.region, 0))
+
 
 def check_local_config(config: LocalConfig) -> None:
     """Check that the shapes and fillings of local anomalies exist.

@@ -12,11 +12,11 @@ from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
 from adacl.cli.support.progress import messages
-from adacl.data.copies import without_copies
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
-from adacl.errors import ConfigError, ModelFileError
+from adacl.errors import ModelFileError
 from adacl.files import check_writable
+from adacl.model.calibration import Scored, calibrated, check_rates
 
 log = logging.getLogger("adacl")
 
@@ -30,6 +30,21 @@ def calibrate(
     fpr: Annotated[
         float | None, typer.Option(help="False-positive rate; by default the model's own.")
     ] = None,
+    defects: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="DIR",
+            help="A few labelled defects, which tell how many such defects the threshold finds; "
+            "nothing is learnt from them (repeatable).",
+        ),
+    ] = None,
+    find: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            help="Set the threshold so that this share of the defects is found, instead of --fpr.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to MODEL."),
@@ -39,13 +54,17 @@ def calibrate(
     on_error: options.OnError = "skip",
     quiet: options.Quiet = False,
 ) -> None:
-    """Set the threshold anew from normal images, without retraining."""
+    """Set the threshold anew from normal images, without retraining.
+
+    Labelled defects, if there are some, are used for the threshold alone: they tell which share of
+    such defects it finds or, with --find, set it.
+    """
     target = output or model
     check_writable(target)
     if group:
         check_rule(group)
+    check_rates(fpr, find, bool(defects))
     from adacl.deploy.scorer import Scorer
-    from adacl.model.thresholds import from_normal_scores
 
     with interruptible([target]), messages(quiet):
         detector, _ = open_scorer(model, device, "onnxruntime", on_error)
@@ -54,28 +73,21 @@ def calibrate(
                 f"{model}: an exported file keeps its threshold; calibrate the model file and "
                 "export it again, or score with --threshold"
             )
-        rule = detector.header.config.threshold
-        rate = rule.fpr if fpr is None else fpr
-        if not 0 < rate < 1:
-            raise ConfigError(f"--fpr: need a rate between 0 and 1, got {fpr}")
-        scores = list(
-            scores_of_files(detector.score_files, ImageFiles(normal_dir), "normal images", quiet)
-        )
-        seen = count_seen(scores)
-        if seen:
-            log.warning("%d of these images were used in fitting; the threshold is too low", seen)
-        first = without_copies([score.digest for score in scores])
-        paths = [scores[index].path for index in first]
-        groups = groups_of(paths, group) if group else None
-        if "groups" in detector.header.training and groups is None:
+        if "groups" in detector.header.training and group is None:
             log.warning("the model was fitted with --group, and is now calibrated without")
-        threshold = from_normal_scores(
-            [scores[index].raw for index in first],
-            rate,
-            rule.confidence,
-            "calibration",
-            groups=groups,
-        )
+
+        def scored(folders: list[Path], title: str, advice: str) -> Scored:
+            files = ImageFiles(folders)
+            scores = list(scores_of_files(detector.score_files, files, title, quiet))
+            if seen := count_seen(scores):
+                log.warning("%d of these %s were used in fitting; %s", seen, title, advice)
+            groups = groups_of([score.path for score in scores], group) if group else None
+            return Scored([s.raw for s in scores], [s.digest for s in scores], groups)
+
+        normals = scored(normal_dir, "images", "the threshold is too low")
+        shown = scored(defects, "defects", "fit again without them") if defects else None
+        rule = detector.header.config.threshold
+        threshold = calibrated(normals, shown, rule, fpr, find)
         detector.set_threshold(threshold).save(target)
         for line in threshold.notes():
             log.info(line)

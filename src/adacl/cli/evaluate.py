@@ -25,6 +25,7 @@ from adacl.cli.support.reports import (
     title_of,
 )
 from adacl.data.folders import ImageFiles, list_images
+from adacl.data.lists import with_folders
 from adacl.errors import ConfigError, DataError
 from adacl.model.advice import advice
 
@@ -94,7 +95,8 @@ def evaluate(
     if report is not None:
         check_report(report, [model, *normal, *abnormal])
     _check_apart(normal, abnormal)
-    mask_of = find_masks(list(ImageFiles(abnormal)), abnormal, masks) if masks else {}
+    places = with_folders(abnormal)
+    mask_of = find_masks(list(ImageFiles(abnormal)), places, masks) if masks else {}
     with interruptible([report] if report else []), messages(quiet):
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
         gathering = gathering_for(scorer, in_use) if report else None
@@ -128,7 +130,7 @@ def evaluate(
         "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
         "threshold": in_use.value,
         **pixels,
-        "kinds": _kinds(good, bad, abnormal, in_use.value),
+        "kinds": _kinds(good, bad, places, in_use.value),
         "verdict": verdict._asdict(),
     }
     if json_output:

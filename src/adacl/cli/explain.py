@@ -20,6 +20,7 @@ from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
 from adacl.data.folders import Skipped, list_images
 from adacl.data.images import EXTENSIONS
+from adacl.data.lists import is_list, with_folders
 from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, check_writable
 
@@ -37,7 +38,8 @@ log = logging.getLogger("adacl")
 def explain(
     model: options.Model,
     images: Annotated[
-        list[Path], typer.Argument(metavar="IMAGE...", help="Images and folders of images.")
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Images, folders of images, and lists of images."),
     ],
     output: Annotated[
         Path | None,
@@ -93,7 +95,7 @@ def _targets(
     model: Path, roots: list[Path], paths: list[Path], output: Path | None
 ) -> dict[Path, Path]:
     """Return the path to write for the heat map of each image."""
-    alone = len(paths) == 1 and not roots[0].is_dir()
+    alone = len(paths) == 1 and not (roots[0].is_dir() or is_list(roots[0]))
     if output is None or output.is_dir() or not alone:
         picture = output is not None and output.suffix.lower() in EXTENSIONS
         if output is not None and not output.is_dir() and (picture or output.exists()):
@@ -132,6 +134,7 @@ def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
 
     In ``folder``, heat maps are laid out as their images are below the common parent of ``roots``.
     """
+    roots = with_folders(roots)
     bases = {root: root if root.is_dir() else root.parent for root in roots}
     top = os.path.commonpath([base.resolve() for base in bases.values()])
 

@@ -19,6 +19,7 @@ from adacl.config.presets import by_size, for_tiles, from_toml, preset
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.folders import list_images
 from adacl.data.groups import groups_of
+from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.errors import ConfigError
 from adacl.files import check_writable
@@ -32,7 +33,11 @@ log = logging.getLogger("adacl")
 
 def fit(
     normal_dir: Annotated[
-        list[Path], typer.Argument(metavar="NORMAL_DIR...", help="Folders of normal images.")
+        list[Path],
+        typer.Argument(
+            metavar="NORMAL_DIR...",
+            help="Folders of normal images, or lists: Parquet and CSV with a column path, text.",
+        ),
     ],
     output: options.ModelOutput,
     preset_name: Annotated[
@@ -107,6 +112,14 @@ def fit(
     fpr: Annotated[
         float | None, typer.Option(help="False-positive rate of the threshold; by default 0.01.")
     ] = None,
+    mask: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="With inspect: which part of all images is looked at, white in this picture; the "
+            "rest, black, is ignored.",
+        ),
+    ] = None,
     group: options.Group = None,
     on_error: options.OnError = "skip",
     resume: ResumeOption = False,
@@ -120,6 +133,7 @@ def fit(
         check_report(report, [output, *normal_dir])
     if white_level is not None:
         check_white(white_level)
+    region_of_interest(mask)
     size = options.parse_size("--image-size", image_size)
     tile_size = options.parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
@@ -157,6 +171,7 @@ def fit(
                 stride=stride,
                 top_k=top_k,
                 white_level=white_level,
+                mask=mask,
                 device=device,
                 random_state=seed,
                 group=group,
@@ -234,7 +249,8 @@ def _announce(
     if networks > 1:
         log.info(
             "%d images: %d networks are trained for up to %s each, the model and %d more, each "
-            "without a part of the images, to set the threshold",
+            "without a part of the images, to set the threshold; --set threshold.folds=1 trains "
+            "one only, and sets a rougher threshold by a fifth of the images",
             count,
             networks,
             epochs,

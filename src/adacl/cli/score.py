@@ -28,7 +28,8 @@ from adacl.files import check_writable
 def score(
     model: options.Model,
     paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH...", help="Images and folders of images.")
+        list[Path],
+        typer.Argument(metavar="PATH...", help="Images, folders of images, and lists of images."),
     ],
     output_format: Annotated[
         Format, typer.Option("--format", help="How to print the records.")

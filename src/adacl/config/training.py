@@ -168,7 +168,8 @@ class ThresholdConfig(Section, name="threshold"):
     confidence
         Confidence of the stated upper bound on that share.
     folds
-        Folds of the cross-fitting that serves small sets.
+        Folds of the cross-fitting that serves small sets. With 1 there is none: a fifth of the
+        images is held out for the threshold, and one network trained.
     least_region
         Pixels of the smallest region above the threshold that records name, for networks with a
         map. If all are smaller, the highest is named.
@@ -180,6 +181,6 @@ class ThresholdConfig(Section, name="threshold"):
 
     fpr: Annotated[float, above(0), below(1)] = 0.01
     confidence: Annotated[float, above(0), below(1)] = 0.95
-    folds: Annotated[int, at_least(2)] = 3
+    folds: Annotated[int, at_least(1)] = 3
     least_region: Count = 16
     set_aside: Natural = 0

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from adacl.data.images import header_of, pixels_of
+from adacl.data.loaders import loaded
 from adacl.errors import ImageError, InputError
 
 Array = NDArray[Any]
@@ -33,13 +34,14 @@ def is_paths(images: object) -> bool:
 
 
 def listed(images: Any) -> Any:
-    """Return what a generator yields as a list, and anything else as it is.
+    """Return the images of a generator, Dataset or DataLoader as a list; else as they are.
 
     Raises
     ------
     InputError
         If it is a list of arrays whose shapes differ.
     """
+    images = loaded(images)
     if isinstance(images, Iterator):
         images = list(images)
     if isinstance(images, list | tuple):

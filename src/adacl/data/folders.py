@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
 from adacl.data.images import EXTENSIONS
+from adacl.data.lists import is_list, read_list
 from adacl.errors import DataError, ImageError, MissingDataError
 
 OnError = Literal["skip", "fail"]
@@ -29,7 +30,7 @@ log = logging.getLogger("adacl")
 
 
 class ImageFiles:
-    """Iterate over image files: those named, and those anywhere below the folders named.
+    """Iterate over image files: those named, in lists too, and those anywhere below folders.
 
     Within a folder the order is that of the sorted paths. Symbolic links are followed; those
     that lead nowhere or back to a folder above them are named and passed over. Hidden files are
@@ -39,14 +40,14 @@ class ImageFiles:
     Parameters
     ----------
     paths
-        A file or folder, or several.
+        A file or folder, or several; for lists see :mod:`adacl.data.lists`.
 
     Raises
     ------
     MissingDataError
         If a path is not there, or no image is found.
     DataError
-        If a folder cannot be read.
+        If a folder or list cannot be read.
     """
 
     def __init__(self, paths: str | Path | Sequence[str | Path]) -> None:
@@ -74,7 +75,7 @@ def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
 
 
 def each_image(paths: str | Path | Iterable[str | Path]) -> Iterator[Path]:
-    """Yield the image files named, as they come, and those anywhere below the folders named.
+    """Yield the image files named, as they come, and those of the folders and lists named.
 
     Unlike :class:`ImageFiles` it asks for one path after another, so that they may come from a
     generator, and leaves it to the reader to tell of files that are not there.
@@ -83,7 +84,7 @@ def each_image(paths: str | Path | Iterable[str | Path]) -> Iterator[Path]:
         inside = False
         with suppress(OSError):
             inside = path.is_dir()
-        if inside:
+        if inside or is_list(path):
             yield from ImageFiles(path)
         else:
             yield path
@@ -133,6 +134,8 @@ def _walk_all(roots: Sequence[Path], left_out: _LeftOut) -> Iterator[Path]:
     for root in roots:
         if root.is_dir():
             yield from _walk(root, left_out)
+        elif is_list(root):
+            yield from read_list(root)
         else:
             yield root
 

@@ -1,4 +1,4 @@
-"""Find and read the pixel masks of anomalous images."""
+"""Find and read pixel masks: of anomalous images, and of what is looked at in all."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from adacl.data.images import EXTENSIONS, probe, read_image
-from adacl.errors import DataError, MissingDataError
+from adacl.errors import DataError, InputError, MissingDataError
+from adacl.imaging.mask import Mask
 
 ENDINGS = ("", "_mask", "_gt")
 
@@ -92,6 +95,35 @@ def read_mask(path: Path, image: Path) -> NDArray[np.bool_]:
             f"{path}: a mask of {header.height}x{header.width} pixels for {image} of "
             f"{expected.height}x{expected.width}; masks need the size of their image"
         )
-    pixels = read_image(path, 1, header.dtype)[..., 0]
-    mask: NDArray[np.bool_] = pixels > pixels.max() / 2
-    return mask
+    return _bright(read_image(path, 1, header.dtype)[..., 0])
+
+
+def region_of_interest(mask: Any) -> Mask | None:
+    """Return a mask of what is looked at from a file, an array H x W or a PIL image.
+
+    White, what is brighter than half of the brightest pixel, is looked at. None stays None.
+
+    Raises
+    ------
+    MissingDataError, ImageError
+        If the file is not there, or cannot be read.
+    InputError
+        If it has not the form H x W, or nothing in it is white.
+    """
+    if mask is None or isinstance(mask, Mask):
+        return mask
+    if isinstance(mask, str | Path):
+        path = Path(mask)
+        if not path.exists():
+            raise MissingDataError(f"{path}: no such mask")
+        pixels = read_image(path, 1, probe(path).dtype)[..., 0]
+    else:
+        pixels = np.asarray(mask.convert("L") if isinstance(mask, Image.Image) else mask)
+    if pixels.ndim != 2 or pixels.dtype.kind not in "buif" or not np.isfinite(pixels).all():
+        raise InputError(f"mask: need numbers H x W, got shape {pixels.shape} of {pixels.dtype}")
+    return Mask.of(_bright(pixels))
+
+
+def _bright(pixels: NDArray[Any]) -> NDArray[np.bool_]:
+    bright: NDArray[np.bool_] = pixels > pixels.max(initial=0) / 2
+    return bright

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec, value_range
 
 if TYPE_CHECKING:
@@ -68,6 +69,8 @@ class Samples:
         (N,) a hash of each image's pixels, to recognise it later.
     numbers
         Which of the pixels these are, and in which order; by default all.
+    mask
+        Which part of the images is looked at; by default all.
     """
 
     def __init__(
@@ -77,8 +80,10 @@ class Samples:
         owner: Numbers | None = None,
         digests: NDArray[np.uint64] | None = None,
         numbers: Numbers | None = None,
+        mask: Mask | None = None,
     ) -> None:
         self.pixels = pixels
+        self.mask = mask
         self.spec = _form(pixels) if spec is None else spec
         self.owner = np.arange(len(pixels)) if owner is None else owner
         self.digests = np.empty(0, np.uint64) if digests is None else digests
@@ -97,16 +102,21 @@ class Samples:
         spec = replace(self.spec, white=white)
         if spec.dtype == "uint16":
             spec = replace(spec, low=0.0, high=float(white))
-        return Samples(self.pixels, spec, self.owner, self.digests, self.numbers)
+        return Samples(self.pixels, spec, self.owner, self.digests, self.numbers, self.mask)
+
+    def with_mask(self, mask: Mask | None) -> Samples:
+        """Return the same samples, of which a part is looked at."""
+        return Samples(self.pixels, self.spec, self.owner, self.digests, self.numbers, mask)
 
     def subset(self, places: Numbers | slice) -> Samples:
         """Return some of these samples, by index."""
-        return Samples(self.pixels, self.spec, self.owner, self.digests, self.numbers[places])
+        numbers = self.numbers[places]
+        return Samples(self.pixels, self.spec, self.owner, self.digests, numbers, self.mask)
 
     def joined(self, others: Samples) -> Samples:
         """Return these samples and others of the same pixels."""
         numbers = np.concatenate([self.numbers, others.numbers])
-        return Samples(self.pixels, self.spec, self.owner, self.digests, numbers)
+        return Samples(self.pixels, self.spec, self.owner, self.digests, numbers, self.mask)
 
     def of(self, images: Numbers) -> Samples:
         """Return the samples of some images."""

@@ -17,15 +17,25 @@ from adacl.config import NetworkConfig
 from adacl.deploy.engines import WINDOW
 from adacl.deploy.graph import normalised, pixels_less_mean
 from adacl.deploy.nodes import Graph
+from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.architecture import HALVING, HEAD, Layer, dense_plan
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 
+WHOLE = (0, 0, 0, 0)
+"""The window of a whole image, whatever its size."""
+LOWEST = -3e38
+"""Below every place of a map."""
+
 
 def build_dense_graph(
-    tensors: Tensors, spec: ImageSpec, network: NetworkConfig, batch: int | None
+    tensors: Tensors,
+    spec: ImageSpec,
+    network: NetworkConfig,
+    batch: int | None,
+    mask: Mask | None = None,
 ) -> onnx.ModelProto:
     """Build the graph of a trained network with a map.
 
@@ -39,6 +49,8 @@ def build_dense_graph(
         The network.
     batch
         Images in a batch, or None for any number.
+    mask
+        Which part of the images is looked at; elsewhere the map is 0, and nothing counts.
 
     Returns
     -------
@@ -51,6 +63,10 @@ def build_dense_graph(
     mean = spec.low + tensors["mean"].reshape(spec.channels) * span
     scale = (span * tensors["std"]).reshape(1, spec.channels, 1, 1)
     value = pixels_less_mean(graph, spec, mean)
+    if mask is not None:
+        graph.default(WINDOW, WHOLE)
+        fill = (spec.low + FILL * span - mean).astype(np.float32).reshape(1, -1, 1, 1)
+        value = graph.add("Where", _inside(graph, mask, value, 1), value, graph.constant(fill))
     channels = spec.channels
     if network.place == "coordinates":
         value = graph.add("Concat", value, *_coordinates(graph, value), axis=1)
@@ -73,9 +89,11 @@ def build_dense_graph(
         "AveragePool", outputs[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
     large = _enlarged(graph, local, value, network.shrunk)
-    maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output="anomaly_map")
+    name = "" if mask else "anomaly_map"
+    maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output=name)
     top = network.top * network.shrunk**2
-    return graph.model(_peak(graph, maps, top), spec, network.head, batch, None)
+    peak = _masked_peak(graph, mask, maps, top) if mask else _peak(graph, maps, top)
+    return graph.model(peak, spec, network.head, batch, None)
 
 
 def _shrunk(graph: Graph, value: str, side: int) -> str:
@@ -114,16 +132,61 @@ def _resized(graph: Graph, value: str, factor: int) -> str:
     )
 
 
-def _peak(graph: Graph, maps: str, top: int) -> str:
-    """Return the mean of the highest places of each map, or of all where there are fewer."""
+def _peak(graph: Graph, maps: str, top: int, most: str = "") -> str:
+    """Return the mean of the highest places of each map, or of all where there are fewer.
+
+    ``most`` is the number of places that count, if not all do.
+    """
     places = graph.add("Flatten", maps)
     shape = graph.add("Shape", places)
     bounds = (graph.constant(np.array([number])) for number in (1, 2))
     count = graph.add("Slice", shape, *bounds)
-    count = graph.add("Min", count, graph.constant(np.array([top])))
+    limits = [graph.constant(np.array([top])), *([most] if most else [])]
+    count = graph.add("Min", count, *limits)
     highest = graph.add("TopK", places, count, axis=1, sorted=0)
     graph.nodes[-1].output.append("where_highest")
     return graph.add("ReduceMean", highest, axes=[1], keepdims=0)
+
+
+def _masked_peak(graph: Graph, mask: Mask, maps: str, top: int) -> str:
+    """Return the peak of what is looked at, and make the map, which is 0 elsewhere."""
+    inside = _inside(graph, mask, maps, 2)
+    nothing, lowest = (graph.constant(np.float32(limit)) for limit in (0, LOWEST))
+    graph.add("Where", inside, maps, nothing, output="anomaly_map")
+    one = graph.constant(np.array([1]))
+    most = graph.add("ReduceSum", graph.cast(inside, onnx.TensorProto.INT64), keepdims=0)
+    most = graph.add("Max", graph.add("Reshape", most, one), one)
+    return _peak(graph, graph.add("Where", inside, maps, lowest), top, most)
+
+
+def _inside(graph: Graph, mask: Mask, value: str, step: int) -> str:
+    """Return which pixels or places (h, w) of (..., h, w) are looked at, as :meth:`Mask.at` does.
+
+    They are ``step`` pixels apart. The input ``window`` tells the first row and column, and the
+    size, of the image that they are part of.
+    """
+    last = (graph.constant(np.array([number])) for number in (-2, np.iinfo(np.int64).max))
+    shape = graph.add("Slice", graph.add("Shape", value), *last)
+    found = graph.constant(mask.pixels.astype(np.uint8))
+    none, one, two, apart, rest = (
+        graph.constant(np.array(number)) for number in (0, 1, 2, step, step - 1)
+    )
+    for axis in (0, 1):
+        own = graph.constant(np.array(mask.pixels.shape[axis]))
+        extent = graph.add("Gather", shape, graph.constant(np.array(axis)), axis=0)
+        first, size = (
+            graph.add("Gather", WINDOW, graph.constant(np.array(number)), axis=0)
+            for number in (axis, axis + 2)
+        )
+        places = graph.add("Range", none, extent, one)
+        places = graph.add("Add", places, graph.add("Div", first, apart))
+        unset = graph.add("Equal", size, none)
+        whole = graph.add("Div", graph.add("Add", size, rest), apart)
+        whole = graph.add("Where", unset, extent, whole)
+        middle = graph.add("Add", graph.add("Mul", places, two), one)
+        nearest = graph.add("Div", graph.add("Mul", middle, own), graph.add("Mul", whole, two))
+        found = graph.add("Gather", found, nearest, axis=axis)
+    return graph.cast(found, onnx.TensorProto.BOOL)
 
 
 def _convolution(graph: Graph, value: str, layer: Layer, weight: Array, bias: Array) -> str:
@@ -174,7 +237,7 @@ def _coordinates(graph: Graph, value: str) -> list[str]:
     shape = graph.add("Shape", value)
     count = graph.add("Slice", shape, *(graph.constant(np.array([n])) for n in (0, 1)))
     one = graph.constant(np.array([1]))
-    window = graph.default(WINDOW, (0, 0, 0, 0))
+    window = graph.default(WINDOW, WHOLE)
     whole = graph.add("Concat", count, one, _sides(graph, value), axis=0)
     planes = []
     for axis in (2, 3):

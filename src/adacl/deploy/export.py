@@ -96,7 +96,7 @@ def export_model(
     layers, batch = header.config.network, exported.batch
     try:
         if dense:
-            model = build_dense_graph(network, spec, layers, batch)
+            model = build_dense_graph(network, spec, layers, batch, header.mask)
         else:
             model = build_graph(network, spec, layers, batch, exported_for, maxima)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:

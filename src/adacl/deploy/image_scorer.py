@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple, Self, TypeVar
 
@@ -17,6 +18,7 @@ from adacl.data.arrays import is_paths, listed, pictures_of, without_tensors
 from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
+from adacl.data.loaders import in_parts, loaded
 from adacl.errors import ImageError, InputError
 from adacl.explain.heatmap import resized
 from adacl.explain.maps import Method, anomaly_map
@@ -74,12 +76,19 @@ class ImageScorer(ABC):
         FileScore
         """
 
-    def _checked(self, images: Any) -> Sequence[Array]:
+    def _checked(self, images: Any, first: int = 0) -> Sequence[Array]:
         """Return an array, PIL images or tensors as images H x W x C that the model takes."""
         header = self._fitted().header
         if pictures := pictures_of(images):
-            return pictures_fitting(pictures, header)
-        return list(fitting(self._array(without_tensors(images)), header))
+            return pictures_fitting(pictures, header, first)
+        return list(fitting(self._array(without_tensors(images)), header, first))
+
+    def _streamed(self, images: Iterator[Any]) -> Iterator[Array]:
+        """Yield images, as they come, as the model takes them."""
+        first = 0
+        for part in in_parts(images):
+            yield from self._checked(part, first)
+            first += len(part)
 
     def _one(self, image: Any) -> Array:
         """Return one image as :meth:`_checked` does: pixels, a PIL image or a tensor."""
@@ -156,7 +165,8 @@ class ImageScorer(ABC):
         ------
         ImageError
             If it cannot be decoded, holds mostly values that were not learnt, has more pixels than
-            ``most``, or a size that a model exported with ``--input-size`` does not take.
+            ``most``, another aspect ratio than the model's mask, or a size that a model exported
+            with ``--input-size`` does not take.
         """
         header = self._fitted().header
         spec, resize = header.spec, header.resize
@@ -172,6 +182,7 @@ class ImageScorer(ABC):
                 f"--input-size {exported_for[0]}x{exported_for[1]}; export it without"
             )
         try:
+            header.check_layout(image.height, image.width, str(name))
             check_range(image.pixels, spec, str(name), image.header.dtype)
         except InputError as error:
             raise ImageError(str(error)) from error
@@ -188,9 +199,9 @@ class ImageScorer(ABC):
         Parameters
         ----------
         X
-            An array or tensor N x H x W, N x H x W x C or N x C x H x W, a PIL image or a list or
-            generator of them, a folder of images, or a list or generator of image files and
-            folders.
+            An array or tensor N x H x W, N x H x W x C or N x C x H x W, a PIL image or a list of
+            them, a folder of images, or a list or generator of image files and folders. Images of a
+            generator, Dataset or DataLoader are scored as they come, in bounded memory.
 
         Raises
         ------
@@ -198,6 +209,12 @@ class ImageScorer(ABC):
             If an array does not go with the model, or a file cannot be read.
         """
         self._fitted()
+        X = loaded(X)
+        if isinstance(X, Iterator):
+            first = list(islice(X, 1))
+            X = chain(first, X)
+            if first and not isinstance(first[0], str | Path):
+                return -np.array(self._raw_of(self._streamed(X)), float)
         X = listed(X)
         if is_paths(X):
             raw = [score.raw for score in self.score_files(ImageFiles(X))]

@@ -37,7 +37,9 @@ class Graph:
         return name
 
     def default(self, name: str, numbers: Sequence[int]) -> str:
-        """Add an optional input of whole numbers, with its default."""
+        """Add an optional input of whole numbers, with its default, unless it is there."""
+        if name in [known.name for known in self.defaults]:
+            return name
         self.constants.append(numpy_helper.from_array(np.array(numbers, np.int64), name))
         form = helper.make_tensor_value_info(name, TensorProto.INT64, [len(numbers)])
         self.defaults.append(form)

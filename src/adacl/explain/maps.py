@@ -69,7 +69,11 @@ def anomaly_map(model: ScoringModel, image: Array, method: Method = "occlusion")
     usual = model.header.map_scale.usual
     native = model.native_map(image)
     if native is not None:
-        return native - np.float32(usual)
+        found = native - np.float32(usual)
+        if model.header.mask is not None:  # what is ignored stands out nowhere
+            ignored = ~model.header.mask.resized(*found.shape)
+            found[ignored] = min(0, found[~ignored].min(initial=0))
+        return found
     look = _looker(model, method)
     if model.tiling is not None:
         return _tile_map(model, image, model.tiling, look, usual)

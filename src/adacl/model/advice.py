@@ -143,7 +143,7 @@ def _faults_found(header: ModelHeader, figures: Mapping[str, Any], model: str) -
             f"{found:.0%} of them score above the threshold"
         )
         lower = _calibrate(header, model, " --fpr 0.05", "accepts more false alarms")
-        exact = threshold.assured or threshold.method == "manual"
+        exact = threshold.assured or threshold.method in ("manual", "defects")
         steps = (lower, *learn) if exact else (_calibrate(header, model), lower)
         faults.append(_Fault(found < HARDLY_FOUND, why, steps))
     elif area < GOOD_AUROC or found < MANY_FOUND:

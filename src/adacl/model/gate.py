@@ -18,7 +18,7 @@ MOST = 0.5
 """Share of an image's values outside the learnt range with which it is refused."""
 
 
-def fitting(images: Array, header: ModelHeader) -> Array:
+def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
     """Convert images N x H x W x C to the form that a model takes.
 
     They are turned from N x C x H x W if only that is possible, resized as files are, and converted
@@ -30,6 +30,8 @@ def fitting(images: Array, header: ModelHeader) -> Array:
         uint8, uint16 or float32.
     header
         The model's.
+    first
+        Number of the first image, for messages.
 
     Raises
     ------
@@ -52,16 +54,21 @@ def fitting(images: Array, header: ModelHeader) -> Array:
             f"images of shape {images.shape[1:]} do not go with a model that takes "
             f"{(*expected, spec.channels)}; pass N x H x W x C"
         )
+    header.check_layout(images.shape[1], images.shape[2], "images")
     if size and not exported_for:
         images = resized(images, size)
     images = _scaled(images, spec)
-    for number, image in enumerate(images):
+    for number, image in enumerate(images, start=first):
         check_range(image, spec, f"image number {number}")
     return images
 
 
-def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> list[Array]:
+def pictures_fitting(
+    pictures: Sequence[Image.Image], header: ModelHeader, first: int = 0
+) -> list[Array]:
     """Convert PIL images to the form that a model takes, as if they were files.
+
+    ``first`` is the number of the first image, for messages.
 
     Raises
     ------
@@ -70,7 +77,8 @@ def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> li
     """
     spec, size = header.spec, header.resize
     converted = []
-    for number, picture in enumerate(pictures):
+    for number, picture in enumerate(pictures, start=first):
+        header.check_layout(picture.height, picture.width, f"image number {number}")
         try:
             if spec.channels in (1, 3) and spec.dtype != "float32" and not header.exported:
                 pixels = pixels_of(picture, spec.channels, spec.dtype, size, spec.white)
@@ -78,7 +86,7 @@ def pictures_fitting(pictures: Sequence[Image.Image], header: ModelHeader) -> li
             else:
                 kind = "uint16" if picture.mode.startswith("I") else "uint8"
                 pixels = pixels_of(picture, min(spec.channels, 3), kind)
-                pixels = fitting(pixels[None], header)[0]
+                pixels = fitting(pixels[None], header, number)[0]
         except ImageError as error:
             raise InputError(f"image number {number}: {error}") from error
         converted.append(pixels)

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from adacl.config import Config
 from adacl.data.images import MAX_PIXELS
-from adacl.errors import ModelFileError
+from adacl.errors import InputError, ModelFileError
+from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.exported_file import EXPORT_VERSION
@@ -22,6 +23,7 @@ from adacl.model.history import History
 from adacl.model.learnt import Learnt, measure
 from adacl.model.map_scale import MapScale
 from adacl.model.thresholds import Threshold
+from adacl.networks.architecture import smallest_side
 
 FORMAT_VERSION = 1
 
@@ -88,6 +90,8 @@ class ModelHeader:
     map_scale
         What the colours of heat maps mean. By default that of the threshold; another threshold
         replaces it only if it comes from normals, not if it is given by hand.
+    mask
+        Which part of the images is looked at, for a network with a map; by default all.
     """
 
     spec: ImageSpec
@@ -102,6 +106,7 @@ class ModelHeader:
     exported: Exported | None = None
     fingerprint: str = ""
     map_scale: MapScale = None  # type: ignore[assignment]
+    mask: Mask | None = None
 
     def __post_init__(self) -> None:
         if self.map_scale is None:
@@ -142,10 +147,23 @@ class ModelHeader:
         """
         light = self.config.training.light if self.light_varies else None
         counts = np.diff(starts, append=len(samples))
+        if self.mask is not None:
+            samples = self.mask.looked_at(samples)
         rows = np.add.reduceat(measure(samples, self.spec), starts) / counts[:, None]
         return [
             (self.learnt.remark_on_values(row, self.spec, light), float(row[0])) for row in rows
         ]
+
+    def check_layout(self, height: int, width: int, name: str) -> None:
+        """Check that the mask, if there is one, is for images of such a size.
+
+        Raises
+        ------
+        InputError
+            If it is not; ``name`` is what the message calls the image.
+        """
+        if self.mask is not None:
+            check_mask(self.mask, self.config, height, width, name)
 
     def check_kind(self, path: str | Path, video: bool) -> None:
         """Check that it is a model for video, or one for images.
@@ -182,6 +200,8 @@ class ModelHeader:
         }
         if self.video is not None:
             tree["video"] = dict(self.video)
+        if self.mask is not None:
+            tree["mask"] = self.mask.to_text()
         if self.exported is None:
             return {"activation_maxima": list(self.activation_maxima), **tree}
         return {
@@ -231,6 +251,23 @@ class ModelHeader:
             exported,
             tree["fingerprint"] if exported else fingerprint,
             MapScale(**tree["map_scale"]) if "map_scale" in tree else MapScale.of(threshold),
+            Mask.from_text(tree["mask"]) if "mask" in tree else None,
+        )
+
+
+def check_mask(mask: Mask, config: Config, height: int, width: int, name: str) -> None:
+    """Check that a mask is for images of some size.
+
+    Raises
+    ------
+    InputError
+        If it is not; ``name`` is what the message calls the image.
+    """
+    mask.check(height, width, name)
+    least = smallest_side(config.network)
+    if min(height, width) < least:
+        raise InputError(
+            f"{name}: {height}x{width} pixels; with a mask at least {least}x{least} are needed"
         )
 
 

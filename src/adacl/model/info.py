@@ -42,6 +42,9 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
         f"{training['torch']}",
         "Validation": f"AUROC {history.best.validation_auroc:.4f} against made anomalies ({kinds})",
     }
+    if header.mask is not None:
+        tall, wide = header.mask.pixels.shape
+        rows["Looked at"] = f"{header.mask.share:.0%} of the image, by a mask of {tall} × {wide}"
     if exported := header.exported:
         height, width = exported.input_size or ("any", "any")
         batch = "any number of images" if exported.batch is None else "one image"

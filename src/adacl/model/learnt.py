@@ -57,7 +57,8 @@ class Learnt:
         owner = samples.owner[samples.numbers]
         images = np.unique(owner)
         chosen = samples.of(images[:: max(1, len(images) // SOME)])
-        rows = np.array([measure(image[None], samples.spec)[0] for image in chosen])
+        look = samples.mask.looked_at if samples.mask else np.asarray
+        rows = np.array([measure(look(image[None]), samples.spec)[0] for image in chosen])
         _, index, counts = np.unique(
             samples.owner[chosen.numbers], return_inverse=True, return_counts=True
         )

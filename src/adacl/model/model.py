@@ -64,6 +64,8 @@ class Model(ScoringModel):
         """Return the maps of pixels S x H x W x C from a window of images, or of whole ones."""
         assert isinstance(self.network, DenseRegressor)
         pixels = self.spec.to_tensor(images, self.network.mean.device)
+        if self.header.mask is not None:
+            pixels = self.header.mask.filled(pixels, window)
         return self._finite(dense_maps(self.network, pixels, window))
 
     @staticmethod

@@ -53,21 +53,35 @@ class ScoringModel(Protocol):
 
     def maps(self, images: Array) -> Array:
         """Return the maps (S, ceil(H / 2), ceil(W / 2)) of images S x H x W x C."""
-        return maps_of(images, self.look, self.config.network)
+        return self.masked(maps_of(images, self.look, self.config.network))
+
+    def masked(self, maps: Array) -> Array:
+        """Return maps (S, h, w) with 0 where a mask does not look; maps of the whole image."""
+        if self.header.mask is None:
+            return maps
+        return np.where(self.header.mask.resized(*maps.shape[1:]), maps, np.float32(0))
 
     def peaks(self, maps: Array) -> Array:
         """Return the raw regression (S,) of images: the mean of their highest places."""
         places = maps.reshape(len(maps), -1)
+        if self.header.mask is not None:
+            inside = self.header.mask.resized(*maps.shape[1:])
+            places = maps[:, inside] if inside.any() else places
         network = self.config.network
         top = min(network.top * network.shrunk**2, places.shape[1])
         highest: Array = np.partition(places, -top, axis=1)[:, -top:].mean(1, dtype=float)
         return highest
 
     def native_map(self, image: Array) -> NDArray[np.float32] | None:
-        """Return the raw regression of every pixel of an image, if the network has a map."""
+        """Return the raw regression of every pixel of an image, if the network has a map.
+
+        It is 0 where a mask does not look.
+        """
         if not self.header.has_map:
             return None
-        return full_size(self.maps(image[None])[0], *image.shape[:2])
+        found = full_size(self.maps(image[None])[0], *image.shape[:2])
+        shown: NDArray[np.float32] = self.masked(found[None])[0]
+        return shown
 
     def verdict(self, image: Array, output: Array, remark: str, level: float) -> ImageScore:
         """Return the score of a whole image H x W x C with remarks and regions.
@@ -81,6 +95,9 @@ class ScoringModel(Protocol):
         regions: tuple[Region, ...] = ()
         if raw > threshold:
             least = self.config.threshold.least_region
+            if self.header.mask is not None:
+                inside = self.header.mask.resized(*output.shape)
+                output = np.where(inside, output, -np.inf)
             regions = find_regions(output, threshold, image.shape[:2], least)
         return ImageScore(raw, None, remark, regions, level)
 

@@ -9,7 +9,8 @@ a Beta(n - k + 1, k) distribution, whatever the scores look like, which gives th
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal, Self, get_args
 
 import numpy as np
@@ -17,11 +18,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from adacl.config.sections import finite
 from adacl.errors import ConfigError, InputError
+from adacl.model.defects import Defects, share_interval
 
-Method = Literal["hold-out", "cross-fitting", "calibration", "contamination", "manual"]
+Method = Literal["hold-out", "cross-fitting", "calibration", "defects", "contamination", "manual"]
 
 CURVE_POINTS = 100
 CHANCE = 0.01
+ROUNDING = 1e-9
 ENOUGH = 20
 """Held-out normals for each score that is set aside, at least."""
 
@@ -38,6 +41,7 @@ class Threshold:
     method
         ``hold-out``: normals kept out of training and early stopping; ``cross-fitting``: every
         normal scored by a network that did not see it; ``calibration``: other normals, later;
+        ``defects``: labelled defects, later, of which a share is to be found;
         ``contamination``: a share of the training set; ``manual``: given by the user.
     fpr
         The false-positive rate asked for.
@@ -49,6 +53,8 @@ class Threshold:
         Pairs of a score, and the share of those normals that score higher; the scores rise.
     groups
         Whether ``n`` counts groups of normals, each by its highest score.
+    defects
+        What labelled defects tell of it, if some were given.
     """
 
     value: float
@@ -59,8 +65,11 @@ class Threshold:
     confidence: float | None = None
     curve: tuple[tuple[float, float], ...] = ()
     groups: bool = False
+    defects: Defects | None = None
 
     def __post_init__(self) -> None:
+        if isinstance(self.defects, Mapping):
+            object.__setattr__(self, "defects", Defects(**self.defects))
         curve = tuple((float(score), float(share)) for score, share in self.curve)
         if not np.isfinite(curve).all():
             raise ConfigError("threshold curve: need finite numbers")
@@ -99,8 +108,20 @@ class Threshold:
             return False
         return _at_least(flagged, n, self.upper_bound) < CHANCE
 
+    def judged_by(self, scores: ArrayLike, groups: ArrayLike | None = None) -> Self:
+        """Return the threshold with what raw scores (m,) of labelled defects tell of it.
+
+        ``groups`` are as for :func:`from_normal_scores`.
+        """
+        defects = _by_group(scores, groups)
+        n, found = len(defects), int((defects > self.value).sum())
+        return replace(self, defects=Defects(n, found, *share_interval(found, n)))
+
     def notes(self) -> list[str]:
         """Return sentences on how the threshold was set and what it is worth."""
+        return [*self._notes(), *(self.defects.notes() if self.defects else ())]
+
+    def _notes(self) -> list[str]:
         if self.method == "manual":
             share = self.fpr_at(self.value)
             number = "the" if self.groups else self.n
@@ -111,9 +132,19 @@ class Threshold:
                 f"threshold {self.value:.4f}: flags {self.fpr:.1%} of the {self.n} training "
                 "images (contamination); it says nothing of unseen normals"
             ]
-        assert self.fpr is not None
         assert self.upper_bound is not None
         assert self.confidence is not None
+        if self.method == "defects":
+            assert self.defects
+            assert self.defects.wanted is not None
+            number = f"{self.n} groups of normals" if self.groups else f"{self.n} normals"
+            return [
+                f"threshold {self.value:.4f}, set by {self.defects.n} labelled defects to find "
+                f"{self.defects.wanted:.0%} of such defects; it flags {self.defects.flagged} of "
+                f"{number}, of all with {self.confidence:.0%} confidence at most "
+                f"{self.upper_bound:.1%}"
+            ]
+        assert self.fpr is not None
         source = {
             "hold-out": "normals kept out of training and early stopping",
             "cross-fitting": "normals, each scored by a network that did not see it",
@@ -139,8 +170,11 @@ class Threshold:
         return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary."""
-        return asdict(self)
+        """Return the fields as a plain dictionary, without ``defects`` if there were none."""
+        fields = asdict(self)
+        if self.defects is None:
+            del fields["defects"]
+        return fields
 
 
 def normals_needed(fpr: float, confidence: float) -> int:
@@ -176,16 +210,51 @@ def from_normal_scores(
 
     if not 0 < fpr < 1:
         raise ConfigError(f"fpr: need a rate between 0 and 1, got {fpr}")
-    every = np.sort(np.asarray(scores, float))
-    if not len(every) or not np.isfinite(every).all():
-        raise InputError("a threshold needs at least one score, all of them finite")
-    ordered = every if groups is None else _highest(np.asarray(scores, float), np.asarray(groups))
+    every, ordered = _by_group(scores, None), _by_group(scores, groups)
     n = len(ordered)
     most = n - set_aside if n >= ENOUGH * set_aside else n
     k = min(most, math.ceil((n + 1) * (1 - fpr)))
     bound = float(beta.ppf(confidence, n - k + 1, k))
     value, grouped = float(ordered[k - 1]), groups is not None
     return Threshold(value, method, fpr, n, bound, confidence, _curve(every), grouped)
+
+
+def from_defects(
+    defects: ArrayLike,
+    normals: ArrayLike,
+    share: float,
+    confidence: float,
+    defect_groups: ArrayLike | None = None,
+    groups: ArrayLike | None = None,
+) -> Threshold:
+    """Set a threshold from raw scores (m,) of labelled defects, and judge it by normals (n,).
+
+    It lies just below the k-th lowest of the defects, k = floor((m + 1)(1 - share)), at least 1:
+    so at least ``share`` of such defects is expected to be found, if m defects can assure so much.
+    Neither the defects nor the normals were trained on; groups are as for
+    :func:`from_normal_scores`.
+
+    Raises
+    ------
+    InputError
+        If there is no score of either kind, or one is not finite.
+    ConfigError
+        If ``share`` does not lie between 0 and 1.
+    """
+    from scipy.stats import beta
+
+    if not 0 < share < 1:
+        raise ConfigError(f"find: need a share between 0 and 1, got {share}")
+    ordered, usual = _by_group(defects, defect_groups), _by_group(normals, groups)
+    m, n = len(ordered), len(usual)
+    k = max(1, math.floor((m + 1) * (1 - share) + ROUNDING))
+    value = float(np.nextafter(ordered[k - 1], -np.inf))
+    low, high = (float(beta.ppf(tail, m - k + 1, k)) for tail in (0.025, 0.975))
+    flagged = int((usual > value).sum())
+    bound = float(beta.ppf(confidence, flagged + 1, n - flagged)) if flagged < n else 1.0
+    told = Defects(m, int((ordered > value).sum()), low, high, share, flagged)
+    curve = _curve(_by_group(normals, None))
+    return Threshold(value, "defects", None, n, bound, confidence, curve, groups is not None, told)
 
 
 def from_contamination(scores: ArrayLike, contamination: float) -> Threshold:
@@ -207,9 +276,15 @@ def _at_least(count: int, n: int, rate: float) -> float:
     return math.fsum(exactly(k) for k in range(max(count, 0), n + 1))
 
 
-def _highest(scores: NDArray[np.float64], groups: NDArray[Any]) -> NDArray[np.float64]:
-    """Return the highest score of each group, sorted."""
-    return np.sort([scores[groups == group].max() for group in np.unique(groups)])
+def _by_group(scores: ArrayLike, groups: ArrayLike | None) -> NDArray[np.float64]:
+    """Return scores (n,) in order or, of each group, the highest."""
+    found = np.asarray(scores, float)
+    if not len(found) or not np.isfinite(found).all():
+        raise InputError("a threshold needs at least one score, all of them finite")
+    if groups is None:
+        return np.sort(found)
+    labels = np.asarray(groups)
+    return np.sort([found[labels == group].max() for group in np.unique(labels)])
 
 
 def _curve(ordered: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:

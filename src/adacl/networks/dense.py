@@ -16,6 +16,7 @@ from torch.nn import functional
 
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
+from adacl.imaging.mask import Mask
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import shrunk
 from adacl.networks.architecture import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
@@ -127,9 +128,12 @@ class DenseRegressor(nn.Module):
             mean = mean[..., : size[0], : size[1]]
         return mean.squeeze(1)
 
-    def peaks(self, images: Tensor) -> Tensor:
+    def peaks(self, images: Tensor, mask: Mask | None = None) -> Tensor:
         """Return the peak of each output (N, K) for images (N, C, H, W) in [0, 1]."""
-        return peaks(local_mean(self.outputs(images), self.config.window), self.config.top)
+        images = images if mask is None else mask.filled(images)
+        found = local_mean(self.outputs(images), self.config.window)
+        inside = None if mask is None else torch.from_numpy(mask.resized(*found.shape[-2:]))
+        return peaks(found, self.config.top, inside)
 
     def outputs(self, images: Tensor, window: tuple[int, int, int, int] | None = None) -> Tensor:
         """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates.
@@ -162,9 +166,14 @@ def local_mean(maps: Tensor, window: int) -> Tensor:
     return mean
 
 
-def peaks(maps: Tensor, top: int) -> Tensor:
-    """Return the mean of the ``top`` highest places (..., ) of maps (..., h, w)."""
+def peaks(maps: Tensor, top: int, inside: Tensor | None = None) -> Tensor:
+    """Return the mean of the ``top`` highest places (..., ) of maps (..., h, w).
+
+    With ``inside`` (h, w) only places where it is True count.
+    """
     places = maps.flatten(-2)
+    if inside is not None and inside.any():
+        places = places[..., inside.flatten().to(maps.device)]
     return places.topk(min(top, places.shape[-1]), sorted=False).values.mean(-1)
 
 

@@ -20,7 +20,8 @@ from adacl.data.samples import Samples
 from adacl.imaging.smoothing import shrunk
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.model.model import Model
-from adacl.networks.build import raw_scores
+from adacl.networks.build import dense_maps, raw_scores
+from adacl.networks.regressor import Regressor
 from adacl.report.thumbnails import url
 from adacl.training import foreground
 from adacl.training.crops import grid, learn_pixels
@@ -83,7 +84,14 @@ def mixture_scores(model: Model, normal: Sequence[Tensor], seed: int) -> list[fl
         batches = _changed(model, normal, generator)
     else:
         batches = [make_mixture(batch, generator, model.config.anomalies)[0] for batch in normal]
-    return [float(score) for batch in batches for score in raw_scores(model.network, batch.images)]
+    return [float(score) for batch in batches for score in _raw(model, batch.images)]
+
+
+def _raw(model: Model, images: Tensor) -> Array:
+    mask = model.header.mask
+    if mask is None or isinstance(model.network, Regressor):
+        return raw_scores(model.network, images)
+    return model.peaks(dense_maps(model.network, mask.filled(images)))
 
 
 def _is_dense(model: Model) -> bool:
@@ -92,18 +100,19 @@ def _is_dense(model: Model) -> bool:
 
 def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator) -> list[Changed]:
     """Return images with local anomalies, as visible as training makes them, where it does."""
-    spec, config = model.spec, model.config.replace(local__clean=0.0).local
+    spec, mask = model.spec, model.header.mask
+    config = model.config.replace(local__clean=0.0).local
     unit = ImageSpec(spec.height, spec.width, spec.channels, "float32", 0.0, 1.0)
     images = [batch[0].permute(1, 2, 0).cpu().numpy() for batch in normal]
     shrink = model.config.network.shrunk
-    pixels = learn_pixels(Samples(images, unit), shrink)
+    pixels = learn_pixels(Samples(images, unit, mask=mask), shrink)
     changed = []
     for image, batch in zip(images, normal, strict=True):
         small, part = shrunk(batch, shrink), None
-        if pixels.part is not None:
+        if not (pixels.part is None and mask is None):
             along = [np.arange(extent) for extent in image.shape[:2]]
-            part = shrunk(foreground.shown(image, unit, pixels.part, *along), shrink) > 0.5
-            part = part.to(small.device)
+            shown = foreground.shown(image, unit, pixels.part, mask, *along)
+            part = (shrunk(shown, shrink) > 0.5).to(small.device)
         anomalies = make_local(small, generator, config, pixels.visible, grid(spec), part)
         change, region = (
             plane.repeat_interleave(shrink, -1).repeat_interleave(shrink, -2)
@@ -111,7 +120,11 @@ def _changed(model: Model, normal: Sequence[Tensor], generator: torch.Generator)
         )
         height, width = batch.shape[-2:]
         images_made = (batch + change[..., :height, :width]).clamp(0, 1)
-        changed.append(Changed(images_made, region[..., :height, :width] > 0))
+        inside = region[..., :height, :width] > 0
+        if mask is not None:
+            inside &= torch.from_numpy(mask.resized(height, width)).to(inside.device)
+            images_made = torch.where(inside, images_made, batch)
+        changed.append(Changed(images_made, inside))
     return changed
 
 
@@ -119,7 +132,7 @@ def _scored(model: Model, batches: Sequence[Changed]) -> list[tuple[str, float]]
     pairs: list[tuple[str, float]] = []
     for batch in batches:
         pictures = [url(picture, "PNG") for picture in _outlined(batch)]
-        pairs += zip(pictures, raw_scores(model.network, batch.images).tolist(), strict=True)
+        pairs += zip(pictures, _raw(model, batch.images).tolist(), strict=True)
     return pairs
 
 

@@ -15,6 +15,7 @@ from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
 from adacl.data.samples import Samples
+from adacl.imaging.mask import FILL
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import box_mean, shrunk
 from adacl.imaging.spec import ImageSpec
@@ -62,10 +63,21 @@ class Pixels(NamedTuple):
 
 
 class Cuts(NamedTuple):
-    """Squares of images (N, C, S, S), and where the part is in them (N, 1, S, S), if known."""
+    """Squares of images, and planes (N, 1, S, S) of what is where in them.
+
+    Parameters
+    ----------
+    images
+        (N, C, S, S).
+    part
+        Where changes are made: on the part and inside the mask; None is anywhere.
+    look
+        Where the mask looks; elsewhere nothing is changed nor learnt. None is everywhere.
+    """
 
     images: Tensor
     part: Tensor | None
+    look: Tensor | None = None
 
 
 class Crops(NamedTuple):
@@ -122,12 +134,21 @@ def take_crops(
     for image in samples:
         cut = round(side * math.exp(rng.uniform(-SCALE, SCALE) * vary))
         span = cut * shrink
-        rows, columns = (_cut(reflected(extent, span), span, rng) for extent in image.shape[:2])
+        boxes = samples.mask.box(*image.shape[:2]) if samples.mask else (None, None)
+        rows, columns = (
+            _cut(reflected(extent, span), span, rng, box)
+            for extent, box in zip(image.shape[:2], boxes, strict=True)
+        )
         pixels = np.ascontiguousarray(image[rows[:, None], columns])[None]
         crop = samples.spec.to_tensor(pixels, torch.device("cpu")).contiguous()
-        if part is not None:
-            shown = foreground.shown(image, samples.spec, part, rows, columns)
-            crop = torch.cat([crop, shown], 1)
+        planes = []
+        if samples.mask:
+            look = torch.from_numpy(samples.mask.at(image.shape[:2], rows, columns))[None, None]
+            crop = torch.where(look, crop[:, :channels], FILL)
+            planes.append(look.to(crop))
+        if samples.mask or part is not None:
+            planes.append(foreground.shown(image, samples.spec, part, samples.mask, rows, columns))
+        crop = torch.cat([crop, *planes], 1)
         if config.training.tilt and rng.random() < 0.5:
             crop = _tilted(crop, rng.uniform(-1, 1) * config.training.tilt)
         if told:
@@ -145,10 +166,12 @@ def take_crops(
             crop = crop.rot90(int(rng.integers(4)), (-2, -1))
         crops.append(crop)
     found = torch.cat(crops)
-    if part is None:
+    count = 2 if samples.mask else int(part is not None)
+    if not count:
         return Cuts(found, None)
-    images, place = found[:, :channels], found[:, channels + 1 :]
-    return Cuts(torch.cat([images, place], 1), found[:, channels : channels + 1] > 0.5)
+    where = found[:, channels : channels + count, None] > 0.5
+    images = torch.cat([found[:, :channels], found[:, channels + count :]], 1)
+    return Cuts(images, where[:, -1], where[:, 0] if samples.mask else None)
 
 
 def draw_crops(
@@ -182,14 +205,24 @@ def draw_crops(
         normal = _lit(normal, training.light, training.tint, generator)
     normal = (normal.clamp(0, 1) * levels).round() / levels
     made = make_local(normal, generator, config.local, pixels.visible, levels, cuts.part)
+    look = cuts.look
+    if look is not None:
+        normal = torch.where(look, normal, FILL)
+        made = made.inside(normal, look)
     labels, changed, family = label_places(normal, made, generator, config.labels, pixels.scales)
+    unchanged = ~changed
+    if look is not None:
+        looked_at = functional.max_pool2d(look.float(), STRIDE, ceil_mode=True) > 0
+        changed, unchanged = changed & looked_at, unchanged & looked_at
     own = changed & (family == torch.arange(len(FAMILIES), device=family.device).view(1, -1, 1, 1))
-    weights = (~changed / (~changed).sum().clamp(min=1)).expand_as(own) / len(FAMILIES)
+    weights = (unchanged / unchanged.sum().clamp(min=1)).expand_as(own) / len(FAMILIES)
     share = own / own.sum((0, 2, 3), keepdim=True).clamp(min=1) / len(FAMILIES)
     weights = weights + training.made_weight * share
     images = made.images
     if training.record:
         images = recorded(images, generator, training.record, pixels.grain, levels)
+    if look is not None:
+        images = torch.where(look, images, FILL)
     images = torch.cat([images, cuts.images[:, spec.channels :]], 1)
     return Crops(images.contiguous(memory_format=torch.channels_last), labels, weights)
 
@@ -233,14 +266,20 @@ def _contrasted(crop: Tensor, channels: int, factor: float) -> Tensor:
     return torch.cat([contrasted, crop[:, channels:]], 1)
 
 
-def _cut(pixels: NDArray[np.int64], side: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _cut(
+    pixels: NDArray[np.int64],
+    side: int,
+    rng: np.random.Generator,
+    box: tuple[int, int] | None = None,
+) -> NDArray[np.int64]:
     """Draw ``side`` pixels of a row, so that those at its ends are seen half as often as others.
 
     Crops may reach beyond the border by half their side, and are then moved inside. Drawn inside
     the image alone, hardly any would reach a border pixel.
     """
     extent = len(pixels)
-    first = int(np.clip(rng.integers(-(side // 2), extent - side // 2), 0, extent - side))
+    low, high = box or (0, extent)
+    first = int(np.clip(rng.integers(low - side // 2, high - side // 2), 0, extent - side))
     return pixels[first : first + side]
 
 

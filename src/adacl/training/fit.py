@@ -150,7 +150,15 @@ def fit_model(
         validation = samples.of(kept.validation)
         maxima = activation_maxima(network, validation, config.anomalies, seed)
     header = ModelHeader(
-        samples.spec, config, tiling, resize, outcome.threshold, history, facts, maxima
+        samples.spec,
+        config,
+        tiling,
+        resize,
+        outcome.threshold,
+        history,
+        facts,
+        maxima,
+        mask=samples.mask,
     )
     return Model(network, header, samples.digests[:MOST_DIGESTS])
 
@@ -243,6 +251,7 @@ class _Fitting(NamedTuple):
                 self.resize,
                 Threshold(0.5, "manual"),
                 History(),
+                mask=self.samples.mask,
             )
             scorer = Model(network, unset)
             return np.concatenate([scorer.raw(image[None]) for image in chosen])

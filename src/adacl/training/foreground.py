@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from adacl.data.samples import Samples
+from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
 
 log = logging.getLogger("adacl")
@@ -38,15 +40,21 @@ def learn_limit(samples: Samples) -> float | None:
     -------
     float or None
         In units of the network's input, [0, 1]; None if the images have no plain background: their
-        borders are as varied as surfaces, or the part would cover hardly anything or everything.
+        borders are as varied as surfaces, or hidden by a mask by more than a half, or the part
+        would cover hardly anything or everything.
     """
-    chosen = samples.thinned(SOME)
+    chosen, mask = samples.thinned(SOME), samples.mask
+    if mask is not None and _ring(mask.pixels).mean() < 0.5:
+        return None
     rings = np.array(
-        [np.quantile(_ring(_distance(image, samples.spec)), (0.95, 0.99)) for image in chosen]
+        [
+            np.quantile(_ring(_distance(image, samples.spec, mask), mask), (0.95, 0.99))
+            for image in chosen
+        ]
     )
     usual, most = np.median(rings, axis=0)
     limit = max(LEAST_LIMIT, 2 * float(most))
-    share = float(np.median([part(image, samples.spec, limit).mean() for image in chosen]))
+    share = float(np.median([part(image, samples.spec, limit, mask).mean() for image in chosen]))
     if usual > PLAIN or not SHARES[0] <= share <= SHARES[1]:
         return None
     log.info(
@@ -65,28 +73,41 @@ def on_plain_ground(samples: Samples) -> Samples:
         return samples
     images = []
     for image in samples:
-        inside = shown(image, samples.spec, limit, *map(np.arange, image.shape[:2]))
-        tone = np.median(_ring(image), axis=0).astype(image.dtype)
+        inside = shown(image, samples.spec, limit, samples.mask, *map(np.arange, image.shape[:2]))
+        tone = np.median(_ring(image, samples.mask), axis=0).astype(image.dtype)
         images.append(np.where(inside[0, 0, ..., None].numpy() > 0, image, tone))
     return Samples(images, samples.spec)
 
 
-def part(image: NDArray[np.generic], spec: ImageSpec, limit: float) -> NDArray[np.bool_]:
-    """Return what belongs to the part (h, w), at a resolution of every n-th pixel, :func:`step`."""
-    found: NDArray[np.bool_] = _distance(image, spec) > limit
-    return found
+def part(
+    image: NDArray[np.generic], spec: ImageSpec, limit: float, mask: Mask | None = None
+) -> NDArray[np.bool_]:
+    """Return what belongs to the part (h, w), at a resolution of every n-th pixel, :func:`step`.
+
+    With a mask only what it looks at does.
+    """
+    found: NDArray[np.bool_] = _distance(image, spec, mask) > limit
+    return found if mask is None else found & mask.resized(*found.shape)
 
 
 def shown(
     image: NDArray[np.generic],
     spec: ImageSpec,
-    limit: float,
+    limit: float | None,
+    mask: Mask | None,
     rows: NDArray[np.int64],
     columns: NDArray[np.int64],
 ) -> torch.Tensor:
-    """Return what belongs to the part among some rows and columns, 0 or 1 (1, 1, R, C)."""
-    every = step(image)
-    inside = part(image, spec, limit)[rows[:, None] // every, columns // every]
+    """Return what belongs to the part among some rows and columns, 0 or 1 (1, 1, R, C).
+
+    With a mask only what it looks at does; without a limit all of that.
+    """
+    inside = np.ones((len(rows), len(columns)), bool)
+    if limit is not None:
+        every = step(image)
+        inside = part(image, spec, limit, mask)[rows[:, None] // every, columns // every]
+    if mask is not None:
+        inside &= mask.at((image.shape[0], image.shape[1]), rows, columns)
     return torch.from_numpy(inside).float()[None, None]
 
 
@@ -96,19 +117,22 @@ def step(image: NDArray[np.generic]) -> int:
     return max(1, side // FINE)
 
 
-def _distance(image: NDArray[np.generic], spec: ImageSpec) -> NDArray[np.float32]:
+def _distance(
+    image: NDArray[np.generic], spec: ImageSpec, mask: Mask | None
+) -> NDArray[np.float32]:
     """Return how far each n-th pixel is from the median tone of the border (h, w)."""
     every = step(image)
     pixels = image[::every, ::every, : spec.channels].astype(np.float32)
     pixels = ((pixels - spec.low) / (spec.high - spec.low)).clip(0, 1)
-    tone = np.median(_ring(pixels), axis=0)
+    tone = np.median(_ring(pixels, mask), axis=0)
     distance: NDArray[np.float32] = np.abs(pixels - tone).max(2)
     return distance
 
 
-def _ring(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the pixels (R, ...) along the border of an image (h, w, ...)."""
+def _ring(pixels: NDArray[Any], mask: Mask | None = None) -> NDArray[Any]:
+    """Return the pixels (R, ...) along the border of an image (h, w, ...) that a mask looks at."""
     wide = max(1, min(pixels.shape[:2]) // RING)
     inner = pixels[wide:-wide]
     sides = (pixels[:wide], pixels[-wide:], inner[:, :wide], inner[:, -wide:])
-    return np.concatenate([side.reshape(-1, *pixels.shape[2:]) for side in sides])
+    ring = np.concatenate([side.reshape(-1, *pixels.shape[2:]) for side in sides])
+    return ring if mask is None else ring[_ring(mask.resized(*pixels.shape[:2]))]

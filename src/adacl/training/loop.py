@@ -137,6 +137,7 @@ def train(
         "seed": seed,
         "spec": asdict(train_on.spec),
         "images": [_crc(train_on), _crc(validate_on)],
+        **({"mask": train_on.mask.to_text()} if train_on.mask else {}),
     }
     history, best = History(), network.state_dict()
     if checkpoint is not None and checkpoint.exists():

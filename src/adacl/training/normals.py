@@ -17,7 +17,9 @@ from adacl.data.groups import groups_of
 from adacl.data.samples import Samples
 from adacl.data.training_set import ProbedFiles, Size, samples_of_array, samples_of_files
 from adacl.errors import InputError
+from adacl.imaging.mask import Mask
 from adacl.imaging.tiles import Tiling
+from adacl.model.header import check_mask
 from adacl.model.learnt import Learnt, sizes_of
 
 ChooseConfig = Callable[[list[Size]], Config]
@@ -62,9 +64,13 @@ def normals_of_files(
     white: int | None,
     group: str | None,
     on_error: OnError,
+    mask: Mask | None = None,
 ) -> Normals:
     """Decode image files; for the arguments see :class:`adacl.detector.AnomalyDetector`."""
     config = choose(files.sizes(image_size))
+    if mask is not None:
+        for path, header in zip(files.paths, files.headers, strict=True):
+            check_mask(mask, config, header.height, header.width, str(path))
     any_size = config.network.output == "map"
     samples, resize, paths = samples_of_files(files, tiling, image_size, on_error, any_size, white)
     groups = None if group is None else groups_of(paths, group)
@@ -74,7 +80,7 @@ def normals_of_files(
         sizes=sizes_of((header.height, header.width) for header in files.headers),
         colours=tuple(sorted({header.channels for header in files.headers})),
     )
-    return Normals(samples, config, resize, groups, seen, paths)
+    return Normals(samples.with_mask(mask), config, resize, groups, seen, paths)
 
 
 def normals_of_array(
@@ -84,12 +90,15 @@ def normals_of_array(
     tiling: Tiling | None,
     white: int | None,
     groups: ArrayLike | None,
+    mask: Mask | None = None,
 ) -> Normals:
     """Take images N x H x W x C; for the arguments see :meth:`AnomalyDetector.fit`."""
     size = images.shape[1], images.shape[2]
     numbers = None if groups is None else numbered(groups, len(images))
     config = choose([size])
-    samples = samples_of_array(images, tiling, white)
+    if mask is not None:
+        check_mask(mask, config, *size, "images")
+    samples = samples_of_array(images, tiling, white).with_mask(mask)
     resize = None if tiling or config.network.output == "map" else size
     return Normals(samples, config, resize, numbers, Learnt(sizes=sizes_of([size])), [])
 

@@ -81,6 +81,8 @@ class PlaceLesson:
             step = draw_crops(cuts, generator, config, part.spec, self.pixels)
             for images, scores in ((cuts.images, normals), (step.images, made)):
                 found = local_mean(network(images), network.config.window).mean(1)
+                if cuts.look is not None:  # what is ignored has no weight
+                    found = torch.where(step.weights.sum(1) > 0, found, found.min())
                 scores.append(peaks(found, network.config.top))
         area = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())
         return area, {"local": area}
@@ -94,12 +96,13 @@ class PlaceLesson:
         """
         network.eval()
         images = self.train_on.thinned(WEIGHED).batches(network.mean.device, 1)
-        peaks = torch.cat([network.peaks(image) for image in images])
+        peaks = torch.cat([network.peaks(image, self.train_on.mask) for image in images])
         spread = peaks.std(0, correction=0).clamp(min=LEAST_SPREAD)
         network.shares.copy_((1 / spread) / (1 / spread).sum())
 
     def _cuts(self, chosen: Samples, generator: torch.Generator, device: torch.device) -> Cuts:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         rng = np.random.default_rng(seed)
-        images, part = take_crops(chosen, self.config, rng, self.pixels.part)
-        return Cuts(images.to(device), None if part is None else part.to(device))
+        images, *planes = take_crops(chosen, self.config, rng, self.pixels.part)
+        moved = (None if plane is None else plane.to(device) for plane in planes)
+        return Cuts(images.to(device), *moved)

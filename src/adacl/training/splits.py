@@ -68,13 +68,14 @@ def split_normals(
     """Split ``count`` normals at random for the network that is kept.
 
     A tenth of them (1,000 at most), but as many as the stated false-positive rate needs, are
-    held out for the threshold if that is no more than a fifth; else none.
+    held out for the threshold if that is no more than a fifth; else none, or a fifth where there is
+    no cross-fitting.
     """
     order = np.random.default_rng([seed, 0]).permutation(count)
     needed = thresholds.normals_needed(config.fpr, config.confidence)
     held_out = max(needed, min(count // 10, MOST_HELD_OUT)) if calibrate else 0
     if count < 5 * held_out:
-        held_out = 0
+        held_out = 0 if config.folds > 1 else max(1, count // 5)
     stopping = validation_count(count, validation_size)
     calibration, validation, rest = np.split(order, [held_out, held_out + stopping])
     return Split(rest, validation, calibration)

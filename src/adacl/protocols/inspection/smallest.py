@@ -29,6 +29,8 @@ LARGEST = 0.5
 """Of a spot, in parts of the image's shorter side."""
 FOUND = 0.9
 """Share of the images in which a defect must be found to be called found."""
+TRIES = 100
+"""Places that are tried where a mask does not look everywhere."""
 
 
 @dataclass
@@ -86,11 +88,16 @@ def find_smallest(
         scale = _scale(scorer.header.spec, image)
         variations.append(local_variation(image) / (scale[1] - scale[0]))
         most = LARGEST * min(image.shape[:2])
-        tried = [r for r in results if r.shape == "scratch" or r.size <= most]
-        decoded = (
-            scorer.decode(path, _as_png(_planted(image, result, scale, [seed, number]))).pixels
-            for result in tried
-        )
+        mask = scorer.header.mask
+        look = None if mask is None else mask.resized(*image.shape[:2])
+        tried, planted = [], []
+        for result in results:
+            if result.shape == "scratch" or result.size <= most:
+                changed = _planted(image, result, scale, [seed, number], look)
+                if changed is not None:
+                    tried.append(result)
+                    planted.append(_as_png(changed))
+        decoded = (scorer.decode(path, file).pixels for file in planted)
         for result, score in zip(tried, scorer.score_decoded(decoded), strict=True):
             result.n += 1
             result.found += score.raw > threshold
@@ -103,10 +110,22 @@ def _scale(spec: ImageSpec, image: Array) -> tuple[float, float]:
     return spec.low * unit, spec.high * unit
 
 
-def _planted(image: Array, defect: Found, scale: tuple[float, float], seed: Sequence[int]) -> Array:
+def _planted(
+    image: Array,
+    defect: Found,
+    scale: tuple[float, float],
+    seed: Sequence[int],
+    look: Array | None,
+) -> Array | None:
+    """Return an image with a defect where ``look`` (H, W) is True; None if no place is found."""
     generator = np.random.default_rng([*seed, defect.size, list(SIZES).index(defect.shape)])
     sign = generator.choice([-1, 1])
-    box, covered = cover(generator, image.shape[:2], defect.shape, defect.size)
+    for _ in range(1 if look is None else TRIES):
+        box, covered = cover(generator, image.shape[:2], defect.shape, defect.size)
+        if look is None or look[box][covered > 0].all():
+            break
+    else:
+        return None
     return plant(image, box, covered, sign * defect.contrast * (scale[1] - scale[0]), scale)
 
 

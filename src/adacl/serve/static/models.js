@@ -48,6 +48,7 @@ function limit({ threshold }) {
   }
   if (threshold.method === "contamination")
     return `${value}, which flags ${percent(threshold.fpr ?? 0)} of the training pictures.`;
+  if (threshold.method === "defects") return `${value}, set by labelled defects.`;
   return `${value}, given by hand.`;
 }
 

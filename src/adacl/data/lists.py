@@ -1,0 +1,93 @@
+"""Lists of image files: Parquet and CSV with a column ``path``, and text with a path a line.
+
+Paths are taken relative to the folder of the list.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from adacl.errors import DataError, missing_extra
+
+LISTS = frozenset({".parquet", ".csv", ".txt"})
+COLUMN = "path"
+ROWS = 10_000
+"""Rows of a Parquet file that are read at once."""
+
+
+def is_list(path: Path) -> bool:
+    """Tell whether a path names a list of image files, by its ending."""
+    return path.suffix.lower() in LISTS and not path.is_dir()
+
+
+def read_list(path: Path) -> Iterator[Path]:
+    """Yield the image files that a list names, one after another.
+
+    Raises
+    ------
+    DataError
+        If it cannot be read, or has no column ``path`` of text.
+    MissingExtraError
+        If it is a Parquet file and pyarrow is not installed.
+    """
+    rows = {".parquet": _of_parquet, ".csv": _of_csv, ".txt": _of_text}
+    try:
+        for name in rows[path.suffix.lower()](path):
+            if not isinstance(name, str):
+                raise DataError(f"{path}: its column {COLUMN} holds {name!r}, which is no path")
+            if name.strip():
+                yield path.parent / name.strip()
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a list of images ({error})") from error
+
+
+def _of_text(path: Path) -> Iterator[str]:
+    with path.open(encoding="utf-8-sig") as file:
+        yield from file
+
+
+def _of_csv(path: Path) -> Iterator[Any]:
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = csv.DictReader(file)
+        _check_column(path, rows.fieldnames or ())
+        for row in rows:
+            yield row[COLUMN] or ""
+
+
+def _of_parquet(path: Path) -> Iterator[Any]:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+
+    try:
+        with pyarrow.parquet.ParquetFile(path) as file:
+            _check_column(path, file.schema_arrow.names)
+            for batch in file.iter_batches(ROWS, columns=[COLUMN]):
+                yield from batch.column(0).to_pylist()
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path}: not a sound Parquet file ({error})") from error
+
+
+def _check_column(path: Path, names: Iterable[str]) -> None:
+    names = list(names)
+    if COLUMN not in names:
+        raise DataError(
+            f"{path}: no column {COLUMN} that names the images; its columns are "
+            f"{', '.join(names[:8]) or 'none'}"
+        )
+
+
+def with_folders(roots: Iterable[Path]) -> list[Path]:
+    """Return files and folders as they are, and of lists the folders that their images lie in."""
+    found: dict[Path, None] = {}
+    for root in roots:
+        if is_list(root):
+            found.update(dict.fromkeys(path.parent for path in read_list(root)))
+        else:
+            found[root] = None
+    return list(found)

@@ -1,0 +1,117 @@
+"""Set the threshold of a trained model anew, from normal images and perhaps a few defects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from numpy.typing import NDArray
+
+from adacl.config import ThresholdConfig
+from adacl.data.copies import without_copies
+from adacl.errors import ConfigError, DataError
+from adacl.model import thresholds
+from adacl.model.thresholds import Threshold
+
+
+class Scored(NamedTuple):
+    """Images of one kind that the model was not trained on.
+
+    Parameters
+    ----------
+    raw
+        Their raw scores (n,).
+    digests
+        Hashes of their pixels (n,), None where not known.
+    groups
+        A label (n,) for each, or None if each is by itself.
+    """
+
+    raw: Sequence[float]
+    digests: Sequence[int | None]
+    groups: NDArray[Any] | None = None
+
+    def distinct(self) -> Scored:
+        """Return the first of each distinct image."""
+        first = without_copies(self.digests)
+        return Scored(
+            [self.raw[index] for index in first],
+            [self.digests[index] for index in first],
+            None if self.groups is None else self.groups[first],
+        )
+
+
+def calibrated(
+    normals: Scored,
+    defects: Scored | None,
+    rule: ThresholdConfig,
+    fpr: float | None = None,
+    find: float | None = None,
+) -> Threshold:
+    """Return a threshold from normal images, or from defects with ``find``; copies count once.
+
+    Parameters
+    ----------
+    normals
+        They set the threshold, or with ``find`` judge it.
+    defects
+        They judge the threshold, or with ``find`` set it.
+    rule
+        The confidence, and the false-positive rate unless ``fpr`` is given.
+    fpr
+        Share of normal images that may be flagged.
+    find
+        Share of the defects that is to be found.
+
+    Raises
+    ------
+    ConfigError
+        If both rates are given, one of them is out of range, or ``find`` without defects.
+    DataError
+        If an image is both normal and a defect.
+    InputError
+        If there is no image of a kind.
+    """
+    check_rates(fpr, find, defects is not None)
+    normals = normals.distinct()
+    if defects is None:
+        return thresholds.from_normal_scores(
+            normals.raw,
+            rule.fpr if fpr is None else fpr,
+            rule.confidence,
+            "calibration",
+            groups=normals.groups,
+        )
+    defects = defects.distinct()
+    known = {digest for digest in defects.digests if digest is not None}
+    if both := sum(digest in known for digest in normals.digests):
+        raise DataError(
+            f"{both} of the defects are also among the normal images; name folders of which each "
+            "image lies in one"
+        )
+    if find is not None:
+        return thresholds.from_defects(
+            defects.raw, normals.raw, find, rule.confidence, defects.groups, normals.groups
+        )
+    threshold = calibrated(normals, None, rule, fpr)
+    return threshold.judged_by(defects.raw, defects.groups)
+
+
+def check_rates(fpr: float | None, find: float | None, defects: bool) -> None:
+    """Check the rates that :func:`calibrated` is given, before any image is scored.
+
+    Raises
+    ------
+    ConfigError
+        If one is out of range, both are given, or ``find`` without defects.
+    """
+    for name, rate in (("fpr", fpr), ("find", find)):
+        if rate is not None and not 0 < rate < 1:
+            raise ConfigError(f"{name}: need a rate between 0 and 1, got {rate}")
+    if find is not None and not defects:
+        raise ConfigError("find: set from labelled defects; give some (--defects)")
+    if find is not None and fpr is not None:
+        raise ConfigError(
+            "find and fpr: the threshold can keep one rate only; leave one out, and read what the "
+            "other comes to"
+        )

@@ -1,0 +1,77 @@
+"""What a few labelled defects tell of a threshold; they are used for nothing else.
+
+Either the normals set the threshold and the defects judge it, or the other way round. What judges
+has no part in the choice, so the intervals are exact (Clopper and Pearson 1934; for the defects
+that set it, the Beta distribution of an order statistic).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from adacl.config.sections import finite
+from adacl.errors import ConfigError
+
+FEW = 30
+"""Defects below which the notes say that more would tell more."""
+
+
+@dataclass(frozen=True)
+class Defects:
+    """How a threshold does on labelled defects that no training saw.
+
+    Parameters
+    ----------
+    n
+        Distinct images, or groups of them.
+    found
+        How many of them score above the threshold.
+    low, high
+        The share of such defects that is found lies between these with 95 % confidence.
+    wanted
+        The share that the threshold was set to find. None: normals set it, the defects judged it.
+    flagged
+        With ``wanted``, how many of the normals the threshold flags.
+
+    Raises
+    ------
+    ConfigError
+        If the numbers cannot be.
+    """
+
+    n: int
+    found: int
+    low: float
+    high: float
+    wanted: float | None = None
+    flagged: int | None = None
+
+    def __post_init__(self) -> None:
+        counts = (self.n, self.found, self.flagged or 0)
+        if not all(isinstance(count, int) for count in counts) or not 0 <= self.found <= self.n:
+            raise ConfigError(f"threshold defects: need whole numbers, got {counts}")
+        for name in ("low", "high", *(["wanted"] if self.wanted is not None else [])):
+            if not 0 <= finite(f"threshold defects {name}", getattr(self, name)) <= 1:
+                raise ConfigError(f"threshold defects {name}: need a share from 0 to 1")
+
+    def notes(self) -> Iterator[str]:
+        """Say what they were used for, and what they tell."""
+        role = "set" if self.wanted is not None else "judged"
+        yield (
+            f"finds {self.found} of {self.n} labelled defects; of all such defects {self.low:.0%} "
+            f"to {self.high:.0%}, with 95% confidence. They {role} the threshold; no training saw "
+            "them"
+        )
+        if self.n < FEW:
+            yield f"{self.n} labelled defects tell little: more of them narrow that range"
+
+
+def share_interval(count: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return the Clopper-Pearson interval of a share of which ``count`` of ``n`` are seen."""
+    from scipy.stats import beta
+
+    tail = (1 - confidence) / 2
+    low = float(beta.ppf(tail, count, n - count + 1)) if count else 0.0
+    high = float(beta.ppf(1 - tail, count + 1, n - count)) if count < n else 1.0
+    return low, high

@@ -1,0 +1,124 @@
+"""Lists of image files stand wherever folders do."""
+
+import csv
+import sys
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from adacl import AnomalyDetector
+from adacl.data.folders import ImageFiles, each_image, list_images
+from adacl.errors import DataError, MissingDataError, MissingExtraError
+from support.helpers import TINY, call, refused, write_images
+
+ENDINGS = ("csv", "txt", "parquet")
+
+
+def write_list(path, names, column="path"):
+    if path.suffix == ".parquet":
+        table = pyarrow.table({"label": [0] * len(names), column: names})
+        pyarrow.parquet.write_table(table, path)
+    elif path.suffix == ".csv":
+        with path.open("w", newline="") as file:
+            csv.writer(file).writerows([("label", column), *((0, name) for name in names)])
+    else:
+        path.write_text("\n".join(names) + "\n")
+    return path
+
+
+@pytest.fixture
+def listed(tmp_path):
+    """A folder with twelve images, and lists of them in another order beside it."""
+    images = np.random.default_rng(0).integers(0, 256, (12, 10, 12), np.uint8)
+    paths = write_images(tmp_path / "im ages", images)[::-1]
+    names = [str(path.relative_to(tmp_path)) for path in paths]
+    lists = {ending: write_list(tmp_path / f"list.{ending}", names) for ending in ENDINGS}
+    return paths, lists
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_paths_are_read_in_order_from_the_folder_of_the_list(ending, listed):
+    paths, lists = listed
+    files = ImageFiles(lists[ending])
+    assert (len(files), list(files)) == (12, paths)
+    assert list_images([lists[ending], paths[0]]) == [*paths, paths[0]]
+    assert list(each_image(str(lists[ending]))) == paths
+
+
+def test_a_detector_takes_lists(listed):
+    paths, lists = listed
+    fitted = AnomalyDetector(config=TINY).fit(lists["parquet"])
+    assert (fitted.score_samples(lists["csv"]) == fitted.score_samples(paths)).all()
+
+
+def test_the_commands_take_lists(listed, tmp_path):
+    paths, lists = listed
+    model = tmp_path / "m.adacl"
+    small = ["--preset", "paper", "--epochs", 1, "--set", "training.min_epoch_images=8"]
+    code, _, err = call("fit", lists["parquet"], "-o", model, *small)
+    assert code == 0, err
+    code, out, err = call("score", model, lists["txt"], "--format", "csv",
+                          "--heatmaps", tmp_path / "maps")  # fmt: skip
+    assert code == 0, err
+    assert [row["image_path"] for row in csv.DictReader(out.splitlines())] == [
+        str(path) for path in paths
+    ]
+    assert len(list((tmp_path / "maps").rglob("*.png"))) == 12
+    for path in paths[:4]:
+        target = tmp_path / "bad" / ("a" if path.stem < "0010" else "b") / path.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.open(path).transpose(Image.Transpose.ROTATE_180).save(target)
+    bad = [str(p.relative_to(tmp_path)) for p in sorted((tmp_path / "bad").rglob("*.png"))]
+    code, out, err = call("evaluate", model, "--normal", lists["csv"],
+                          "--abnormal", write_list(tmp_path / "bad.csv", bad))  # fmt: skip
+    assert code == 0, err
+    assert "kinds of anomaly" in out
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_an_empty_list_is_said_to_be_empty(ending, tmp_path):
+    path = write_list(tmp_path / f"none.{ending}", [])
+    if ending == "parquet":
+        table = pyarrow.table({"path": pyarrow.array([], pyarrow.string())})
+        pyarrow.parquet.write_table(table, path)
+    with pytest.raises(MissingDataError, match="no images found in"):
+        ImageFiles(path)
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_list_without_paths_is_refused(ending, tmp_path):
+    path = write_list(tmp_path / f"other.{ending}", ["a.png"], column="image")
+    with pytest.raises(DataError, match=r"no column path that names the images; .* label, image"):
+        ImageFiles(path)
+    assert "no column path" in refused(3, "fit", path, "-o", tmp_path / "m")
+
+
+def test_damaged_lists_are_refused(tmp_path):
+    for ending in ENDINGS:
+        path = tmp_path / f"damaged.{ending}"
+        path.write_bytes(b"path\n\xff\xfe\x80.png\n")
+        with pytest.raises(DataError, match=r"not a sound|cannot be read as a list"):
+            ImageFiles(path)
+    numbers = tmp_path / "numbers.parquet"
+    pyarrow.parquet.write_table(pyarrow.table({"path": [1, 2]}), numbers)
+    with pytest.raises(DataError, match="holds 1, which is no path"):
+        ImageFiles(numbers)
+
+
+def test_a_file_of_a_list_that_is_not_there_is_named(listed, tmp_path):
+    paths, _ = listed
+    path = write_list(tmp_path / "gone.txt", [*(str(p) for p in paths), "gone.png"])
+    with pytest.raises(DataError, match=r"gone\.png: no such file"):
+        AnomalyDetector(config=TINY).fit(path)
+    assert AnomalyDetector(config=TINY, on_error="skip").fit(path).header.training["images"] == 12
+
+
+def test_pyarrow_is_asked_for_only_where_it_is_needed(listed, monkeypatch):
+    _, lists = listed
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert len(ImageFiles(lists["csv"])) == 12
+    with pytest.raises(MissingExtraError, match=r"adacl\[parquet\]"):
+        ImageFiles(lists["parquet"])

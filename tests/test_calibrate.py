@@ -1,0 +1,76 @@
+"""The threshold of a fitted model, set anew from normals and a few labelled defects."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+from adacl import AnomalyDetector, Scorer
+from adacl.deploy.export import export_model
+from adacl.errors import ConfigError, DataError
+from support.helpers import LEARNING, call, refused, write_images
+
+
+@pytest.fixture(scope="module")
+def sets(digits):
+    return digits.of(3)[:100], digits.of(3)[100:160], digits.other_than(3)[:12]
+
+
+@pytest.fixture(scope="module")
+def fitted(sets):
+    return AnomalyDetector(config=LEARNING).fit(sets[0])
+
+
+def test_defects_change_nothing_but_what_is_known_of_the_threshold(fitted, sets):
+    _, good, bad = sets
+    plain = copy.deepcopy(fitted).calibrate(good, fpr=0.1)
+    judged = copy.deepcopy(fitted).calibrate(good, fpr=0.1, defects=bad)
+    assert judged.threshold_ == plain.threshold_
+    told = judged.header.threshold.defects
+    assert told.found == (-judged.score_samples(bad) > judged.threshold_).sum()
+    assert told.n == 12
+    for name, tensor in fitted.model_.network.state_dict().items():
+        assert (judged.model_.network.state_dict()[name] == tensor).all()
+
+
+def test_a_share_of_the_defects_is_found(fitted, sets):
+    _, good, bad = sets
+    found = copy.deepcopy(fitted).calibrate(good, defects=bad, find=0.8)
+    caught = (-found.score_samples(bad) > found.threshold_).sum()
+    assert caught == found.header.threshold.defects.found == 11
+    flagged = (-found.score_samples(good) > found.threshold_).sum()
+    assert found.header.threshold.defects.flagged == flagged
+
+
+def test_the_files_say_what_the_defects_were_used_for(fitted, sets, tmp_path):
+    _, good, bad = sets
+    good, bad = (write_images(tmp_path / n, s)[0].parent for n, s in (("g", good), ("b", bad)))
+    model, exported = tmp_path / "m.adacl", tmp_path / "m.onnx"
+    fitted.save(model)
+    code, _, err = call("calibrate", model, good, "--defects", bad, "--find", 0.8)
+    assert code == 0, err
+    assert "set by 12 labelled defects to find 80%" in err
+    code, out, err = call("info", model)
+    assert code == 0, err
+    assert "They set the threshold; no training saw them" in out
+    export_model(model, exported)
+    assert Scorer(exported).threshold == AnomalyDetector.load(model).header.threshold
+    tree = json.loads(call("info", exported, "--json")[1])["threshold"]
+    assert (tree["method"], tree["defects"]["wanted"]) == ("defects", 0.8)
+    code, _, err = call("calibrate", model, good, "--defects", bad)
+    assert (code, "They judged the threshold" in err) == (0, True)
+
+
+def test_defects_that_cannot_be_used_are_refused(fitted, sets, tmp_path):
+    _, good, bad = sets
+    with pytest.raises(DataError, match="2 of the defects are also among the normal images"):
+        fitted.calibrate(good, defects=np.concatenate([bad, good[:2]]))
+    with pytest.raises(ConfigError, match="give some"):
+        fitted.calibrate(good, find=0.9)
+    with pytest.raises(ConfigError, match="keep one rate only"):
+        fitted.calibrate(good, defects=bad, find=0.9, fpr=0.1)
+    fitted.save(tmp_path / "m.adacl")
+    assert "between 0 and 1" in refused(
+        2, "calibrate", tmp_path / "m.adacl", tmp_path, "--defects", tmp_path, "--find", 1
+    )
