@@ -63,7 +63,7 @@ def calibrate(
     check_writable(target)
     if group:
         check_rule(group)
-    check_rates(fpr, find, bool(defects))
+    check_rates(fpr, find, bool(defects), "--")
     from adacl.deploy.scorer import Scorer
 
     with interruptible([target]), messages(quiet):

@@ -97,8 +97,10 @@ def calibrated(
     return threshold.judged_by(defects.raw, defects.groups)
 
 
-def check_rates(fpr: float | None, find: float | None, defects: bool) -> None:
+def check_rates(fpr: float | None, find: float | None, defects: bool, sign: str = "") -> None:
     """Check the rates that :func:`calibrated` is given, before any image is scored.
+
+    ``sign`` stands before their names in messages.
 
     Raises
     ------
@@ -107,11 +109,11 @@ def check_rates(fpr: float | None, find: float | None, defects: bool) -> None:
     """
     for name, rate in (("fpr", fpr), ("find", find)):
         if rate is not None and not 0 < rate < 1:
-            raise ConfigError(f"{name}: need a rate between 0 and 1, got {rate}")
+            raise ConfigError(f"{sign}{name}: need a rate between 0 and 1, got {rate}")
     if find is not None and not defects:
-        raise ConfigError("find: set from labelled defects; give some (--defects)")
+        raise ConfigError(f"{sign}find: defects set that threshold; give some ({sign}defects)")
     if find is not None and fpr is not None:
         raise ConfigError(
-            "find and fpr: the threshold can keep one rate only; leave one out, and read what the "
-            "other comes to"
+            f"{sign}find and {sign}fpr: the threshold can keep one rate only; leave one out, and "
+            "read what the other comes to"
         )
