@@ -35,10 +35,10 @@ STREAM_TIMEOUT = 10.0
 RESTART = 1.0
 """Seconds put where the clock of a file runs backwards, as in two recordings joined together."""
 CAMERA = "v4l2"
-WITHOUT_TIMES = frozenset({"mjpeg", "mpjpeg"})
-"""Kinds of stream that do not tell the times of their frames; those of arrival take the place."""
 GAP = 5.0
 """A step in time of more than so many usual ones is a gap; recorders leave out single frames."""
+WITHOUT_TIMES = frozenset({"mjpeg", "mpjpeg"})
+"""Kinds of stream that do not tell the times of their frames; those of arrival take the place."""
 
 log = logging.getLogger("adacl")
 
