@@ -79,10 +79,10 @@ def export_model(
         raise ModelFileError(f"{source}: not a sound model file ({error})") from error
     spec, maxima = header.spec, header.activation_maxima
     dense = header.has_map
-    if dense and (input_size or int8):
+    if dense and input_size:
         raise ConfigError(
-            f"{source}: its network has a map: it takes images of any size, and is exported in 32 "
-            "bits; leave the input size and 8 bits out"
+            f"{source}: its network has a map, and takes images of any size; leave the input size "
+            "out"
         )
     if int8 and not maxima:
         raise ModelFileError(
@@ -104,12 +104,12 @@ def export_model(
         normalisation={part: network[part].ravel().tolist() for part in ("mean", "std")},
     )
     header = replace(header, exported=exported)
-    layers, batch = header.config.network, exported.batch
+    layers, batch, scaled_by = header.config.network, exported.batch, maxima if int8 else None
     try:
         if dense:
-            model = build_dense_graph(network, spec, layers, batch)
+            model = build_dense_graph(network, spec, layers, batch, scaled_by)
         else:
-            model = build_graph(network, spec, layers, batch, given, maxima if int8 else None)
+            model = build_graph(network, spec, layers, batch, given, scaled_by)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{source}: not a sound model file ({reason})") from error

@@ -35,7 +35,7 @@ from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
 from adacl.networks.build import Network, raw_scores
 from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
-from adacl.training.activations import activation_maxima
+from adacl.training.activations import activation_maxima, watched
 from adacl.training.alignment import settled
 from adacl.training.loop import train
 from adacl.training.splits import Images, Split, fold_splits, split
@@ -44,6 +44,7 @@ OnEpoch = Callable[[str, EpochRecord], object]
 
 MOST_DIGESTS = 100_000
 MOST_ODD = 20
+MOST_WATCHED = 64
 
 log = logging.getLogger("adacl")
 
@@ -195,6 +196,13 @@ def fit_model(
         stopping = score(network, kept.validation)
         flagged = int((stopping > threshold.value).sum())
         highest = float(stopping.max())
+    if isinstance(network, Regressor):
+        stopped_by = samples.of(kept.validation)
+        maxima = activation_maxima(network, stopped_by, config.anomalies, seed)
+    else:
+        with watched(network) as largest:
+            score(network, kept.calibration[:: 1 + len(kept.calibration) // MOST_WATCHED])
+        maxima = tuple(largest)
     header = ModelHeader(
         samples.spec,
         config,
@@ -221,8 +229,6 @@ def fit_model(
             "learnt": Learnt.of(samples).joined(seen or Learnt()).to_dict(),
             **({"odd": odd[:MOST_ODD]} if dense else {}),
         },
-        activation_maxima(network, samples.of(kept.validation), config.anomalies, seed)
-        if isinstance(network, Regressor)
-        else (),
+        maxima,
     )
     return Model(network, header, samples.digests[:MOST_DIGESTS])
