@@ -184,6 +184,26 @@ def test_eight_bits_hold_all_convolutions_but_the_first_and_the_last(exported):
     assert [found[0], found[-1]] == [None, None]
 
 
+def test_eight_bits_keep_the_sum_of_each_kernel(exported):
+    """Rounded one by one, the nine weights of a kernel would miss it by more than half a step."""
+    network = exported[0].model_.network
+    graph = onnx.load(exported[3] / "eight.onnx").graph
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = [
+        arrays[node.input[0]].astype(float)
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and arrays.get(node.input[0], np.zeros(1)).ndim == 4
+    ]
+    layer = network.layers["down0"].conv.weight.detach().numpy().astype(float)
+    whole = next(array for array in found if array.shape == layer.shape)
+    norm = network.layers["down0"].norm
+    gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().numpy()
+    signed = layer * np.sign(gain).reshape(-1, 1, 1, 1)
+    steps = np.abs(signed).max((1, 2, 3), keepdims=True) / 63
+    assert np.abs(whole - signed / steps).max() < 1.001
+    assert np.abs((whole - signed / steps).sum((2, 3))).max() < 0.501
+
+
 def test_eight_bits_span_normal_images_not_the_anomalies_made_of_them(exported):
     detector, channels, dtype, _ = exported
     network, spec = detector.model_.network, detector.model_.spec

@@ -171,12 +171,22 @@ def _convolution(
     if before:
         value = before.value(graph, value)
     weight, bias = weight.astype(np.float32), bias.astype(np.float32)
-    parameters = graph.parameters(weight, bias, before if layer.hidden else None)
+    parameters = graph.parameters(weight, bias, before if layer.hidden else None, _rounded)
     value = graph.add("Conv", value, *parameters, strides=2 * [layer.stride])
     if not layer.hidden:
         return value
     value = graph.add("Relu", value)
     return steps.numbers(graph, value) if steps else value
+
+
+def _rounded(weight: Array) -> Array:
+    """Round weights O x I x k x k so that the sum of each kernel stays, to half a step.
+
+    Features change little from place to place, so an error of the sum would weigh more than those
+    of the single weights, which are up to one step.
+    """
+    sums = weight.reshape(*weight.shape[:2], -1).cumsum(-1).round()
+    return np.diff(sums, prepend=0).reshape(weight.shape)
 
 
 def _halved(graph: Graph, value: str, channels: int, steps: Steps | None) -> str:

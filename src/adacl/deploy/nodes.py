@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,14 +53,21 @@ class Graph:
         return name
 
     def parameters(
-        self, weight: NDArray[Any], bias: NDArray[Any], steps: Steps | None
+        self,
+        weight: NDArray[Any],
+        bias: NDArray[Any],
+        steps: Steps | None,
+        rounded: Callable[[NDArray[Any]], NDArray[Any]] = np.round,
     ) -> list[str]:
-        """Store a weight (O, ...) and a bias (O,), in 8 and 32 bits if the input has ``steps``."""
+        """Store a weight (O, ...) and a bias (O,), in 8 and 32 bits if the input has ``steps``.
+
+        ``rounded`` turns the weight, in units of its own steps, into whole numbers.
+        """
         if steps is None:
             return [self.constant(weight), self.constant(bias)]
         largest = np.abs(weight).reshape(len(weight), -1).max(1).clip(min=1e-12)
         scale = (largest / WEIGHT_STEPS).astype(np.float32)
-        whole = np.round(weight / scale.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.int8)
+        whole = rounded(weight / scale.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.int8)
         fine = (scale * steps.scale).astype(np.float32)
         stored = (
             (whole, scale, np.zeros(len(whole), np.int8)),
