@@ -156,7 +156,7 @@ def swept(
         codes[str(code)] += 1
         found["old file changed"] += code != 0 and old.read_bytes() != OLD
         found["litter"] += [p.name for p in place.iterdir() if p != old and code not in (0, 130)]
-        named = str(disk) in said or code == 0
+        named = str(disk) in said
         if code not in (0, 3) or "Traceback" in said or not named:
             found["odd"].append([after, code, said.replace(str(disk), "DISK")[-200:]])
     return found | {"exit codes": dict(codes)}
