@@ -37,7 +37,7 @@ from adacl.model.file import load_model, save_model
 from adacl.model.model import Model
 from adacl.runtime import Scorer
 from adacl.training.activations import watched
-from adacl.training.crops import draw_crops, learn_pixels
+from adacl.training.crops import Cuts, draw_crops, learn_pixels
 from adacl.training.splits import split
 from benchmarks.accuracy.inspection import test_images
 from benchmarks.common import RESULTS, record
@@ -108,13 +108,14 @@ def held_out(images: Images, model: Model) -> Images:
 
 def made_of(images: Images, model: Model) -> Images:
     """Return an anomaly made of each image, as in training, of its whole size."""
-    config = model.header.config.replace(local__clean=0.0, training__light=0.0)
+    plain = {"training__light": 0.0, "training__tint": 0.0, "training__record": 0.0}
+    config = model.header.config.replace(local__clean=0.0, **plain)
     shapes = [image.shape for image in images]
     samples = Samples(Ragged(np.concatenate([x.ravel() for x in images]), shapes), model.spec)
     pixels = learn_pixels(samples, config.network.shrunk)
     generator, found = torch.Generator().manual_seed(0), []
     for image in samples.batches(torch.device("cpu"), 1):
-        changed = draw_crops(image, generator, config, model.spec, pixels).images
+        changed = draw_crops(Cuts(image, None), generator, config, model.spec, pixels).images
         found.append((255 * changed[0].permute(1, 2, 0)).round().numpy().astype(np.uint8))
     return found
 
