@@ -22,7 +22,7 @@ Written by `python docs/settings.py` from the code, which checks what is set aga
 and ranges. Set one by `adacl fit --set training.epochs=20`, several in a TOML file (`--config`), or
 in Python by `Config().replace(training__epochs=20)`; those of [video](../how-to/video.md) by
 `adacl video fit --set video.stride=15`. What you do not set is as in the
-[preset](../evidence/presets.md):
+[preset](../how-to/presets.md):
 the defaults are those of `paper`, and other values are named with their presets. `accurate` becomes
 `aligned` or `varied`, with what you set. `adacl info MODEL --json` shows the settings of a model.
 """

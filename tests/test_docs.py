@@ -171,6 +171,18 @@ def test_commands_and_options_in_the_text_exist():
                 assert name[1] in ADACL.commands, f"{page.name}: {code}"
 
 
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md"])
+def test_files_beside_the_docs_lead_to_files(name):
+    """Links between the pages are checked by ``make docs``."""
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    links = re.findall(r"\]\((?!\w+:|#)([^)#\s]+)", text)
+    assert links or name != "README.md"
+    for link in links:
+        assert (REPOSITORY / link).is_file(), link
+    for path in re.findall(r"`(docs/[\w./-]+)`", text):
+        assert (REPOSITORY / path).exists(), path
+
+
 def test_pages_avoid_the_phrases_of_the_list():
     guide = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     rows = guide.split("| avoid | write |\n|---|---|\n")[1].split("\n\n")[0].splitlines()

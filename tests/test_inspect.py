@@ -443,10 +443,21 @@ def test_an_exported_scorer_draws_the_same_map(parts):
         assert np.abs(scorer.anomaly_map(path) - fitted.anomaly_map(path)).max() < 1e-4
 
 
-@pytest.mark.parametrize("options", [["--int8"], ["--input-size", "64x64"]])
-def test_exports_that_a_map_does_not_allow_are_refused(options, parts, tmp_path):
-    words = refused(2, "export", parts / "m.adacl", tmp_path / "x.onnx", *options)
+def test_an_input_size_is_refused(parts, tmp_path):
+    words = refused(2, "export", parts / "m.adacl", tmp_path / "x.onnx", "--input-size", "64x64")
     assert "images of any size" in words
+
+
+def test_an_export_in_eight_bits_scores_files_of_many_sizes_alike(parts, tmp_path):
+    code, _, err = call("export", parts / "m.adacl", tmp_path / "q.onnx", "--int8")
+    assert code == 0, err
+    assert "int8" in err
+    paths = sorted((parts / "fresh").iterdir())
+    exact, eight = Scorer(parts / "m.onnx"), Scorer(tmp_path / "q.onnx")
+    wanted, found = (np.array([s.raw for s in x.score_files(paths)]) for x in (exact, eight))
+    assert 0 < np.abs(found - wanted).max() < 0.02
+    maps = [scorer.anomaly_map(paths[0]) for scorer in (exact, eight)]
+    assert np.abs(maps[0] - maps[1]).mean() < 0.01
 
 
 def test_a_service_answers_images_of_many_sizes_as_offline(parts):

@@ -116,6 +116,17 @@ def test_the_graph_alone_respects_the_mask(place, shrink, backend, tmp_path):
         assert raw == pytest.approx(detector.model_.raw(image[None]), abs=1e-5)
 
 
+def test_the_mask_holds_in_8_bits(fitted):
+    detector, folder = fitted
+    export_model(folder / "m.adacl", folder / "m8.onnx", int8=True)
+    scorer = Scorer(folder / "m8.onnx")
+    plain = textures(3, SIZE, seed=5)[..., None]
+    assert scorer.raw(blotted(plain, 66)) == pytest.approx(scorer.raw(plain), abs=1e-6)
+    maps = scorer.maps(plain)
+    assert (maps[:, :, 23:] == 0).all()
+    np.testing.assert_allclose(maps, detector.model_.maps(plain), atol=0.05)
+
+
 def test_windows_of_large_images_take_their_part_of_the_mask(fitted, monkeypatch):
     from adacl.model import large_images
 

@@ -57,3 +57,28 @@ def run(
 def peak_mib() -> float:
     """Return the largest memory of the children that have ended, in MiB."""
     return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+
+
+def forked(said: Path, *arguments: object) -> int:
+    """Start a command of adacl in a copy of this process, and return its number.
+
+    PyTorch is loaded before, once for all copies. What the command says is added to a file.
+    """
+    import torch  # noqa: F401
+
+    from adacl.cli import main
+
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        with said.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        sys.argv = ["adacl", *map(str, arguments)]
+        main()
+    except SystemExit as leaving:
+        code = int(leaving.code or 0)
+    finally:
+        os._exit(code)

@@ -1,81 +1,198 @@
-"""Kill `fit` at random moments, resume it, and compare the model with that of a fit left alone.
+"""Kill fits, a grid and the service at random moments; go on; compare with what was left alone.
 
-::
+Fits are forked from one process that has loaded PyTorch, so that a round takes seconds. A model
+must be equal to the last bit to that of a fit left alone, a grid have the same results, and the
+service must know, when it is started again, every training that it had acknowledged::
 
     python -m benchmarks.hardening.kills --count 5
+    python -m benchmarks.hardening.kills --count 20 --kinds grid service
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import hashlib
 import json
+import os
+import signal
 import subprocess
 import tempfile
+import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import RESULTS, record
-from benchmarks.hardening.common import FIT, command, run, write_textures
+from benchmarks.hardening.common import FIT, command, forked, write_textures
+from benchmarks.hardening.faults import write_video
+from benchmarks.hardening.service import Service
 
 # With so few images the threshold comes from cross-fitting: several networks are trained.
-KINDS = {
-    "whole": FIT,
-    "tiles": [*FIT, "--tile", "16x16"],
-    "dense": ["--preset", "inspect", "--epochs", "2", "--device", "cpu"],
+SMALL = ["--set", "training.min_epoch_images=256", "--device", "cpu"]
+FITS = {
+    "whole": ["fit", "good", *FIT],
+    "tiles": ["fit", "good", *FIT, "--tile", "16x16"],
+    "dense": ["fit", "good", "--preset", "inspect", "--epochs", "2", *SMALL],
+    "video": ["video", "fit", "walk.mp4", "--epochs", "2", *SMALL],
 }
+CLASSES = 2
 
 
 def main() -> None:
-    """Kill and resume fits of each kind."""
+    """Kill and resume each kind."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--count", type=int, default=5, help="kills of each kind")
-    parser.add_argument("--kinds", nargs="+", default=["whole", "tiles"])
+    parser.add_argument("--kinds", nargs="+", default=[*FITS, "grid", "service"])
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
     results: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        write_textures(folder / "good", 40)
+        write_textures(folder / "good", 20)
+        write_video(folder / "walk.mp4")
+        for number in range(CLASSES):
+            write_textures(folder / "classes" / str(number), 12, seed=number)
         for kind in given.kinds:
+            others: dict[str, Callable[..., Any]] = {"grid": killed_grid, "service": killed_service}
+            killed = others.get(kind, killed_fit)
             results[kind] = killed(folder, kind, given.count, rng)
             print(kind, json.dumps(results[kind]), flush=True)
             record(RESULTS / "kills.json", results)
 
 
-def killed(folder: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def killed_fit(folder: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
     """Kill fits of one kind, and count what came of them."""
+    verb, *rest = FITS[kind]
+    arguments = [verb, *(str(folder / x) if (folder / x).exists() else x for x in rest)]
     whole = folder / f"{kind}.adacl"
     started = time.monotonic()
-    ended = run("fit", folder / "good", "-o", whole, *KINDS[kind])
-    assert ended.returncode == 0, ended.stderr
+    code = ended(forked(folder / "said.txt", *arguments, "-o", whole))
+    assert code == 0, (folder / "said.txt").read_text()
     seconds, expected = time.monotonic() - started, _digest(whole)
-    found = {"kills": 0, "ended before": 0, "equal": 0, "different": 0, "half files": 0}
-    found |= {"refused or failed": 0, "litter": 0}
+    found = Counter(dict.fromkeys(("kills", "equal", "different", "half files", "litter"), 0))
     for number in range(count):
         model = folder / f"{kind}-{number}" / "m.adacl"
         model.parent.mkdir()
-        fit = ("fit", folder / "good", "-o", model, *KINDS[kind])
-        process = subprocess.Popen(
-            command(*fit), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(rng.uniform(0.1, 1) * seconds)
-        process.kill()
-        if process.wait() == 0:
+        fit = [*arguments, "-o", model]
+        process = forked(folder / "said.txt", *fit)
+        time.sleep(rng.uniform(0.05, 1) * seconds)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+        if ended(process) == 0:
             found["ended before"] += 1
         else:
             found["kills"] += 1
             found["half files"] += model.exists() and _digest(model) != expected
-            resumed = run(*fit, "--resume")
-            found["refused or failed"] += resumed.returncode != 0
+            code = ended(forked(folder / "said.txt", *fit, "--resume"))
+            found["refused or failed"] += code != 0
         same = model.exists() and _digest(model) == expected
         found["equal" if same else "different"] += 1
         found["litter"] += len([*model.parent.iterdir()]) - model.exists()
+    return dict(found)
+
+
+def ended(process: int) -> int:
+    """Wait for a forked process, and return its exit code."""
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+
+
+def killed_grid(folder: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Kill a grid again and again until it is whole, as often as asked."""
+
+    def grid(out: Path) -> list[str]:
+        options = ["--seeds", "0..1", "--jobs", 1, "--device", "cpu", "--out", out]
+        small = ["--set", "training.epochs=1", "--set", "training.min_epoch_images=64"]
+        return command("bench", "one-vs-rest", folder / "classes", *options, *small)
+
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
+    started = time.monotonic()
+    assert subprocess.run(grid(folder / "whole"), **quiet).returncode == 0  # type: ignore[call-overload]
+    seconds, expected = time.monotonic() - started, _cells(folder / "whole")
+    found = Counter(dict.fromkeys(("kills", "equal", "different", "torn lines"), 0))
+    for number in range(count):
+        out = folder / f"grid-{number}"
+        process = subprocess.Popen(grid(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(rng.uniform(0.1, 1) * seconds)
+        process.kill()
+        found["kills" if process.wait() else "ended before"] += 1
+        time.sleep(0.5)  # its worker notices
+        lines = out / "cells.jsonl"
+        found["torn lines"] += lines.exists() and not lines.read_bytes().endswith(b"\n")
+        code = subprocess.run(grid(out), **quiet).returncode  # type: ignore[call-overload]
+        found["equal" if code == 0 and _cells(out) == expected else "different"] += 1
+    return dict(found)
+
+
+def _cells(folder: Path) -> dict[str, Any]:
+    """Return the results of a grid, without what the clock tells."""
+    found = {}
+    for line in (folder / "cells.jsonl").read_text().splitlines():
+        cell = json.loads(line)
+        found[cell["cell"]] = {
+            k: v for k, v in cell.items() if isinstance(v, float) and "auroc" in k
+        }
     return found
+
+
+def killed_service(folder: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+    """Kill a service that scores and trains; every acknowledged training must be there after."""
+    model, said = folder / "whole.adacl", folder / "service.txt"
+    if not model.exists():
+        assert ended(forked(said, "fit", folder / "good", *FIT, "-o", model)) == 0
+    images = sorted((folder / "good").iterdir())
+    found = Counter(dict.fromkeys(("kills", "answers", "wrong", "lost trainings"), 0))
+    options = (model, "--data", folder / "data", "--max-trainings-waiting", 50)
+    service = Service(said, *options)
+    expected = {
+        x.name: service.score(x.read_bytes()).json["results"][0]["raw_score"] for x in images
+    }
+    known: set[str] = set()
+    lock = threading.Lock()
+
+    def client() -> None:
+        for number in range(10**6):
+            path = images[number % len(images)]
+            try:
+                answer = service.score(path.read_bytes())
+            except OSError:
+                return
+            result = answer.json["results"][0]
+            with lock:
+                found["answers"] += 1
+                found["wrong"] += abs(result["raw_score"] - expected[path.name]) > 1e-6
+
+    for _ in range(count):
+        threads = [threading.Thread(target=client) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        until = time.monotonic() + rng.uniform(0.2, 4)
+        while time.monotonic() < until:
+            answer = service.train(images, "name=t&epochs=2")
+            if answer.status == 202:
+                known.add(answer.json["id"])
+            time.sleep(rng.uniform(0.1, 1))
+        service.process.kill()
+        service.process.wait()
+        found["kills"] += 1
+        for thread in threads:
+            thread.join()
+        service = Service(said, *options)
+        there = {training["id"] for training in service.ask("/v1/trainings").json["trainings"]}
+        found["lost trainings"] += len(known - there)
+    for identity in list(known)[:2]:
+        found[f"trainings {service.finished(identity, 600)['state']}"] += 1
+    assert service.stop() == 0
+    text = said.read_text(errors="replace")
+    return dict(found) | {
+        "acknowledged trainings": len(known),
+        "tracebacks": text.count("Traceback"),
+    }
 
 
 def _digest(path: Path) -> str:

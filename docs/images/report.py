@@ -27,8 +27,7 @@ def main() -> None:
             page.wait_for_selector("html[data-ready]")
             if scheme == "dark":
                 page.locator("#slider").focus()
-                for _ in range(2):
-                    page.keyboard.press("PageDown")
+                page.keyboard.press("PageUp")
                 page.evaluate("document.querySelector('#worst-title').scrollIntoView()")
                 page.wait_for_timeout(1000)
             page.screenshot(path=HERE / f"report-{scheme}.png")

@@ -17,6 +17,9 @@ from adacl.config.presets import PRESETS, from_toml, preset
 from adacl.errors import AdaclError, ConfigError, MissingDataError
 
 INVALID = [
+    ("training", "rate_max", 10**400),
+    ("training", "batch_size", 2**63),
+    ("anomalies", "options", {"rotation": {"angles": [10**400]}}),
     ("anomalies", "weights", {}),
     ("anomalies", "weights", {"rotation": 0}),
     ("anomalies", "weights", {"rotation": 1, "mix_up": -1}),
@@ -281,3 +284,10 @@ def test_presets():
 def test_kinds_in_use():
     assert Config().anomalies.kinds == ("cut_paste", "mix_up", "puzzling", "rotation")
     assert AnomalyConfig(weights={"rotation": 1, "mix_up": 0}).kinds == ("rotation",)
+
+
+@pytest.mark.parametrize("text", ["a = " + "[" * 100_000, f"seed = {'9' * 5000}", "a = 1e"])
+def test_files_that_no_parser_takes_are_refused_by_name(text, tmp_path):
+    (tmp_path / "deep.toml").write_text(text)
+    with pytest.raises(ConfigError, match=r"deep\.toml: not a readable TOML file"):
+        from_toml(tmp_path / "deep.toml")

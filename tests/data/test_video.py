@@ -43,6 +43,14 @@ def test_a_video_file_gives_its_frames_with_their_times(tmp_path: Path) -> None:
     assert len(list(clip.frames())) == 25
 
 
+def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
+    """FFmpeg would open what it names, whatever it is called."""
+    write_video(tmp_path / "walk.mp4", pictures(5))
+    (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile walk.mp4\n")
+    with pytest.raises(DataError, match=r"list\.mp4: cannot be opened as video"):
+        list(Clip("list", tmp_path / "list.mp4").frames())
+
+
 def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
     images = pictures(12)
     (clip,) = list_clips(write_frames(tmp_path / "c", images))

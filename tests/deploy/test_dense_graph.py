@@ -1,5 +1,7 @@
 """The exported graph of a network with a map equals the network, at any size of image."""
 
+from dataclasses import replace
+
 import numpy as np
 import onnx
 import pytest
@@ -9,7 +11,9 @@ from adacl import AnomalyDetector, Scorer
 from adacl.config.presets import preset
 from adacl.deploy.engines import open_backend
 from adacl.deploy.export import export_model
-from adacl.errors import ConfigError
+from adacl.errors import ConfigError, ModelFileError
+from adacl.model.file import save_model
+from adacl.training.activations import watched
 from support.textures import scratched, textures
 
 SIZES = [(68, 68), (69, 83), (75, 96), (101, 70)]
@@ -57,6 +61,7 @@ def exported(request, tmp_path_factory):
     detector.save(folder / "m.adacl")
     export_model(folder / "m.adacl", folder / "one.onnx")
     export_model(folder / "m.adacl", folder / "any.onnx", dynamic_batch=True)
+    export_model(folder / "m.adacl", folder / "eight.onnx", dynamic_batch=True, int8=True)
     return detector, channels, dtype, folder
 
 
@@ -144,8 +149,86 @@ def test_the_graph_tells_its_outputs(exported):
         }
 
 
-@pytest.mark.parametrize("options", [{"int8": True}, {"input_size": (64, 64)}])
-def test_eight_bits_and_an_input_size_are_refused(options, exported, tmp_path):
-    with pytest.raises(ConfigError, match=r"has a map.*any size.*32 bits"):
-        export_model(exported[3] / "m.adacl", tmp_path / "x.onnx", **options)
+@pytest.mark.parametrize(
+    ("backend", "size"), [*(("onnxruntime", size) for size in SIZES), ("openvino", SIZES[1])]
+)
+def test_eight_bits_stay_close_to_thirty_two(backend, size, exported):
+    pytest.importorskip(backend)
+    detector, channels, dtype, folder = exported
+    images = images_of(size, channels, dtype, seed=1)
+    exact = open_backend("onnxruntime", (folder / "any.onnx").read_bytes(), 1)
+    eight = open_backend(backend, (folder / "eight.onnx").read_bytes(), 1)
+    wanted, found = (run(images, "anomaly_map") for run in (exact, eight))
+    assert found.shape == wanted.shape
+    assert 0 < np.sqrt(((found - wanted) ** 2).mean()) < 0.1 * wanted.std()
+    network = detector.header.config.network
+    top = network.top * network.shrunk**2
+    highest = np.sort(found.reshape(len(images), -1))[:, -top:].mean(1)
+    assert np.abs(eight(images) - highest).max() < 1e-5
+    assert np.abs(eight(images, "pred_score") - highest.clip(0, 1)).max() < 1e-5
+
+
+def test_eight_bits_hold_all_convolutions_but_the_first_and_the_last(exported):
+    layers = exported[0].model_.network.plan
+    assert len(exported[0].header.activation_maxima) == len(layers) - 1
+    graph = onnx.load(exported[3] / "eight.onnx").graph
+    kinds = {tensor.name: tensor.data_type for tensor in graph.initializer}
+    scaled = {
+        node.output[0]: kinds.get(node.input[0])
+        for node in graph.node
+        if node.op_type == "DequantizeLinear"
+    }
+    halvings = sum(layer.halved for layer in layers)
+    found = [scaled.get(node.input[1]) for node in graph.node if node.op_type == "Conv"]
+    assert found.count(onnx.TensorProto.INT8) == len(layers) - 2 + halvings
+    assert [found[0], found[-1]] == [None, None]
+
+
+def test_eight_bits_keep_the_sum_of_each_kernel(exported):
+    """Rounded one by one, the nine weights of a kernel would miss it by more than half a step."""
+    network = exported[0].model_.network
+    graph = onnx.load(exported[3] / "eight.onnx").graph
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    found = [
+        arrays[node.input[0]].astype(float)
+        for node in graph.node
+        if node.op_type == "DequantizeLinear" and arrays.get(node.input[0], np.zeros(1)).ndim == 4
+    ]
+    layer = network.layers["down0"].conv.weight.detach().numpy().astype(float)
+    whole = next(array for array in found if array.shape == layer.shape)
+    norm = network.layers["down0"].norm
+    gain = (norm.weight / (norm.running_var + norm.eps).sqrt()).detach().numpy()
+    signed = layer * np.sign(gain).reshape(-1, 1, 1, 1)
+    steps = np.abs(signed).max((1, 2, 3), keepdims=True) / 63
+    assert np.abs(whole - signed / steps).max() < 1.001
+    assert np.abs((whole - signed / steps).sum((2, 3))).max() < 0.501
+
+
+def test_eight_bits_span_normal_images_not_the_anomalies_made_of_them(exported):
+    detector, channels, dtype, _ = exported
+    network, spec = detector.model_.network, detector.model_.spec
+    normals = images_of((48, 56), channels, dtype, count=12)
+    with watched(network) as maxima, torch.inference_mode():
+        network.outputs(spec.to_tensor(normals, torch.device("cpu")))
+    kept = np.array(detector.header.activation_maxima)
+    assert (kept <= np.array(maxima) * 1.0001).all()
+    assert (kept > 0.5 * np.array(maxima)).all()
+
+
+def test_a_file_without_activations_cannot_be_exported_in_eight_bits(exported, tmp_path):
+    model = exported[0].model_
+    old = replace(model, header=replace(model.header, activation_maxima=()))
+    save_model(old, tmp_path / "old.adacl")
+    with pytest.raises(ModelFileError, match=r"old\.adacl.*int8 needs; fit it again"):
+        export_model(tmp_path / "old.adacl", tmp_path / "x.onnx", int8=True)
+    few = replace(model, header=replace(model.header, activation_maxima=(1.0, 2.0)))
+    save_model(few, tmp_path / "few.adacl")
+    with pytest.raises(ModelFileError, match=r"few\.adacl: not a sound model file"):
+        export_model(tmp_path / "few.adacl", tmp_path / "x.onnx", int8=True)
+    assert not (tmp_path / "x.onnx").exists()
+
+
+def test_an_input_size_is_refused(exported, tmp_path):
+    with pytest.raises(ConfigError, match=r"has a map.*any size.*leave the input size out"):
+        export_model(exported[3] / "m.adacl", tmp_path / "x.onnx", input_size=(64, 64))
     assert not list(tmp_path.iterdir())

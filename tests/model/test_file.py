@@ -214,6 +214,17 @@ def test_unsound_weights_are_refused(path, name, change):
         ("threshold", {"value": "0.5"}),
         ("threshold", {"method": "magic"}),
         ("threshold", {"surprise": 1}),
+        ("threshold", {"curve": [[10**400, 0.1]]}),
+        ("spec", {"low": 10**400}),
+        ("training", {"learnt": {"level": [10**400] * 5, "ends": [0, 1], "channels": []}}),
+        (
+            "training",
+            {"learnt": {"level": [0] * 5, "ends": [0, 1], "channels": [], "sizes": [[1, 1]]}},
+        ),
+        (
+            "training",
+            {"learnt": {"level": [0] * 5, "ends": [0, 1], "channels": [], "sizes": [[0, 0]] * 2}},
+        ),
         ("history", {"best_epoch": 99}),
         ("history", {"epochs": 1}),
         ("training", None),

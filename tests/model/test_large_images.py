@@ -42,7 +42,8 @@ def models(request, tmp_path_factory):
     detector.fit(images_of((40, 48), channels, 12))
     detector.save(folder / "m.adacl")
     export_model(folder / "m.adacl", folder / "m.onnx")
-    return detector.model_, Scorer(folder / "m.onnx", threads=1)
+    export_model(folder / "m.adacl", folder / "eight.onnx", int8=True)
+    return detector.model_, *(Scorer(folder / f"{x}.onnx", threads=1) for x in ("m", "eight"))
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -72,3 +72,9 @@ def test_a_damaged_line_among_others_is_named(tmp_path: Path, line: str) -> None
 def test_a_disk_that_is_full_is_told(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="No space left"):
         records.append(Path("/dev/full"), FIRST)
+
+
+def test_a_line_without_an_end_of_brackets_is_damaged(tmp_path: Path) -> None:
+    (tmp_path / "records.jsonl").write_text("[" * 100_000 + "\n{}\n")
+    with pytest.raises(DataError, match="line 1: damaged"):
+        records.read(tmp_path / "records.jsonl")

@@ -428,6 +428,14 @@ def test_more_connections_than_allowed(service, good):
     time.sleep(0.2)
 
 
+def test_damaged_parts_leave_no_lines_in_the_log():
+    """The parser of the library warns of them; clients could fill a disk with its lines."""
+    body = multipart([("a.png", b"x")]).replace(b"Content-Type", b"Content\rType")
+    with serving() as service:
+        assert service.ask("/v1/trainings?name=a", body, KIND).status == 400
+        assert service.stop() == "stopped\n"
+
+
 def test_clients_that_leave_are_not_served(service, good):
     for cut in (20, len(HEAD), len(HEAD) + 40):
         with socket.create_connection(("127.0.0.1", service.port)) as connection:

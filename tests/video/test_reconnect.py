@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,9 +23,10 @@ from adacl.errors import DataError
 from adacl.video import reconnect
 from adacl.video.alarms import Alarm, events
 from adacl.video.config import VideoConfig
+from adacl.video.frame_scores import FrameScore
 from adacl.video.reconnect import Change, Connections, score_stream
 from support.footage import as_frames, walkers, write_frames
-from support.helpers import LEARNING
+from support.helpers import LEARNING, call
 from support.web_camera import WebCamera
 
 VIDEO = VideoConfig(tile=16, stride=16, smoothing=2.0, max_samples=2000)
@@ -227,3 +229,35 @@ def test_records_of_a_stream_are_added_to_those_of_earlier_runs(tmp_path: Path) 
     assert path.read_text() == "start,end\n0,9\n1,9\n"
     with pytest.raises(DataError, match="name another file"):
         is_headed(path, ["start"])
+
+
+def test_ctrl_c_ends_the_waiting_for_a_camera(
+    fitted: VideoAnomalyDetector, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    fitted.save(tmp_path / "door.adacl")
+    camera = WebCamera(walkers(50, 7), frames=30)
+    monkeypatch.setattr(reconnect, "time", SimpleNamespace(**vars(time) | {"sleep": interrupt}))
+    try:
+        code, out, err = call(
+            "video", "score", tmp_path / "door.adacl", camera.address, "--threshold", -5
+        )
+    finally:
+        camera.pulled_out()
+    assert code == 0, err
+    assert err.splitlines()[-1] == "stopped"
+    assert len(out.splitlines()) == 1, "the event under way is told"
+
+
+def test_a_camera_that_is_back_with_another_size_ends_the_run(
+    fitted: VideoAnomalyDetector, waits: list[float]
+) -> None:
+    sizes = iter([(64, 96), (48, 80)])
+    connections = Connections(lambda: iter(as_frames(walkers(20, size=next(sizes)))), "gate")
+    scores = score_stream(fitted.model_, connections)
+    found: list[FrameScore] = []
+    with pytest.raises(DataError, match=r"48x80 pixels.*fit a model for this camera"):
+        found.extend(scores)
+    assert len(found) == 20

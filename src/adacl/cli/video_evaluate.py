@@ -79,6 +79,8 @@ def evaluate(
 
 
 def _print(figures: dict[str, Any]) -> None:
+    from adacl.video.alarms import duration
+
     low, high = figures["auroc_95"] or (None, None)
     between = "" if low is None else f" (95% interval over clips {low:.3f} to {high:.3f})"
     normal = figures["frames"] - figures["abnormal_frames"]
@@ -90,10 +92,8 @@ def _print(figures: dict[str, Any]) -> None:
         f"  true positives   {figures['tpr']:.2%} of {figures['abnormal_frames']} abnormal frames"
     )
     typer.echo(f"  intervals found  {figures['found']} of {figures['intervals']}")
-    minutes = 60 * figures["normal_hours"]
-    typer.echo(
-        f"  false alarms     {figures['false_alarms']} in {minutes:.1f} minutes of normal footage"
-    )
+    length = duration(figures["normal_hours"])
+    typer.echo(f"  false alarms     {figures['false_alarms']} in {length} of normal footage")
     parts = figures["by_clip"]
     if len(parts) == 1:
         return

@@ -47,6 +47,10 @@ def require(condition: bool, message: str) -> None:
         raise ConfigError(message)
 
 
+MOST = (1 << 63) - 1
+"""The largest whole number that NumPy and PyTorch take."""
+
+
 def finite(name: str, value: Any, above: float = -math.inf) -> float:
     """Return a value as a finite number.
 
@@ -154,9 +158,12 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     ):
         return value
     elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
-        if math.isfinite(value):
+        if _all_finite(value):
             return float(value)
-    elif hint in (int, str) and isinstance(value, hint) and not isinstance(value, bool):
+    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
+        if -MOST <= value <= MOST:
+            return value
+    elif hint is str and isinstance(value, str):
         return value
     raise ConfigError(f"{where}: need {type_words(hint)}, got {value!r}")
 
@@ -164,7 +171,10 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
 def _all_finite(value: Any) -> bool:
     if isinstance(value, list | tuple):
         return all(map(_all_finite, value))
-    return not isinstance(value, Real) or math.isfinite(value)
+    try:
+        return not isinstance(value, Real) or math.isfinite(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return False
 
 
 def type_words(hint: Any) -> str:

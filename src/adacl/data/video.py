@@ -35,10 +35,15 @@ STREAM_TIMEOUT = 10.0
 RESTART = 1.0
 """Seconds put where the clock of a file runs backwards, as in two recordings joined together."""
 CAMERA = "v4l2"
-WITHOUT_TIMES = frozenset({"mjpeg", "mpjpeg"})
-"""Kinds of stream that do not tell the times of their frames; those of arrival take the place."""
+KINDS = (
+    "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
+    "rm,wtv,yuv4mpegpipe"
+)
+"""Files that FFmpeg may take for video: others, such as lists, make it open further files."""
 GAP = 5.0
 """A step in time of more than so many usual ones is a gap; recorders leave out single frames."""
+WITHOUT_TIMES = frozenset({"mjpeg", "mpjpeg"})
+"""Kinds of stream that do not tell the times of their frames; those of arrival take the place."""
 
 log = logging.getLogger("adacl")
 
@@ -153,7 +158,8 @@ class Clip:
         try:
             timeout = STREAM_TIMEOUT if self.live else None
             kind = CAMERA if self.live and "://" not in str(self.source) else None
-            container = av.open(str(self.source), format=kind, timeout=timeout)
+            options = {} if self.live else {"format_whitelist": KINDS}
+            container = av.open(str(self.source), format=kind, timeout=timeout, options=options)
         except (av.FFmpegError, OSError) as error:
             reason = plain_words(error, self.live)
             raise DataError(f"{label}: cannot be opened as video ({reason})") from error

@@ -2,11 +2,15 @@
 
 It takes images of any height and width. Batch normalisation, the pixels' scale and the weights of
 the outputs are folded into the convolutions, which changes no score by more than rounding.
+
+In 8 bits, the features of every layer are divided by their largest value, which the ReLU passes on:
+so all have the same steps. The first convolution, which sees the pixels, the last one, which gives
+the map, and all after it are computed in 32 bits.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,7 +20,7 @@ from numpy.typing import NDArray
 from adacl.config import NetworkConfig
 from adacl.deploy.engines import WINDOW
 from adacl.deploy.graph import normalised, pixels_less_mean
-from adacl.deploy.nodes import Graph
+from adacl.deploy.nodes import Graph, Steps
 from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.architecture import HALVING, HEAD, Layer, dense_plan
@@ -28,6 +32,8 @@ WHOLE = (0, 0, 0, 0)
 """The window of a whole image, whatever its size."""
 LOWEST = -3e38
 """Below every place of a map."""
+FEATURES = Steps(1 / 255, 0)
+"""Of features in 8 bits, from 0 to 1."""
 
 
 def build_dense_graph(
@@ -35,6 +41,7 @@ def build_dense_graph(
     spec: ImageSpec,
     network: NetworkConfig,
     batch: int | None,
+    maxima: Sequence[float] | None = None,
     mask: Mask | None = None,
 ) -> onnx.ModelProto:
     """Build the graph of a trained network with a map.
@@ -49,6 +56,9 @@ def build_dense_graph(
         The network.
     batch
         Images in a batch, or None for any number.
+    maxima
+        With them the convolutions are computed in 8 bits: the largest feature of each hidden
+        layer, see :func:`adacl.training.activations.watched`.
     mask
         Which part of the images is looked at; elsewhere the map is 0, and nothing counts.
 
@@ -72,9 +82,12 @@ def build_dense_graph(
         value = graph.add("Concat", value, *_coordinates(graph, value), axis=1)
         channels += 2
     outputs = {"image": _shrunk(graph, value, network.shrunk)}
-    for layer in dense_plan(network, channels):
+    plan = dense_plan(network, channels)
+    steps = FEATURES if maxima is not None else None
+    largest = _largest(plan, maxima)
+    for layer in plan:
         first = outputs[layer.inputs[0]]
-        others = (_as_large(graph, outputs[name], first) for name in layer.inputs[1:])
+        others = (_as_large(graph, outputs[name], first, steps) for name in layer.inputs[1:])
         parts = [first, *others]
         joined = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else first
         weight, bias = _folded(tensors, layer)
@@ -83,7 +96,12 @@ def build_dense_graph(
             weight, bias = (np.tensordot(shares, part, 1)[None] for part in (weight, bias))
         if layer.inputs == ("image",):
             weight[:, : spec.channels] /= scale
-        outputs[layer.name] = _convolution(graph, joined, layer, weight, bias)
+        before = np.concatenate([largest[name] for name in layer.inputs])
+        weight = weight * before.reshape(1, -1, 1, 1)
+        if layer.hidden:
+            after = largest[layer.name]
+            weight, bias = weight / after.reshape(-1, 1, 1, 1), bias / after
+        outputs[layer.name] = _convolution(graph, joined, layer, weight, bias, steps)
     side = network.window // 2
     local = graph.add(
         "AveragePool", outputs[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
@@ -189,17 +207,60 @@ def _inside(graph: Graph, mask: Mask, value: str, step: int) -> str:
     return graph.cast(found, onnx.TensorProto.BOOL)
 
 
-def _convolution(graph: Graph, value: str, layer: Layer, weight: Array, bias: Array) -> str:
+def _largest(plan: list[Layer], maxima: Sequence[float] | None) -> dict[str, Array]:
+    """Return what the channels of the image and of each hidden layer are to be divided by."""
+    hidden = [layer for layer in plan if layer.hidden]
+    maxima = [1.0] * len(hidden) if maxima is None else maxima
+    features = {
+        layer.name: np.full(layer.after, largest)
+        for layer, largest in zip(hidden, maxima, strict=True)
+    }
+    return {"image": np.ones(plan[0].before), **features}
+
+
+def _convolution(
+    graph: Graph, value: str, layer: Layer, weight: Array, bias: Array, steps: Steps | None
+) -> str:
+    """Add a convolution, its rim and its ReLU; with ``steps``, features are numbers of steps."""
+    before = None if layer.inputs == ("image",) else steps
     if layer.halved:
-        kernel = np.outer(HALVING, HALVING).astype(np.float32)
-        kernel = np.broadcast_to(kernel, (layer.before, 1, 3, 3))
-        value = _reflected(graph, value, 1)
-        value = graph.add("Conv", value, graph.constant(kernel), strides=[2, 2], group=layer.before)
+        value = _halved(graph, value, layer.before, before)
     if layer.kernel > 1:
         value = _reflected(graph, value, layer.kernel // 2)
-    parameters = (graph.constant(part.astype(np.float32)) for part in (weight, bias))
+    if before:
+        value = before.value(graph, value)
+    weight, bias = weight.astype(np.float32), bias.astype(np.float32)
+    parameters = graph.parameters(weight, bias, before if layer.hidden else None, _rounded)
     value = graph.add("Conv", value, *parameters, strides=2 * [layer.stride])
-    return graph.add("Relu", value) if layer.hidden else value
+    if not layer.hidden:
+        return value
+    value = graph.add("Relu", value)
+    return steps.numbers(graph, value) if steps else value
+
+
+def _rounded(weight: Array) -> Array:
+    """Round weights O x I x k x k so that the sum of each kernel stays, to half a step.
+
+    Features change little from place to place, so an error of the sum would weigh more than those
+    of the single weights, which are up to one step.
+    """
+    sums = weight.reshape(*weight.shape[:2], -1).cumsum(-1).round()
+    return np.diff(sums, prepend=0).reshape(weight.shape)
+
+
+def _halved(graph: Graph, value: str, channels: int, steps: Steps | None) -> str:
+    """Smooth features, and take every second row and column."""
+    kernel = np.outer(HALVING, HALVING).astype(np.float32)
+    kernel = np.broadcast_to(kernel, (channels, 1, 3, 3))
+    value = _reflected(graph, value, 1)
+    if steps is None:
+        return graph.add("Conv", value, graph.constant(kernel), strides=[2, 2], group=channels)
+    unit = kernel.min()  # of which all others are whole multiples
+    whole = (kernel / unit).astype(np.int8), np.full(channels, unit), np.zeros(channels, np.int8)
+    weight = graph.add("DequantizeLinear", *map(graph.constant, whole), axis=0)
+    value = steps.value(graph, value)
+    value = graph.add("Conv", value, weight, strides=[2, 2], group=channels)
+    return steps.numbers(graph, value)
 
 
 def _reflected(graph: Graph, value: str, rim: int) -> str:
@@ -215,12 +276,13 @@ def _folded(tensors: Tensors, layer: Layer) -> tuple[Array, Array]:
     return normalised(weight, tensors, f"layers.{layer.name}.norm")
 
 
-def _as_large(graph: Graph, value: str, other: str) -> str:
+def _as_large(graph: Graph, value: str, other: str, steps: Steps | None) -> str:
     """Double the size of features, and cut them to the size of others."""
-    doubled = _resized(graph, value, 2)
+    doubled = _resized(graph, steps.value(graph, value) if steps else value, 2)
     ends = _sides(graph, other)
     starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))
-    return graph.add("Slice", doubled, starts, ends, axes)
+    value = graph.add("Slice", doubled, starts, ends, axes)
+    return steps.numbers(graph, value) if steps else value
 
 
 def _sides(graph: Graph, value: str) -> str:

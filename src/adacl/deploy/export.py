@@ -81,7 +81,7 @@ def export_model(
         raise ModelFileError(f"{source}: not a sound model file ({error})") from error
     spec, dense = header.spec, header.has_map
     exported_for = _checked(input_size) or (spec.height, spec.width)
-    maxima = header.activation_maxima if int8 else None
+    maxima = header.activation_maxima
     _check_options(source, header, input_size, exported_for, int8)
     exported = Exported(
         exported_by=__version__,
@@ -93,12 +93,12 @@ def export_model(
         normalisation={part: network[part].ravel().tolist() for part in ("mean", "std")},
     )
     header = replace(header, exported=exported)
-    layers, batch = header.config.network, exported.batch
+    layers, batch, scaled_by = header.config.network, exported.batch, maxima if int8 else None
     try:
         if dense:
-            model = build_dense_graph(network, spec, layers, batch, header.mask)
+            model = build_dense_graph(network, spec, layers, batch, scaled_by, header.mask)
         else:
-            model = build_graph(network, spec, layers, batch, exported_for, maxima)
+            model = build_graph(network, spec, layers, batch, exported_for, scaled_by)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{source}: not a sound model file ({reason})") from error
@@ -117,10 +117,10 @@ def _check_options(
 ) -> None:
     """Check that a model can be exported for an input size, and in 8 bits."""
     spec = header.spec
-    if header.has_map and (input_size or int8):
+    if header.has_map and input_size:
         raise ConfigError(
-            f"{source}: its network has a map: it takes images of any size, and is exported in 32 "
-            "bits; leave the input size and 8 bits out"
+            f"{source}: its network has a map, and takes images of any size; leave the input size "
+            "out"
         )
     if int8 and not header.activation_maxima:
         raise ModelFileError(

@@ -26,9 +26,6 @@ from adacl.networks.views import View, scored_views
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 
-WEIGHT_STEPS = 63
-"""Levels of an 8-bit weight on either side of 0: seven bits. With eight, processors without VNNI
-instructions overflow where they add up pairs of products."""
 BATCH_NORM_EPSILON = 1e-5
 NORM_EPSILON = 1e-12
 
@@ -89,9 +86,9 @@ def build_graph(
     if network.pool == "average":
         value, steps = graph.add("GlobalAveragePool", value), None
     value = graph.add("Flatten", value)
-    hidden = _parameters(graph, tensors["hidden.1.weight"], tensors["hidden.1.bias"], steps)
+    hidden = graph.parameters(tensors["hidden.1.weight"], tensors["hidden.1.bias"], steps)
     embedding = graph.add("Relu", graph.add("Gemm", value, *hidden, transB=1))
-    output = _parameters(graph, tensors["output.weight"], tensors["output.bias"], None)
+    output = graph.parameters(tensors["output.weight"], tensors["output.bias"], None)
     outputs = graph.add("Gemm", embedding, *output, transB=1)
     among = {"hidden": [embedding], "features": [value], "both": [embedding, value]}
     score = _score(graph, outputs, among[network.distance_among], views, tensors, network)
@@ -175,7 +172,7 @@ def _convolved(
         weight, bias = normalised(weight, tensors, layer.norm)
     else:
         bias = tensors[f"{layer.name}.bias"]
-    parameters = _parameters(graph, weight.astype(np.float32), bias.astype(np.float32), steps)
+    parameters = graph.parameters(weight.astype(np.float32), bias.astype(np.float32), steps)
     value = graph.add("Conv", value, *parameters, group=layer.groups, pads=4 * [layer.kernel // 2])
     return _activated(graph, graph.add("Relu", value), maxima)
 
@@ -276,20 +273,3 @@ def _unit(graph: Graph, value: str) -> str:
 
 def _by_view(graph: Graph, value: str, views: int, width: int) -> str:
     return graph.add("Reshape", value, graph.constant(np.array([views, -1, width])))
-
-
-def _parameters(graph: Graph, weight: Array, bias: Array, steps: Steps | None) -> list[str]:
-    """Store a weight (O, ...) and a bias (O,), in 8 and 32 bits if the input has ``steps``."""
-    if steps is None:
-        return [graph.constant(weight), graph.constant(bias)]
-    largest = np.abs(weight).reshape(len(weight), -1).max(1).clip(min=1e-12)
-    scale = (largest / WEIGHT_STEPS).astype(np.float32)
-    whole = np.round(weight / scale.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.int8)
-    fine = (scale * steps.scale).astype(np.float32)
-    stored = (
-        (whole, scale, np.zeros(len(whole), np.int8)),
-        (np.round(bias / fine).astype(np.int32), fine, np.zeros(len(bias), np.int32)),
-    )
-    return [
-        graph.add("DequantizeLinear", *map(graph.constant, arrays), axis=0) for arrays in stored
-    ]

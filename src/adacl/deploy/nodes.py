@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from adacl.imaging.spec import ImageSpec
@@ -20,6 +20,9 @@ TYPES = {
     "uint16": TensorProto.UINT16,
     "float32": TensorProto.FLOAT,
 }
+WEIGHT_STEPS = 63
+"""Levels of an 8-bit weight on either side of 0: seven bits. With eight, processors without VNNI
+instructions overflow where they add up pairs of products."""
 
 
 @dataclass
@@ -50,6 +53,31 @@ class Graph:
         name = output or f"{operator.lower()}_{len(self.nodes)}"
         self.nodes.append(helper.make_node(operator, inputs, [name], **attributes))
         return name
+
+    def parameters(
+        self,
+        weight: NDArray[Any],
+        bias: NDArray[Any],
+        steps: Steps | None,
+        rounded: Callable[[NDArray[Any]], NDArray[Any]] = np.round,
+    ) -> list[str]:
+        """Store a weight (O, ...) and a bias (O,), in 8 and 32 bits if the input has ``steps``.
+
+        ``rounded`` turns the weight, in units of its own steps, into whole numbers.
+        """
+        if steps is None:
+            return [self.constant(weight), self.constant(bias)]
+        largest = np.abs(weight).reshape(len(weight), -1).max(1).clip(min=1e-12)
+        scale = (largest / WEIGHT_STEPS).astype(np.float32)
+        whole = rounded(weight / scale.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.int8)
+        fine = (scale * steps.scale).astype(np.float32)
+        stored = (
+            (whole, scale, np.zeros(len(whole), np.int8)),
+            (np.round(bias / fine).astype(np.int32), fine, np.zeros(len(bias), np.int32)),
+        )
+        return [
+            self.add("DequantizeLinear", *map(self.constant, arrays), axis=0) for arrays in stored
+        ]
 
     def cast(self, value: str, to: int) -> str:
         """Convert to another type."""
@@ -108,7 +136,17 @@ class Steps:
 
     def apply(self, graph: Graph, value: str) -> str:
         """Round a value to the steps."""
-        scale, zero = graph.constant(np.float32(self.scale)), graph.constant(np.uint8(self.zero))
-        return graph.add(
-            "DequantizeLinear", graph.add("QuantizeLinear", value, scale, zero), scale, zero
-        )
+        scale, zero = self._constants(graph)
+        rounded = graph.add("QuantizeLinear", value, scale, zero)
+        return graph.add("DequantizeLinear", rounded, scale, zero)
+
+    def numbers(self, graph: Graph, value: str) -> str:
+        """Turn a value into the numbers of its nearest steps, uint8."""
+        return graph.add("QuantizeLinear", value, *self._constants(graph))
+
+    def value(self, graph: Graph, numbers: str) -> str:
+        """Turn numbers of steps back into the value."""
+        return graph.add("DequantizeLinear", numbers, *self._constants(graph))
+
+    def _constants(self, graph: Graph) -> tuple[str, str]:
+        return graph.constant(np.float32(self.scale)), graph.constant(np.uint8(self.zero))

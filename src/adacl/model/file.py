@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from adacl.errors import AdaclError, ModelFileError
+from adacl.errors import ModelFileError
 from adacl.model import tensor_file
 from adacl.model.exported_file import is_exported
 from adacl.model.header import FORMAT_VERSION, ModelHeader
@@ -66,7 +66,7 @@ def read_model(path: str | Path) -> tuple[ModelHeader, dict[str, Any]]:
         )
     try:
         return ModelHeader.from_dict(tree, tensor_file.digest(tensors, tree)), tensors
-    except (AdaclError, AttributeError, KeyError, TypeError, ValueError) as error:
+    except tensor_file.UNSOUND as error:
         raise _unsound(path, error) from error
 
 
@@ -86,7 +86,7 @@ def load_model(path: str | Path, device: str = "cpu", video: bool = False) -> Mo
     where = resolve_device(device)
     try:
         return _build(header, tensors, where)
-    except (AdaclError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except tensor_file.UNSOUND as error:
         raise _unsound(Path(path), error) from error
 
 

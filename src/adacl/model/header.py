@@ -78,9 +78,9 @@ class ModelHeader:
     training
         Provenance: versions, seed, numbers of images.
     activation_maxima
-        The largest activation of each stage, see
-        :func:`adacl.training.activations.activation_maxima`; what an 8-bit copy of the network is
-        scaled by. Exported files do not hold it.
+        The largest activation of each stage, or of each hidden layer of a network with a map, see
+        :mod:`adacl.training.activations`; what an 8-bit copy of the network is scaled by. Exported
+        files do not hold it.
     video
         What a :class:`adacl.video.model.VideoModel` has beyond the model of its tiles.
     exported

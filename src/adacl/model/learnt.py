@@ -105,6 +105,8 @@ class Learnt:
         if not isinstance(tree, dict):
             raise ValueError(f"learnt: need a table, got {tree!r:.100}")
         sizes = [_numbers(size, 2) for size in tree.get("sizes", [])]
+        if len(sizes) not in (0, 2) or any(side < 1 for size in sizes for side in size):
+            raise ValueError(f"learnt: need two sizes of images, got {sizes!r:.100}")
         return cls(
             _numbers(tree["level"], 5),
             _numbers(tree["ends"], 2),

@@ -13,10 +13,21 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from adacl.errors import ModelFileError
+from adacl.errors import AdaclError, ModelFileError
 from adacl.files import atomic_file, read_whole
 
 Tensors = Mapping[str, NDArray[Any]]
+
+UNSOUND = (
+    AdaclError,
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
+"""What is raised where a file holds something else than its reader takes for granted."""
 
 
 def digest(tensors: Tensors, header: Mapping[str, Any]) -> str:

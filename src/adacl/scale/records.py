@@ -64,7 +64,7 @@ def read(path: Path) -> list[Record]:
 def _parse(line: bytes) -> Record | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (RecursionError, ValueError):
         return None
     return record if isinstance(record, dict) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -11,6 +12,9 @@ from starlette.datastructures import Headers
 from starlette.types import Receive
 
 from adacl.serve.problems import ProblemError
+
+# What it warns of is answered; on standard error, clients could fill a disk with it.
+logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 LONGEST_NAME = 200
 MOST_FIELDS = 16

@@ -61,7 +61,7 @@ def resume(
         )
     try:
         return _restore(arrays, header, network, optimizer)
-    except (KeyError, IndexError, RuntimeError, TypeError, ValueError) as error:
+    except tensor_file.UNSOUND as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{path}: not a sound checkpoint ({reason}); delete it") from error
 

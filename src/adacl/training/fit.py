@@ -36,7 +36,7 @@ from adacl.model.model import Model
 from adacl.model.thresholds import Threshold
 from adacl.networks.build import Network, raw_scores
 from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
-from adacl.training.activations import activation_maxima
+from adacl.training.activations import activation_maxima, watched
 from adacl.training.alignment import settled
 from adacl.training.loop import train
 from adacl.training.splits import Images, Split, fold_splits, split
@@ -45,6 +45,7 @@ OnEpoch = Callable[[str, EpochRecord], object]
 
 MOST_DIGESTS = 100_000
 MOST_ODD = 20
+MOST_WATCHED = 64
 
 log = logging.getLogger("adacl")
 
@@ -145,10 +146,14 @@ def fit_model(
         "learnt": learnt.to_dict(),
         **({"odd": list(outcome.odd[:MOST_ODD])} if fitting.dense else {}),
     }
-    maxima: tuple[float, ...] = ()
     if isinstance(network, Regressor):
         validation = samples.of(kept.validation)
         maxima = activation_maxima(network, validation, config.anomalies, seed)
+    else:
+        shown = kept.calibration if len(kept.calibration) else kept.train
+        with watched(network) as largest:
+            fitting.score(network, shown[:: 1 + len(shown) // MOST_WATCHED])
+        maxima = tuple(largest)
     header = ModelHeader(
         samples.spec,
         config,

@@ -81,7 +81,7 @@ class Alarm:
         plural = "" if self.per_hour == 1 else "s"
         lines = [
             f"threshold {self.threshold:.4f} for {self.per_hour:g} false alarm{plural} an hour: "
-            f"{self.false_alarms} in {_duration(self.hours)} of normal footage that the network "
+            f"{self.false_alarms} in {duration(self.hours)} of normal footage that the network "
             f"did not see; with 95% confidence at most {bound:.3g} an hour"
         ]
         needed = -math.log(1 - CONFIDENCE) / self.per_hour
@@ -89,7 +89,7 @@ class Alarm:
             share = "" if self.calibrated else ", five times as much footage in all"
             lines.append(
                 f"{self.per_hour:g} an hour cannot be assured with so little: that takes at "
-                f"least {_duration(needed)} without any{share}"
+                f"least {duration(needed)} without any{share}"
             )
         return lines
 
@@ -240,7 +240,8 @@ def _count(scores: Series, alarm: Alarm) -> int:
     return int((highest > alarm.threshold).sum())
 
 
-def _duration(hours: float) -> str:
+def duration(hours: float) -> str:
+    """Return a length of footage in words."""
     if hours >= 1:
         return f"{hours:.1f} hours"
     minutes = hours * 60

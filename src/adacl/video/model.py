@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 from adacl.config.sections import build, finite, plain
 from adacl.data.video import Frame
 from adacl.deploy.opening import open_model
-from adacl.errors import AdaclError, DataError, InputError, ModelFileError
+from adacl.errors import DataError, InputError, ModelFileError
 from adacl.model.file import save_model
 from adacl.model.scoring import ScoringModel
+from adacl.model.tensor_file import UNSOUND
 from adacl.video.alarms import Alarm
 from adacl.video.chunks import CHUNK, Chunk, chunks, segments
 from adacl.video.config import VideoConfig
@@ -204,7 +205,7 @@ class VideoModel:
             found = cls(tiles, config, levels=levels, alarm=alarm, **video)
             if levels.rows != found._rows.max() + 1:
                 raise ValueError("as many levels as rows of tiles are needed")
-        except (AdaclError, KeyError, TypeError, ValueError) as error:
+        except UNSOUND as error:
             raise ModelFileError(f"{path}: not a sound model for video ({error})") from error
         return found
 

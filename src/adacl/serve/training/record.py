@@ -91,7 +91,43 @@ def read_all(root: Path) -> list[Training]:
             shutil.rmtree(folder, ignore_errors=True)
             continue
         try:
-            found.append(Training(**json.loads((folder / FILE).read_text())))
-        except (OSError, ValueError, TypeError) as error:
+            training = Training(**json.loads((folder / FILE).read_text()))
+            _check(training, folder.name)
+            found.append(training)
+        except (OSError, RecursionError, TypeError, ValueError) as error:
             log.warning("%s: not a sound training, passed over (%s)", folder, error)
     return sorted(found, key=lambda training: training.created)
+
+
+def _check(training: Training, name: str) -> None:
+    """Check what the service relies on; a worker checks the configuration.
+
+    Raises
+    ------
+    ValueError
+        If a field is not as the service writes it.
+    """
+    kept = training
+    sound = {
+        "id": kept.id == name,  # it becomes a path
+        "state": kept.state in STATES,
+        "created": isinstance(kept.created, str),
+        "name": isinstance(kept.name, str),
+        "model": kept.state != "finished" or isinstance(kept.model, str),
+        "config": isinstance(kept.config, dict),
+        "skipped": isinstance(kept.skipped, list),
+        "notes": isinstance(kept.notes, list),
+        "images": isinstance(kept.images, int),
+        "epochs": isinstance(kept.epochs, int) and kept.epochs > 0,
+        "stages": isinstance(kept.stages, int) and kept.stages > 0,
+        "history": isinstance(kept.history, list)
+        and all(
+            isinstance(record, dict)
+            and isinstance(record.get("stage"), str)
+            and isinstance(record.get("epoch"), int)
+            for record in kept.history
+        ),
+    }
+    unsound = [field for field, holds in sound.items() if not holds]
+    if unsound:
+        raise ValueError(f"{unsound[0]} is not as it was written")

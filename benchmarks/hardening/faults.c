@@ -1,0 +1,51 @@
+/* Lets the n-th write or read below a folder fail; preloaded by faults.py, which sets `control`. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+enum { NOTHING, WRITE, SYNC, READ };
+struct control { volatile int what, error, after, seen; };
+static struct control *control;
+static const char *below;
+
+__attribute__((constructor)) static void begin(void) {
+    const char *path = getenv("FAULTS_CONTROL");
+    below = getenv("FAULTS_BELOW");
+    if (!path || !below) return;
+    int file = open(path, O_RDWR);
+    void *found = mmap(0, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    if (found != MAP_FAILED) control = found;
+    close(file);
+}
+
+/* Tell whether this call is to fail: it and all that follow, as a broken disk does. */
+static int fails(int file, int what) {
+    if (!control || control->what != what) return 0;
+    char link[64], path[4096];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", file);
+    ssize_t length = readlink(link, path, sizeof path - 1);
+    if (length < 0) return 0;
+    path[length] = 0;
+    if (strncmp(path, below, strlen(below))) return 0;
+    if (__sync_fetch_and_add(&control->seen, 1) < control->after) return 0;
+    errno = control->error;
+    return 1;
+}
+
+#define REAL(name) static __typeof__(name) *real; if (!real) real = dlsym(RTLD_NEXT, #name)
+
+ssize_t write(int f, const void *b, size_t n) { REAL(write); return fails(f, WRITE) ? -1 : real(f, b, n); }
+ssize_t pwrite(int f, const void *b, size_t n, off_t o) { REAL(pwrite); return fails(f, WRITE) ? -1 : real(f, b, n, o); }
+ssize_t writev(int f, const struct iovec *v, int n) { REAL(writev); return fails(f, WRITE) ? -1 : real(f, v, n); }
+int fsync(int f) { REAL(fsync); return fails(f, SYNC) ? -1 : real(f); }
+int fdatasync(int f) { REAL(fdatasync); return fails(f, SYNC) ? -1 : real(f); }
+ssize_t read(int f, void *b, size_t n) { REAL(read); return fails(f, READ) ? -1 : real(f, b, n); }
+ssize_t pread(int f, void *b, size_t n, off_t o) { REAL(pread); return fails(f, READ) ? -1 : real(f, b, n, o); }

@@ -1,0 +1,182 @@
+"""Let the n-th write, sync or read of a command fail, for every n until the command succeeds.
+
+A small library is compiled with ``cc`` and preloaded; it fails the n-th call below a folder and all
+that follow, with EIO or ENOSPC, as a broken or full disk does. The commands run one after another
+in one process, which loads PyTorch once. Reads that map a file into memory are not reached.
+Needs Linux and a compiler::
+
+    python -m benchmarks.hardening.faults --most 12
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import errno
+import io
+import json
+import mmap
+import os
+import shutil
+import struct
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from benchmarks.common import RESULTS, record
+from benchmarks.hardening.common import FIT, textures, write_textures
+
+SOURCE = Path(__file__).with_name("faults.c")
+KINDS = {
+    "write, ENOSPC": (1, errno.ENOSPC),
+    "write, EIO": (1, errno.EIO),
+    "sync, EIO": (2, errno.EIO),
+    "read, EIO": (3, errno.EIO),
+}
+OLD = b"what was there before"
+
+
+def commands(data: Path) -> dict[str, tuple[str, list[object]]]:
+    """Return the commands by name, each with the name of what it writes."""
+    model, exported, good = data / "m.adacl", data / "m.onnx", data / "good"
+    return {
+        "score -o": ("o.csv", ["score", exported, good, "--format", "csv", "-o", "OUT"]),
+        "score --report": ("o.html", ["score", exported, good, "--report", "OUT"]),
+        "export": ("o.onnx", ["export", model, "OUT"]),
+        "calibrate": ("o.adacl", ["calibrate", model, good, "-o", "OUT"]),
+        "fit": ("o.adacl", ["fit", good, "-o", "OUT", *FIT, "--epochs", "1"]),
+        "video score --annotate": (
+            "o.mp4",
+            ["video", "score", data / "video.adacl", data / "walk.mp4", "--annotate", "OUT"],
+        ),
+    }
+
+
+def main() -> None:
+    """Compile the library, and run the commands with it."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--most", type=int, default=12, help="failing calls of each kind")
+    parser.add_argument("--commands", nargs="+", default=list(commands(Path())))
+    parser.add_argument("--data", type=Path, help="folder of a model and images, used again")
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if "FAULTS_CONTROL" not in os.environ:
+            library, control = folder / "faults.so", folder / "control"
+            cc = ["cc", "-shared", "-fPIC", "-O1", "-o", library, SOURCE, "-ldl"]
+            subprocess.run([*map(str, cc)], check=True)
+            control.write_bytes(bytes(16))
+            (folder / "disk").mkdir()
+            environment = {
+                **os.environ,
+                "LD_PRELOAD": str(library),
+                "FAULTS_CONTROL": str(control),
+                "FAULTS_BELOW": f"{folder}/disk",
+                "NO_COLOR": "1",
+            }
+            again = [sys.executable, "-m", "benchmarks.hardening.faults", *sys.argv[1:]]
+            raise SystemExit(subprocess.run(again, env=environment, check=False).returncode)
+        results = tried_all(given.commands, given.most, given.data)
+    record(RESULTS / "faults.json", results)
+
+
+def tried_all(names: list[str], most: int, data: Path | None) -> dict[str, Any]:
+    """Run each command with each kind of fault at each place."""
+    disk = Path(os.environ["FAULTS_BELOW"])
+    shutil.copytree(data, disk / "data") if data else prepare(disk / "data", names)
+    with Path(os.environ["FAULTS_CONTROL"]).open("r+b") as file:
+        control = mmap.mmap(file.fileno(), 16)
+    results: dict[str, Any] = {}
+    for name in names:
+        target, arguments = commands(disk / "data")[name]
+        for kind, (what, error) in KINDS.items():
+            found = results[f"{name}, {kind}"] = swept(
+                disk, target, arguments, control, (what, error), most
+            )
+            print(name, kind, json.dumps(found), flush=True)
+            record(RESULTS / "faults.json", results)
+    return results
+
+
+def prepare(data: Path, names: list[str]) -> None:
+    """Fit the models that the commands take."""
+    good = write_textures(data / "good", 12)
+    model = data / "m.adacl"
+    assert ran(["fit", good, "-o", model, *FIT, "--epochs", "1"])[0] == 0
+    assert ran(["export", model, data / "m.onnx", "--dynamic-batch"])[0] == 0
+    if "video score --annotate" in names:
+        write_video(data / "walk.mp4")
+        options = ["--epochs", "1", "--device", "cpu", "--set", "training.min_epoch_images=256"]
+        ended = ran(["video", "fit", data / "walk.mp4", "-o", data / "video.adacl", *options])
+        assert ended[0] == 0, ended
+
+
+def write_video(path: Path) -> None:
+    """Write a clip whose texture moves."""
+    import av
+    import numpy as np
+
+    picture = np.tile(textures(1)[0], (2, 3))
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("mpeg4", rate=10)
+        track.height, track.width, track.pix_fmt = *picture.shape, "yuv420p"
+        for number in range(40):
+            moved = np.ascontiguousarray(np.roll(picture, 2 * number, 1))
+            container.mux(track.encode(av.VideoFrame.from_ndarray(moved, format="gray")))
+        container.mux(track.encode())
+
+
+def swept(
+    disk: Path,
+    target: str,
+    arguments: list[object],
+    control: mmap.mmap,
+    fault: tuple[int, int],
+    most: int,
+) -> dict[str, Any]:
+    """Let the first, second, ... call fail, until the command no longer makes so many."""
+    codes: Counter[str] = Counter()
+    found: dict[str, Any] = {"runs": 0, "old file changed": 0, "litter": [], "odd": []}
+    for after in range(most):
+        place = disk / "out"
+        shutil.rmtree(place, ignore_errors=True)
+        place.mkdir()
+        old = place / target
+        old.write_bytes(OLD)
+        control[:16] = struct.pack("4i", *fault, after, 0)
+        code, said = ran([old if part == "OUT" else part for part in arguments])
+        seen = struct.unpack("4i", control[:16])[3]
+        control[:16] = bytes(16)
+        if seen <= after:  # nothing failed
+            break
+        found["runs"] += 1
+        codes[str(code)] += 1
+        found["old file changed"] += code != 0 and old.read_bytes() != OLD
+        found["litter"] += [p.name for p in place.iterdir() if p != old and code not in (0, 130)]
+        named = str(disk) in said
+        if code not in (0, 3) or "Traceback" in said or not named:
+            found["odd"].append([after, code, said.replace(str(disk), "DISK")[-200:]])
+    return found | {"exit codes": dict(codes)}
+
+
+def ran(arguments: list[object]) -> tuple[int, str]:
+    """Run a command in this process; return its exit code and what it said."""
+    from adacl.cli import main as adacl
+
+    said, before = io.StringIO(), sys.argv
+    sys.argv = ["adacl", *map(str, arguments)]
+    try:
+        with contextlib.redirect_stderr(said), contextlib.redirect_stdout(io.StringIO()):
+            adacl()
+    except SystemExit as leaving:
+        return int(leaving.code or 0), said.getvalue()
+    finally:
+        sys.argv = before
+    return 0, said.getvalue()
+
+
+if __name__ == "__main__":
+    main()
