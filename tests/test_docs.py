@@ -56,7 +56,9 @@ def blocks() -> Iterator[Block]:
         text = page.read_text(encoding="utf-8")
         for mark, block in re.findall(r"(?m)^(.*)\n```console\n((?:(?!```).*\n)*)", text):
             lines = re.findall(r"^\$ (.*)", block.replace("\\\n", ""), re.MULTILINE)
-            commands = tuple(tuple(shlex.split(line, comments=True)) for line in lines)
+            commands = tuple(
+                tuple(shlex.split(line.split(" > ")[0], comments=True)) for line in lines
+            )
             name = str(page.relative_to(REPOSITORY))
             yield Block(name, commands, mark.startswith("<!-- excerpt: "))
 
