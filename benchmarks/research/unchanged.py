@@ -57,8 +57,8 @@ Array = np.ndarray[Any, Any]
 Tree = dict[str, Any]
 
 PACKAGES = ("torch", "numpy", "pillow", "scikit-learn", "scipy", "onnx", "onnxruntime")
-LATER = {"white", "groups", "defects"}
-"""Fields of a form or a threshold that came after the record."""
+LATER = {"white", "groups", "defects", "calibrated"}
+"""Fields of a form, a threshold or an alarm that came after the record."""
 HEADER = ("spec", "tiling", "resize", "threshold", "history", "activation_maxima", "video")
 FEW, HELD_OUT = 40, 150
 """Images of a cross-fitted threshold, and of one from held-out images at a rate of 0.1."""
@@ -253,7 +253,9 @@ def model_file(path: Path) -> Tree:
 
 def early(part: Any) -> Any:
     """Return a part of a header without the fields that came after the record."""
-    return {k: v for k, v in part.items() if k not in LATER} if isinstance(part, dict) else part
+    if not isinstance(part, dict):
+        return part
+    return {name: early(value) for name, value in part.items() if name not in LATER}
 
 
 def graph(path: Path) -> Tree:
