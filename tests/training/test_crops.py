@@ -9,6 +9,7 @@ from adacl.anomalies.local import Made
 from adacl.config import LabelConfig
 from adacl.config.presets import preset
 from adacl.data.samples import Samples
+from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.training.crops import draw_crops, grid, label_places, learn_pixels, take_crops
 
@@ -309,3 +310,12 @@ def test_each_colour_varies_by_itself_and_grey_as_a_whole():
         assert float(factors.min()) > 0.88
         assert float(factors.max()) < 1.12
         assert (float(factors.std(1).max()) > 0.02 if channels > 1 else False) == varies
+
+
+def test_every_crop_shows_something_of_a_mask_with_spots_far_apart():
+    look = np.zeros((600, 800), bool)
+    look[10:30, 10:30] = look[570:590, 770:790] = True
+    samples = Samples(textures(24, 800)[:, :600], mask=Mask.of(look))
+    crops = take_crops(samples, STILL, np.random.default_rng(0))
+    assert crops.look.flatten(1).any(1).all()
+    assert len(crops.images.flatten(1).unique(dim=0)) == 24
