@@ -319,3 +319,25 @@ def test_every_crop_shows_something_of_a_mask_with_spots_far_apart():
     crops = take_crops(samples, STILL, np.random.default_rng(0))
     assert crops.look.flatten(1).any(1).all()
     assert len(crops.images.flatten(1).unique(dim=0)) == 24
+
+
+@pytest.mark.parametrize("shrink", [1, 2])
+def test_what_a_mask_hides_is_not_learnt(shrink):
+    images, look = textures(8, 64, 3), np.zeros((64, 64), bool)
+    look[:, :23] = True
+    busy = images.copy()
+    busy[:, :, 23:] = np.random.default_rng(1).integers(0, 256, (8, 64, 41, 3))
+    calm, hidden = (
+        learn_pixels(Samples(each, mask=Mask.of(look)), shrink) for each in (images, busy)
+    )
+    assert all(map(torch.equal, calm[:3], hidden[:3]))
+    assert calm.grain == hidden.grain > 0
+
+
+@pytest.mark.parametrize("place", [np.s_[5, 5], np.s_[:, 5], np.s_[5, :]])
+def test_the_pixels_of_a_thin_mask_are_described_by_numbers(place):
+    look = np.zeros((40, 40), bool)
+    look[place] = True
+    pixels = learn_pixels(Samples(textures(4, 40), mask=Mask.of(look)), 2)
+    assert all(torch.isfinite(each).all() for each in pixels[:3])
+    assert np.isfinite(pixels.grain)

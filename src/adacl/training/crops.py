@@ -22,11 +22,11 @@ from adacl.imaging.spec import ImageSpec
 from adacl.networks.dense import coordinates
 from adacl.training import foreground
 from adacl.training.recording import learn_grain, recorded
+from adacl.training.some_normals import shown, some_normals
 from adacl.training.visibility import grade_of, learn_scales
 
 STRIDE = 2
 """Pixels from one place of the map to the next."""
-SOME = 64
 LEAST_TONE = 0.03
 SCALE, DETAIL = 0.22, 0.35
 """Natural logarithms of the largest factors of scale and of local contrast."""
@@ -89,10 +89,13 @@ class Crops(NamedTuple):
 
 
 def learn_pixels(samples: Samples, shrink: int = 1) -> Pixels:
-    """Learn mean, deviation and visibility from some of the normal images, as they are shrunk."""
+    """Learn mean, deviation and visibility from some of the normal images, as they are shrunk.
+
+    What a mask hides does not count.
+    """
     means, deviations = [], []
-    for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
-        image = shrunk(image[:, : samples.spec.channels], shrink)
+    for image, look in some_normals(samples, shrink):
+        image = shown(image, look)
         means.append(image.mean((0, 2, 3)))
         deviations.append(image.std((0, 2, 3)))
     mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
