@@ -11,6 +11,7 @@ from adacl import AnomalyDetector, Scorer
 from adacl.config.presets import preset
 from adacl.deploy.engines import open_backend
 from adacl.deploy.export import export_model
+from adacl.deploy.nodes import Graph, Steps
 from adacl.errors import ConfigError, ModelFileError
 from adacl.model.file import save_model
 from adacl.training.activations import watched
@@ -232,3 +233,11 @@ def test_an_input_size_is_refused(exported, tmp_path):
     with pytest.raises(ConfigError, match=r"has a map.*any size.*leave the input size out"):
         export_model(exported[3] / "m.adacl", tmp_path / "x.onnx", input_size=(64, 64))
     assert not list(tmp_path.iterdir())
+
+
+def test_a_bias_outlives_weights_next_to_nothing_in_8_bits():
+    graph = Graph()
+    weight = np.array([1e-13, 0.5], np.float32).reshape(2, 1, 1, 1)
+    graph.parameters(weight, np.array([1.0, 0.25], np.float32), Steps(1 / 255, 0))
+    whole, fine = (onnx.numpy_helper.to_array(graph.constants[place]) for place in (3, 4))
+    assert whole * fine == pytest.approx([1.0, 0.25], rel=1e-4)

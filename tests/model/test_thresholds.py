@@ -223,6 +223,16 @@ def test_defects_set_a_threshold_that_normals_judge(share, count, found):
     assert Threshold(**json.loads(json.dumps(threshold.to_dict()))) == threshold
 
 
+def test_a_defect_that_sets_a_threshold_is_found_by_the_exported_model_too():
+    defects = np.array([0.5, 0.7, 0.9])
+    threshold = from_defects(defects, shuffled(100) / 2, 0.7, 0.95)
+    assert (defects - 3e-6 > threshold.value).all()
+
+
+def test_next_to_no_defects_may_be_asked_for():
+    assert from_defects([0.5, 0.7, 0.9], [0.1, 0.2], 1e-10, 0.95).defects.found == 1
+
+
 def test_what_is_said_of_defects_holds_as_often_as_stated():
     rng = np.random.default_rng(0)
     for share in (None, 0.8):

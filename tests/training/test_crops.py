@@ -9,6 +9,7 @@ from adacl.anomalies.local import Made
 from adacl.config import LabelConfig
 from adacl.config.presets import preset
 from adacl.data.samples import Samples
+from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.training.crops import draw_crops, grid, label_places, learn_pixels, take_crops
 
@@ -309,3 +310,34 @@ def test_each_colour_varies_by_itself_and_grey_as_a_whole():
         assert float(factors.min()) > 0.88
         assert float(factors.max()) < 1.12
         assert (float(factors.std(1).max()) > 0.02 if channels > 1 else False) == varies
+
+
+def test_every_crop_shows_something_of_a_mask_with_spots_far_apart():
+    look = np.zeros((600, 800), bool)
+    look[10:30, 10:30] = look[570:590, 770:790] = True
+    samples = Samples(textures(24, 800)[:, :600], mask=Mask.of(look))
+    crops = take_crops(samples, STILL, np.random.default_rng(0))
+    assert crops.look.flatten(1).any(1).all()
+    assert len(crops.images.flatten(1).unique(dim=0)) == 24
+
+
+@pytest.mark.parametrize("shrink", [1, 2])
+def test_what_a_mask_hides_is_not_learnt(shrink):
+    images, look = textures(8, 64, 3), np.zeros((64, 64), bool)
+    look[:, :23] = True
+    busy = images.copy()
+    busy[:, :, 23:] = np.random.default_rng(1).integers(0, 256, (8, 64, 41, 3))
+    calm, hidden = (
+        learn_pixels(Samples(each, mask=Mask.of(look)), shrink) for each in (images, busy)
+    )
+    assert all(map(torch.equal, calm[:3], hidden[:3]))
+    assert calm.grain == hidden.grain > 0
+
+
+@pytest.mark.parametrize("place", [np.s_[5, 5], np.s_[:, 5], np.s_[5, :]])
+def test_the_pixels_of_a_thin_mask_are_described_by_numbers(place):
+    look = np.zeros((40, 40), bool)
+    look[place] = True
+    pixels = learn_pixels(Samples(textures(4, 40), mask=Mask.of(look)), 2)
+    assert all(torch.isfinite(each).all() for each in pixels[:3])
+    assert np.isfinite(pixels.grain)

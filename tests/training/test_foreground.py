@@ -160,3 +160,29 @@ def test_a_plain_ground_has_one_tone():
         assert len(np.unique(after[~dark & (before > 170)])) < 4
     surfaces = Samples(textures(8, (64, 64))[..., None])
     assert on_plain_ground(surfaces) is surfaces
+
+
+def test_a_plain_ground_is_made_of_one_image_after_another():
+    asked = []
+
+    class Stored:
+        def __len__(self):
+            return 1000
+
+        def __getitem__(self, number):
+            asked.append(number)
+            return parts(1, 64, 64)[0]
+
+    cleared = on_plain_ground(Samples(Stored(), ImageSpec(64, 64, 1)))
+    assert len(cleared) == 1000
+    asked.clear()
+    list(cleared.subset(slice(5, 7)))
+    assert asked == [5, 6]
+
+
+def test_the_part_is_told_of_once(caplog):
+    caplog.set_level("INFO", "adacl")
+    samples = Samples(parts(6))
+    settled(preset("inspect"), samples, 0)
+    learn_pixels(samples)
+    assert caplog.text.count("plain background") == 1

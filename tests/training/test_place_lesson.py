@@ -2,12 +2,14 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 
 from adacl.config.presets import preset
 from adacl.data.samples import Samples
-from adacl.errors import ConfigError
+from adacl.errors import ConfigError, InputError
+from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.networks.build import build_network, dense_maps, raw_scores
@@ -45,8 +47,8 @@ def train(images, config=TINY_MAP, seed=0, spec=SPEC, **options):
     return loop.train(train_on, validate_on, config, seed=seed, device=CPU, **options)
 
 
-def lesson_of(images, config):
-    samples = Samples(images, SPEC)
+def lesson_of(images, config, mask=None):
+    samples = Samples(images, SPEC, mask=mask)
     return PlaceLesson(samples.subset(slice(32)), samples.subset(slice(32, 40)), config)
 
 
@@ -192,3 +194,37 @@ def test_images_of_many_sizes_are_learnt_from():
     network, history = train(mixed)
     assert len(history.epochs) == 2
     assert all(torch.isfinite(p).all() for p in network.parameters())
+
+
+class Sinking(torch.nn.Module):
+    """Gives 0 for what is seen, and ever less for what is hidden."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config, self.calls = config, 0
+        self.register_buffer("mean", torch.zeros(1))
+
+    def forward(self, images):
+        self.calls += 1
+        shown = torch.nn.functional.max_pool2d((images != FILL).float(), 2)
+        return (shown - 1) * self.calls
+
+
+def test_what_a_mask_hides_does_not_count_in_validation(images):
+    look = np.zeros((64, 64), bool)
+    look[30:36, 30:36] = True
+    config = TINY_MAP.replace(
+        training__crop=48, training__vary=0.0, training__tilt=0.0, network__window=1
+    )
+    lesson = lesson_of(images, config, Mask.of(look))
+    area, _ = lesson.validate(Sinking(config.network), torch.Generator().manual_seed(0))
+    assert area == 0.5
+
+
+def test_a_mask_too_thin_for_images_seen_shrunk_is_refused(images):
+    look = np.zeros((64, 64), bool)
+    look[31] = True
+    config = TINY_MAP.replace(training__crop=32, network__shrink=4)
+    lesson = lesson_of(images, config, Mask.of(look))
+    with pytest.raises(InputError, match="too thin to be seen at 1/4"):
+        lesson.validate(Sinking(config.network), torch.Generator().manual_seed(0))

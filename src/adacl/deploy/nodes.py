@@ -23,6 +23,8 @@ TYPES = {
 WEIGHT_STEPS = 63
 """Levels of an 8-bit weight on either side of 0: seven bits. With eight, processors without VNNI
 instructions overflow where they add up pairs of products."""
+BIAS_STEPS = 1 << 30
+"""Steps of a bias at most, in 32 bits; they would overflow where all weights are next to 0."""
 
 
 @dataclass
@@ -68,7 +70,8 @@ class Graph:
         if steps is None:
             return [self.constant(weight), self.constant(bias)]
         largest = np.abs(weight).reshape(len(weight), -1).max(1).clip(min=1e-12)
-        scale = (largest / WEIGHT_STEPS).astype(np.float32)
+        finest = np.abs(bias) / (steps.scale * BIAS_STEPS)
+        scale = np.maximum(largest / WEIGHT_STEPS, finest).astype(np.float32)
         whole = rounded(weight / scale.reshape(-1, *(1,) * (weight.ndim - 1))).astype(np.int8)
         fine = (scale * steps.scale).astype(np.float32)
         stored = (

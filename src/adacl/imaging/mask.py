@@ -155,3 +155,12 @@ class Mask:
             first, last = int(used[0]) * extent // own, -(-(int(used[-1]) + 1) * extent // own)
             found.append((first, last))
         return found[0], found[1]
+
+    def spot(self, height: int, width: int, rng: np.random.Generator) -> tuple[Range, Range]:
+        """Return first and last + 1 row and column of one of its white pixels in an image."""
+        own_height, own_width = self.pixels.shape
+        row, column = divmod(int(rng.choice(np.flatnonzero(self.pixels))), own_width)
+        return (
+            (row * height // own_height, -(-(row + 1) * height // own_height)),
+            (column * width // own_width, -(-(column + 1) * width // own_width)),
+        )

@@ -25,6 +25,9 @@ Method = Literal["hold-out", "cross-fitting", "calibration", "defects", "contami
 CURVE_POINTS = 100
 CHANCE = 0.01
 ROUNDING = 1e-9
+BELOW = 1e-5
+"""How far a threshold lies below the defect that sets it: more than the scores of a model and of
+its 32-bit export differ."""
 ENOUGH = 20
 """Held-out normals for each score that is set aside, at least."""
 
@@ -229,7 +232,7 @@ def from_defects(
 ) -> Threshold:
     """Set a threshold from raw scores (m,) of labelled defects, and judge it by normals (n,).
 
-    It lies just below the k-th lowest of the defects, k = floor((m + 1)(1 - share)), at least 1:
+    It lies just below the k-th lowest of the defects, k = floor((m + 1)(1 - share)), 1 to m:
     so at least ``share`` of such defects is expected to be found, if m defects can assure so much.
     Neither the defects nor the normals were trained on; groups are as for
     :func:`from_normal_scores`.
@@ -247,8 +250,8 @@ def from_defects(
         raise ConfigError(f"find: need a share between 0 and 1, got {share}")
     ordered, usual = _by_group(defects, defect_groups), _by_group(normals, groups)
     m, n = len(ordered), len(usual)
-    k = max(1, math.floor((m + 1) * (1 - share) + ROUNDING))
-    value = float(np.nextafter(ordered[k - 1], -np.inf))
+    k = min(m, max(1, math.floor((m + 1) * (1 - share) + ROUNDING)))
+    value = float(ordered[k - 1]) - BELOW
     low, high = (float(beta.ppf(tail, m - k + 1, k)) for tail in (0.025, 0.975))
     flagged = int((usual > value).sum())
     bound = float(beta.ppf(confidence, flagged + 1, n - flagged)) if flagged < n else 1.0

@@ -15,18 +15,18 @@ from adacl.anomalies.fillings import FAMILIES
 from adacl.anomalies.local import Made, make_local
 from adacl.config import Config, LabelConfig
 from adacl.data.samples import Samples
-from adacl.imaging.mask import FILL
+from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import box_mean, shrunk
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.dense import coordinates
 from adacl.training import foreground
 from adacl.training.recording import learn_grain, recorded
+from adacl.training.some_normals import shown, some_normals
 from adacl.training.visibility import grade_of, learn_scales
 
 STRIDE = 2
 """Pixels from one place of the map to the next."""
-SOME = 64
 LEAST_TONE = 0.03
 SCALE, DETAIL = 0.22, 0.35
 """Natural logarithms of the largest factors of scale and of local contrast."""
@@ -89,10 +89,13 @@ class Crops(NamedTuple):
 
 
 def learn_pixels(samples: Samples, shrink: int = 1) -> Pixels:
-    """Learn mean, deviation and visibility from some of the normal images, as they are shrunk."""
+    """Learn mean, deviation and visibility from some of the normal images, as they are shrunk.
+
+    What a mask hides does not count.
+    """
     means, deviations = [], []
-    for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
-        image = shrunk(image[:, : samples.spec.channels], shrink)
+    for image, look in some_normals(samples, shrink):
+        image = shown(image, look)
         means.append(image.mean((0, 2, 3)))
         deviations.append(image.std((0, 2, 3)))
     mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
@@ -134,11 +137,7 @@ def take_crops(
     for image in samples:
         cut = round(side * math.exp(rng.uniform(-SCALE, SCALE) * vary))
         span = cut * shrink
-        boxes = samples.mask.box(*image.shape[:2]) if samples.mask else (None, None)
-        rows, columns = (
-            _cut(reflected(extent, span), span, rng, box)
-            for extent, box in zip(image.shape[:2], boxes, strict=True)
-        )
+        rows, columns = _place(image.shape[:2], span, samples.mask, rng)
         pixels = np.ascontiguousarray(image[rows[:, None], columns])[None]
         crop = samples.spec.to_tensor(pixels, torch.device("cpu")).contiguous()
         planes = []
@@ -264,6 +263,28 @@ def _contrasted(crop: Tensor, channels: int, factor: float) -> Tensor:
     smooth = box_mean(pixels, BROAD)
     contrasted = (smooth + factor * (pixels - smooth)).clamp(0, 1)
     return torch.cat([contrasted, crop[:, channels:]], 1)
+
+
+def _place(
+    size: tuple[int, int], span: int, mask: Mask | None, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Draw the rows and columns of a square; one of which a mask hides all is drawn again.
+
+    The second is around one of the pixels looked at: those may be few and far apart.
+    """
+    extents = [reflected(extent, span) for extent in size]
+    if mask is None:
+        rows, columns = (_cut(pixels, span, rng) for pixels in extents)
+        return rows, columns
+    boxes = mask.box(*size)
+    for _ in range(2):
+        rows, columns = (
+            _cut(pixels, span, rng, box) for pixels, box in zip(extents, boxes, strict=True)
+        )
+        if mask.at(size, rows, columns).any():
+            break
+        boxes = mask.spot(*size, rng)
+    return rows, columns
 
 
 def _cut(

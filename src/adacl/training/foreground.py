@@ -43,6 +43,46 @@ def learn_limit(samples: Samples) -> float | None:
         borders are as varied as surfaces, or hidden by a mask by more than a half, or the part
         would cover hardly anything or everything.
     """
+    found = _limit_and_share(samples)
+    return None if found is None else found[0]
+
+
+def on_plain_ground(samples: Samples) -> Samples:
+    """Return the samples without what varies around a part: its shadow, and light on the table.
+
+    They are made when they are asked for, and not kept. Images without a plain background are
+    returned as they are.
+    """
+    found = _limit_and_share(samples)
+    if found is None:
+        return samples
+    limit, share = found
+    log.info(
+        "parts on a plain background cover %.0f %% of an image; changes are made there", 100 * share
+    )
+    return Samples(_OnPlainGround(samples, limit), samples.spec)
+
+
+class _OnPlainGround:
+    """Images by number, of which all but the part has the median tone of the border."""
+
+    def __init__(self, samples: Samples, limit: float) -> None:
+        self.samples, self.limit = samples, limit
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, number: Any) -> Any:
+        samples = self.samples
+        image = samples.pixels[samples.numbers[number]]
+        every = map(np.arange, image.shape[:2])
+        inside = shown(image, samples.spec, self.limit, samples.mask, *every)
+        tone = np.median(_ring(image, samples.mask), axis=0).astype(image.dtype)
+        return np.where(inside[0, 0, ..., None].numpy() > 0, image, tone)
+
+
+def _limit_and_share(samples: Samples) -> tuple[float, float] | None:
+    """Return the limit of :func:`learn_limit`, and the share of an image that the part covers."""
     chosen, mask = samples.thinned(SOME), samples.mask
     if mask is not None and _ring(mask.pixels).mean() < 0.5:
         return None
@@ -57,26 +97,7 @@ def learn_limit(samples: Samples) -> float | None:
     share = float(np.median([part(image, samples.spec, limit, mask).mean() for image in chosen]))
     if usual > PLAIN or not SHARES[0] <= share <= SHARES[1]:
         return None
-    log.info(
-        "parts on a plain background cover %.0f %% of an image; changes are made there", 100 * share
-    )
-    return limit
-
-
-def on_plain_ground(samples: Samples) -> Samples:
-    """Return the samples without what varies around a part: its shadow, and light on the table.
-
-    Images without a plain background are returned as they are.
-    """
-    limit = learn_limit(samples)
-    if limit is None:
-        return samples
-    images = []
-    for image in samples:
-        inside = shown(image, samples.spec, limit, samples.mask, *map(np.arange, image.shape[:2]))
-        tone = np.median(_ring(image, samples.mask), axis=0).astype(image.dtype)
-        images.append(np.where(inside[0, 0, ..., None].numpy() > 0, image, tone))
-    return Samples(images, samples.spec)
+    return limit, share
 
 
 def part(

@@ -9,6 +9,7 @@ from torch import Tensor
 from adacl.anomalies.local import check_local_config
 from adacl.config import Config
 from adacl.data.samples import Samples
+from adacl.errors import InputError
 from adacl.metrics import auroc
 from adacl.networks.dense import DenseRegressor, local_mean, peaks
 from adacl.training.crops import Cuts, draw_crops, learn_pixels, take_crops
@@ -67,7 +68,13 @@ class PlaceLesson:
     def validate(
         self, network: DenseRegressor, generator: torch.Generator
     ) -> tuple[float, dict[str, float]]:
-        """Return the AUROC of crops of held-out normals against their changed versions."""
+        """Return the AUROC of crops of held-out normals against their changed versions.
+
+        Raises
+        ------
+        InputError
+            If a mask shows no place of any of them.
+        """
         network.eval()
         count = len(self.validate_on)
         chosen = self.validate_on.subset(np.arange(max(VALIDATED, count)) % count)
@@ -81,9 +88,20 @@ class PlaceLesson:
             step = draw_crops(cuts, generator, config, part.spec, self.pixels)
             for images, scores in ((cuts.images, normals), (step.images, made)):
                 found = local_mean(network(images), network.config.window).mean(1)
-                if cuts.look is not None:  # what is ignored has no weight
-                    found = torch.where(step.weights.sum(1) > 0, found, found.min())
-                scores.append(peaks(found, network.config.top))
+                if cuts.look is None:
+                    scores.append(peaks(found, network.config.top))
+                    continue
+                looked_at = step.weights.sum(1) > 0  # what is ignored has no weight
+                scores += [
+                    peaks(places, network.config.top, inside)[None]
+                    for places, inside in zip(found, looked_at, strict=True)
+                    if inside.any()
+                ]
+        if not normals:
+            raise InputError(
+                f"mask: what is white is too thin to be seen at 1/{network.config.shrunk} of the "
+                "images' size; widen it, or use --set network.shrink=1"
+            )
         area = auroc(torch.cat(normals).cpu().numpy(), torch.cat(made).cpu().numpy())
         return area, {"local": area}
 

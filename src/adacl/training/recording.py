@@ -13,7 +13,7 @@ from torch.nn import functional
 
 from adacl.anomalies.drawing import below, uniform
 from adacl.data.samples import Samples
-from adacl.imaging.smoothing import shrunk
+from adacl.training.some_normals import shown, some_normals
 
 SOFTEST = 0.8
 """Standard deviation in pixels of the strongest blur."""
@@ -23,16 +23,16 @@ QUALITIES = (50, 95)
 BLOCK = 8
 REACH = 3
 """Pixels from the middle of a blur to its end."""
-SOME = 64
 
 
 @torch.inference_mode()
 def learn_grain(samples: Samples, shrink: int = 1) -> float:
     """Return by how much neighbouring pixels differ in the mean, over some of the images."""
     found = []
-    for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
-        image = shrunk(image[:, : samples.spec.channels], shrink)
-        found.append(float(image.diff(dim=-1).abs().mean()))
+    for image, look in some_normals(samples, shrink):
+        pairs = None if look is None else look[:, 1:] & look[:, :-1]
+        steps = shown(image.diff(dim=-1).abs(), pairs)
+        found.append(float(steps.mean()) if steps.numel() else 0.0)
     return sum(found) / len(found)
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import Tensor
 
 from adacl.data.samples import Samples
-from adacl.imaging.smoothing import box_mean, shrunk
+from adacl.imaging.smoothing import box_mean
+from adacl.training.some_normals import shown, some_normals
 
 FINE, COARSE, AROUND = 3, 9, 31
 """Sides in pixels of the means that are looked at, and of what they are compared with."""
 LEAST_SCALE = 0.008
-SOME = 64
 HALF_SEEN = 2.0
 """Units of a change whose grade is about a half."""
 
@@ -48,9 +48,9 @@ def learn_scales(samples: Samples, shrink: int = 1) -> Tensor:
     they are shrunk.
     """
     rows = []
-    for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
-        image = shrunk(image[:, : samples.spec.channels], shrink)
-        rows.append([float((look - box_mean(look, AROUND)).abs().mean()) for look in _looks(image)])
+    for image, look in some_normals(samples, shrink):
+        distances = [(means - box_mean(means, AROUND)).abs() for means in _looks(image)]
+        rows.append([float(shown(distance, look).mean()) for distance in distances])
     return torch.tensor(rows).mean(0).clamp(min=LEAST_SCALE)
 
 
