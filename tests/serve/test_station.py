@@ -342,6 +342,29 @@ def test_a_disk_that_stays_full_ends_the_wait_at_a_stop(tmp_path, served, monkey
     assert counts["written"] == 0
 
 
+def test_what_waits_behind_a_refused_batch_is_given_up_at_once(
+    tmp_path, served, monkeypatch, caplog
+):
+    monkeypatch.setattr(writer, "CLOSE_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "MOST_AT_ONCE", 10)
+    records = Refusing(str(tmp_path / "log.db"), [full()])  # which would take the next batch
+    counts = run(records, served, [rows_of(90)], monkeypatch)
+    assert counts == {"written": 0, "dropped": 90, "failures": 1}
+    said = [record.getMessage() for record in caplog.records]
+    assert said[1:] == [f"{count} answers are missing in the log" for count in (10, 80)]
+
+
+def test_images_count_until_their_thumbnail_is_made(tmp_path, served, monkeypatch):
+    station = Station(Records(str(tmp_path / "log.db"), create=True), Metrics(), True)
+    held = []
+    monkeypatch.setattr(writer, "thumbnail", lambda content: held.append(station._bytes))
+    station.note(served, rows_of(3), [Upload("a.png", b"content")] * 3)
+    station.start(Models())
+    station.close()
+    assert held == [21, 14, 7]
+    assert station._bytes == 0
+
+
 def test_what_there_is_no_room_for_is_counted(tmp_path, served, monkeypatch):
     records = Records(str(tmp_path / "log.db"), create=True)
     requests = [rows_of(8, 8 * number) for number in range(4)]
