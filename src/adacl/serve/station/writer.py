@@ -223,7 +223,7 @@ class Station:
     def _write(self, rows: list[dict[str, Any]]) -> None:
         while True:
             try:
-                removed = self._records.write(rows)
+                self._records.write(rows)
             except SQLAlchemyError as error:
                 self._metrics.log_failed()
                 lasting = not isinstance(error, OperationalError)
@@ -239,8 +239,6 @@ class Station:
                 self._failing = False
                 log.info("the log is written again")
             self._metrics.log_written(len(rows))
-            if removed:
-                log.info("the log is full: the oldest %d answers, until %s, were removed", *removed)
             return
 
     def _tell(self, told: Told) -> None:
