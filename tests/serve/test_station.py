@@ -269,6 +269,15 @@ def test_answers_since_a_time_of_any_offset(tmp_path):
         ("2026-11-01T08:00-01:00", 1),
     ):
         assert exported(path, "--since", since).count("\n") == 1 + count
+    records.tell(f"{1:016x}", 0, 1, "")
+    for options, names in (
+        (["--feedback"], [f"{1:016x}-0.jpg"]),
+        (["--since", "2026-11-01T09:00"], [f"{2:016x}-0.jpg"]),
+        (["--model", "other"], []),
+    ):
+        folder = tmp_path / options[0]
+        exported(path, *options, "--thumbnails", folder)
+        assert [file.name for file in folder.iterdir()] == names
     assert "--since yesterday: need a time" in refused(2, "log", path, "--since", "yesterday")
     assert "is the log itself" in refused(2, "log", path, "-o", path)
 

@@ -39,7 +39,7 @@ def log(
         bool, typer.Option("--feedback", help="Only answers that somebody told the truth of.")
     ] = False,
     thumbnails: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the kept thumbnails here, too.")
+        Path | None, typer.Option(metavar="DIR", help="Write their thumbnails here, too.")
     ] = None,
 ) -> None:
     """Print what adacl serve --log has kept: one record for each image, the oldest first.
@@ -63,7 +63,7 @@ def log(
     if thumbnails is not None:
         try:
             thumbnails.mkdir(parents=True, exist_ok=True)
-            for name, content in records.thumbnails():
+            for name, content in records.thumbnails(model, begin, feedback):
                 (thumbnails / name).write_bytes(content)
         except OSError as error:
             raise DataError(f"{thumbnails}: cannot be written ({error.strerror})") from error

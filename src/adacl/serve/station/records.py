@@ -225,15 +225,14 @@ class Records:
             FEEDBACK.c.time.label("told"),
             FEEDBACK.c.note,
         ).select_from(both)
-        if model is not None:
-            query = query.where(ANSWERS.c.model == model)
-        if since is not None:
-            query = query.where(ANSWERS.c.time >= since)
+        query = _chosen(query, model, since)
         for row in self._rows(query.order_by(ANSWERS.c.id)):
             yield dict(row)
 
-    def thumbnails(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the thumbnails with names for their files.
+    def thumbnails(
+        self, model: str | None = None, since: str | None = None, told: bool = False
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield the thumbnails of the answers that :meth:`read` yields, with names for files.
 
         Raises
         ------
@@ -241,7 +240,10 @@ class Records:
             If they cannot be read.
         """
         query = sql.select(ANSWERS.c.request, ANSWERS.c.result, ANSWERS.c.thumbnail)
-        for row in self._rows(query.where(ANSWERS.c.thumbnail.is_not(None))):
+        query = _chosen(query.where(ANSWERS.c.thumbnail.is_not(None)), model, since)
+        if told:
+            query = query.where(ANSWERS.c.id.in_(sql.select(FEEDBACK.c.answer)))
+        for row in self._rows(query):
             yield f"{row['request']}-{row['result']}.jpg", row["thumbnail"]
 
     def _rows(self, query: sql.Select[Any]) -> Iterable[sql.RowMapping]:
@@ -250,6 +252,14 @@ class Records:
                 yield from connection.execute(query).mappings()
         except SQLAlchemyError as error:
             raise DataError(f"{self.shown}: cannot be read ({reason(error)})") from error
+
+
+def _chosen(query: sql.Select[Any], model: str | None, since: str | None) -> sql.Select[Any]:
+    if model is not None:
+        query = query.where(ANSWERS.c.model == model)
+    if since is not None:
+        query = query.where(ANSWERS.c.time >= since)
+    return query
 
 
 def now() -> str:
