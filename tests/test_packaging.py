@@ -84,3 +84,10 @@ def test_systemd_understands_the_unit_and_finds_it_well_confined(tmp_path: Path)
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+def test_no_unit_keeps_its_files_in_the_folder_of_another() -> None:
+    """A unit with DynamicUser= takes all that is below its folder for its own user."""
+    units = (REPOSITORY / "packaging").glob("*.service")
+    folders = [re.findall(r"^StateDirectory=(\w[\w-]*)", u.read_text(), re.M)[0] for u in units]
+    assert len(set(folders)) == len(folders) == 2

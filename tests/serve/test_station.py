@@ -245,6 +245,43 @@ def test_the_oldest_go_first(tmp_path):
     assert feedback == len([n for n in kept if n % 100 == 0])
 
 
+def test_feedback_keeps_to_the_bound_too(tmp_path):
+    path = tmp_path / "log.db"
+    most = 200_000
+    records = Records(str(path), create=True, most_bytes=most)
+    records.write(rows_of(1))
+    told = [records.tell("0" * 16, 0, 1, "x" * 1000) for _ in range(250)]
+    assert told[-1] is None, "the answer went, and what was said of it"
+    assert path.stat().st_size < 1.3 * most
+
+
+def test_answers_since_a_time_of_any_offset(tmp_path):
+    path = tmp_path / "log.db"
+    records = Records(str(path), create=True)
+    times = [f"2026-11-01T{hour:02}:00:00.000+00:00" for hour in (7, 8, 9)]
+    pairs = zip(rows_of(3), times, strict=True)
+    records.write([row | {"time": time} for row, time in pairs])
+    for since, count in (
+        ("2026-11-01", 3),
+        ("2026-11-01 08:00", 2),
+        ("2026-11-01T08:00Z", 2),
+        ("2026-11-01T10:00+02:00", 2),
+        ("2026-11-01T08:00-01:00", 1),
+    ):
+        assert exported(path, "--since", since).count("\n") == 1 + count
+    records.tell(f"{1:016x}", 0, 1, "")
+    for options, names in (
+        (["--feedback"], [f"{1:016x}-0.jpg"]),
+        (["--since", "2026-11-01T09:00"], [f"{2:016x}-0.jpg"]),
+        (["--model", "other"], []),
+    ):
+        folder = tmp_path / options[0]
+        exported(path, *options, "--thumbnails", folder)
+        assert [file.name for file in folder.iterdir()] == names
+    assert "--since yesterday: need a time" in refused(2, "log", path, "--since", "yesterday")
+    assert "is the log itself" in refused(2, "log", path, "-o", path)
+
+
 def test_odd_places_for_a_log_are_refused(tmp_path):
     (tmp_path / "text.db").write_text("no database, but text that is long enough " * 100)
     with pytest.raises(DataError, match=r"text\.db: cannot be opened as a log"):
@@ -255,6 +292,8 @@ def test_odd_places_for_a_log_are_refused(tmp_path):
     sqlite3.connect(tmp_path / "other.db").execute("create table t (x)")
     with pytest.raises(DataError, match="not a log of adacl serve"):
         Records(str(tmp_path / "other.db"), create=False)
+    mode = sqlite3.connect(tmp_path / "other.db").execute("pragma journal_mode").fetchone()
+    assert mode == ("delete",), "reading changes nothing"
     old = sqlite3.connect(tmp_path / "old.db")
     old.execute("create table adacl_answers (id integer, model text)")
     with pytest.raises(DataError, match="the log of another version, without bytes"):
@@ -268,6 +307,9 @@ def test_odd_places_for_a_log_are_refused(tmp_path):
     assert "secret" not in str(caught.value)
     with pytest.raises(ConfigError, match="only for SQLite"):
         Records("postgresql://host/db", create=True, most_bytes=1)
+    for nowhere in ("", ":memory:", "sqlite://"):
+        with pytest.raises(ConfigError, match="name a file"):
+            Records(nowhere, create=True)
     assert "need --log FILE" in refused(2, "serve", "--log-thumbnails")
     assert "there is no such log" in refused(3, "log", tmp_path / "none.db")
 
@@ -340,6 +382,29 @@ def test_a_disk_that_stays_full_ends_the_wait_at_a_stop(tmp_path, served, monkey
     counts = run(records, served, [rows_of(30)], monkeypatch)
     assert counts["dropped"] == 30
     assert counts["written"] == 0
+
+
+def test_what_waits_behind_a_refused_batch_is_given_up_at_once(
+    tmp_path, served, monkeypatch, caplog
+):
+    monkeypatch.setattr(writer, "CLOSE_SECONDS", 0.0)
+    monkeypatch.setattr(writer, "MOST_AT_ONCE", 10)
+    records = Refusing(str(tmp_path / "log.db"), [full()])  # which would take the next batch
+    counts = run(records, served, [rows_of(90)], monkeypatch)
+    assert counts == {"written": 0, "dropped": 90, "failures": 1}
+    said = [record.getMessage() for record in caplog.records]
+    assert said[1:] == [f"{count} answers are missing in the log" for count in (10, 80)]
+
+
+def test_images_count_until_their_thumbnail_is_made(tmp_path, served, monkeypatch):
+    station = Station(Records(str(tmp_path / "log.db"), create=True), Metrics(), True)
+    held = []
+    monkeypatch.setattr(writer, "thumbnail", lambda content: held.append(station._bytes))
+    station.note(served, rows_of(3), [Upload("a.png", b"content")] * 3)
+    station.start(Models())
+    station.close()
+    assert held == [21, 14, 7]
+    assert station._bytes == 0
 
 
 def test_what_there_is_no_room_for_is_counted(tmp_path, served, monkeypatch):

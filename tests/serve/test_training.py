@@ -238,17 +238,23 @@ def test_a_preset_takes_the_place_of_the_service_s_configuration(service, normal
 
 def test_time_is_estimated_before_the_start(service):
     query = "/v1/estimate?images=40&height=8&width=8&epochs=2"
+
+    def ask(path, **headers):
+        return service.ask(path, b"", headers)
+
     with ThreadPoolExecutor(2) as pool:
-        one, other = pool.map(service.ask, [query, query + "&image_size=8"])
+        one, other = pool.map(ask, [query, query + "&image_size=8"])
     assert sorted((one.status, other.status)) == [200, 503]
     found = one if one.status == 200 else other
     assert found.json.keys() == {"seconds", "epoch_seconds", "epochs", "networks"}
     assert (found.json["epochs"], found.json["networks"]) == (2, 3)
     assert found.json["seconds"] > 6 * found.json["epoch_seconds"] > 0
     asked = query if found is one else query + "&image_size=8"
-    assert service.ask(asked).json == found.json, "measured once"
+    assert ask(asked).json == found.json, "measured once"
+    assert ask(asked, Origin="https://evil.example").status == 403
+    assert service.ask(asked).status == 405, "a page of another site could have it measured"
     for wrong in ("images=3", "height=0", "width=20001", "tile=5", "preset=none", "epochs=0"):
-        assert service.ask(f"{query}&{wrong}").status == 400
+        assert ask(f"{query}&{wrong}").status == 400
 
 
 def test_images_are_checked(service, normals):

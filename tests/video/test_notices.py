@@ -44,7 +44,9 @@ def test_a_slow_delivery_is_not_waited_for_and_what_is_dropped_is_told(
     assert caplog.messages == ["slow is too slow: notices are being dropped"]
     held.go.set()
     courier.close(30)
-    assert [json.loads(line)["number"] for line in held.heard] == list(range(50 - courier.dropped))
+    heard = [json.loads(line)["number"] for line in held.heard]
+    assert heard == sorted(heard)
+    assert len(heard) == 50 - courier.dropped
     assert caplog.messages[1:] == [f"slow: of 50 notices {courier.dropped} dropped"]
 
 
@@ -95,6 +97,10 @@ def test_a_command_that_cannot_be_run_is_refused_at_once(text: str) -> None:
         Command(text)
 
 
+AUTHORIZATIONS: list[str | None] = []
+"""Of the posts that sites got."""
+
+
 @contextmanager
 def site(*answers: int) -> Iterator[tuple[str, list[bytes]]]:
     """A site that gives these answers in turn, and the bodies that it got."""
@@ -103,6 +109,7 @@ def site(*answers: int) -> Iterator[tuple[str, list[bytes]]]:
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             bodies.append(self.rfile.read(int(self.headers["Content-Length"])))
+            AUTHORIZATIONS.append(self.headers["Authorization"])
             self.send_response(left.pop(0))
             self.send_header("Location", "/elsewhere")
             self.end_headers()
@@ -158,7 +165,29 @@ def test_a_webhook_that_nobody_serves_is_told_without_its_key(
     )
 
 
-@pytest.mark.parametrize("url", ["example.org/x", "file:///etc/passwd", "https://"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "example.org/x",
+        "file:///etc/passwd",
+        "https://",
+        "http://[::1",
+        "http://example.org:99999/",
+        "http://example.org:name/",
+        "http://example.org/a b?key=secret",
+        "http://example.org/\u00e4?key=secret",
+    ],
+)
 def test_an_address_that_is_none_is_refused(url: str) -> None:
-    with pytest.raises(ConfigError, match="--webhook"):
+    with pytest.raises(ConfigError, match="--webhook") as refusal:
         Webhook(url)
+    assert "secret" not in str(refusal.value)
+
+
+def test_a_name_and_password_in_the_address_are_sent_as_a_header() -> None:
+    with site(204) as (url, bodies):
+        webhook = Webhook(url.replace("127", "guard:a%40secret@127"))
+        assert webhook(b"{}\n") is None
+    assert bodies == [b"{}\n"]
+    assert AUTHORIZATIONS[-1] == "Basic Z3VhcmQ6YUBzZWNyZXQ="
+    assert "secret" not in webhook.name

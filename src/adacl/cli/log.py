@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
 
 from adacl.cli.support.records import RecordWriter, opened
-from adacl.errors import DataError
+from adacl.errors import ConfigError, DataError
 from adacl.files import check_writable
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -29,13 +30,16 @@ def log(
     ] = None,
     since: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Only from this time on, in UTC: 2026-11-01T08:00."),
+        typer.Option(
+            metavar="TIME",
+            help="Only from this time on: 2026-11-01T08:00, in UTC unless an offset is given.",
+        ),
     ] = None,
     feedback: Annotated[
         bool, typer.Option("--feedback", help="Only answers that somebody told the truth of.")
     ] = False,
     thumbnails: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write the kept thumbnails here, too.")
+        Path | None, typer.Option(metavar="DIR", help="Write their thumbnails here, too.")
     ] = None,
 ) -> None:
     """Print what adacl serve --log has kept: one record for each image, the oldest first.
@@ -46,21 +50,34 @@ def log(
     from adacl.serve.station.records import COLUMNS, Records
 
     if output is not None:
+        if output.resolve() == Path(where).resolve():
+            raise ConfigError(f"{output}: is the log itself; write to another file")
         check_writable(output)
+    begin = None if since is None else _in_utc(since)
     records = Records(where, create=False)
     as_csv = output_format == "csv"
     with opened(output) as file:
         writer = RecordWriter(file, COLUMNS if as_csv else None)
-        for row in records.read(model, since, feedback):
+        for row in records.read(model, begin, feedback):
             writer.write(_harmless(row) if as_csv else row)
     if thumbnails is not None:
         try:
             thumbnails.mkdir(parents=True, exist_ok=True)
-            for name, content in records.thumbnails():
+            for name, content in records.thumbnails(model, begin, feedback):
                 (thumbnails / name).write_bytes(content)
         except OSError as error:
             raise DataError(f"{thumbnails}: cannot be written ({error.strerror})") from error
     records.close()
+
+
+def _in_utc(text: str) -> str:
+    try:
+        time = datetime.fromisoformat(text)
+        if time.tzinfo is None:
+            time = time.replace(tzinfo=UTC)
+        return time.astimezone(UTC).isoformat(timespec="milliseconds")
+    except (ValueError, OverflowError) as error:
+        raise ConfigError(f"--since {text}: need a time as 2026-11-01T08:00") from error
 
 
 def _harmless(row: dict[str, Any]) -> dict[str, Any]:

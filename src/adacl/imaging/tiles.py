@@ -54,6 +54,11 @@ class Tiling:
             for left in starts(width, self.width, self.stride or self.width)
         ]
 
+    def count(self, height: int, width: int) -> int:
+        """Return the number of tiles of an image."""
+        down = starts(height, self.height, self.stride or self.height)
+        return len(down) * len(starts(width, self.width, self.stride or self.width))
+
     def cut(self, image: Array) -> Array:
         """Cut an image H x W x C into tiles T x height x width x C.
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import logging
 import os
 import queue
 import random
+import re
 import shlex
 import shutil
 import signal
@@ -18,7 +20,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Mapping
 from typing import Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote_to_bytes, urlsplit
 
 from adacl._version import __version__
 from adacl.errors import ConfigError
@@ -34,6 +36,7 @@ PAUSES = (1.0, 5.0, 25.0)
 FAREWELL = 15.0
 """Seconds that what waits at the end may take."""
 TRY_AGAIN = frozenset({408, 425, 429})
+PLAIN = re.compile("[!-~]+")
 
 log = logging.getLogger("adacl")
 
@@ -149,7 +152,7 @@ class Webhook:
     Parameters
     ----------
     url
-        The address.
+        The address; a name and password in it are sent as Basic authentication.
 
     Raises
     ------
@@ -158,11 +161,20 @@ class Webhook:
     """
 
     def __init__(self, url: str) -> None:
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
+        try:
+            parts = urlsplit(url)
+            sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+        except ValueError:
+            sound = False
+        if not sound or not PLAIN.fullmatch(url):
             raise ConfigError("--webhook: need an address such as https://example.org/events")
-        self.url = url
+        user, _, place = parts.netloc.rpartition("@")
+        self.url = parts._replace(netloc=place).geturl()
         self.name = f"webhook {parts.scheme}://{parts.hostname}"
+        self._headers = {"Content-Type": "application/json", "User-Agent": f"adacl/{__version__}"}
+        if user:
+            encoded = base64.b64encode(unquote_to_bytes(user)).decode()
+            self._headers["Authorization"] = f"Basic {encoded}"
         self._opener = urllib.request.build_opener(_NoRedirection)
 
     def __call__(self, notice: bytes) -> str | None:
@@ -176,8 +188,7 @@ class Webhook:
 
     def _post(self, notice: bytes) -> tuple[str | None, bool]:
         """Return what went wrong, and whether to try again."""
-        headers = {"Content-Type": "application/json", "User-Agent": f"adacl/{__version__}"}
-        request = urllib.request.Request(self.url, notice, headers)
+        request = urllib.request.Request(self.url, notice, self._headers)
         try:
             with self._opener.open(request, timeout=ANSWER):
                 return None, False
@@ -187,8 +198,6 @@ class Webhook:
         except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "reason", None) or error
             return str(getattr(reason, "strerror", None) or reason), True
-        except ValueError as error:
-            return str(error), False
 
 
 class _NoRedirection(urllib.request.HTTPRedirectHandler):

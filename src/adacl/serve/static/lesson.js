@@ -123,7 +123,7 @@ async function measure() {
   asking = new AbortController();
   const { signal } = asking;
   try {
-    const found = await json(`/v1/estimate?${asked}`, { signal, patient: true });
+    const found = await json(`/v1/estimate?${asked}`, { method: "POST", signal, patient: true });
     say($("lesson-time"), inWords(found));
   } catch (error) {
     if (signal.aborted) return;

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,8 @@ MOST_BYTES = 1 << 30
 ROOM = 0.9
 """Share of the bound that is still taken after the oldest answers were removed."""
 JOURNAL_BYTES = 4 << 20
+
+log = logging.getLogger("adacl")
 
 METADATA = sql.MetaData()
 ANSWERS = sql.Table(
@@ -92,8 +95,12 @@ class Records:
 
     def __init__(self, where: str, *, create: bool, most_bytes: int | None = None) -> None:
         url = _url(where)
-        self.shown = url.database or "" if "://" not in where else url.render_as_string()
+        self.shown = url.database or ""
+        if "://" in where:
+            self.shown = url.set(query={}).render_as_string()  # which may hold a password, too
         file = url.database if url.drivername.startswith("sqlite") else None
+        if url.drivername.startswith("sqlite") and file in (None, "", ":memory:"):
+            raise ConfigError("--log: name a file; a database in memory would keep nothing")
         if most_bytes is not None and file is None:
             raise ConfigError("--log-max-mib: only for SQLite; bound other databases by their own")
         self._most_bytes = most_bytes or (MOST_BYTES if file else None)
@@ -102,7 +109,7 @@ class Records:
         try:
             arguments = {"timeout": BUSY_SECONDS} if file else {}
             self._engine = sql.create_engine(url, connect_args=arguments)
-            if file:
+            if file and create:  # who only reads changes nothing, not even in a foreign file
                 sql.event.listen(self._engine, "connect", _set_up_sqlite)
             if create:
                 METADATA.create_all(self._engine)
@@ -157,6 +164,7 @@ class Records:
             old = ANSWERS.c.id <= first + (last - first) // 20
             until = connection.scalar(sql.select(sql.func.max(ANSWERS.c.time)).where(old))
             count += connection.execute(ANSWERS.delete().where(old)).rowcount
+        log.info("the log is full: the oldest %d answers, until %s, were removed", count, until)
         return Removed(count, until)
 
     def tell(self, request: str, result: int, true_label: int, note: str) -> str | None:
@@ -175,6 +183,7 @@ class Records:
             time = now()
             row = {"time": time, "answer": found, "true_label": true_label, "note": note}
             connection.execute(FEEDBACK.insert(), row)
+            self._make_room(connection)
             return time
 
     def recent(self, fingerprint: str, count: int) -> list[tuple[float, str | None]]:
@@ -216,15 +225,14 @@ class Records:
             FEEDBACK.c.time.label("told"),
             FEEDBACK.c.note,
         ).select_from(both)
-        if model is not None:
-            query = query.where(ANSWERS.c.model == model)
-        if since is not None:
-            query = query.where(ANSWERS.c.time >= since)
+        query = _chosen(query, model, since)
         for row in self._rows(query.order_by(ANSWERS.c.id)):
             yield dict(row)
 
-    def thumbnails(self) -> Iterator[tuple[str, bytes]]:
-        """Yield the thumbnails with names for their files.
+    def thumbnails(
+        self, model: str | None = None, since: str | None = None, told: bool = False
+    ) -> Iterator[tuple[str, bytes]]:
+        """Yield the thumbnails of the answers that :meth:`read` yields, with names for files.
 
         Raises
         ------
@@ -232,7 +240,10 @@ class Records:
             If they cannot be read.
         """
         query = sql.select(ANSWERS.c.request, ANSWERS.c.result, ANSWERS.c.thumbnail)
-        for row in self._rows(query.where(ANSWERS.c.thumbnail.is_not(None))):
+        query = _chosen(query.where(ANSWERS.c.thumbnail.is_not(None)), model, since)
+        if told:
+            query = query.where(ANSWERS.c.id.in_(sql.select(FEEDBACK.c.answer)))
+        for row in self._rows(query):
             yield f"{row['request']}-{row['result']}.jpg", row["thumbnail"]
 
     def _rows(self, query: sql.Select[Any]) -> Iterable[sql.RowMapping]:
@@ -241,6 +252,14 @@ class Records:
                 yield from connection.execute(query).mappings()
         except SQLAlchemyError as error:
             raise DataError(f"{self.shown}: cannot be read ({reason(error)})") from error
+
+
+def _chosen(query: sql.Select[Any], model: str | None, since: str | None) -> sql.Select[Any]:
+    if model is not None:
+        query = query.where(ANSWERS.c.model == model)
+    if since is not None:
+        query = query.where(ANSWERS.c.time >= since)
+    return query
 
 
 def now() -> str:

@@ -160,6 +160,9 @@ class Station:
 
     def _work(self) -> None:
         while batch := self._take():
+            if self._failing and time.monotonic() > self._give_up:
+                self._abandon(batch)
+                return
             answers = [one for one in batch if isinstance(one, Answered)]
             rows = [self._completed(answer) for answer in answers]
             if rows:
@@ -168,15 +171,28 @@ class Station:
                 if isinstance(one, Told):
                     self._tell(one)
 
+    def _abandon(self, batch: list[Answered | Told]) -> None:
+        """Give up this and all that waits: each try could take as long as a database is locked."""
+        with self._ready:
+            left = [*batch, *self._waiting]
+            self._waiting.clear()
+        for told in left:
+            if isinstance(told, Told):
+                told.loop.call_soon_threadsafe(_settle, told.done, _not_now())
+        if answers := sum(isinstance(one, Answered) for one in left):
+            self._lose(answers)
+
+    def _lose(self, count: int) -> None:
+        self._metrics.log_dropped(count)
+        log.warning("%d answers are missing in the log", count)
+
     def _take(self) -> list[Answered | Told]:
         with self._ready:
             while not self._waiting and not self._closing:
                 self._ready.wait()
             if not self._closing and isinstance(self._waiting[-1], Answered):
                 self._ready.wait_for(lambda: self._closing, GATHER_SECONDS)
-            batch = [self._waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
-            self._bytes -= sum(len(one.content or b"") for one in batch if type(one) is Answered)
-            return batch
+            return [self._waiting.popleft() for _ in range(min(MOST_AT_ONCE, len(self._waiting)))]
 
     def _completed(self, answer: Answered) -> dict[str, Any]:
         """Return the row with what takes time: digest, thumbnail; and watch the score."""
@@ -188,6 +204,8 @@ class Station:
             row["sha256"] = digest.hex()
             if self._thumbnails and row["error"] is None:
                 row["thumbnail"] = thumbnail(answer.content)
+            with self._ready:
+                self._bytes -= len(answer.content)
             answer.content = None
         if row["raw_score"] is not None:
             watch = self._watch(answer.served)
@@ -205,7 +223,7 @@ class Station:
     def _write(self, rows: list[dict[str, Any]]) -> None:
         while True:
             try:
-                removed = self._records.write(rows)
+                self._records.write(rows)
             except SQLAlchemyError as error:
                 self._metrics.log_failed()
                 lasting = not isinstance(error, OperationalError)
@@ -213,8 +231,7 @@ class Station:
                     log.warning("the log cannot be written (%s)", reason(error))
                 self._failing = True
                 if lasting or time.monotonic() > self._give_up:
-                    self._metrics.log_dropped(len(rows))
-                    log.warning("%d answers are missing in the log", len(rows))
+                    self._lose(len(rows))
                     return
                 time.sleep(RETRY_SECONDS)
                 continue
@@ -222,8 +239,6 @@ class Station:
                 self._failing = False
                 log.info("the log is written again")
             self._metrics.log_written(len(rows))
-            if removed:
-                log.info("the log is full: the oldest %d answers, until %s, were removed", *removed)
             return
 
     def _tell(self, told: Told) -> None:

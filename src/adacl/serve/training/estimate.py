@@ -1,7 +1,7 @@
 """Estimate how long a training would take here, in a process of its own.
 
 ``python -m adacl.serve.training.estimate JSON``, where the JSON holds the fields of :class:`Plan`,
-prints the answer of ``GET /v1/estimate``. Made pictures of the size that is asked for are trained
+prints the answer of ``POST /v1/estimate``. Made pictures of the size that is asked for are trained
 on for some steps.
 """
 
@@ -119,7 +119,7 @@ def estimate(plan: Plan) -> dict[str, Any]:
         files = probe_files(_pictures(Path(folder), plan.height, plan.width), "fail")
         samples, _, _ = samples_of_files(files, tiling, plan.image_size, "fail", dense, None)
         begun = time.perf_counter() - started
-        tiles = len(tiling.corners(plan.height, plan.width)) if tiling else 1
+        tiles = tiling.count(plan.height, plan.width) if tiling else 1
         epoch = epoch_seconds(samples, plan.images, config, tiles)
     networks = networks_to_train(plan.images, config)
     return {

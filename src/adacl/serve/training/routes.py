@@ -71,7 +71,7 @@ def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> N
                     reservation.free(len(upload.content))
         parts.finish()
 
-    @app.get("/v1/estimate", tags=TAGS, summary="How long a training would take")
+    @app.post("/v1/estimate", tags=TAGS, summary="How long a training would take")
     async def estimate(
         images: Annotated[int, Query(ge=SMALLEST_SET, le=MOST_IMAGES)],
         height: Annotated[int, Query(ge=1, le=LONGEST_SIDE)],
