@@ -62,8 +62,9 @@ export function span(name) {
 }
 
 function show() {
-  $("threshold").hidden = !state.model;
-  if (!state.model) return;
+  const known = state.model && modelOf(state.model.name);
+  $("threshold").hidden = !known;
+  if (!known) return;
   const { name, threshold } = state.model;
   const value = thresholdOf(name);
   const [low, high] = span(name);

@@ -219,7 +219,7 @@ class Records:
             (FEEDBACK.c.answer == ANSWERS.c.id) & FEEDBACK.c.id.in_(latest),
             isouter=not told,
         )
-        query = sql.select(
+        query: sql.Select[Any] = sql.select(
             *SHOWN,
             FEEDBACK.c.true_label,
             FEEDBACK.c.time.label("told"),
@@ -239,7 +239,7 @@ class Records:
         DataError
             If they cannot be read.
         """
-        query = sql.select(ANSWERS.c.request, ANSWERS.c.result, ANSWERS.c.thumbnail)
+        query: sql.Select[Any] = sql.select(ANSWERS.c.request, ANSWERS.c.result, ANSWERS.c.thumbnail)
         query = _chosen(query.where(ANSWERS.c.thumbnail.is_not(None)), model, since)
         if told:
             query = query.where(ANSWERS.c.id.in_(sql.select(FEEDBACK.c.answer)))
