@@ -219,13 +219,13 @@ class Records:
             (FEEDBACK.c.answer == ANSWERS.c.id) & FEEDBACK.c.id.in_(latest),
             isouter=not told,
         )
-        query: sql.Select[Any] = sql.select(
+        query = sql.select(
             *SHOWN,
             FEEDBACK.c.true_label,
             FEEDBACK.c.time.label("told"),
             FEEDBACK.c.note,
         ).select_from(both)
-        query = _chosen(query, model, since)
+        query = query.where(*_chosen(model, since))
         for row in self._rows(query.order_by(ANSWERS.c.id)):
             yield dict(row)
 
@@ -239,8 +239,8 @@ class Records:
         DataError
             If they cannot be read.
         """
-        query: sql.Select[Any] = sql.select(ANSWERS.c.request, ANSWERS.c.result, ANSWERS.c.thumbnail)
-        query = _chosen(query.where(ANSWERS.c.thumbnail.is_not(None)), model, since)
+        query = sql.select(ANSWERS.c.request, ANSWERS.c.result, ANSWERS.c.thumbnail)
+        query = query.where(ANSWERS.c.thumbnail.is_not(None), *_chosen(model, since))
         if told:
             query = query.where(ANSWERS.c.id.in_(sql.select(FEEDBACK.c.answer)))
         for row in self._rows(query):
@@ -254,12 +254,11 @@ class Records:
             raise DataError(f"{self.shown}: cannot be read ({reason(error)})") from error
 
 
-def _chosen(query: sql.Select[Any], model: str | None, since: str | None) -> sql.Select[Any]:
-    if model is not None:
-        query = query.where(ANSWERS.c.model == model)
-    if since is not None:
-        query = query.where(ANSWERS.c.time >= since)
-    return query
+def _chosen(model: str | None, since: str | None) -> list[sql.ColumnElement[bool]]:
+    return [
+        *([] if model is None else [ANSWERS.c.model == model]),
+        *([] if since is None else [ANSWERS.c.time >= since]),
+    ]
 
 
 def now() -> str:
