@@ -17,7 +17,7 @@ from support.textures import textures
 SIZE = 70, 90
 MAPPED = preset("inspect").replace(
     training__epochs=5,
-    training__min_epoch_images=64,
+    training__min_epoch_images=128,
     training__batch_size=8,
     training__crop=40,
     network__channels=[4, 6, 8],
