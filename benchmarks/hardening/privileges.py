@@ -35,8 +35,8 @@ set -e
 mount --make-rprivate /
 mkdir "$1/python"
 mount --bind "$2" "$1/python"
-case "$2" in /root/*)  # which others may not enter
-    mount -t tmpfs -o mode=755 tmpfs /root
+case "$2" in "$HOME"/*)  # which others may not enter
+    mount -t tmpfs -o mode=755 tmpfs "$HOME"
     mkdir -p "$2"
     mount --move "$1/python" "$2";;
 esac
