@@ -76,8 +76,9 @@ class TrainingConfig(Section, name="training"):
         most, 0 not at all. For networks with a map.
     record
         How far sharpness, noise and compression of crops are varied, after anomalies are made of
-        them: 1 is a blur of 0.8 pixels, noise of 2 % of the full scale or what neighbouring pixels
-        differ, and JPEG of quality 50 at most, 0 not at all. For networks with a map.
+        them. 0 is not at all; 1 is a blur of up to 0.8 pixels, noise of up to 2 % of the full scale
+        (no more than neighbouring pixels differ), and JPEG of quality 50 or better. For networks
+        with a map.
     tilt
         Degrees by which half of the crops are turned at most. For networks with a map.
     crop
