@@ -48,7 +48,7 @@ def recorded(
     generator
         Source of randomness, on the device of ``images``.
     most
-        ``training.record``: 1 is a blur of up to 0.8 pixels, noise of up to 0.02, quality from 50 up.
+        ``training.record``: 1 is a blur of up to 0.8 pixels, noise of up to 0.02, quality 50 to 95.
     grain
         From :func:`learn_grain`: noise is no stronger than that.
     levels
