@@ -1,8 +1,9 @@
-"""Make the pictures of docs/how-to/explain.md.
+"""Make the pictures of docs/how-to/explain.md and docs/evidence/heat-maps.md.
 
     python -m benchmarks.accuracy.localisation_pictures DATA WORK
 
-DATA as for ``localisation.py``, WORK the folder in which that keeps its models.
+DATA as for ``localisation.py``, WORK the folder in which that keeps its models. Of these it needs
+``--train --only "planted mnist 2" "planted fashion-mnist 5" "ucsd ped1, fold 1"``.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from adacl import AnomalyDetector
 from adacl.datasets import catalogue
@@ -24,11 +25,17 @@ SIDE = 168
 
 
 def pair(detector: AnomalyDetector, image: np.ndarray) -> np.ndarray:
+    """Return an image beside its heat map, with the verdict below."""
     size = image.shape[1] * SIDE // image.shape[0], SIDE
     large = Image.fromarray(np.repeat(image, 3, 2)).resize(size, Image.Resampling.NEAREST)
-    limit = detector.threshold_ if detector.predict(image[None])[0] == -1 else None
+    raw, threshold = -detector.score_samples(image[None])[0], detector.threshold_
+    limit = threshold if raw > threshold else None
     heat = overlay(np.asarray(large), detector.anomaly_map(image), detector.header.map_scale, limit)
-    return np.concatenate([large, np.full((SIDE, 4, 3), 255, np.uint8), heat], 1)
+    both = np.concatenate([large, np.full((SIDE, 4, 3), 255, np.uint8), heat], 1)
+    strip = Image.new("RGB", (both.shape[1], 24), "white")
+    word = f"{'normal' if limit is None else 'ANOMALOUS'}: {raw:.2f}, threshold {threshold:.2f}"
+    ImageDraw.Draw(strip).text((2, 3), word, "black", ImageFont.load_default(15))
+    return np.concatenate([both, strip])
 
 
 def sheet(rows: list[list[np.ndarray]], name: str) -> None:
@@ -36,7 +43,8 @@ def sheet(rows: list[list[np.ndarray]], name: str) -> None:
         np.concatenate([np.pad(p, ((0, 8), (0, 12), (0, 0)), constant_values=255) for p in row], 1)
         for row in rows
     ]
-    Image.fromarray(np.concatenate(lines)).quantize(128).save(FOLDER / name, optimize=True)
+    picture = Image.fromarray(np.concatenate(lines))
+    picture.quantize(256, Image.Quantize.MAXCOVERAGE).save(FOLDER / name, optimize=True)
 
 
 def things(data: Path, work: Path) -> None:
@@ -44,7 +52,7 @@ def things(data: Path, work: Path) -> None:
     rows = []
     for name, label, other in (("mnist", 2, 3), ("fashion-mnist", 5, 8)):
         file = f"planted-{name}-{label}.adacl"
-        detector = AnomalyDetector.load(work / file).calibrate(one_class(data, name, label)[1])
+        detector = AnomalyDetector.load(work / file).calibrate(one_class(data, name, label, 0)[1])
         images, labels = catalogue.load(name, "test", data)
         images = images.reshape(-1, 28, 28, 1)
         normal = images[labels == label]
