@@ -26,7 +26,7 @@ from PIL.TiffImagePlugin import TiffImageFile
 
 from adacl.data.jpeg import load_jpeg
 from adacl.data.png import check_sums, remarks_at_the_end
-from adacl.data.remarks import heard, tell
+from adacl.data.remarks import Heard, tell
 from adacl.data.tiff import check_tiff, tiff_kind, white_is_zero
 from adacl.errors import ImageError
 from adacl.files import open_regular
@@ -112,7 +112,7 @@ def _opened(
         if content is not None and _scans(content) > MOST_SCANS:
             raise ImageError(f"{path}: a JPEG of more than {MOST_SCANS} scans; save it anew")
         formats = FORMATS if content is not None else FORMATS + MORE_FORMATS
-        with file, heard() as remarks, _identified(file, formats, remarks) as image:
+        with file, Heard() as remarks, _identified(file, formats, remarks) as image:
             if image.width * image.height > most:
                 raise _too_large(path, most)
             if image.mode == "F":
@@ -307,7 +307,9 @@ def decode(
             load_jpeg(image)
         elif image.format == "PNG":
             check_sums(image)
-        ImageOps.exif_transpose(image, in_place=True)
+        image.load()
+        if image.info or isinstance(image, TiffImageFile):  # else nothing says how it is turned
+            ImageOps.exif_transpose(image, in_place=True)
         pixels = pixels_of(image, channels, dtype, size, white)
         shown = pixels_of(image, 3, dtype, None, white) if colour else None
         return Decoded(header_of(image), pixels, shown)
@@ -344,8 +346,8 @@ def pixels_of(
         image = image.convert(mode)
     if size is not None and size != (image.height, image.width):
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
-    pixels = np.asarray(image, np.uint8).reshape(image.height, image.width, channels)
-    return to_depth(pixels, dtype, white)
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, channels)
+    return pixels if dtype == "uint8" else to_depth(pixels, dtype, white)
 
 
 def _deep_pixels(

@@ -6,8 +6,6 @@ import logging
 import re
 import threading
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
@@ -33,22 +31,23 @@ def _show(
         remarks.append(" ".join(str(message).split()))
 
 
-@contextmanager
-def heard() -> Iterator[list[str]]:
-    """Collect the warnings of this thread, instead of showing them."""
-    global _before
-    if warnings.showwarning is not _show:
-        _before = warnings.showwarning
-        warnings.showwarning = _show  # type: ignore[assignment]
-    if FILTER not in warnings.filters:
-        warnings.filterwarnings("always", module=FILTER[3].pattern)
-    outer = getattr(_thread, "remarks", None)
-    remarks: list[str] = []
-    _thread.remarks = remarks
-    try:
-        yield remarks
-    finally:
-        _thread.remarks = outer
+class Heard:
+    """Collects the warnings of this thread, instead of showing them."""
+
+    def __enter__(self) -> list[str]:
+        global _before
+        if warnings.showwarning is not _show:
+            _before = warnings.showwarning
+            warnings.showwarning = _show  # type: ignore[assignment]
+        if FILTER not in warnings.filters:
+            warnings.filterwarnings("always", module=FILTER[3].pattern)
+        self._outer = getattr(_thread, "remarks", None)
+        remarks: list[str] = []
+        _thread.remarks = remarks
+        return remarks
+
+    def __exit__(self, *_: object) -> None:
+        _thread.remarks = self._outer
 
 
 def tell(path: object, remarks: list[str]) -> None:

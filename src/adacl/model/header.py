@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -138,7 +138,7 @@ class ModelHeader:
         """Whether the light may vary among normal images, so that unusual light is remarked on."""
         return not self.has_map or self.config.training.light > 0
 
-    def remarks(self, samples: NDArray[Any], starts: NDArray[Any]) -> list[tuple[str, float]]:
+    def remarks(self, samples: NDArray[Any], starts: Sequence[int]) -> list[tuple[str, float]]:
         """Return a remark on each image that differs from those learnt, and its mean level.
 
         They are S samples x H x W x C; each image's begin at one of ``starts``. With
@@ -146,13 +146,14 @@ class ModelHeader:
         anomalous, and nothing is said of it.
         """
         light = self.config.training.light if self.light_varies else None
-        counts = np.diff(starts, append=len(samples))
         if self.mask is not None:
             samples = self.mask.looked_at(samples)
-        rows = np.add.reduceat(measure(samples, self.spec), starts) / counts[:, None]
-        return [
-            (self.learnt.remark_on_values(row, self.spec, light), float(row[0])) for row in rows
-        ]
+        rows = measure(samples, self.spec)
+        if len(starts) < len(rows):
+            counts = np.diff(starts, append=len(rows))
+            rows = np.add.reduceat(rows, starts) / counts[:, None]
+        remark_on = self.learnt.remark_on_values
+        return [(remark_on(row, self.spec, light), row[0]) for row in rows.tolist()]
 
     def check_layout(self, height: int, width: int, name: str) -> None:
         """Check that the mask, if there is one, is for images of such a size.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -269,9 +269,10 @@ def _score_batch(
     for _, group in groupby(batch, key=lambda entry: entry[1].shape[1:]):
         samples = [parts for _, parts, _ in group]
         gathered = np.concatenate(samples)
-        starts = np.cumsum([0, *(len(parts) for parts in samples[:-1])])
-        outcomes += np.split(outputs(gathered), starts[1:])
-        remarks += model.header.remarks(gathered, starts)
+        ends = [0, *accumulate(map(len, samples))]
+        found = outputs(gathered)
+        outcomes += [found[start:end] for start, end in pairwise(ends)]
+        remarks += model.header.remarks(gathered, ends[:-1])
     for (identity, parts, (height, width)), scores, (remark, level) in zip(
         batch, outcomes, remarks, strict=True
     ):

@@ -60,17 +60,17 @@ class Scoring:
         loop, headers = asyncio.get_running_loop(), Headers(scope=scope)
         deadline = loop.time() + self.limits.seconds
         connection = scope["extensions"]["adacl"]["connection"]
-        late = ProblemError(408, "the body did not arrive in time")
+        late = 408, "the body did not arrive in time"
         with Reservation(self.memory) as reservation:
             try:
                 async with asyncio.timeout_at(deadline):
                     files = await self._files(headers, receive, reservation)
-                    late = ProblemError(504, "not scored in time; send fewer or smaller images")
+                    late = 504, "not scored in time; send fewer or smaller images"
                     done: asyncio.Future[list[Outcome]] = loop.create_future()
                     self.batcher.submit(Ticket(served, with_map, files, connection, done))
                     outcomes = await done
             except TimeoutError:
-                raise late from None
+                raise ProblemError(*late) from None
         results = [
             self._result(served, threshold, upload.name, outcome)
             for upload, outcome in zip(files, outcomes, strict=True)

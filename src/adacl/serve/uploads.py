@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -18,6 +19,9 @@ logging.getLogger("python_multipart").addHandler(logging.NullHandler())
 
 LONGEST_NAME = 200
 MOST_FIELDS = 16
+
+_PLAIN = re.compile(r'attachment; filename="([\w. -]*)"', re.ASCII)
+"""A Content-Disposition as most clients send it, which need not be parsed."""
 
 
 class Upload(NamedTuple):
@@ -126,6 +130,8 @@ def sent_name(headers: Headers) -> str:
     disposition = headers.get("content-disposition")
     if disposition is None:
         return "image"
+    if plain := _PLAIN.fullmatch(disposition):
+        return _clean_name(plain[1])
     return _file_name(parse_options_header(disposition)[1]) or "image"
 
 
