@@ -69,7 +69,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("content, pixels", FILES.values(), ids=FILES)
+@pytest.mark.parametrize(("content", "pixels"), FILES.values(), ids=FILES)
 def test_every_bit_is_read_from_files_and_from_what_was_sent(content, pixels, tmp_path, caplog):
     path = tmp_path / "deep"
     path.write_bytes(content)

@@ -258,7 +258,7 @@ def test_a_damaged_checkpoint_is_refused(images, tmp_path):
         ("muon", "optimizer.5.step"),
     ],
 )
-def test_a_checkpoint_with_tensors_missing_or_of_other_shapes_is_refused(
+def test_a_checkpoint_whose_tensors_are_not_its_own_is_refused(
     optimizer, of_optimizer, images, tmp_path
 ):
     checkpoint, config = tmp_path / "checkpoint", TINY.replace(training__optimizer=optimizer)
