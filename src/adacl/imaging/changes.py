@@ -16,7 +16,12 @@ Change = Callable[[Pixels], Pixels]
 def _by_table(curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Change:
     """Return a change of each value by a curve of [0, 1]."""
     table = (curve(np.arange(256) / 255).clip(0, 1) * 255).round().astype(np.uint8)
-    return lambda image: table[image]
+
+    def change(image: Pixels) -> Pixels:
+        changed: Pixels = table[image]
+        return changed
+
+    return change
 
 
 def _balanced(image: Pixels) -> Pixels:
