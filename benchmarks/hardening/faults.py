@@ -29,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RESULTS, record
-from benchmarks.hardening.common import FIT, textures, write_textures
+from benchmarks.hardening.common import FIT, earlier, textures, write_textures
 from benchmarks.hardening.service import Service
 
 SOURCE = Path(__file__).with_name("faults.c")
@@ -85,17 +85,16 @@ def main() -> None:
             }
             again = [sys.executable, "-m", "benchmarks.hardening.faults", *sys.argv[1:]]
             raise SystemExit(subprocess.run(again, env=environment, check=False).returncode)
-        results = tried_all(given.commands, given.most, given.data)
-    record(RESULTS / "faults.json", results)
+        tried_all(given.commands, given.most, given.data)
 
 
-def tried_all(names: list[str], most: int, data: Path | None) -> dict[str, Any]:
+def tried_all(names: list[str], most: int, data: Path | None) -> None:
     """Run each command with each kind of fault at each place."""
     disk = Path(os.environ["FAULTS_BELOW"])
     shutil.copytree(data, disk / "data") if data else prepare(disk / "data", names)
     with Path(os.environ["FAULTS_CONTROL"]).open("r+b") as file:
         control = mmap.mmap(file.fileno(), 16)
-    results: dict[str, Any] = {}
+    results = earlier(RESULTS / "faults.json")
     if SERVICE in names:
         for kind, fault in KINDS.items():
             for after in range(0, most, 2):
@@ -111,7 +110,6 @@ def tried_all(names: list[str], most: int, data: Path | None) -> dict[str, Any]:
             )
             print(name, kind, json.dumps(found), flush=True)
             record(RESULTS / "faults.json", results)
-    return results
 
 
 def prepare(data: Path, names: list[str]) -> None:

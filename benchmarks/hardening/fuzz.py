@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RESULTS, record
-from benchmarks.hardening.common import FIT, run, write_textures
+from benchmarks.hardening.common import FIT, earlier, run, write_textures
 
 TARGETS = ("model", "checkpoint", "exported", "image", "video", "upload", "settings", "records")
 WAIT_SECONDS = 60
@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--keep", type=Path, help="folder for the inputs that crash")
     parser.add_argument("--work", type=Path, help="folder for models and corpora, used again")
     given = parser.parse_args()
-    results: dict[str, Any] = {}
+    results = earlier(RESULTS / "fuzz.json")
     with tempfile.TemporaryDirectory() as name:
         folder = given.work or Path(name)
         if not (folder / "whole.onnx").exists():
