@@ -22,6 +22,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -174,7 +175,7 @@ def killed_service(
             path = images[number % len(images)]
             try:
                 answer = service.score(path.read_bytes())
-            except OSError:
+            except (OSError, HTTPException):
                 return
             result = answer.json["results"][0]
             with lock:
