@@ -28,7 +28,8 @@ def _balanced(image: Pixels) -> Pixels:
     """Warm a coloured image: red up by a tenth, blue down by one; a grey one stays."""
     if image.shape[2] != 3:
         return image
-    return (image * np.array([1.1, 1, 0.9])).clip(0, 255).round().astype(np.uint8)
+    warmed: Pixels = (image * np.array([1.1, 1, 0.9])).clip(0, 255).round().astype(np.uint8)
+    return warmed
 
 
 def _shifted(image: Pixels) -> Pixels:
