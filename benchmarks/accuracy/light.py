@@ -13,92 +13,24 @@ All images, good and bad, are changed alike. A record is appended to
 from __future__ import annotations
 
 import argparse
-import io
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
 
 from adacl import AnomalyDetector
 from adacl.data.copies import digest
 from adacl.data.folders import list_images
 from adacl.data.images import read_image
 from adacl.datasets import catalogue
+from adacl.imaging.changes import CHANGES, Pixels
 from adacl.metrics import auroc
 from adacl.scale import records
 from benchmarks.common import RESULTS, machine
 
-Pixels = NDArray[np.uint8]
 RECORDS = RESULTS / "light.jsonl"
 MOST_OTHERS = 1000
-
-
-def by_table(curve: Callable[[NDArray[np.float64]], NDArray[np.float64]]) -> Any:
-    """Return a change of each value by a curve of [0, 1]."""
-    table = (curve(np.arange(256) / 255).clip(0, 1) * 255).round().astype(np.uint8)
-    return lambda image: table[image]
-
-
-def balanced(image: Pixels) -> Pixels:
-    """Warm a coloured image: red up by a tenth, blue down by one; a grey one stays."""
-    if image.shape[2] != 3:
-        return image
-    return (image * np.array([1.1, 1, 0.9])).clip(0, 255).round().astype(np.uint8)
-
-
-def shifted(image: Pixels) -> Pixels:
-    """Move an image down and to the right by two pixels."""
-    return np.pad(image, ((2, 0), (2, 0), (0, 0)), "reflect")[:-2, :-2]
-
-
-def turned(image: Pixels) -> Pixels:
-    """Turn an image by two degrees, its edge continued."""
-    edge = round(max(image.shape[:2]) * 0.05) + 2
-    wide = np.pad(image, ((edge, edge), (edge, edge), (0, 0)), "reflect")
-    return through(wide, lambda p: p.rotate(2, Image.Resampling.BILINEAR))[edge:-edge, edge:-edge]
-
-
-def through(image: Pixels, change: Callable[[Image.Image], Image.Image]) -> Pixels:
-    """Change an image by Pillow."""
-    picture = Image.fromarray(image if image.shape[2] == 3 else image[..., 0])
-    return np.asarray(change(picture)).reshape(image.shape)
-
-
-def noisy(image: Pixels) -> Pixels:
-    """Add noise of a standard deviation of five grey levels, the same in every image."""
-    noise = np.random.default_rng(0).normal(0, 5, image.shape)
-    return (image + noise).clip(0, 255).round().astype(np.uint8)
-
-
-def as_jpeg(quality: int) -> Callable[[Pixels], Pixels]:
-    """Return what saves an image as JPEG and reads it again."""
-
-    def change(picture: Image.Image) -> Image.Image:
-        file = io.BytesIO()
-        picture.save(file, "JPEG", quality=quality)
-        return Image.open(file)
-
-    return lambda image: through(image, change)
-
-
-CHANGES: dict[str, Callable[[Pixels], Pixels]] = {
-    "exposure -10 %": by_table(lambda x: 0.9 * x),
-    "exposure +10 %": by_table(lambda x: 1.1 * x),
-    "exposure -30 %": by_table(lambda x: 0.7 * x),
-    "contrast -10 %": by_table(lambda x: 0.5 + 0.9 * (x - 0.5)),
-    "contrast +10 %": by_table(lambda x: 0.5 + 1.1 * (x - 0.5)),
-    "gamma 0.9": by_table(lambda x: x**0.9),
-    "gamma 1.1": by_table(lambda x: x**1.1),
-    "white balance, 10 %": balanced,
-    "shift by 2 pixels": shifted,
-    "turn by 2 degrees": turned,
-    "blur, 1 pixel": lambda image: through(image, lambda p: p.filter(ImageFilter.GaussianBlur(1))),
-    "noise, 5 levels": noisy,
-    "JPEG, quality 75": as_jpeg(75),
-}
 
 
 def main() -> None:

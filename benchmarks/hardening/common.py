@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -52,6 +54,11 @@ def run(
         env={**os.environ, "NO_COLOR": "1"},
         check=False,
     )
+
+
+def earlier(path: Path) -> dict[str, Any]:
+    """Return what a file of results holds already, to which a run of other parts is added."""
+    return dict(json.loads(path.read_text())["results"]) if path.exists() else {}
 
 
 def peak_mib() -> float:

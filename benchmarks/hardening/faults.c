@@ -44,8 +44,10 @@ static int fails(int file, int what) {
 
 ssize_t write(int f, const void *b, size_t n) { REAL(write); return fails(f, WRITE) ? -1 : real(f, b, n); }
 ssize_t pwrite(int f, const void *b, size_t n, off_t o) { REAL(pwrite); return fails(f, WRITE) ? -1 : real(f, b, n, o); }
+ssize_t pwrite64(int f, const void *b, size_t n, off64_t o) { REAL(pwrite64); return fails(f, WRITE) ? -1 : real(f, b, n, o); }
 ssize_t writev(int f, const struct iovec *v, int n) { REAL(writev); return fails(f, WRITE) ? -1 : real(f, v, n); }
 int fsync(int f) { REAL(fsync); return fails(f, SYNC) ? -1 : real(f); }
 int fdatasync(int f) { REAL(fdatasync); return fails(f, SYNC) ? -1 : real(f); }
 ssize_t read(int f, void *b, size_t n) { REAL(read); return fails(f, READ) ? -1 : real(f, b, n); }
+ssize_t pread64(int f, void *b, size_t n, off64_t o) { REAL(pread64); return fails(f, READ) ? -1 : real(f, b, n, o); }
 ssize_t pread(int f, void *b, size_t n, off_t o) { REAL(pread); return fails(f, READ) ? -1 : real(f, b, n, o); }

@@ -2,8 +2,9 @@
 
 A small library is compiled with ``cc`` and preloaded; it fails the n-th call below a folder and all
 that follow, with EIO or ENOSPC, as a broken or full disk does. The commands run one after another
-in one process, which loads PyTorch once. Reads that map a file into memory are not reached.
-Needs Linux and a compiler::
+in one process, which loads PyTorch once. Reads that map a file into memory are not reached. The
+service runs with ``--log`` and ``--data`` on such a disk: it must answer as before, keep what it
+acknowledged, and go on by itself once the disk works again. Needs Linux and a compiler::
 
     python -m benchmarks.hardening.faults --most 12
 """
@@ -18,6 +19,7 @@ import json
 import mmap
 import os
 import shutil
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -27,7 +29,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RESULTS, record
-from benchmarks.hardening.common import FIT, textures, write_textures
+from benchmarks.hardening.common import FIT, earlier, textures, write_textures
+from benchmarks.hardening.service import Service
 
 SOURCE = Path(__file__).with_name("faults.c")
 KINDS = {
@@ -37,6 +40,8 @@ KINDS = {
     "read, EIO": (3, errno.EIO),
 }
 OLD = b"what was there before"
+SERVICE = "serve --log --data"
+RECOVERY_SECONDS = 60
 
 
 def commands(data: Path) -> dict[str, tuple[str, list[object]]]:
@@ -59,7 +64,8 @@ def main() -> None:
     """Compile the library, and run the commands with it."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--most", type=int, default=12, help="failing calls of each kind")
-    parser.add_argument("--commands", nargs="+", default=list(commands(Path())))
+    every = [*commands(Path()), SERVICE]
+    parser.add_argument("--commands", nargs="+", default=every, choices=every)
     parser.add_argument("--data", type=Path, help="folder of a model and images, used again")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
@@ -79,18 +85,24 @@ def main() -> None:
             }
             again = [sys.executable, "-m", "benchmarks.hardening.faults", *sys.argv[1:]]
             raise SystemExit(subprocess.run(again, env=environment, check=False).returncode)
-        results = tried_all(given.commands, given.most, given.data)
-    record(RESULTS / "faults.json", results)
+        tried_all(given.commands, given.most, given.data)
 
 
-def tried_all(names: list[str], most: int, data: Path | None) -> dict[str, Any]:
+def tried_all(names: list[str], most: int, data: Path | None) -> None:
     """Run each command with each kind of fault at each place."""
     disk = Path(os.environ["FAULTS_BELOW"])
     shutil.copytree(data, disk / "data") if data else prepare(disk / "data", names)
     with Path(os.environ["FAULTS_CONTROL"]).open("r+b") as file:
         control = mmap.mmap(file.fileno(), 16)
-    results: dict[str, Any] = {}
-    for name in names:
+    results = earlier(RESULTS / "faults.json")
+    if SERVICE in names:
+        for kind, fault in KINDS.items():
+            for after in range(0, most, 2):
+                title = f"{SERVICE}, {kind}, after {after}"
+                results[title] = served(disk, control, fault, after)
+                print(title, json.dumps(results[title]), flush=True)
+                record(RESULTS / "faults.json", results)
+    for name in [name for name in names if name != SERVICE]:
         target, arguments = commands(disk / "data")[name]
         for kind, (what, error) in KINDS.items():
             found = results[f"{name}, {kind}"] = swept(
@@ -98,7 +110,6 @@ def tried_all(names: list[str], most: int, data: Path | None) -> dict[str, Any]:
             )
             print(name, kind, json.dumps(found), flush=True)
             record(RESULTS / "faults.json", results)
-    return results
 
 
 def prepare(data: Path, names: list[str]) -> None:
@@ -160,6 +171,57 @@ def swept(
         if code not in (0, 3) or "Traceback" in said or not named:
             found["odd"].append([after, code, said.replace(str(disk), "DISK")[-200:]])
     return found | {"exit codes": dict(codes)}
+
+
+def served(disk: Path, control: mmap.mmap, fault: tuple[int, int], after: int) -> dict[str, Any]:
+    """Use the service while the disk of its log and trainings fails, and after that."""
+    place = disk / "out"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    images = sorted((disk / "data" / "good").iterdir())
+    contents = [path.read_bytes() for path in images]
+    said = Path(os.environ["FAULTS_CONTROL"]).with_name("said.txt")
+    said.unlink(missing_ok=True)
+    options = (disk / "data" / "m.onnx", "--data", place / "data", "--log", place / "log.db")
+    service = Service(said, *options)
+
+    def scores() -> list[float]:
+        answers = [service.score(content) for content in contents]
+        return [a.json["results"][0]["raw_score"] if a.status == 200 else a.status for a in answers]
+
+    expected, answered = scores(), len(contents)
+    control[:16] = struct.pack("4i", *fault, after, 0)
+    found: dict[str, Any] = {"scores as before": scores() == expected}
+    sent = [service.train(images, "name=t&epochs=1").status for _ in range(2)]
+    found["trainings answered"] = sent
+    found["failing calls"] = max(0, struct.unpack("4i", control[:16])[3] - after)
+    control[:16] = bytes(16)
+    found["scores once it works"] = scores() == expected
+    answered += 2 * len(contents)
+    again = service.train(images, "name=t&epochs=1")
+    found["training once it works"] = again.status
+    known = {x["id"]: x["state"] for x in service.ask("/v1/trainings").json["trainings"]}
+    states = Counter(service.finished(identity)["state"] for identity in known)
+    found["states"] = dict(states)
+    found["exit code"] = service.stop()
+    found["answers lost by the log"] = answered - _logged(place / "log.db")
+    service = Service(said, *options)
+    there = {x["id"] for x in service.ask("/v1/trainings").json["trainings"]}
+    found["lost trainings"] = len(set(known) - there)
+    found["exit code"] |= service.stop()
+    text = said.read_text(errors="replace")
+    found["tracebacks"] = text.count("Traceback")
+    lines = [line for line in text.splitlines() if str(place) in line and "http://" not in line]
+    found["said"] = [line.replace(str(disk), "DISK")[:200] for line in lines[:3]]
+    return found
+
+
+def _logged(path: Path) -> int:
+    """Return how many answers a log holds."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        tables = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall()
+        names = [name for (name,) in tables if "answer" in name or "score" in name]
+        return int(database.execute(f"SELECT count(*) FROM {names[0]}").fetchone()[0])
 
 
 def ran(arguments: list[object]) -> tuple[int, str]:

@@ -22,13 +22,14 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from benchmarks.common import RESULTS, record
-from benchmarks.hardening.common import FIT, command, forked, write_textures
+from benchmarks.hardening.common import FIT, command, earlier, forked, write_textures
 from benchmarks.hardening.faults import write_video
 from benchmarks.hardening.service import Service
 
@@ -41,6 +42,7 @@ FITS = {
     "video": ["video", "fit", "walk.mp4", "--epochs", "2", *SMALL],
 }
 CLASSES = 2
+Keep = Callable[[Counter[str]], None]
 
 
 def main() -> None:
@@ -51,7 +53,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     rng = np.random.default_rng(given.seed)
-    results: dict[str, Any] = {}
+    path = RESULTS / "kills.json"
+    results = earlier(path)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_textures(folder / "good", 20)
@@ -61,12 +64,18 @@ def main() -> None:
         for kind in given.kinds:
             others: dict[str, Callable[..., Any]] = {"grid": killed_grid, "service": killed_service}
             killed = others.get(kind, killed_fit)
-            results[kind] = killed(folder, kind, given.count, rng)
+
+            def keep(found: Counter[str], kind: str = kind) -> None:
+                results[kind] = dict(found)
+                record(path, results)
+
+            keep(killed(folder, kind, given.count, rng, keep))
             print(kind, json.dumps(results[kind]), flush=True)
-            record(RESULTS / "kills.json", results)
 
 
-def killed_fit(folder: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def killed_fit(
+    folder: Path, kind: str, count: int, rng: np.random.Generator, keep: Keep
+) -> Counter[str]:
     """Kill fits of one kind, and count what came of them."""
     verb, *rest = FITS[kind]
     arguments = [verb, *(str(folder / x) if (folder / x).exists() else x for x in rest)]
@@ -94,7 +103,8 @@ def killed_fit(folder: Path, kind: str, count: int, rng: np.random.Generator) ->
         same = model.exists() and _digest(model) == expected
         found["equal" if same else "different"] += 1
         found["litter"] += len([*model.parent.iterdir()]) - model.exists()
-    return dict(found)
+        keep(found)
+    return found
 
 
 def ended(process: int) -> int:
@@ -102,7 +112,9 @@ def ended(process: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
-def killed_grid(folder: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def killed_grid(
+    folder: Path, kind: str, count: int, rng: np.random.Generator, keep: Keep
+) -> Counter[str]:
     """Kill a grid again and again until it is whole, as often as asked."""
 
     def grid(out: Path) -> list[str]:
@@ -126,7 +138,8 @@ def killed_grid(folder: Path, kind: str, count: int, rng: np.random.Generator) -
         found["torn lines"] += lines.exists() and not lines.read_bytes().endswith(b"\n")
         code = subprocess.run(grid(out), **quiet).returncode  # type: ignore[call-overload]
         found["equal" if code == 0 and _cells(out) == expected else "different"] += 1
-    return dict(found)
+        keep(found)
+    return found
 
 
 def _cells(folder: Path) -> dict[str, Any]:
@@ -140,7 +153,9 @@ def _cells(folder: Path) -> dict[str, Any]:
     return found
 
 
-def killed_service(folder: Path, kind: str, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def killed_service(
+    folder: Path, kind: str, count: int, rng: np.random.Generator, keep: Keep
+) -> Counter[str]:
     """Kill a service that scores and trains; every acknowledged training must be there after."""
     model, said = folder / "whole.adacl", folder / "service.txt"
     if not model.exists():
@@ -160,7 +175,7 @@ def killed_service(folder: Path, kind: str, count: int, rng: np.random.Generator
             path = images[number % len(images)]
             try:
                 answer = service.score(path.read_bytes())
-            except OSError:
+            except (OSError, HTTPException):
                 return
             result = answer.json["results"][0]
             with lock:
@@ -185,14 +200,13 @@ def killed_service(folder: Path, kind: str, count: int, rng: np.random.Generator
         service = Service(said, *options)
         there = {training["id"] for training in service.ask("/v1/trainings").json["trainings"]}
         found["lost trainings"] += len(known - there)
+        found["acknowledged trainings"] = len(known)
+        keep(found)
     for identity in list(known)[:2]:
         found[f"trainings {service.finished(identity, 600)['state']}"] += 1
     assert service.stop() == 0
-    text = said.read_text(errors="replace")
-    return dict(found) | {
-        "acknowledged trainings": len(known),
-        "tracebacks": text.count("Traceback"),
-    }
+    found["tracebacks"] = said.read_text(errors="replace").count("Traceback")
+    return found
 
 
 def _digest(path: Path) -> str:

@@ -21,6 +21,7 @@ from sklearn.datasets import load_digits
 
 from adacl.cli.support.progress import epochs, messages
 from adacl.config.presets import preset
+from adacl.data import folders
 from adacl.model import tensor_file
 from adacl.model.history import EpochRecord
 from support.helpers import REPOSITORY, call, refused, without_rights
@@ -75,6 +76,25 @@ def test_info_needs_no_torch(parts: Path) -> None:
 def test_version_and_bare_call() -> None:
     assert call("--version")[1].startswith("adacl 0.")
     assert call()[1] == call("--help")[1]
+
+
+def test_readers_are_as_many_as_asked_and_change_no_score(parts, tmp_path, monkeypatch):
+    asked = []
+
+    class Pool(folders.ThreadPoolExecutor):
+        def __init__(self, workers):
+            asked.append(workers)
+            super().__init__(workers)
+
+    monkeypatch.setattr(folders, "ThreadPoolExecutor", Pool)
+    model, exported = tmp_path / "m.adacl", tmp_path / "m.onnx"
+    assert call("fit", str(parts / "train"), "-o", str(model), "--readers", "3", *QUICK)[0] == 0
+    assert call("export", str(model), str(exported), "--dynamic-batch")[0] == 0
+    for scored in (model, exported):
+        score = ["score", str(scored), str(parts / "good"), "--format", "csv"]
+        assert call(*score, "--readers", "3")[1] == call(*score, "--readers", "1")[1]
+    assert asked == [3, 3, 3, 1, 3, 1]
+    assert call(*score, "--readers", "0")[0] == 2
 
 
 def test_trained_model_tells_real_digits_apart(parts: Path) -> None:

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from adacl.data.folders import ImageFiles, list_images, stream
+from adacl.data.folders import (
+    AHEAD,
+    ImageFiles,
+    list_images,
+    processors,
+    reading_by,
+    stream,
+)
 from adacl.errors import ImageError, MissingDataError
 
 PATHS = [Path(f"{number:03d}.png") for number in range(100)]
@@ -139,6 +146,24 @@ def test_stream_reads_only_a_few_files_ahead():
         ahead.append(taken - done)
     assert done == len(PATHS)
     assert 0 < max(ahead) <= 8
+
+
+@pytest.mark.parametrize(("count", "threads"), [(1, 1), (3, 3), (None, processors())])
+def test_readers_are_as_many_as_stated_and_read_so_many_files_ahead(count, threads):
+    used, taken, done, ahead = set(), 0, 0, []
+
+    def paths():
+        nonlocal taken
+        for path in PATHS:
+            taken += 1
+            yield path
+
+    with reading_by(count):
+        for _ in stream(paths(), lambda path: used.add(threading.get_ident())):
+            done += 1
+            ahead.append(taken - done)
+    assert len(used) <= threads
+    assert max(ahead) == min(AHEAD * threads, len(PATHS)) - 1
 
 
 def test_stream_stops_reading_when_it_is_left():

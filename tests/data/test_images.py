@@ -154,20 +154,6 @@ def test_sixteen_bits_of_the_other_byte_order(tmp_path):
     assert difference(agrees_with_probe(path), DEEP[..., None]) == 0
 
 
-def test_sixteen_bits_of_colour_are_read_as_eight_and_it_is_said(tmp_path, caplog):
-    rows = b"".join(b"\0" + row.tobytes() for row in (COLOUR * np.uint16(257)).astype(">u2"))
-    path = tmp_path / "colour.png"
-    path.write_bytes(
-        b"\x89PNG\r\n\x1a\n"
-        + chunk(b"IHDR", struct.pack(">IIBBBBB", 24, 20, 16, 2, 0, 0, 0))
-        + chunk(b"IDAT", zlib.compress(rows))
-        + chunk(b"IEND", b"")
-    )
-    assert difference(agrees_with_probe(path), COLOUR) == 0
-    line = f"{path}: has more than 8 bits for each colour, of which 8 are read"
-    assert caplog.messages == [line]
-
-
 def odd_png(path):
     """Save a PNG that says it is animated, by a chunk that is damaged."""
     content = save(GREY, path).read_bytes()

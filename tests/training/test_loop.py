@@ -258,7 +258,9 @@ def test_a_damaged_checkpoint_is_refused(images, tmp_path):
         ("muon", "optimizer.5.step"),
     ],
 )
-def test_a_checkpoint_with_tensors_missing_is_refused(optimizer, of_optimizer, images, tmp_path):
+def test_a_checkpoint_whose_tensors_are_not_its_own_is_refused(
+    optimizer, of_optimizer, images, tmp_path
+):
     checkpoint, config = tmp_path / "checkpoint", TINY.replace(training__optimizer=optimizer)
     train(images, config, checkpoint=checkpoint)
     tensors, header = tensor_file.read(checkpoint)
@@ -268,6 +270,12 @@ def test_a_checkpoint_with_tensors_missing_is_refused(optimizer, of_optimizer, i
         tensor_file.write(checkpoint, rest, header)
         with pytest.raises(ModelFileError, match="checkpoint"):
             train(images, config, checkpoint=checkpoint)
+    for changed in ("network.output.weight", "best.output.weight", of_optimizer):
+        for shape in ((2,), (2, 1)) if changed.endswith("step") else ((), (2,)):
+            other = tensors | {changed: np.zeros(shape, np.float32)}
+            tensor_file.write(checkpoint, other, header)
+            with pytest.raises(ModelFileError, match="checkpoint"):
+                train(images, config, checkpoint=checkpoint)
 
 
 @pytest.fixture

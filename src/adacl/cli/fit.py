@@ -17,7 +17,7 @@ from adacl.config import Config
 from adacl.config.hints import DEFECTS, with_hints
 from adacl.config.presets import by_size, for_tiles, from_toml, preset
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.folders import list_images
+from adacl.data.folders import list_images, reading_by
 from adacl.data.groups import groups_of
 from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
@@ -122,6 +122,7 @@ def fit(
     ] = None,
     group: options.Group = None,
     on_error: options.OnError = "skip",
+    readers: options.Readers = None,
     resume: ResumeOption = False,
     report: ReportOption = None,
     json_output: options.Json = False,
@@ -147,7 +148,7 @@ def fit(
     if config_file is not None:
         config = from_toml(config_file)
     elif preset_name == "auto":
-        with messages(quiet):
+        with messages(quiet), reading_by(readers):
             files = probe_files(paths, on_error)
             config = for_tiles() if tiling else by_size(files.sizes(size))
     else:
@@ -159,7 +160,7 @@ def fit(
     check_anomaly_config(config.anomalies)
     check_local_config(config.local)
     resolve_device(device)
-    with resumable(output, resume) as checkpoints, messages(quiet):
+    with resumable(output, resume) as checkpoints, messages(quiet), reading_by(readers):
         files = files or probe_files(paths, on_error)
         units = len(set(groups_of(files.paths, group))) if group else len(files.paths)
         networks = _announce(files, units, config, tiling, size)
@@ -181,7 +182,7 @@ def fit(
             )
             detector.fit(files).save(output)
     if report is not None:
-        with messages(quiet), interruptible([report]):
+        with messages(quiet), interruptible([report]), reading_by(readers):
             report_fit(report, detector, output, paths, quiet)
     verdict = advice(detector.header, model=str(output))
     if json_output:

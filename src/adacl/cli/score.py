@@ -20,7 +20,7 @@ from adacl.cli.support.reports import (
     report_scores,
     title_of,
 )
-from adacl.data.folders import ImageFiles
+from adacl.data.folders import ImageFiles, reading_by
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
@@ -46,6 +46,7 @@ def score(
     device: options.Device = "auto",
     backend: options.Backend = "onnxruntime",
     on_error: options.OnError = "skip",
+    readers: options.Readers = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Score images: one record each, in the order of the paths.
@@ -67,8 +68,8 @@ def score(
     if report is not None:
         check_report(report, [model, *paths, *([output] if output else [])])
     unwritten = [path for path in (output, report) if path]
-    with interruptible(unwritten), messages(quiet):
-        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
+    with interruptible(unwritten), messages(quiet), reading_by(readers):
+        scorer, in_use = open_scorer(model, device, backend, on_error, threshold, readers)
         files = ImageFiles(paths)
         gathering = gathering_for(scorer, in_use) if report else None
         mapped = with_heatmaps(scorer, heatmaps, paths) if heatmaps else None

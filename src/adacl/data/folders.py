@@ -8,7 +8,8 @@ import os
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeVar
 
@@ -22,6 +23,11 @@ Skipped = tuple[Path, str]
 
 MOST_TYPES = 8
 """Of the files passed over, the types that are named."""
+
+AHEAD = 4
+"""Files under way for each thread that reads, at most."""
+
+_readers: ContextVar[int | None] = ContextVar("readers", default=None)
 
 S = TypeVar("S")
 T = TypeVar("T")
@@ -202,8 +208,21 @@ def processors() -> int:
     return os.cpu_count() or 1
 
 
+@contextmanager
+def reading_by(count: int | None) -> Iterator[None]:
+    """Read files by so many threads inside; None for one a processor.
+
+    Each of them has ``AHEAD`` decoded images in memory at most.
+    """
+    before = _readers.set(count)
+    try:
+        yield
+    finally:
+        _readers.reset(before)
+
+
 def in_order(
-    items: Iterable[S], work: Callable[[S], T], workers: int | None = None, ahead: int = 4
+    items: Iterable[S], work: Callable[[S], T], workers: int | None = None, ahead: int = AHEAD
 ) -> Iterator[tuple[S, Future[T]]]:
     """Work on items in parallel threads, in order, only a few of them ahead.
 
@@ -214,7 +233,7 @@ def in_order(
     work
         What to do with each.
     workers
-        Threads; by default one a processor.
+        Threads; by default as :func:`reading_by` says.
     ahead
         Items under way for each thread, at most.
 
@@ -223,7 +242,7 @@ def in_order(
     item, future
         In the order of ``items``; the future holds what ``work`` returned or raised.
     """
-    count = workers or processors()
+    count = workers or _readers.get() or processors()
     waiting: deque[tuple[S, Future[T]]] = deque()
     with ThreadPoolExecutor(count) as pool:
         try:
@@ -258,7 +277,7 @@ def stream(
     skipped
         Receives the files that were skipped, each with the reason.
     workers
-        Threads; by default one a processor.
+        Threads; by default as :func:`reading_by` says.
 
     Yields
     ------

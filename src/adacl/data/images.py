@@ -2,8 +2,9 @@
 
 Supported: PNG, JPEG, BMP, TIFF, WebP, GIF, JPEG 2000 and the PNM family; 1-, 8- and 16-bit grey,
 palette, RGB and RGBA. The EXIF orientation is applied, transparency is laid over black, of several
-pages the first is taken. Pillow reads 16-bit colour as 8-bit. What is left out is said in a warning
-for each file.
+pages the first is taken. 16-bit colour of PNG and TIFF is read exactly where 16 bits are asked for,
+else as 8-bit. What is left out is said in a warning for each file, and in the remark of what was
+sent.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
@@ -24,6 +25,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
+from adacl.data.deep_colour import deep_pixels, is_exact, swap_bytes
 from adacl.data.jpeg import load_jpeg
 from adacl.data.png import check_sums, remarks_at_the_end
 from adacl.data.remarks import Heard, tell
@@ -83,7 +85,8 @@ class Decoded(NamedTuple):
     """A decoded image: its header, and its pixels H x W x C, perhaps resized.
 
     ``colour`` holds them H x W x 3 in the image's own size, where that was asked for. ``remark``
-    says what the model that it was decoded for did not learn of such files.
+    says what of an image in memory is not read, and what the model that it was decoded for did not
+    learn of such files.
     """
 
     header: ImageHeader
@@ -104,9 +107,15 @@ class Decoded(NamedTuple):
 
 @contextmanager
 def _opened(
-    path: Path | str, content: bytes | None = None, most: int = MAX_PIXELS
+    path: Path | str,
+    content: bytes | None = None,
+    most: int = MAX_PIXELS,
+    dtype: str = "uint16",
 ) -> Iterator[Image.Image]:
-    """Open an image file, turning whatever goes wrong, here or inside, into an ImageError."""
+    """Open an image file, turning whatever goes wrong, here or inside, into an ImageError.
+
+    With the type ``dtype`` of its pixels it is said what of them is left out.
+    """
     try:
         file = _content(Path(path)) if content is None else io.BytesIO(content)
         if content is not None and _scans(content) > MOST_SCANS:
@@ -119,7 +128,7 @@ def _opened(
                 raise ImageError(
                     f"{path}: floating-point pixels are not supported; save it as 16-bit"
                 )
-            remarks += _left_out(image)
+            remarks += _left_out(image, dtype)
             yield image
         if content is None:
             tell(path, remarks)
@@ -154,11 +163,12 @@ def _identified(file: IO[bytes], formats: tuple[str, ...], remarks: list[str]) -
     return image
 
 
-def _left_out(image: Image.Image) -> Iterator[str]:
-    """Name the parts of an image that are not read."""
+def _left_out(image: Image.Image, dtype: str) -> Iterator[str]:
+    """Name the parts of an image that are not read as pixels of some type."""
     if getattr(image, "is_animated", False):
         yield "has several pages or frames, of which only the first is read"
-    if image.mode not in _DEEP and _has_deep_colour(image):
+    exact = dtype == "uint16" and is_exact(image)
+    if image.mode not in _DEEP and not exact and _has_deep_colour(image):
         yield "has more than 8 bits for each colour, of which 8 are read"
 
 
@@ -232,7 +242,8 @@ def probe(path: Path) -> ImageHeader:
         turned = image.format != "TIFF" and exif.get(_ORIENTATION) in _TURNED
         width, height = image.size[::-1] if turned else image.size
         channels = 1 if image.mode in _GREY else 3
-        return ImageHeader(height, width, channels, "uint16" if image.mode in _DEEP else "uint8")
+        deep = image.mode in _DEEP or is_exact(image)
+        return ImageHeader(height, width, channels, "uint16" if deep else "uint8")
 
 
 def read_image(
@@ -302,7 +313,10 @@ def decode(
     ImageError
         As for :func:`read_image`.
     """
-    with _opened(path, content, most) as image:
+    with _opened(path, content, most, dtype) as image:
+        remark = "; ".join(_left_out(image, dtype)) if content is not None else ""
+        exact = is_exact(image)
+        low = _low_bytes(path, content) if exact and dtype == "uint16" else None
         if isinstance(image, JpegImageFile):
             load_jpeg(image)
         elif image.format == "PNG":
@@ -310,9 +324,24 @@ def decode(
         image.load()
         if image.info or isinstance(image, TiffImageFile):  # else nothing says how it is turned
             ImageOps.exif_transpose(image, in_place=True)
-        pixels = pixels_of(image, channels, dtype, size, white)
-        shown = pixels_of(image, 3, dtype, None, white) if colour else None
-        return Decoded(header_of(image), pixels, shown)
+        header = replace(header_of(image), dtype="uint16") if exact else header_of(image)
+        if low is None:
+            pixels = pixels_of(image, channels, dtype, size, white)
+            shown = pixels_of(image, 3, dtype, None, white) if colour else None
+        else:
+            pixels = deep_pixels(image, low, channels, size)
+            shown = deep_pixels(image, low, 3) if colour else None
+        return Decoded(header, pixels, shown, remark)
+
+
+def _low_bytes(path: Path | str, content: bytes | None) -> Image.Image:
+    """Decode the less significant bytes of an image of 16-bit colour."""
+    file = _content(Path(path)) if content is None else io.BytesIO(content)
+    with file, Image.open(file, formats=FORMATS) as image:
+        swap_bytes(image)
+        image.load()
+        ImageOps.exif_transpose(image, in_place=True)
+        return image
 
 
 def header_of(image: Image.Image) -> ImageHeader:

@@ -187,7 +187,9 @@ class ImageScorer(ABC):
         except InputError as error:
             raise ImageError(str(error)) from error
         remark = header.learnt.remark_on_file(image.header, header.resize is not None)
-        return image._replace(remark=remark) if remark else image
+        if not remark:
+            return image
+        return image._replace(remark="; ".join(filter(None, (image.remark, remark))))
 
     def anomaly_score(self, X: Any) -> Array:
         """Return the anomaly scores (N,) in [0, 1], higher for more anomalous images."""

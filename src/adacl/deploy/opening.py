@@ -24,6 +24,7 @@ def open_model(
     backend: str = "onnxruntime",
     on_error: OnError = "fail",
     video: bool = False,
+    threads: int | None = None,
 ) -> Model | Scorer:
     """Open a model file or an exported file.
 
@@ -40,6 +41,9 @@ def open_model(
     video
         Whether it must be a model for video, rather than one for images.
 
+    threads
+        Of the scorer of an exported file; by default one a processor.
+
     Raises
     ------
     MissingDataError, ModelFileError
@@ -53,7 +57,7 @@ def open_model(
     if is_exported(path):
         if device == "cuda":
             raise ConfigError("--device cuda: an exported file is scored on the CPU")
-        scorer = Scorer(path, backend=backend, on_error=on_error)
+        scorer = Scorer(path, backend=backend, threads=threads, on_error=on_error)
         scorer.header.check_kind(path, video)
         return scorer
     if backend != "onnxruntime":

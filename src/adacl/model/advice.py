@@ -31,11 +31,14 @@ class Advice(NamedTuple):
         A sentence without its full stop.
     steps
         The next things to do, at most two: a command, and what it is for.
+    sensitive
+        After a fit, the small change that raises most normal images above the threshold; or "".
     """
 
     grade: Literal["good", "usable", "weak"]
     why: str
     steps: tuple[str, ...]
+    sensitive: str = ""
 
     @property
     def word(self) -> str:
@@ -45,6 +48,8 @@ class Advice(NamedTuple):
     def lines(self) -> Iterator[str]:
         """Yield the lines that a command ends with."""
         yield f"verdict: {self.word}. {self.why[:1].upper()}{self.why[1:]}"
+        if self.sensitive:
+            yield f"sensitive to: {self.sensitive}".replace("×", "x")
         for step in self.steps:
             yield f"next: {step}"
 
@@ -69,7 +74,9 @@ def advice(
     model
         How commands name its file.
     """
+    sensitive = ""
     if figures is None:
+        sensitive = header.sensitive_to(1)
         faults = _faults_of_fit(header, model)
         area = header.history.best.validation_auroc
         why = f"made anomalies are told from normal images (AUROC {area:.2f}); real ones may differ"
@@ -82,11 +89,12 @@ def advice(
         )
         further = f"adacl score {model} IMAGES: put it to use"
     if not faults:
-        return Advice("good", why, (further,))
+        return Advice("good", why, (further,), sensitive)
     grade: Literal["usable", "weak"] = "weak" if any(f.severe for f in faults) else "usable"
     faults.sort(key=lambda fault: not fault.severe)
     steps = dict.fromkeys(step for fault in faults for step in fault.steps)
-    return Advice(grade, "; ".join(fault.why for fault in faults[:2]), tuple(steps)[:2])
+    why = "; ".join(fault.why for fault in faults[:2])
+    return Advice(grade, why, tuple(steps)[:2], sensitive)
 
 
 def _faults_of_fit(header: ModelHeader, model: str) -> list[_Fault]:

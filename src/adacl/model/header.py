@@ -22,6 +22,7 @@ from adacl.model.exported_file import EXPORT_VERSION
 from adacl.model.history import History
 from adacl.model.learnt import Learnt, measure
 from adacl.model.map_scale import MapScale
+from adacl.model.sensitivity import Sensitivity
 from adacl.model.thresholds import Threshold
 from adacl.networks.architecture import smallest_side
 
@@ -133,6 +134,17 @@ class ModelHeader:
         """What is known of the images that it was fitted on."""
         return Learnt.from_training(self.training)
 
+    def sensitive_to(self, most: int) -> str:
+        """Name the small changes under which more normal images are flagged, the worst first.
+
+        "" if there are none, or that was not measured; ``most`` of them are named.
+        """
+        found = Sensitivity.from_training(self.training)
+        words = found.words(most) if found else ""
+        if not words or self.resize is None or self.learnt.sizes in (None, (self.resize,) * 2):
+            return words
+        return f"{words}, once resized to {self.resize[0]} × {self.resize[1]}"
+
     @property
     def light_varies(self) -> bool:
         """Whether the light may vary among normal images, so that unusual light is remarked on."""
@@ -235,6 +247,7 @@ class ModelHeader:
         if not all(isinstance(value, int | float) and 0 < value < math.inf for value in maxima):
             raise ValueError(f"activation_maxima: need numbers above 0, got {maxima}")
         Learnt.from_training(tree["training"])
+        Sensitivity.from_training(tree["training"])
         exported = None
         if "export_version" in tree:
             exported = Exported(*(tree[name] for name in Exported.__dataclass_fields__))

@@ -9,6 +9,8 @@ from adacl.imaging.tiles import Tiling
 from adacl.model.advice import WEAK_MAP
 from adacl.model.header import ModelHeader
 
+MOST_CHANGES = 3
+"""Changes named that raise normal images above the threshold."""
 INTENDED = (
     "Telling images that look like those it learned from, from images that do not; to point a "
     "person at the images worth a look, or to sort where the rates above are good enough."
@@ -42,6 +44,8 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
         f"{training['torch']}",
         "Validation": f"AUROC {history.best.validation_auroc:.4f} against made anomalies ({kinds})",
     }
+    if worst := header.sensitive_to(MOST_CHANGES):
+        rows["Sensitive to"] = worst
     if header.mask is not None:
         tall, wide = header.mask.pixels.shape
         rows["Looked at"] = f"{header.mask.share:.0%} of the image, by a mask of {tall} × {wide}"

@@ -83,14 +83,23 @@ def _restore(
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in groups["optimizer"].items():
         number, _, key = name.partition(".")
+        parameter = parameters[int(number)]
+        if tensor.shape != (() if key == "step" else parameter.shape):
+            raise ValueError(f"{name}: a tensor of another shape")
         if tensor.ndim:  # the memory layout decides how sums are rounded
-            tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
+            tensor = torch.empty_like(parameter).copy_(tensor)
         state.setdefault(int(number), {})[key] = tensor
     kept = iter(state[number].keys() for number in range(len(parameters)))
     kinds = [{tuple(sorted(next(kept))) for _ in group} for group in groups_of]
-    if groups["best"].keys() != network.state_dict().keys() or any(len(kind) > 1 for kind in kinds):
-        raise ValueError("tensors are missing")
+    if _shapes(groups["best"]) != _shapes(network.state_dict()) or any(
+        len(kind) > 1 for kind in kinds
+    ):
+        raise ValueError("tensors are missing, or of another shape")
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )
     return History.from_dict(header["history"]), groups["best"]
+
+
+def _shapes(tensors: dict[str, Tensor]) -> dict[str, torch.Size]:
+    return {name: tensor.shape for name, tensor in tensors.items()}

@@ -39,6 +39,7 @@ from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
 from adacl.training.activations import activation_maxima, watched
 from adacl.training.alignment import settled
 from adacl.training.loop import train
+from adacl.training.sensitivity import sensitivity
 from adacl.training.splits import Images, Split, fold_splits, split
 
 OnEpoch = Callable[[str, EpochRecord], object]
@@ -165,7 +166,12 @@ def fit_model(
         maxima,
         mask=samples.mask,
     )
-    return Model(network, header, samples.digests[:MOST_DIGESTS])
+    model = Model(network, header, samples.digests[:MOST_DIGESTS])
+    if contamination is None:
+        unseen = np.sort(kept.calibration if len(kept.calibration) else kept.validation)
+        if found := sensitivity(model, samples, unseen):
+            facts["sensitivity"] = found.to_dict()
+    return model
 
 
 def _count(samples: Samples) -> int:

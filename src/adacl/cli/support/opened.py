@@ -31,8 +31,11 @@ def open_scorer(
     backend: options.Backend,
     on_error: options.OnError,
     threshold: float | None = None,
+    threads: int | None = None,
 ) -> tuple[Opened, Threshold]:
     """Open an image model, of either kind, and return it with the threshold in use.
+
+    An exported file is read and scored by so many ``threads``; by default one a processor.
 
     Raises
     ------
@@ -42,7 +45,7 @@ def open_scorer(
     from adacl.deploy.opening import open_model
     from adacl.deploy.scorer import Scorer
 
-    scorer = open_model(model, device=device, backend=backend, on_error=on_error)
+    scorer = open_model(model, device=device, backend=backend, on_error=on_error, threads=threads)
     in_use = scorer.threshold if threshold is None else scorer.threshold.moved_to(threshold)
     if not isinstance(scorer, Scorer):
         from adacl import AnomalyDetector

@@ -17,6 +17,14 @@ Backend = Annotated[
     Literal["onnxruntime", "openvino"], typer.Option(help="What runs an exported file.")
 ]
 OnError = Annotated[folders.OnError, typer.Option(help="Skip broken images, or fail at the first.")]
+Readers = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Threads that read images ahead; by default one a processor. Each has up to "
+        f"{folders.AHEAD} decoded images in memory, or 16 small ones with an exported file.",
+    ),
+]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 Threshold = Annotated[

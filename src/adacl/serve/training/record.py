@@ -12,6 +12,9 @@ from typing import Any, Literal, get_args
 
 from adacl.files import atomic_file
 
+LARGEST = 2**53
+"""Counts beyond are not as the service writes them."""
+
 log = logging.getLogger("adacl")
 
 FILE = "training.json"
@@ -117,17 +120,21 @@ def _check(training: Training, name: str) -> None:
         "config": isinstance(kept.config, dict),
         "skipped": isinstance(kept.skipped, list),
         "notes": isinstance(kept.notes, list),
-        "images": isinstance(kept.images, int),
-        "epochs": isinstance(kept.epochs, int) and kept.epochs > 0,
-        "stages": isinstance(kept.stages, int) and kept.stages > 0,
+        "images": _is_count(kept.images),
+        "epochs": _is_count(kept.epochs, 1),
+        "stages": _is_count(kept.stages, 1),
         "history": isinstance(kept.history, list)
         and all(
             isinstance(record, dict)
             and isinstance(record.get("stage"), str)
-            and isinstance(record.get("epoch"), int)
+            and _is_count(record.get("epoch"))
             for record in kept.history
         ),
     }
     unsound = [field for field, holds in sound.items() if not holds]
     if unsound:
         raise ValueError(f"{unsound[0]} is not as it was written")
+
+
+def _is_count(value: object, least: int = 0) -> bool:
+    return isinstance(value, int) and least <= value <= LARGEST
