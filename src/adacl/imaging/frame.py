@@ -1,0 +1,26 @@
+"""What is seen of a part that is turned upright, and how finely a part is looked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+FINE = 128
+"""Pixels of the shorter side at which a part is looked for, about."""
+RING = 32
+"""The ring along the border is this part of the shorter side."""
+LEAST_AXIS = 1e-6
+"""Below it a part has no axis."""
+
+
+class Frame(NamedTuple):
+    """What is seen of a part that is upright: pixels before and after its centre."""
+
+    above: int
+    below: int
+    left: int
+    right: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.above + self.below, self.left + self.right
