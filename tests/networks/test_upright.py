@@ -54,7 +54,8 @@ def test_a_map_is_turned_back_to_the_place_of_what_it_shows(angle, seed):
 @pytest.mark.parametrize("tone", [0.0, 0.4, 1.0])
 def test_an_image_without_a_part_is_seen_about_its_middle(tone):
     pose = pose_of(torch.full((2, 3, 61, 81), tone), LIMIT)
-    assert pose.row.tolist() == [30, 30] and pose.column.tolist() == [40, 40]
+    assert pose.row.tolist() == [30, 30]
+    assert pose.column.tolist() == [40, 40]
     assert ((pose.down**2 + pose.right**2) == 1).all()
 
 

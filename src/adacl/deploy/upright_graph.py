@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto
 
 from adacl.deploy.nodes import Graph
-from adacl.imaging.frame import FINE, LEAST_AXIS, RING, Frame
+from adacl.imaging.frame import FINE, LEAST_AXIS, LEAST_TAIL, RING, Frame
 from adacl.imaging.spec import ImageSpec
 
 END = np.iinfo(np.int64).max
@@ -59,9 +59,9 @@ def pose_nodes(graph: Graph, spec: ImageSpec, limit: float) -> PoseNodes:
     sine = add("Where", standing, larger, smaller)
     sine = add("Mul", sine, _sign(graph, add("Less", mixed, _double(graph, 0))))
     along = add("Add", add("Mul", across, cosine), add("Mul", down, sine))
-    cubed = add("Mul", along, add("Mul", along, along))
-    tail = _sum(graph, add("Mul", inside, cubed))
-    sign = _sign(graph, add("Greater", tail, _double(graph, 0)))
+    cubes = add("Mul", inside, add("Mul", along, add("Mul", along, along)))
+    least = add("Mul", _sum(graph, add("Abs", cubes)), _double(graph, LEAST_TAIL))
+    sign = _sign(graph, add("Greater", _sum(graph, cubes), least))
     step = graph.cast(step, TensorProto.DOUBLE)
     return PoseNodes(
         *(add("Mul", *pair) for pair in ((row, step), (column, step), (sine, sign), (cosine, sign)))

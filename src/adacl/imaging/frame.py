@@ -10,6 +10,8 @@ RING = 32
 """The ring along the border is this part of the shorter side."""
 LEAST_AXIS = 1e-6
 """Below it a part has no axis."""
+LEAST_TAIL = 1e-9
+"""Below it the ends of a part are alike, and the axis points right, or down."""
 
 
 class Frame(NamedTuple):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adacl.imaging.frame import FINE, LEAST_AXIS, RING, Frame
+from adacl.imaging.frame import FINE, LEAST_AXIS, LEAST_TAIL, RING, Frame
 
 
 class Pose(NamedTuple):
@@ -64,7 +64,9 @@ def pose_of(images: Tensor, limit: float) -> Pose:
     cosine = torch.where(lying, larger, smaller)
     sine = torch.where(lying, smaller, larger) * (1 - 2 * (both < 0).double())
     along = across * cosine[:, None, None] + down * sine[:, None, None]
-    sign = 1 - 2 * ((inside * along**3).sum((1, 2)) > 0).double()
+    cubes = inside * along**3
+    longer = cubes.sum((1, 2)) > LEAST_TAIL * cubes.abs().sum((1, 2))
+    sign = 1 - 2 * longer.double()
     return Pose(row * step, column * step, sine * sign, cosine * sign)
 
 

@@ -18,6 +18,7 @@ from adacl.anomalies import puzzling
 from adacl.config import Config
 from adacl.config.presets import suited
 from adacl.data.samples import Samples
+from adacl.errors import ConfigError
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
 from adacl.training.foreground import on_plain_ground
@@ -95,9 +96,12 @@ def _placed(config: Config, samples: Samples, seed: int) -> Config:
 def _upright(config: Config, samples: Samples) -> tuple[Config, Samples]:
     """Decide whether parts are turned upright, and return the samples so."""
     told, upright = config.network.upright, None
-    few = told == "auto" and len(samples) < FEWEST
-    if told != "no" and config.training.turned != "no" and samples.mask is None and not few:
-        upright = wanted(samples) if told == "auto" else learn_way(samples)
+    if told == "yes":
+        if samples.mask is not None:
+            raise ConfigError("network.upright: parts that are turned have no mask; use no")
+        upright = learn_way(samples)
+    elif told == "auto" and config.training.turned != "no" and samples.mask is None:
+        upright = wanted(samples) if len(samples) >= FEWEST else None
     if upright is None:
         return config.replace(network__upright="no"), samples
     return config.replace(network__upright="yes", training__turned="no"), upright.of(samples)
