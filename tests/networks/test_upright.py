@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from adacl.imaging.frame import Frame
+from adacl.imaging.smoothing import shrunk
 from adacl.networks.upright import Pose, pose_of, turned_back, upright
 from support.textures import wedges
 
@@ -43,8 +44,8 @@ def test_a_part_looks_the_same_however_it_lies(angle, row, column, light):
 def test_a_map_is_turned_back_to_the_place_of_what_it_shows(angle, seed):
     images = wedge(angle)
     pose = pose_of(images, LIMIT)
-    maps = upright(images, pose, FRAME)[:, 0, ::2, ::2]
-    back = turned_back(maps, pose, FRAME, (80, 90))
+    maps = upright(images, pose, FRAME)[:, :, ::2, ::2]
+    back = turned_back(maps, pose, FRAME, (80, 90), 1)[:, 0]
     whole = images[:, 0].reshape(1, 80, 2, 90, 2).mean((2, 4))
     inside = whole < 0.5
     assert (back - whole)[inside].abs().mean() < 0.05
@@ -66,3 +67,16 @@ def test_each_image_of_a_batch_has_its_own_pose():
         alone = Pose(*(part[number : number + 1] for part in together))
         for one, other in zip(alone, pose_of(both[number : number + 1], LIMIT), strict=True):
             torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("shrink", [2, 4])
+def test_a_map_of_shrunk_images_is_turned_back_to_their_size(shrink):
+    images = wedge(1.0)
+    small = shrunk(images, shrink)
+    frame = Frame(*(side // shrink for side in FRAME))
+    pose = pose_of(small, LIMIT)
+    maps = shrunk(upright(small, pose, frame), 2)
+    back = turned_back(maps, pose, frame, (80, 90), shrink)[:, 0]
+    whole = shrunk(images, 2)[:, 0]
+    inside = whole < 0.5
+    assert (back - whole)[inside].abs().mean() < 0.04 * shrink

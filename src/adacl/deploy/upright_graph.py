@@ -26,13 +26,18 @@ class PoseNodes(NamedTuple):
     right: str
 
 
-def pose_nodes(graph: Graph, spec: ImageSpec, limit: float) -> PoseNodes:
-    """Find the part in each image."""
+def scaled_pixels(graph: Graph, spec: ImageSpec) -> str:
+    """Bring stored pixels to N x C x H x W in [0, 1]."""
+    value = graph.add("Transpose", "images", perm=[0, 3, 1, 2])
+    value = graph.cast(value, TensorProto.FLOAT)
+    value = graph.add("Sub", value, graph.constant(np.float32(spec.low)))
+    value = graph.add("Div", value, graph.constant(np.float32(spec.high - spec.low)))
+    return graph.add("Clip", value, *(graph.constant(np.float32(bound)) for bound in (0, 1)))
+
+
+def pose_nodes(graph: Graph, value: str, limit: float) -> PoseNodes:
+    """Find the part in each image N x C x H x W in [0, 1]."""
     add = graph.add
-    value = graph.cast(add("Transpose", "images", perm=[0, 3, 1, 2]), TensorProto.FLOAT)
-    value = add("Sub", value, graph.constant(np.float32(spec.low)))
-    value = add("Div", value, graph.constant(np.float32(spec.high - spec.low)))
-    value = add("Clip", value, *(graph.constant(np.float32(bound)) for bound in (0, 1)))
     step = _at_least_one(graph, value, FINE)
     steps = add("Concat", step, step, axis=0)
     both = [graph.constant(np.array(part)) for part in ((0, 0), (END, END), INSIDE)]
@@ -80,13 +85,17 @@ def upright_nodes(graph: Graph, value: str, pose: PoseNodes, frame: Frame) -> st
     return _sampled(graph, value, rows, columns, "border")
 
 
-def turned_back_nodes(graph: Graph, maps: str, image: str, pose: PoseNodes, frame: Frame) -> str:
+def turned_back_nodes(
+    graph: Graph, maps: str, image: str, pose: PoseNodes, frame: Frame, shrink: int
+) -> str:
     """Return maps of upright parts as maps of their images."""
     add = graph.add
     places = []
     for axis, middle in zip(INSIDE, (pose.row, pose.column), strict=True):
         numbers = _numbers(graph, image, axis, halved=True)
-        numbers = add("Add", add("Mul", numbers, _double(graph, 2)), _double(graph, 0.5))
+        numbers = add("Add", add("Mul", numbers, _double(graph, 2)), _double(graph, 1))
+        numbers = add("Div", numbers, _double(graph, shrink))
+        numbers = add("Sub", numbers, _double(graph, 0.5))
         places.append(add("Sub", numbers, middle))
     lower, farther = places
     along = add("Add", add("Mul", lower, pose.down), add("Mul", farther, pose.right))

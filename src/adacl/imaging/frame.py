@@ -15,7 +15,10 @@ LEAST_TAIL = 1e-9
 
 
 class Frame(NamedTuple):
-    """What is seen of a part that is upright: pixels before and after its centre."""
+    """What is seen of a part that is upright: pixels before and after its centre.
+
+    They are those of the image as it is shrunk.
+    """
 
     above: int
     below: int

@@ -130,15 +130,13 @@ class DenseRegressor(nn.Module):
         pose = self.pose(images)
         raw = torch.einsum("nkhw,k->nhw", self.outputs(images, window), self.shares)
         mean = local_mean(raw.unsqueeze(1), self.config.window)
+        size = -(-images.shape[-2] // 2), -(-images.shape[-1] // 2)
+        if pose:
+            return turned_back(mean, pose, self.frame, size, self.config.shrunk).squeeze(1)
         if self.config.shrunk > 1:
-            seen = self.frame.size if pose else images.shape[-2:]
-            size = [-(-extent // 2) for extent in seen]
             mean = functional.interpolate(mean, scale_factor=self.config.shrunk, mode="bilinear")
             mean = mean[..., : size[0], : size[1]]
-        if pose is None:
-            return mean.squeeze(1)
-        whole = [-(-extent // 2) for extent in images.shape[-2:]]
-        return turned_back(mean.squeeze(1), pose, self.frame, (whole[0], whole[1]))
+        return mean.squeeze(1)
 
     @property
     def frame(self) -> Frame:
@@ -146,10 +144,13 @@ class DenseRegressor(nn.Module):
         return Frame(*map(int, self.upright[1:].tolist()))
 
     def pose(self, images: Tensor) -> Pose | None:
-        """Return how the parts in images (N, C, H, W) lie, if the network sees them upright."""
+        """Return how the parts in images (N, C, H, W) lie, if the network sees them upright.
+
+        The unit is a pixel of the images as they are shrunk.
+        """
         if self.config.upright != "yes":
             return None
-        return pose_of(images[:, : self.channels], float(self.upright[0]))
+        return pose_of(shrunk(images, self.config.shrunk), float(self.upright[0]))
 
     def peaks(self, images: Tensor, mask: Mask | None = None) -> Tensor:
         """Return the peak of each output (N, K) for images (N, C, H, W) in [0, 1]."""
@@ -164,19 +165,19 @@ class DenseRegressor(nn.Module):
         They are of shrunk images, and of upright parts, if the network sees those. Images that are
         too small for the layers are continued by their reflection, and so is the map.
         """
-        least = smallest_side(self.config)
-        if pose := self.pose(images):
-            images = upright(images, pose, self.frame)
+        least, shrink = smallest_side(self.config), self.config.shrunk
         if min(images.shape[-2:]) < least:
             rows, columns = (torch.from_numpy(reflected(e, least)) for e in images.shape[-2:])
             images = images[..., rows, :][..., columns]
+        if pose := self.pose(images):
+            images, shrink = upright(shrunk(images, shrink), pose, self.frame), 1
         if self.config.place == "coordinates":
             height, width = images.shape[-2:]
             top, left, *size = window or (0, 0, height, width)
             seen = slice(top, top + height), slice(left, left + width)
             places = coordinates((size[0], size[1]), *seen).to(images)
             images = torch.cat([images, places.expand(len(images), -1, -1, -1)], 1)
-        outputs: Tensor = self(shrunk(images, self.config.shrunk))
+        outputs: Tensor = self(shrunk(images, shrink))
         return outputs
 
     def raw_score(self, images: Tensor) -> Tensor:

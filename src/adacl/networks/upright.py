@@ -102,8 +102,10 @@ def upright(images: Tensor, pose: Pose, frame: Frame) -> Tensor:
     return _sampled(images, *where, "border")
 
 
-def turned_back(maps: Tensor, pose: Pose, frame: Frame, size: tuple[int, int]) -> Tensor:
-    """Return maps (N, h, w) of upright parts as maps of their images, at half the image's size.
+def turned_back(
+    maps: Tensor, pose: Pose, frame: Frame, size: tuple[int, int], shrink: int
+) -> Tensor:
+    """Return maps N x K x h x w of upright parts as maps of their images, N x K x H x W.
 
     What a map does not show is 0.
 
@@ -114,14 +116,17 @@ def turned_back(maps: Tensor, pose: Pose, frame: Frame, size: tuple[int, int]) -
     pose, frame
         As for :func:`upright`.
     size
-        Height and width of the images' maps.
+        Height and width of the images' maps: half of those of the images.
+    shrink
+        By which the images were shrunk before their pose was found.
     """
     rows, columns = _numbers(*size, maps.device)
     middle_row, middle_column, down, right = (part[:, None, None] for part in pose)
-    lower, farther = (2 * rows + 0.5)[:, None] - middle_row, (2 * columns + 0.5) - middle_column
+    rows, columns = (((2 * numbers + 1) / shrink - 0.5) for numbers in (rows, columns))
+    lower, farther = rows[:, None] - middle_row, columns - middle_column
     along = lower * down + farther * right + frame.above
     beside = farther * down - lower * right + frame.left
-    return _sampled(maps[:, None], (along - 0.5) / 2, (beside - 0.5) / 2, "zeros")[:, 0]
+    return _sampled(maps, (along - 0.5) / 2, (beside - 0.5) / 2, "zeros")
 
 
 def _numbers(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ from adacl.config import Config
 from adacl.data.samples import Samples
 from adacl.errors import InputError
 from adacl.metrics import auroc
+from adacl.networks.architecture import smallest_side
 from adacl.networks.dense import DenseRegressor, local_mean, peaks
 from adacl.training.crops import Cuts, draw_crops, learn_pixels, take_crops
 from adacl.training.uprights import learn_way
@@ -43,10 +44,14 @@ class PlaceLesson:
     def __init__(self, train_on: Samples, validate_on: Samples, config: Config) -> None:
         check_local_config(config.local)
         self.train_on, self.validate_on, self.config = train_on, validate_on, config
-        self.way = learn_way(train_on) if config.network.upright == "yes" else None
+        self.way, self.cut = None, config
+        if config.network.upright == "yes":
+            self.cut = config.replace(network__shrink=1, network__upright="no")
+            least = smallest_side(self.cut.network)
+            self.way = learn_way(train_on, config.network.shrunk, least)
         both = (train_on, validate_on) if self.way else ()
         self.upright = {id(samples.pixels): self.way.of(samples) for samples in both if self.way}
-        self.pixels = learn_pixels(self._seen(train_on), config.network.shrunk)
+        self.pixels = learn_pixels(self._seen(train_on), self.cut.network.shrunk)
 
     def network(self) -> DenseRegressor:
         """Return an untrained network that knows mean and deviation of the images."""
@@ -136,6 +141,6 @@ class PlaceLesson:
     def _cuts(self, chosen: Samples, generator: torch.Generator, device: torch.device) -> Cuts:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         rng = np.random.default_rng(seed)
-        images, *planes = take_crops(self._seen(chosen), self.config, rng, self.pixels.part)
+        images, *planes = take_crops(self._seen(chosen), self.cut, rng, self.pixels.part)
         moved = (None if plane is None else plane.to(device) for plane in planes)
         return Cuts(images.to(device), *moved)

@@ -15,6 +15,7 @@ from torch.nn import functional
 from adacl.data.samples import Samples
 from adacl.errors import InputError
 from adacl.imaging.frame import FINE, Frame
+from adacl.imaging.smoothing import shrunk
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.networks.upright import part_of, pose_of, upright
 from adacl.training import foreground
@@ -27,6 +28,8 @@ SCATTERED, ALIKE = 0.3, 0.5
 """Parts are turned upright if the places that they cover differ by more than the first, and then by
 no more than the second of that. Parts in one place have 0.00 (bottles), screws that lie at any
 angle 0.57 and 0.66 before, and 0.06 and 0.09 after."""
+BETWEEN = 0.43
+"""Between two stored values, where the limit lies, so that no mean of a few pixels is as far."""
 SIDE = 32
 SOME = 128
 
@@ -40,10 +43,13 @@ class Upright(NamedTuple):
         From which distance to the tone of the border on a pixel belongs to the part.
     frame
         What is seen of a part.
+    shrink
+        By which the images are shrunk before.
     """
 
     limit: float
     frame: Frame
+    shrink: int
 
     def of(self, samples: Samples) -> Samples:
         """Return the samples, turned upright when they are first asked for, and kept."""
@@ -66,13 +72,16 @@ class _TurnedUpright:
         number = int(number)
         if number not in self.made:
             image = self.spec.to_tensor(self.pixels[number][None], torch.device("cpu"))
+            image = shrunk(image, self.way.shrink)
             pixels = upright(image, pose_of(image, self.way.limit), self.way.frame)
             self.made[number] = _stored(pixels, self.spec)
         return self.made[number]
 
 
-def learn_way(samples: Samples) -> Upright:
-    """Learn from normal images how parts are turned upright.
+def learn_way(samples: Samples, shrink: int = 1, least: int = 1) -> Upright:
+    """Learn from normal images, as they are shrunk, how parts are turned upright.
+
+    No side of what is seen has less than ``least`` pixels.
 
     Raises
     ------
@@ -86,11 +95,13 @@ def learn_way(samples: Samples) -> Upright:
         )
     if samples.spec.dtype != "float32":
         steps = samples.spec.high - samples.spec.low
-        limit = (math.floor(limit * steps) + 0.5) / steps  # no pixel is as far as that, to rounding
-    extents = np.array([_extents(image, limit) for image in _images(samples.thinned(SOME))])
+        limit = (math.floor(limit * steps) + BETWEEN) / steps
+    some = _images(samples.thinned(SOME))
+    extents = np.array([_extents(shrunk(image, shrink), limit) for image in some])
     above, below, left, right = extents.max(0)
-    margin = MARGIN * max(above + below, left + right)
-    return Upright(limit, Frame(*(math.ceil(e + margin) for e in (above, below, left, right))))
+    margin = max(MARGIN * max(above + below, left + right), least / 2)
+    frame = Frame(*(math.ceil(extent + margin) for extent in (above, below, left, right)))
+    return Upright(limit, frame, shrink)
 
 
 def wanted(samples: Samples) -> Upright | None:
