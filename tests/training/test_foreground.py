@@ -142,7 +142,7 @@ def bars(angles, seed=0):
 
 
 def test_the_light_on_the_table_gives_parts_at_any_angle_no_upright():
-    config = preset("inspect")
+    config = preset("inspect").replace(network__upright="no")
     anyhow = bars(np.random.default_rng(1).uniform(0, 2 * np.pi, 100))
     upright = bars(np.random.default_rng(1).normal(0.3, 0.05, 100))
     found = [settled(config, samples, 0) for samples in (anyhow, upright)]

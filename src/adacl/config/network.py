@@ -8,7 +8,7 @@ from adacl.config.sections import ODD, SOME, Count, Natural, Rule, Section, Shar
 PARAMETER_LIMIT = 300_000
 """The paper's bound on the size of the network (section 3.3)."""
 
-OF_MAPS = ("channels", "output", "place", "shrink", "window", "top")
+OF_MAPS = ("channels", "output", "place", "shrink", "upright", "window", "top")
 """Settings of a network with a map."""
 
 TURNS = Rule(
@@ -65,7 +65,7 @@ class NetworkConfig(Section, name="network"):
     output
         ``score``: one number for an image, as in the paper. ``map``: one for every place, see
         :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
-        ``shrink``, ``window`` and ``top`` are settings.
+        ``shrink``, ``upright``, ``window`` and ``top`` are settings.
     place
         Whether a network with a map is told the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
@@ -73,6 +73,11 @@ class NetworkConfig(Section, name="network"):
         Side in pixels of the squares of an image that a network with a map sees the mean of, as one
         pixel. ``auto`` takes the smallest by which the shorter side of the images (the median) has
         at most 400 such pixels.
+    upright
+        Whether a network with a map sees each part turned upright, by its own axis: for parts on a
+        plain background that lie at any angle, see :mod:`adacl.networks.upright`. What lies apart
+        from the part is not looked at. ``auto`` decides from the normal images, see
+        :func:`adacl.training.uprights.wanted`.
     window
         Side, in places of the map, of the square that each is the mean of.
     top
@@ -98,6 +103,7 @@ class NetworkConfig(Section, name="network"):
     output: Literal["score", "map"] = "score"
     place: Literal["no", "coordinates", "auto"] = "no"
     shrink: Literal["auto", 1, 2, 4, 8] = 1
+    upright: Literal["no", "yes", "auto"] = "no"
     window: Annotated[int, ODD, at_least(1)] = 5
     top: Count = 1
 

@@ -59,7 +59,13 @@ PRESETS: dict[str, Config] = {
     "inspect": Config(
         "inspect",
         network=NetworkConfig(
-            channels=(16, 40, 64, 72), output="map", place="auto", shrink="auto", window=3, top=20
+            channels=(16, 40, 64, 72),
+            output="map",
+            place="auto",
+            shrink="auto",
+            upright="auto",
+            window=3,
+            top=20,
         ),
         training=TrainingConfig(
             epochs=10,

@@ -20,7 +20,9 @@ from numpy.typing import NDArray
 from adacl.config import NetworkConfig
 from adacl.deploy.engines import WINDOW
 from adacl.deploy.graph import normalised, pixels_less_mean
-from adacl.deploy.nodes import Graph, Steps
+from adacl.deploy.nodes import OPSET, OPSET_UPRIGHT, Graph, Steps
+from adacl.deploy.upright_graph import pose_nodes, scaled_pixels, turned_back_nodes, upright_nodes
+from adacl.imaging.frame import Frame
 from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.architecture import HALVING, HEAD, Layer, dense_plan
@@ -72,7 +74,13 @@ def build_dense_graph(
     span = spec.high - spec.low
     mean = spec.low + tensors["mean"].reshape(spec.channels) * span
     scale = (span * tensors["std"]).reshape(1, spec.channels, 1, 1)
-    value = pixels_less_mean(graph, spec, mean)
+    value = whole = pixels_less_mean(graph, spec, mean)
+    shrink = network.shrunk
+    if network.upright == "yes":
+        limit, *sides = tensors["upright"].tolist()
+        pixels = _shrunk(graph, scaled_pixels(graph, spec), shrink)
+        pose, frame = pose_nodes(graph, pixels, limit), Frame(*map(int, sides))
+        value, shrink = upright_nodes(graph, _shrunk(graph, value, shrink), pose, frame), 1
     if mask is not None:
         graph.default(WINDOW, WHOLE)
         fill = (spec.low + FILL * span - mean).astype(np.float32).reshape(1, -1, 1, 1)
@@ -81,7 +89,7 @@ def build_dense_graph(
     if network.place == "coordinates":
         value = graph.add("Concat", value, *_coordinates(graph, value), axis=1)
         channels += 2
-    outputs = {"image": _shrunk(graph, value, network.shrunk)}
+    outputs = {"image": _shrunk(graph, value, shrink)}
     plan = dense_plan(network, channels)
     steps = FEATURES if maxima is not None else None
     largest = _largest(plan, maxima)
@@ -106,12 +114,16 @@ def build_dense_graph(
     local = graph.add(
         "AveragePool", outputs[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
-    large = _enlarged(graph, local, value, network.shrunk)
+    if network.upright == "yes":
+        large = turned_back_nodes(graph, local, whole, pose, frame, network.shrunk)
+    else:
+        large = _enlarged(graph, local, value, network.shrunk)
     name = "" if mask else "anomaly_map"
     maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output=name)
     top = network.top * network.shrunk**2
     peak = _masked_peak(graph, mask, maps, top) if mask else _peak(graph, maps, top)
-    return graph.model(peak, spec, network.head, batch, None)
+    opset = OPSET_UPRIGHT if network.upright == "yes" else OPSET
+    return graph.model(peak, spec, network.head, batch, None, opset)
 
 
 def _shrunk(graph: Graph, value: str, side: int) -> str:

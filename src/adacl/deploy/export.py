@@ -68,7 +68,6 @@ def export_model(
 
         from adacl.deploy.dense_graph import build_dense_graph
         from adacl.deploy.graph import build_graph
-        from adacl.deploy.nodes import OPSET
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
 
@@ -83,17 +82,8 @@ def export_model(
     exported_for = _checked(input_size) or (spec.height, spec.width)
     maxima = header.activation_maxima
     _check_options(source, header, input_size, exported_for, int8)
-    exported = Exported(
-        exported_by=__version__,
-        licence=licence,
-        opset=OPSET,
-        precision="int8" if int8 else "float32",
-        batch=None if dynamic_batch else 1,
-        input_size=None if dense else exported_for,
-        normalisation={part: network[part].ravel().tolist() for part in ("mean", "std")},
-    )
-    header = replace(header, exported=exported)
-    layers, batch, scaled_by = header.config.network, exported.batch, maxima if int8 else None
+    layers, batch = header.config.network, None if dynamic_batch else 1
+    scaled_by = maxima if int8 else None
     try:
         if dense:
             model = build_dense_graph(network, spec, layers, batch, scaled_by, header.mask)
@@ -102,6 +92,16 @@ def export_model(
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:
         reason = " ".join(str(error).split())[:200]
         raise ModelFileError(f"{source}: not a sound model file ({reason})") from error
+    exported = Exported(
+        exported_by=__version__,
+        licence=licence,
+        opset=model.opset_import[0].version,
+        precision="int8" if int8 else "float32",
+        batch=batch,
+        input_size=None if dense else exported_for,
+        normalisation={part: network[part].ravel().tolist() for part in ("mean", "std")},
+    )
+    header = replace(header, exported=exported)
     onnx.helper.set_model_props(model, to_properties(header.to_dict()))
     with atomic_file(target) as file:
         file.write(seal(model.SerializeToString(deterministic=True)))

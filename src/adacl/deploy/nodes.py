@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from adacl.imaging.spec import ImageSpec
 
-OPSET = 13
+OPSET, OPSET_UPRIGHT = 13, 16
+"""Of most graphs, and of those that turn parts upright, by ``GridSample``."""
 IR_VERSION = 8
 TYPES = {
     "uint8": TensorProto.UINT8,
@@ -93,6 +94,7 @@ class Graph:
         head: str,
         batch: int | None,
         input_size: tuple[int, int] | None,
+        opset: int = OPSET,
     ) -> onnx.ModelProto:
         """Close the graph: outputs, input, version.
 
@@ -124,7 +126,7 @@ class Graph:
             graph,
             producer_name="adacl",
             ir_version=IR_VERSION,
-            opset_imports=[helper.make_opsetid("", OPSET)],
+            opset_imports=[helper.make_opsetid("", opset)],
         )
         onnx.checker.check_model(model, full_check=True)
         return model

@@ -71,6 +71,8 @@ def _sized(header: ModelHeader) -> str:
         parts.append(describe_tiles(header.tiling))
     if header.config.network.shrunk > 1:
         parts.append(f"seen at 1/{header.config.network.shrunk} of their size")
+    if header.config.network.upright == "yes":
+        parts.append("each part turned upright")
     return ", ".join(parts) or "taken as they are"
 
 

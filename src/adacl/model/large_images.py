@@ -1,7 +1,8 @@
 """Maps of images: whole, or very large ones window by window, without seams.
 
 Windows overlap by what a place of the map depends on, and begin where the coarsest layer has a
-pixel. So the map is that of the whole image, to rounding, and memory stays bounded.
+pixel. So the map is that of the whole image, to rounding, and memory stays bounded. Where a network
+sees parts upright, images of any size are looked at whole: the part has to be found first.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ None: they are whole images."""
 def maps_of(images: Array, look: Look, config: NetworkConfig) -> Array:
     """Return the maps (S, ceil(H / 2), ceil(W / 2)) of images S x H x W x C."""
     height, width = images.shape[1:3]
-    if height * width <= WHOLE:
+    if height * width <= WHOLE or config.upright == "yes":
         return look(images, None)
     return np.stack([_joined(image, look, config) for image in images])
 

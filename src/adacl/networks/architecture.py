@@ -21,6 +21,8 @@ HEAD = "head"
 OUTPUTS = 4
 """Outputs of a network with a map: one for each family of local anomalies."""
 STEM_KERNEL = 5
+SMALLEST_SEEN = 4
+"""Pixels of an image, once it is shrunk, in which a part is looked for, at least."""
 HALVING = (0.25, 0.5, 0.25)
 """Binomial filter: it takes away what half as many pixels cannot show."""
 
@@ -156,8 +158,13 @@ def stage_plan(config: NetworkConfig, channels: int, height: int, width: int) ->
 
 
 def smallest_side(config: NetworkConfig) -> int:
-    """Return the smallest side of an image, in pixels, whose edge all layers can reflect."""
-    return int(2 ** len(config.channels) + 1) * config.shrunk
+    """Return the smallest side of an image, in pixels, whose edge all layers can reflect.
+
+    If parts are turned upright, the layers see a frame instead, and the image is at least as large
+    as a part is looked for in.
+    """
+    least = SMALLEST_SEEN if config.upright == "yes" else int(2 ** len(config.channels) + 1)
+    return least * config.shrunk
 
 
 def reach(config: NetworkConfig) -> int:

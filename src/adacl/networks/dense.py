@@ -16,10 +16,12 @@ from torch.nn import functional
 
 from adacl.config import PARAMETER_LIMIT, NetworkConfig
 from adacl.errors import ConfigError
+from adacl.imaging.frame import Frame
 from adacl.imaging.mask import Mask
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import shrunk
 from adacl.networks.architecture import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
+from adacl.networks.upright import Pose, pose_of, turned_back, upright
 
 FIRST_OUTPUT = 0.15
 
@@ -63,6 +65,9 @@ class DenseRegressor(nn.Module):
     std: Tensor
     shares: Tensor
     """Weight of each output in the map (K,); they add up to 1."""
+    upright: Tensor
+    """Of a network that sees parts turned upright (5,): the limit by which a part is told from its
+    background, and :class:`adacl.imaging.frame.Frame`."""
 
     def __init__(self, config: NetworkConfig, channels: int) -> None:
         super().__init__()
@@ -72,6 +77,8 @@ class DenseRegressor(nn.Module):
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("std", torch.ones(1, channels, 1, 1))
         self.register_buffer("shares", torch.full((OUTPUTS,), 1 / OUTPUTS))
+        if config.upright == "yes":
+            self.register_buffer("upright", torch.zeros(5))
         parameters = sum(
             layer.before * layer.after * layer.kernel**2 + (2 if layer.hidden else 1) * layer.after
             for layer in self.plan
@@ -120,13 +127,30 @@ class DenseRegressor(nn.Module):
         window
             If they are parts of larger images: first row, first column, and the size of those.
         """
+        pose = self.pose(images)
         raw = torch.einsum("nkhw,k->nhw", self.outputs(images, window), self.shares)
         mean = local_mean(raw.unsqueeze(1), self.config.window)
+        size = -(-images.shape[-2] // 2), -(-images.shape[-1] // 2)
+        if pose:
+            return turned_back(mean, pose, self.frame, size, self.config.shrunk).squeeze(1)
         if self.config.shrunk > 1:
-            size = [-(-extent // 2) for extent in images.shape[-2:]]
             mean = functional.interpolate(mean, scale_factor=self.config.shrunk, mode="bilinear")
             mean = mean[..., : size[0], : size[1]]
         return mean.squeeze(1)
+
+    @property
+    def frame(self) -> Frame:
+        """What is seen of a part that is upright."""
+        return Frame(*map(int, self.upright[1:].tolist()))
+
+    def pose(self, images: Tensor) -> Pose | None:
+        """Return how the parts in images (N, C, H, W) lie, if the network sees them upright.
+
+        The unit is a pixel of the images as they are shrunk.
+        """
+        if self.config.upright != "yes":
+            return None
+        return pose_of(shrunk(images, self.config.shrunk), float(self.upright[0]))
 
     def peaks(self, images: Tensor, mask: Mask | None = None) -> Tensor:
         """Return the peak of each output (N, K) for images (N, C, H, W) in [0, 1]."""
@@ -138,20 +162,22 @@ class DenseRegressor(nn.Module):
     def outputs(self, images: Tensor, window: tuple[int, int, int, int] | None = None) -> Tensor:
         """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates.
 
-        They are of shrunk images, if the network sees those. Images that are too small for the
-        layers are continued by their reflection, and so is the map.
+        They are of shrunk images, and of upright parts, if the network sees those. Images that are
+        too small for the layers are continued by their reflection, and so is the map.
         """
-        least = smallest_side(self.config)
+        least, shrink = smallest_side(self.config), self.config.shrunk
         if min(images.shape[-2:]) < least:
             rows, columns = (torch.from_numpy(reflected(e, least)) for e in images.shape[-2:])
             images = images[..., rows, :][..., columns]
+        if pose := self.pose(images):
+            images, shrink = upright(shrunk(images, shrink), pose, self.frame), 1
         if self.config.place == "coordinates":
             height, width = images.shape[-2:]
             top, left, *size = window or (0, 0, height, width)
             seen = slice(top, top + height), slice(left, left + width)
             places = coordinates((size[0], size[1]), *seen).to(images)
             images = torch.cat([images, places.expand(len(images), -1, -1, -1)], 1)
-        outputs: Tensor = self(shrunk(images, self.config.shrunk))
+        outputs: Tensor = self(shrunk(images, shrink))
         return outputs
 
     def raw_score(self, images: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ Nothing but normal images, and puzzles and turned copies made of them, is looked
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from statistics import median
 
@@ -17,9 +18,11 @@ from adacl.anomalies import puzzling
 from adacl.config import Config
 from adacl.config.presets import suited
 from adacl.data.samples import Samples
+from adacl.errors import ConfigError
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
 from adacl.training.foreground import on_plain_ground
+from adacl.training.uprights import learn_way, wanted
 
 log = logging.getLogger("adacl")
 
@@ -45,12 +48,15 @@ def settled(config: Config, samples: Samples, seed: int) -> Config:
     """Return the configuration with everything settled that depends on the normal images.
 
     The preset ``accurate`` becomes ``aligned`` or ``varied``.
-    A network with a map and ``turned = "auto"`` learns turned copies where the images have no
-    upright; with ``place = "auto"`` it is told its places where they have one and are aligned; with
-    ``shrink = "auto"`` it sees large images shrunk. A plain background says nothing of either.
+    A network with a map sees parts turned upright, with ``upright = "auto"``, where they lie at any
+    angle and have an axis, see :func:`adacl.training.uprights.wanted`; with ``turned = "auto"`` it
+    learns turned copies where the images have no upright; with ``place = "auto"`` it is told its
+    places where they have one and are aligned; with ``shrink = "auto"`` it sees large images
+    shrunk. A plain background says nothing of either.
     Other configurations are returned as they are. For the arguments see :func:`layout_auroc`.
     """
     if config.network.output == "map":
+        config, samples = _upright(config, samples)
         config, samples = _shrunk(config, samples), on_plain_ground(samples)
         return _placed(_turned(config, samples, seed), samples, seed)
     if config.preset != "accurate":
@@ -87,10 +93,27 @@ def _placed(config: Config, samples: Samples, seed: int) -> Config:
     return config.replace(network__place="coordinates" if aligned else "no")
 
 
+def _upright(config: Config, samples: Samples) -> tuple[Config, Samples]:
+    """Decide whether parts are turned upright, and return the samples so."""
+    told, upright = config.network.upright, None
+    if told == "yes":
+        if samples.mask is not None:
+            raise ConfigError("network.upright: parts that are turned have no mask; use no")
+        upright = learn_way(samples)
+    elif told == "auto" and config.training.turned != "no" and samples.mask is None:
+        upright = wanted(samples) if len(samples) >= FEWEST else None
+    if upright is None:
+        return config.replace(network__upright="no"), samples
+    return config.replace(network__upright="yes", training__turned="no"), upright.of(samples)
+
+
 def _shrunk(config: Config, samples: Samples) -> Config:
     if config.network.shrink != "auto":
         return config
-    side = median(min(image.shape[:2]) for image in samples)
+    if config.network.upright == "yes":
+        side = math.sqrt(samples.spec.height * samples.spec.width)
+    else:
+        side = median(min(image.shape[:2]) for image in samples)
     shrink = next((factor for factor in SHRUNK if side / factor <= LONGEST), SHRUNK[-1])
     if shrink > 1:
         log.info(

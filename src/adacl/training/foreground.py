@@ -20,9 +20,10 @@ FINE = 128
 """Pixels of the shorter side at which images are looked at, about."""
 RING = 32
 """The ring along the border is this part of the shorter side."""
-PLAIN = 0.06
+PLAIN = 0.1
 """A ring is plain if 95 % of it lie within this of its median. Of the sets at hand the rings of
-parts on a table have up to 0.03, those of surfaces 0.15 or more."""
+parts on a table have 0.00 to 0.08, those of surfaces and of parts that fill the image 0.14 or
+more."""
 LEAST_LIMIT = 0.05
 SHARES = (0.02, 0.9)
 """Shares of an image that a part on a background covers."""

@@ -11,8 +11,10 @@ from adacl.config import Config
 from adacl.data.samples import Samples
 from adacl.errors import InputError
 from adacl.metrics import auroc
+from adacl.networks.architecture import smallest_side
 from adacl.networks.dense import DenseRegressor, local_mean, peaks
 from adacl.training.crops import Cuts, draw_crops, learn_pixels, take_crops
+from adacl.training.uprights import learn_way
 
 VALIDATION_BATCH = 16
 VALIDATED = 64
@@ -35,18 +37,29 @@ class PlaceLesson:
     ------
     ConfigError
         If a shape or filling is not known, or the network too large.
+    InputError
+        If parts are to be turned upright, and there is no plain background.
     """
 
     def __init__(self, train_on: Samples, validate_on: Samples, config: Config) -> None:
         check_local_config(config.local)
         self.train_on, self.validate_on, self.config = train_on, validate_on, config
-        self.pixels = learn_pixels(train_on, config.network.shrunk)
+        self.way, self.cut = None, config
+        if config.network.upright == "yes":
+            self.cut = config.replace(network__shrink=1, network__upright="no")
+            least = smallest_side(self.cut.network)
+            self.way = learn_way(train_on, config.network.shrunk, least)
+        both = (train_on, validate_on) if self.way else ()
+        self.upright = {id(samples.pixels): self.way.of(samples) for samples in both if self.way}
+        self.pixels = learn_pixels(self._seen(train_on), self.cut.network.shrunk)
 
     def network(self) -> DenseRegressor:
         """Return an untrained network that knows mean and deviation of the images."""
         network = DenseRegressor(self.config.network, self.train_on.spec.channels)
         network.mean.copy_(self.pixels.mean.view_as(network.mean))
         network.std.copy_(self.pixels.std.view_as(network.std))
+        if self.way:
+            network.upright.copy_(torch.tensor([self.way.limit, *self.way.frame]))
         return network
 
     def loss(self, network: DenseRegressor, chosen: Samples, generator: torch.Generator) -> Tensor:
@@ -118,9 +131,16 @@ class PlaceLesson:
         spread = peaks.std(0, correction=0).clamp(min=LEAST_SPREAD)
         network.shares.copy_((1 / spread) / (1 / spread).sum())
 
+    def _seen(self, chosen: Samples) -> Samples:
+        """Return samples as the network sees them: upright, if it does."""
+        if self.way is None:
+            return chosen
+        upright = self.upright[id(chosen.pixels)]
+        return Samples(upright.pixels, upright.spec, numbers=chosen.numbers)
+
     def _cuts(self, chosen: Samples, generator: torch.Generator, device: torch.device) -> Cuts:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         rng = np.random.default_rng(seed)
-        images, *planes = take_crops(chosen, self.config, rng, self.pixels.part)
+        images, *planes = take_crops(self._seen(chosen), self.cut, rng, self.pixels.part)
         moved = (None if plane is None else plane.to(device) for plane in planes)
         return Cuts(images.to(device), *moved)

@@ -1,0 +1,164 @@
+"""Tell whether parts are to be turned upright, and how, from the normal images alone."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from adacl.data.samples import Samples
+from adacl.errors import InputError
+from adacl.imaging.frame import FINE, Frame
+from adacl.imaging.smoothing import shrunk
+from adacl.imaging.spec import Array, ImageSpec
+from adacl.networks.upright import part_of, pose_of, upright
+from adacl.training import foreground
+
+log = logging.getLogger("adacl")
+
+MARGIN = 0.08
+"""Of the longer side of what is seen, all around the largest part."""
+SCATTERED, ALIKE = 0.3, 0.5
+"""Parts are turned upright if the places that they cover differ by more than the first, and then by
+no more than the second of that. Parts in one place have 0.00 (bottles), screws that lie at any
+angle 0.57 and 0.66 before, and 0.06 and 0.09 after."""
+BETWEEN = 0.43
+"""Between two stored values, where the limit lies, so that no mean of a few pixels is as far."""
+SIDE = 32
+SOME = 128
+
+
+class Upright(NamedTuple):
+    """How parts are turned upright.
+
+    Parameters
+    ----------
+    limit
+        From which distance to the tone of the border on a pixel belongs to the part.
+    frame
+        What is seen of a part.
+    shrink
+        By which the images are shrunk before.
+    """
+
+    limit: float
+    frame: Frame
+    shrink: int
+
+    def of(self, samples: Samples) -> Samples:
+        """Return the samples, turned upright when they are first asked for, and kept."""
+        height, width = self.frame.size
+        spec = replace(samples.spec, height=height, width=width)
+        return Samples(_TurnedUpright(samples, self), spec, numbers=samples.numbers)
+
+
+class _TurnedUpright:
+    """Images by number, turned upright."""
+
+    def __init__(self, samples: Samples, way: Upright) -> None:
+        self.pixels, self.spec, self.way = samples.pixels, samples.spec, way
+        self.made: dict[int, Array] = {}
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, number: Any) -> Any:
+        number = int(number)
+        if number not in self.made:
+            image = self.spec.to_tensor(self.pixels[number][None], torch.device("cpu"))
+            image = shrunk(image, self.way.shrink)
+            pixels = upright(image, pose_of(image, self.way.limit), self.way.frame)
+            self.made[number] = _stored(pixels, self.spec)
+        return self.made[number]
+
+
+def learn_way(samples: Samples, shrink: int = 1, least: int = 1) -> Upright:
+    """Learn from normal images, as they are shrunk, how parts are turned upright.
+
+    No side of what is seen has less than ``least`` pixels.
+
+    Raises
+    ------
+    InputError
+        If they show no part on a plain background.
+    """
+    limit = foreground.learn_limit(samples)
+    if limit is None:
+        raise InputError(
+            "network.upright: the images show no part on a plain background; use no or auto"
+        )
+    if samples.spec.dtype != "float32":
+        steps = samples.spec.high - samples.spec.low
+        limit = (math.floor(limit * steps) + BETWEEN) / steps
+    some = _images(samples.thinned(SOME))
+    extents = np.array([_extents(shrunk(image, shrink), limit) for image in some])
+    above, below, left, right = extents.max(0)
+    margin = max(MARGIN * max(above + below, left + right), least / 2)
+    frame = Frame(*(math.ceil(extent + margin) for extent in (above, below, left, right)))
+    return Upright(limit, frame, shrink)
+
+
+def wanted(samples: Samples) -> Upright | None:
+    """Return how parts are turned upright, if they lie at any angle and have an axis.
+
+    Their axis is looked at alone: images of upright parts have to differ by half of what the others
+    do, or less.
+    """
+    if foreground.learn_limit(samples) is None:
+        return None
+    way = learn_way(samples)
+    some = samples.thinned(SOME)
+    before, after = (_differ(images, way.limit) for images in (some, way.of(some)))
+    found = before > SCATTERED and after <= ALIKE * before
+    log.info(
+        "parts %s: the places that they cover differ by %.2f, and by %.2f when they are; from %.1f "
+        "on, and if that halves it, they are",
+        "are turned upright" if found else "are not turned upright",
+        before,
+        after,
+        SCATTERED,
+    )
+    return way if found else None
+
+
+def _differ(samples: Samples, limit: float) -> float:
+    """Return how much the places that parts cover differ: 0 is not at all, 1 is as by chance."""
+    size = SIDE, SIDE
+    covers = torch.cat(
+        [
+            functional.adaptive_avg_pool2d(part_of(image, limit).float(), size)
+            for image in _images(samples)
+        ]
+    )
+    share = covers.mean()
+    return float(covers.var(0).mean() / (share * (1 - share)).clamp(min=1e-9))
+
+
+def _extents(image: torch.Tensor, limit: float) -> list[float]:
+    """Return how far a part reaches before and after its centre, along and across its axis."""
+    step = max(1, min(image.shape[-2:]) // FINE)
+    pose = pose_of(image, limit)
+    rows, columns = part_of(image[..., ::step, ::step], limit)[0].nonzero(as_tuple=True)
+    down, right = rows * step - pose.row, columns * step - pose.column
+    along = down * pose.down + right * pose.right
+    beside = right * pose.down - down * pose.right
+    ends = (-along.min(), along.max(), -beside.min(), beside.max())
+    return [float(end) for end in ends]
+
+
+def _images(samples: Samples) -> Iterator[torch.Tensor]:
+    return samples.batches(torch.device("cpu"), 1)
+
+
+def _stored(pixels: torch.Tensor, spec: ImageSpec) -> Array:
+    """Return network input (1, C, H, W) as it is stored, H x W x C."""
+    values = pixels[0].permute(1, 2, 0).numpy() * (spec.high - spec.low) + spec.low
+    if spec.dtype == "float32":
+        return values.astype(np.float32)
+    return values.round().astype(spec.dtype)
