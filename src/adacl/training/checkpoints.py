@@ -17,6 +17,9 @@ from adacl.model import tensor_file
 from adacl.model.history import History
 from adacl.networks.build import Network
 
+NUMBERS = ("step", "mu_product")
+"""What optimisers keep of a parameter as one number, not one for each of its elements."""
+
 
 def save(
     path: Path,
@@ -84,7 +87,7 @@ def _restore(
     for name, tensor in groups["optimizer"].items():
         number, _, key = name.partition(".")
         parameter = parameters[int(number)]
-        if tensor.shape != (() if key == "step" else parameter.shape):
+        if tensor.shape != (() if key in NUMBERS else parameter.shape):
             raise ValueError(f"{name}: a tensor of another shape")
         if tensor.ndim:  # the memory layout decides how sums are rounded
             tensor = torch.empty_like(parameter).copy_(tensor)

@@ -45,7 +45,7 @@ def sensitivity(model: Model, samples: Samples, images: NDArray[np.int64]) -> Se
     chosen = [samples.of(images[[n]]) for n in np.linspace(0, len(images) - 1, count, dtype=int)]
 
     def flagged(change: Change) -> int:
-        return sum(_raw(model, one, change) > threshold for one in chosen)
+        return sum(raw > threshold for raw in _raw(model, chosen, change))
 
     changes = _harmless(model.config)
     return Sensitivity(
@@ -62,7 +62,11 @@ def _harmless(config: Config) -> dict[str, Change]:
     return {name: change for name, change in CHANGES.items() if name not in left_out}
 
 
-def _raw(model: Model, image: Samples, change: Change) -> float:
-    """Return the raw score of an image, each of whose samples is changed."""
-    raw = model.raw(np.stack([change(sample) for sample in image]))
-    return float(raw[0] if model.tiling is None else model.tiling.aggregate(raw))
+def _raw(model: Model, images: list[Samples], change: Change) -> list[float]:
+    """Return the raw scores of images, each of whose samples is changed."""
+    changed = [np.stack([change(sample) for sample in image]) for image in images]
+    if model.tiling is not None:
+        return [model.tiling.aggregate(model.raw(samples)) for samples in changed]
+    if len({samples.shape for samples in changed}) == 1:
+        changed = [np.concatenate(changed)]
+    return [float(raw) for samples in changed for raw in model.raw(samples)]
