@@ -3,11 +3,13 @@
 import numpy as np
 import onnx
 import pytest
+import torch
 
 from adacl import AnomalyDetector, Scorer
 from adacl.config.presets import preset
 from adacl.deploy.engines import BACKENDS
 from adacl.deploy.export import export_model
+from adacl.errors import ModelFileError
 from adacl.model.file import load_model, save_model
 from support.textures import wedges
 
@@ -83,3 +85,14 @@ def test_a_model_file_keeps_how_parts_are_turned(fitted, tmp_path):
     save_model(detector.model_, tmp_path / "again.adacl")
     again = load_model(tmp_path / "again.adacl")
     assert again.network.frame == detector.model_.network.frame
+
+
+@pytest.mark.parametrize("frame", [(0, 0, 0, 0), (-5, 90, 20, 20), (1e9, 1e9, 9, 9)])
+def test_a_frame_that_cannot_be_is_refused(fitted, frame, tmp_path):
+    model = load_model(fitted[-1] / "m.adacl")
+    model.network.upright[1:] = torch.tensor(frame)
+    save_model(model, tmp_path / "forged.adacl")
+    with pytest.raises(ModelFileError, match="frame"):
+        load_model(tmp_path / "forged.adacl")
+    with pytest.raises(ModelFileError, match="frame"):
+        export_model(tmp_path / "forged.adacl", tmp_path / "forged.onnx")

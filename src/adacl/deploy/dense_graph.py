@@ -79,7 +79,7 @@ def build_dense_graph(
     if network.upright == "yes":
         limit, *sides = tensors["upright"].tolist()
         pixels = _shrunk(graph, scaled_pixels(graph, spec), shrink)
-        pose, frame = pose_nodes(graph, pixels, limit), Frame(*map(int, sides))
+        pose, frame = pose_nodes(graph, pixels, limit), Frame.of(sides)
         value, shrink = upright_nodes(graph, _shrunk(graph, value, shrink), pose, frame), 1
     if mask is not None:
         graph.default(WINDOW, WHOLE)

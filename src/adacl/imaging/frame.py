@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple, Self
 
+MOST_PIXELS = 1 << 27
 FINE = 128
 """Pixels of the shorter side at which a part is looked for, about."""
 RING = 32
@@ -24,6 +26,21 @@ class Frame(NamedTuple):
     below: int
     left: int
     right: int
+
+    @classmethod
+    def of(cls, numbers: Sequence[float]) -> Self:
+        """Return the frame that a model holds.
+
+        Raises
+        ------
+        ValueError
+            If it is empty, or larger than images may be.
+        """
+        frame = cls(*map(int, numbers))
+        height, width = frame.size
+        if min(frame) < 0 or not 0 < height * width <= MOST_PIXELS:
+            raise ValueError(f"upright: need a frame of 1 to {MOST_PIXELS} pixels, got {frame}")
+        return frame
 
     @property
     def size(self) -> tuple[int, int]:

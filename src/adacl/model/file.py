@@ -112,5 +112,7 @@ def _build(header: ModelHeader, tensors: dict[str, Any], device: torch.device) -
         if name not in own or name not in state or own[name].shape != state[name].shape:
             raise ValueError(f"{name} is not as its network has it; fit it again")
     network.load_state_dict(state)
+    if header.config.network.upright == "yes":
+        _ = network.frame  # an unsound one is refused here, not when an image is scored
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return Model(network.eval(), header, digests)

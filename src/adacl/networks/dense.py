@@ -127,8 +127,8 @@ class DenseRegressor(nn.Module):
         window
             If they are parts of larger images: first row, first column, and the size of those.
         """
-        pose = self.pose(images)
-        raw = torch.einsum("nkhw,k->nhw", self.outputs(images, window), self.shares)
+        outputs, pose = self._outputs_and_pose(images, window)
+        raw = torch.einsum("nkhw,k->nhw", outputs, self.shares)
         mean = local_mean(raw.unsqueeze(1), self.config.window)
         size = -(-images.shape[-2] // 2), -(-images.shape[-1] // 2)
         if pose:
@@ -141,7 +141,7 @@ class DenseRegressor(nn.Module):
     @property
     def frame(self) -> Frame:
         """What is seen of a part that is upright."""
-        return Frame(*map(int, self.upright[1:].tolist()))
+        return Frame.of(self.upright[1:].tolist())
 
     def pose(self, images: Tensor) -> Pose | None:
         """Return how the parts in images (N, C, H, W) lie, if the network sees them upright.
@@ -165,6 +165,11 @@ class DenseRegressor(nn.Module):
         They are of shrunk images, and of upright parts, if the network sees those. Images that are
         too small for the layers are continued by their reflection, and so is the map.
         """
+        return self._outputs_and_pose(images, window)[0]
+
+    def _outputs_and_pose(
+        self, images: Tensor, window: tuple[int, int, int, int] | None
+    ) -> tuple[Tensor, Pose | None]:
         least, shrink = smallest_side(self.config), self.config.shrunk
         if min(images.shape[-2:]) < least:
             rows, columns = (torch.from_numpy(reflected(e, least)) for e in images.shape[-2:])
@@ -177,8 +182,7 @@ class DenseRegressor(nn.Module):
             seen = slice(top, top + height), slice(left, left + width)
             places = coordinates((size[0], size[1]), *seen).to(images)
             images = torch.cat([images, places.expand(len(images), -1, -1, -1)], 1)
-        outputs: Tensor = self(shrunk(images, shrink))
-        return outputs
+        return self(shrunk(images, shrink)), pose
 
     def raw_score(self, images: Tensor) -> Tensor:
         """Return the raw regression (N,) of images (N, C, H, W) in [0, 1]: the map's peak."""

@@ -130,7 +130,8 @@ def turned_back(
 
 
 def _numbers(height: int, width: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    return tuple(torch.arange(e, dtype=torch.float64, device=device) for e in (height, width))  # type: ignore[return-value]
+    rows = torch.arange(height, dtype=torch.float64, device=device)
+    return rows, torch.arange(width, dtype=torch.float64, device=device)
 
 
 def _sampled(images: Tensor, rows: Tensor, columns: Tensor, beyond: str) -> Tensor:
