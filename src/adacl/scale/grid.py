@@ -7,19 +7,15 @@ may work on one grid.
 
 from __future__ import annotations
 
-import multiprocessing
-import multiprocessing.connection
-import os
-import signal
-import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from adacl.data.folders import processors
 from adacl.errors import DataError
 from adacl.scale import records
+from adacl.scale.engines import Engine, run
 
 FILE = "cells.jsonl"
 """Has a line for each finished cell: its name as ``cell``, and its result."""
@@ -36,7 +32,11 @@ def missing_cells(cells: Sequence[Cell], folder: Path) -> list[Cell]:
 
 
 def run_cells(
-    function: Callable[..., Result], cells: Sequence[Cell], folder: Path, jobs: int | None = None
+    function: Callable[..., Result],
+    cells: Sequence[Cell],
+    folder: Path,
+    jobs: int | None = None,
+    engine: Engine | None = None,
 ) -> Iterator[Result]:
     """Run the cells that have no result yet, and yield the result of each as it is done.
 
@@ -47,58 +47,34 @@ def run_cells(
     cells
         All cells of the grid.
     folder
-        Where the results are, in ``cells.jsonl``.
+        Where the results are, in ``cells.jsonl``; on a cluster, one that all its machines share.
     jobs
         Processes at a time; by default one a core. Each gets its share of the cores.
+    engine
+        Where they run, by default in processes of this machine.
 
     Raises
     ------
     DataError
-        If a result cannot be written.
+        If a result cannot be written, or a process dies again and again.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror})") from error
     jobs = jobs or processors()
-    threads = max(1, processors() // jobs)
-    context = multiprocessing.get_context("spawn")
-    others = multiprocessing.active_children()
-    with ProcessPoolExecutor(jobs, context, initializer=_prepare, initargs=(threads,)) as pool:
-        try:
-            waiting = [
-                pool.submit(_run, function, folder, name, arguments)
-                for name, arguments in missing_cells(cells, folder)
-            ]
-            for future in as_completed(waiting):
-                yield future.result()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for worker in multiprocessing.active_children():
-                if worker not in others:
-                    worker.terminate()
-            raise
+    engine = engine or Engine(workers=jobs)
+    threads = max(1, processors() // jobs) if engine.name == "local" else 1
+    work = partial(_run, function, folder.absolute(), threads)
+    for outcome in run(engine, work, missing_cells(cells, folder)):
+        yield outcome.get()
 
 
-def _prepare(threads: int) -> None:
+def _run(function: Callable[..., Result], folder: Path, threads: int, cell: Cell) -> Result:
     import torch
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent ends its workers
     torch.set_num_threads(threads)
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
-
-
-def _leave_with_parent() -> None:
-    """End this process when the one that started it is killed, instead of waiting for ever."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
-
-
-def _run(
-    function: Callable[..., Result], folder: Path, name: str, arguments: dict[str, Any]
-) -> Result:
+    name, arguments = cell
     found = _finished(folder).get(name)  # another process may have been faster
     if found is None:
         found = {"cell": name, **function(**arguments)}
