@@ -60,6 +60,33 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
                 Path(temporary).unlink()
 
 
+def create_file(path: Path, content: bytes) -> bool:
+    """Write a file, unless one is there already; tell whether it was written.
+
+    It appears whole or not at all. Of several writers one wins, and its file stays.
+
+    Raises
+    ------
+    OSError
+        If it cannot be written; nothing is left then.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(prefix=f".{path.name[:PREFIX]}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).chmod(0o666 & ~_umask())
+        os.link(temporary, path)
+    except FileExistsError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            Path(temporary).unlink()
+    return True
+
+
 def target_of(path: Path) -> Path:
     """Return the file to write at ``path``: itself, or the target of a symbolic link.
 

@@ -26,6 +26,8 @@ from adacl.cli import (
     fit,
     info,
     log,
+    scale,
+    scale_score,
     score,
     serve,
     video,
@@ -64,6 +66,9 @@ video.app.command("calibrate")(video_calibrate.calibrate)
 video.app.command("explain")(video_explain.explain)
 app.add_typer(video.app, name="video")
 app.add_typer(data.app, name="data")
+scale.app.command("score")(scale_score.score)
+scale.app.command("verify")(scale_score.verify)
+app.add_typer(scale.app, name="scale")
 bench_image.app.command("ucsd")(bench_video.ucsd)
 bench_image.app.command("avenue")(bench_video.avenue)
 bench_image.app.command("paper")(bench_paper.paper)

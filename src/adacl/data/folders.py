@@ -146,8 +146,21 @@ def _walk_all(roots: Sequence[Path], left_out: _LeftOut) -> Iterator[Path]:
             yield root
 
 
-def _walk(root: Path, left_out: _LeftOut) -> Iterator[Path]:
-    entered = [_enter(root, left_out)]
+def walk(root: Path, kinds: frozenset[str] = EXTENSIONS) -> Iterator[Path]:
+    """Yield the files of some kinds, by their endings, below a folder, and tell what is left out.
+
+    Raises
+    ------
+    DataError
+        If a folder cannot be read.
+    """
+    left_out = _LeftOut()
+    yield from _walk(root, left_out, kinds)
+    left_out.tell()
+
+
+def _walk(root: Path, left_out: _LeftOut, kinds: frozenset[str] = EXTENSIONS) -> Iterator[Path]:
+    entered = [_enter(root, left_out, kinds)]
     while entered:
         path, inside = next(entered[-1].entries, (None, False))
         if path is None:
@@ -156,7 +169,7 @@ def _walk(root: Path, left_out: _LeftOut) -> Iterator[Path]:
             yield path
         else:
             try:
-                folder = _enter(path, left_out)
+                folder = _enter(path, left_out, kinds)
             except _PathTooLongError:
                 left_out.skip(path, "its path is too long")
                 continue
@@ -177,7 +190,7 @@ class _Folder(NamedTuple):
     entries: Iterator[tuple[Path, bool]]
 
 
-def _enter(folder: Path, left_out: _LeftOut) -> _Folder:
+def _enter(folder: Path, left_out: _LeftOut, kinds: frozenset[str]) -> _Folder:
     names = []
     try:
         status = folder.stat()
@@ -190,7 +203,7 @@ def _enter(folder: Path, left_out: _LeftOut) -> _Folder:
                     except OSError as error:  # a link to itself
                         left_out.skip(folder / entry.name, str(error.strerror))
                         continue
-                    if inside or extension in EXTENSIONS:
+                    if inside or extension in kinds:
                         names.append((entry.name, inside))
                     else:
                         left_out.count(extension)

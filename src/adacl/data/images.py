@@ -111,16 +111,18 @@ def _opened(
     content: bytes | None = None,
     most: int = MAX_PIXELS,
     dtype: str = "uint16",
+    sent: bool = True,
 ) -> Iterator[Image.Image]:
     """Open an image file, turning whatever goes wrong, here or inside, into an ImageError.
 
     With the type ``dtype`` of its pixels it is said what of them is left out.
     """
+    sent = sent and content is not None
     try:
         file = _content(Path(path)) if content is None else io.BytesIO(content)
-        if content is not None and _scans(content) > MOST_SCANS:
+        if sent and content is not None and _scans(content) > MOST_SCANS:
             raise ImageError(f"{path}: a JPEG of more than {MOST_SCANS} scans; save it anew")
-        formats = FORMATS if content is not None else FORMATS + MORE_FORMATS
+        formats = FORMATS if sent else FORMATS + MORE_FORMATS
         with file, Heard() as remarks, _identified(file, formats, remarks) as image:
             if image.width * image.height > most:
                 raise _too_large(path, most)
@@ -290,6 +292,7 @@ def decode(
     most: int = MAX_PIXELS,
     colour: bool = False,
     white: int = 65535,
+    sent: bool = True,
 ) -> Decoded:
     """Decode an image that is in memory or, if ``content`` is None, in a file.
 
@@ -307,13 +310,15 @@ def decode(
         Whether it is also wanted in colour and in its own size.
     white
         Full scale of 16-bit values.
+    sent
+        Whether bytes come from a stranger: of those, fewer formats are read.
 
     Raises
     ------
     ImageError
         As for :func:`read_image`.
     """
-    with _opened(path, content, most, dtype) as image:
+    with _opened(path, content, most, dtype, sent) as image:
         remark = "; ".join(_left_out(image, dtype)) if content is not None else ""
         exact = is_exact(image)
         low = _low_bytes(path, content) if exact and dtype == "uint16" else None

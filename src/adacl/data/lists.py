@@ -6,9 +6,10 @@ Paths are taken relative to the folder of the list.
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from adacl.errors import DataError, missing_extra
 
@@ -33,31 +34,45 @@ def read_list(path: Path) -> Iterator[Path]:
     MissingExtraError
         If it is a Parquet file and pyarrow is not installed.
     """
-    rows = {".parquet": _of_parquet, ".csv": _of_csv, ".txt": _of_text}
     try:
-        for name in rows[path.suffix.lower()](path):
-            if not isinstance(name, str):
-                raise DataError(f"{path}: its column {COLUMN} holds {name!r}, which is no path")
-            if name.strip():
-                yield path.parent / name.strip()
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        with path.open("rb") as file:
+            for name in names_in(file, path):
+                yield path.parent / name
+    except OSError as error:
         raise DataError(f"{path}: cannot be read as a list of images ({error})") from error
 
 
-def _of_text(path: Path) -> Iterator[str]:
-    with path.open(encoding="utf-8-sig") as file:
-        yield from file
+def names_in(file: IO[bytes], path: Path | str) -> Iterator[str]:
+    """Yield the names in a list that is open as a file, just as they are written.
+
+    Raises
+    ------
+    DataError, MissingExtraError
+        As for :func:`read_list`.
+    """
+    rows = {".parquet": _of_parquet, ".csv": _of_csv, ".txt": _of_text}
+    try:
+        for name in rows[Path(path).suffix.lower()](file, path):
+            if not isinstance(name, str):
+                raise DataError(f"{path}: its column {COLUMN} holds {name!r}, which is no path")
+            if name.strip():
+                yield name.strip()
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path}: cannot be read as a list of images ({error})") from error
 
 
-def _of_csv(path: Path) -> Iterator[Any]:
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.DictReader(file)
-        _check_column(path, rows.fieldnames or ())
-        for row in rows:
-            yield row[COLUMN] or ""
+def _of_text(file: IO[bytes], _path: Path | str) -> Iterator[str]:
+    yield from io.TextIOWrapper(file, encoding="utf-8-sig")
 
 
-def _of_parquet(path: Path) -> Iterator[Any]:
+def _of_csv(file: IO[bytes], path: Path | str) -> Iterator[Any]:
+    rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
+    _check_column(path, rows.fieldnames or ())
+    for row in rows:
+        yield row[COLUMN] or ""
+
+
+def _of_parquet(file: IO[bytes], path: Path | str) -> Iterator[Any]:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -65,15 +80,15 @@ def _of_parquet(path: Path) -> Iterator[Any]:
         raise missing_extra(error) from error
 
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            _check_column(path, file.schema_arrow.names)
-            for batch in file.iter_batches(ROWS, columns=[COLUMN]):
+        with pyarrow.parquet.ParquetFile(file) as table:
+            _check_column(path, table.schema_arrow.names)
+            for batch in table.iter_batches(ROWS, columns=[COLUMN]):
                 yield from batch.column(0).to_pylist()
     except pyarrow.ArrowException as error:
         raise DataError(f"{path}: not a sound Parquet file ({error})") from error
 
 
-def _check_column(path: Path, names: Iterable[str]) -> None:
+def _check_column(path: Path | str, names: Iterable[str]) -> None:
     names = list(names)
     if COLUMN not in names:
         raise DataError(

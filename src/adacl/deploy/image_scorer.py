@@ -158,6 +158,7 @@ class ImageScorer(ABC):
         content: bytes | None = None,
         most: int = MAX_PIXELS,
         colour: bool = False,
+        sent: bool = True,
     ) -> Decoded:
         """Decode an image file as the model takes it; arguments as for ``data.images.decode``.
 
@@ -175,7 +176,9 @@ class ImageScorer(ABC):
             exported_for = None
         if exported_for:
             resize = None  # the graph resizes
-        image = decode(name, content, spec.channels, spec.dtype, resize, most, colour, spec.white)
+        image = decode(
+            name, content, spec.channels, spec.dtype, resize, most, colour, spec.white, sent
+        )
         if exported_for and (image.height, image.width) != exported_for:
             raise ImageError(
                 f"{name}: {image.height}x{image.width} pixels, the model was exported with "

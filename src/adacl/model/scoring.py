@@ -93,13 +93,14 @@ class ScoringModel(Protocol):
             return ImageScore(float(output), None, remark, (), level)
         raw, threshold = float(self.peaks(output[None])[0]), self.threshold.value
         regions: tuple[Region, ...] = ()
+        if self.header.mask is not None:
+            inside = self.header.mask.resized(*output.shape)
+            output = np.where(inside, output, -np.inf)
         if raw > threshold:
             least = self.config.threshold.least_region
-            if self.header.mask is not None:
-                inside = self.header.mask.resized(*output.shape)
-                output = np.where(inside, output, -np.inf)
             regions = find_regions(output, threshold, image.shape[:2], least)
-        return ImageScore(raw, None, remark, regions, level)
+        row, column = np.unravel_index(output.argmax(), output.shape)
+        return ImageScore(raw, None, remark, regions, level, (2 * int(row), 2 * int(column)))
 
     @property
     def spec(self) -> ImageSpec:
@@ -138,6 +139,8 @@ class ImageScore:
         Of an image above the threshold, if the network has a map.
     level
         Mean of the image, of the range that the network sees.
+    place
+        Row and column of the map's highest place in pixels, if the network has a map.
     """
 
     raw: float
@@ -145,6 +148,7 @@ class ImageScore:
     remark: str = ""
     regions: tuple[Region, ...] = ()
     level: float | None = None
+    place: tuple[int, int] | None = None
 
     def with_remark(self, remark: str) -> ImageScore:
         """Return a copy with a further remark."""

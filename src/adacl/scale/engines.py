@@ -206,7 +206,7 @@ def _on_ray(
 ) -> Iterator[Outcome[Item, Result]]:
     ray = _started(engine)
     try:
-        task = ray.remote(function).options(num_cpus=1, max_retries=TRIES - 1)
+        task = ray.remote(lambda item: function(item)).options(num_cpus=1, max_retries=TRIES - 1)
         room = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
         remaining = iter(items)
         waiting: dict[Any, Item] = {task.remote(item): item for item in islice(remaining, room)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
@@ -74,6 +74,14 @@ def count(items: Iterable[T], title: str, total: int, quiet: bool) -> Iterator[T
     """Pass items through, counting them on a terminal."""
     with _progress(quiet) as progress:
         yield from progress.track(items, total=total, description=title)
+
+
+@contextmanager
+def bar(title: str, total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
+    """Show a bar on a terminal; call what is yielded with how much is done in all."""
+    with _progress(quiet) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda completed: progress.update(task, completed=completed)
 
 
 class EpochDisplay:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from adacl.detector import AnomalyDetector
     from adacl.model.thresholds import Threshold
     from adacl.report.tally import Gathering
+    from adacl.scale.scoring import ScoringRun
 
 ReportOption = Annotated[
     Path | None,
@@ -158,3 +159,28 @@ def _without_threshold(arguments: list[str]) -> list[str]:
         elif not argument.startswith("--threshold="):
             kept.append(argument)
     return kept
+
+
+def report_run(report: Path, run: ScoringRun, quiet: bool) -> None:
+    """Write the report on images that ``adacl scale score`` scored, from its results alone.
+
+    Raises
+    ------
+    ConfigError
+        If the run has a model for each part.
+    """
+    from adacl.deploy.scorer import Scorer
+    from adacl.scale.results import file_scores
+
+    if run.task.fleet:
+        raise ConfigError("--report: is about one model; score a part with its own model")
+    scorer = Scorer(run.task.model, threads=1, on_error="skip")
+    in_use = scorer.threshold
+    if run.work.threshold is not None:
+        in_use = in_use.moved_to(run.work.threshold)
+        scorer.set_threshold(in_use)
+    gathering = gathering_for(scorer, in_use)
+    for _ in gathering.watch(file_scores(run.folder, gathering.skipped), "image"):
+        pass
+    title = title_of([Path(source) for source in run.work.sources])
+    report_scores(report, scorer, in_use, run.task.model, gathering, title, quiet)

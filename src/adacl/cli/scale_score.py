@@ -1,0 +1,150 @@
+"""``adacl scale score`` and ``adacl scale verify``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from adacl.cli.support import options
+from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.progress import bar, messages, say
+from adacl.cli.support.reports import ReportOption, check_report
+from adacl.errors import ConfigError, DataError
+
+log = logging.getLogger("adacl")
+
+EngineOption = Annotated[
+    Literal["local", "ray"], typer.Option(help="Processes of this machine, or Ray.")
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(metavar="HOST:PORT", help="Ray cluster that runs; by default Ray starts here."),
+]
+WorkersOption = Annotated[
+    int | None,
+    typer.Option(min=1, help="Processes at a time; by default one a processor."),
+]
+
+
+def score(
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="MODEL SOURCE...",
+            help="An exported model, then folders, patterns, lists, tar files and images: paths or "
+            "URLs as s3://bucket/folder. With --fleet only the sources.",
+        ),
+    ],
+    out: Annotated[
+        str, typer.Option(metavar="DIR", help="Folder for the results: a path or a URL.")
+    ],
+    fleet: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODELS",
+            help="Folder that adacl scale fit wrote: each image is scored with the model that has "
+            "the name of a folder it lies in.",
+        ),
+    ] = None,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    shard_images: Annotated[
+        int, typer.Option(min=1, help="Images of a unit of work, at most.")
+    ] = 20_000,
+    shard_mib: Annotated[
+        int, typer.Option(min=1, metavar="MIB", help="Size of a unit of work, at most.")
+    ] = 256,
+    threshold: options.Threshold = None,
+    report: ReportOption = None,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Score any number of images, each exactly once, into Parquet files.
+
+    What is to be scored is listed once, and scored in units of work whose results are there whole
+    or not at all: the same command goes on after any interruption. An image that cannot be read is
+    a row with its reason. pandas and DuckDB read DIR/parts; DIR/_SUCCESS is written when every
+    image has its row.
+    """
+    from adacl.scale.engines import Engine
+    from adacl.scale.scoring import ScoringRun
+
+    on = Engine(engine, workers, address)
+    if fleet is None and len(names) < 2:
+        raise ConfigError("name a model and what to score: adacl scale score MODEL SOURCE...")
+    model, sources = (fleet, names) if fleet else (Path(names[0]), names[1:])
+    if report is not None:
+        check_report(report, [model])
+    with messages(quiet):
+        run = ScoringRun(out, model, sources, threshold, bool(fleet), shard_images, shard_mib << 20)
+        try:
+            with bar("listing", None, quiet) as show:
+                for listing in run.listed():
+                    show(listing.entries)
+            log.info("%d files to score, in %d units of work", listing.entries, listing.shards)
+            done = run.done().entries
+            if done:
+                log.info("%d of them are scored already", done)
+            with bar("scoring", listing.entries, quiet) as show:
+                for counts in run.score(on):
+                    done += counts.entries
+                    show(done)
+            counts = run.finish()
+            if not counts.scored:
+                raise DataError(f"none of {counts.images} image files can be read; see {out}/parts")
+        except KeyboardInterrupt as error:
+            raise InterruptError("interrupted; the same command goes on") from error
+        if counts.remarked:
+            log.warning(
+                "%d of %d images differ from those learnt; the column remark says how",
+                counts.remarked,
+                counts.images,
+            )
+        if report is not None:
+            from adacl.cli.support.reports import report_run
+
+            report_run(report, run, quiet)
+    if json_output:
+        typer.echo(json.dumps({"out": run.folder.path, **vars(counts)}))
+    else:
+        say(
+            f"{counts.images} images: {counts.anomalous} anomalous, "
+            f"{counts.scored - counts.anomalous} normal, {counts.failed} failed; in {out}/parts"
+        )
+
+
+def verify(
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="Folder that adacl scale score wrote to.")
+    ],
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Prove from its files alone that every image has exactly one result.
+
+    The manifest and the results are compared row by row. The exit code is 3 if something is
+    missing, twice there, damaged or foreign.
+    """
+    from adacl.scale.parts import Counts
+    from adacl.scale.storage import Folder
+    from adacl.scale.verification import verify as check
+
+    counts, wrong = Counts(), 0
+    with messages(quiet), bar("checking", None, quiet) as show:
+        for checked in check(Folder(folder)):
+            counts += checked.counts
+            show(counts.images)
+            if checked.wrong:
+                wrong += 1
+                log.warning("unit of work %s: %s", checked.shard, checked.wrong)
+    if wrong:
+        raise DataError(f"{folder}: {wrong} units of work are not right")
+    if json_output:
+        typer.echo(json.dumps(vars(counts)))
+    else:
+        say(f"{counts.images} images, each with one result: {counts.failed} failed")

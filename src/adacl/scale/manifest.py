@@ -1,0 +1,185 @@
+"""The manifest of a run: all that is to be scored, in Parquet files that are a unit of work each.
+
+It is written once. A listing that was interrupted goes on behind the last file that it wrote.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from adacl.errors import DataError, MissingDataError, missing_extra
+from adacl.scale.sources import Entry, Source, check_apart
+from adacl.scale.storage import Folder
+
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ModuleNotFoundError as error:
+    raise missing_extra(error) from error
+
+FOLDER = "manifest"
+LISTED = "manifest.json"
+"""Written when all is listed; says how much that is."""
+
+SHARD_IMAGES = 20_000
+SHARD_BYTES = 256 << 20
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("size", pa.int64()),
+        pa.field("version", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """How much was listed: entries (images and tar files), their bytes, and units of work."""
+
+    entries: int
+    size: int
+    shards: int
+
+
+def id_of(path: str) -> str:
+    """Return the stable identity of an image: a hash of its path or URL."""
+    return hashlib.blake2b(path.encode(errors="surrogateescape"), digest_size=16).hexdigest()
+
+
+def write_manifest(
+    folder: Folder,
+    sources: Sequence[str],
+    shard_images: int = SHARD_IMAGES,
+    shard_bytes: int = SHARD_BYTES,
+) -> Iterator[Listing]:
+    """List all sources, and yield how much was listed after each unit of work; the last is whole.
+
+    Parameters
+    ----------
+    folder
+        Of the run.
+    sources
+        What to list, as :class:`~adacl.scale.sources.Source` takes it.
+    shard_images, shard_bytes
+        Entries and bytes of a unit of work, at most; one of a single tar file may be larger.
+
+    Raises
+    ------
+    MissingDataError
+        If a source is not there, or no image is found.
+    DataError
+        If something cannot be read or written.
+    """
+    if listing := read_listing(folder):
+        yield listing
+        return
+    opened = [Source(name) for name in sources]
+    check_apart(opened)
+    entries, size, shards = 0, 0, 0
+    number, taken, last = 0, 0, ""
+    for name in folder.names(FOLDER):
+        table = read_table(folder, f"{FOLDER}/{name}")
+        source = int(table.schema.metadata[b"source"])
+        taken = table.num_rows + (taken if source == number else 0)
+        number, last = source, table["path"][-1].as_py()
+        entries, shards = entries + table.num_rows, shards + 1
+        size += sum(filter(None, table["size"].to_pylist()))
+    for source in range(number, len(opened)):
+        found = opened[source].entries(last, taken)
+        for part in _parts(found, shard_images, shard_bytes):
+            _write(folder, shards, source, part)
+            shards += 1
+            entries += len(part)
+            size += sum(entry.size or 0 for entry in part)
+            yield Listing(entries, size, shards)
+        taken, last = 0, ""
+    if not entries:
+        raise MissingDataError(f"no images found in {', '.join(sources)}")
+    listing = Listing(entries, size, shards)
+    folder.create(LISTED, json.dumps(asdict(listing)).encode())
+    yield listing
+
+
+def read_listing(folder: Folder) -> Listing | None:
+    """Return how much was listed, or None if the listing did not come to its end.
+
+    Raises
+    ------
+    DataError
+        If that is damaged.
+    """
+    content = folder.read(LISTED)
+    if content is None:
+        return None
+    try:
+        return Listing(**json.loads(content))
+    except (TypeError, ValueError) as error:
+        raise DataError(f"{folder.url(LISTED)}: damaged; score into another folder") from error
+
+
+def shard_names(folder: Folder) -> list[str]:
+    """Return the names of the units of work, without their ending."""
+    return [name.removesuffix(".parquet") for name in folder.names(FOLDER)]
+
+
+def read_table(folder: Folder, name: str) -> Any:
+    """Return a Parquet file of the run.
+
+    Raises
+    ------
+    DataError
+        If it is not there, or damaged.
+    """
+    content = folder.read(name)
+    if content is None:
+        raise DataError(f"{folder.url(name)}: no such file")
+    try:
+        return pq.read_table(io.BytesIO(content))
+    except (pa.ArrowException, OSError) as error:
+        raise DataError(f"{folder.url(name)}: not a sound Parquet file ({error})") from error
+
+
+def entries_of(table: Any) -> list[Entry]:
+    """Return the entries of a unit of work."""
+    columns = (table[name].to_pylist() for name in ("path", "size", "version", "kind"))
+    return [Entry(*row) for row in zip(*columns, strict=True)]
+
+
+def _parts(entries: Iterator[Entry], images: int, size: int) -> Iterator[list[Entry]]:
+    part: list[Entry] = []
+    held = 0
+    for entry in entries:
+        if part and (len(part) >= images or held + (entry.size or 0) > size):
+            yield part
+            part, held = [], 0
+        part.append(entry)
+        held += entry.size or 0
+    if part:
+        yield part
+
+
+def _write(folder: Folder, shard: int, source: int, entries: list[Entry]) -> None:
+    columns = list(zip(*entries, strict=True))
+    ids = [id_of(path) for path in columns[0]]
+    metadata = {"source": str(source)}
+    table = pa.Table.from_arrays(
+        [
+            pa.array(values, field.type)
+            for values, field in zip([ids, *columns], SCHEMA, strict=True)
+        ],
+        schema=SCHEMA.with_metadata(metadata),
+    )
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    if not folder.create(f"{FOLDER}/{shard:06}.parquet", file.getvalue()):
+        raise DataError(
+            f"{folder.path}: another command lists into this folder; wait for it, then repeat this"
+        )

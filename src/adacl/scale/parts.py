@@ -1,0 +1,147 @@
+"""The results of a unit of work: one Parquet file, which is there whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from adacl._version import __version__
+from adacl.errors import DataError
+from adacl.scale.storage import Folder
+
+FOLDER = "parts"
+KEY = b"adacl"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("pred_score", pa.float64()),
+        pa.field("pred_label", pa.int8()),
+        pa.field("raw_score", pa.float64()),
+        pa.field("row", pa.int32()),
+        pa.field("column", pa.int32()),
+        pa.field("status", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("remark", pa.string(), nullable=False),
+    ]
+)
+"""``row`` and ``column`` are the place of the highest score in pixels; ``status`` is ``scored`` or
+``failed``, then with a reason; a remark says what speaks against a score, such as its light."""
+
+
+class Row(NamedTuple):
+    """The result of an image, as ``SCHEMA`` has it."""
+
+    path: str
+    id: str
+    pred_score: float | None = None
+    pred_label: int | None = None
+    raw_score: float | None = None
+    row: int | None = None
+    column: int | None = None
+    status: str = "failed"
+    reason: str = ""
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How many entries of the manifest were dealt with, and what became of the images.
+
+    ``remarked`` are those with a remark, such as light that was not learnt.
+    """
+
+    entries: int = 0
+    images: int = 0
+    scored: int = 0
+    failed: int = 0
+    anomalous: int = 0
+    remarked: int = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        mine, its = asdict(self), asdict(other)
+        return Counts(**{name: mine[name] + its[name] for name in mine})
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is done to every unit of work of a run; its hash is part of the names of the results.
+
+    ``model`` is the hash of the exported file, or of the table of a fleet.
+    """
+
+    model: str
+    threshold: float | None
+    sources: list[str]
+    shard_images: int
+    shard_bytes: int
+    version: str = __version__
+
+    @property
+    def hash(self) -> str:
+        """A short hash of it."""
+        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+
+
+def name_of(shard: str, work: Work) -> str:
+    """Return the name of the results of a unit of work."""
+    return f"{FOLDER}/{shard}-{work.hash}.parquet"
+
+
+def write_part(
+    folder: Folder, name: str, rows: Iterable[Row], entries: int, header: dict[str, Any]
+) -> Counts:
+    """Write the results of a unit of work, unless they are there; return its counts.
+
+    Raises
+    ------
+    DataError
+        If they cannot be written.
+    """
+    columns = [list(values) for values in zip(*rows, strict=True)]
+    statuses = Counter(columns[SCHEMA.get_field_index("status")])
+    counts = Counts(
+        entries,
+        len(columns[0]),
+        statuses["scored"],
+        statuses["failed"],
+        sum(filter(None, columns[SCHEMA.get_field_index("pred_label")])),
+        sum(map(bool, columns[SCHEMA.get_field_index("remark")])),
+    )
+    metadata = {KEY: json.dumps({**header, "counts": asdict(counts)}).encode()}
+    table = pa.Table.from_arrays(
+        [pa.array(values, kind.type) for values, kind in zip(columns, SCHEMA, strict=True)],
+        schema=SCHEMA.with_metadata(metadata),
+    )
+    file = io.BytesIO()
+    pq.write_table(table, file, compression="zstd")
+    folder.create(name, file.getvalue())
+    return counts
+
+
+def counts_of(folder: Folder, name: str) -> Counts:
+    """Return the counts of results that are there.
+
+    Raises
+    ------
+    DataError
+        If the file is not sound.
+    """
+    content = folder.read(name)
+    try:
+        parquet = pq.ParquetFile(io.BytesIO(content or b""))
+        counts = Counts(**json.loads(parquet.schema_arrow.metadata[KEY])["counts"])
+        if parquet.metadata.num_rows != counts.images:
+            raise ValueError("rows are missing")
+        return counts
+    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"{folder.url(name)}: not sound results ({error})") from error

@@ -1,0 +1,38 @@
+"""Read the results of a run back, in bounded memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from adacl.data.folders import Skipped
+from adacl.model.scoring import FileScore
+from adacl.report.tally import SKIPPED
+from adacl.scale.manifest import read_table
+from adacl.scale.parts import FOLDER, Row
+from adacl.scale.storage import Folder
+
+
+def rows_of(folder: Folder) -> Iterator[Row]:
+    """Yield the results of all images, a unit of work in memory at a time.
+
+    Raises
+    ------
+    DataError
+        If results are damaged.
+    """
+    for name in folder.names(FOLDER):
+        table = read_table(folder, f"{FOLDER}/{name}").select(Row._fields)
+        for batch in table.to_batches():
+            columns = [column.to_pylist() for column in batch.columns]
+            yield from (Row(*values) for values in zip(*columns, strict=True))
+
+
+def file_scores(folder: Folder, skipped: list[Skipped]) -> Iterator[FileScore]:
+    """Yield the scores of a run as those of files; the first that failed are ``skipped``."""
+    for row in rows_of(folder):
+        if row.raw_score is None or row.pred_score is None:
+            if len(skipped) < SKIPPED:
+                skipped.append((Path(row.path), row.reason))
+        else:
+            yield FileScore(Path(row.path), row.raw_score, row.pred_score, None, remark=row.remark)

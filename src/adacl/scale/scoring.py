@@ -1,0 +1,191 @@
+"""Score any number of images, each exactly once, on local processes or on Ray.
+
+A unit of work is a file of the manifest; its results are one file, which is written whole or not at
+all and whose name tells the unit, the model and the settings. So what is left to do is what is not
+there, whoever was killed when.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from adacl.deploy.scorer import Scorer
+from adacl.errors import ConfigError, DataError
+from adacl.scale import manifest
+from adacl.scale.engines import Engine, run
+from adacl.scale.parts import FOLDER, Counts, Work, counts_of, name_of
+from adacl.scale.shard import Task, score_shard
+from adacl.scale.storage import Folder, absolute
+
+RUN = "run.json"
+DONE = "_SUCCESS"
+
+MOST_FAILURES = 8
+"""Units of work that fail one after another until the run ends."""
+
+
+class ScoringRun:
+    """The scoring of many images into one folder, begun or gone on with.
+
+    Parameters
+    ----------
+    destination
+        Folder of the results: of this machine, or a URL.
+    model
+        An exported file, or with ``fleet`` a folder that ``adacl scale fit`` wrote.
+    sources
+        What to score, see :class:`~adacl.scale.sources.Source`.
+    threshold
+        Used instead of the model's own.
+    fleet
+        Whether each image is scored with the model of its part.
+    shard_images, shard_bytes
+        Size of a unit of work.
+
+    Raises
+    ------
+    DataError
+        If the folder holds results of another model, other sources or settings.
+    ModelFileError, MissingDataError
+        If the model is not there, or not an exported one.
+    """
+
+    def __init__(
+        self,
+        destination: str,
+        model: Path,
+        sources: list[str],
+        threshold: float | None = None,
+        fleet: bool = False,
+        shard_images: int = manifest.SHARD_IMAGES,
+        shard_bytes: int = manifest.SHARD_BYTES,
+    ) -> None:
+        if shard_images < 1 or shard_bytes < 1:
+            raise ConfigError("a unit of work needs room for at least one image and one byte")
+        self.folder = Folder(destination)
+        sources = [absolute(source) for source in sources]
+        model = model.absolute()
+        self.work = Work(_hash_of(model, fleet), threshold, sources, shard_images, shard_bytes)
+        self.task = Task(self.folder.path, self.work, model, fleet)
+        self._claim()
+
+    def _claim(self) -> None:
+        """Write what this folder is for, or check that it is for the same."""
+        mine = asdict(self.work)
+        if self.folder.create(RUN, json.dumps(mine, indent=1).encode()):
+            return
+        found = read_run(self.folder)
+        if differing := [name for name, value in mine.items() if found.get(name) != value]:
+            raise DataError(
+                f"{self.folder.path}: holds results of another run ({', '.join(differing)} "
+                "differ); score into another folder"
+            )
+
+    def listed(self) -> Iterator[manifest.Listing]:
+        """List all sources, and yield how much was listed so far.
+
+        Raises
+        ------
+        MissingDataError, DataError
+            As for :func:`adacl.scale.manifest.write_manifest`.
+        """
+        work = self.work
+        return manifest.write_manifest(
+            self.folder, work.sources, work.shard_images, work.shard_bytes
+        )
+
+    def done(self) -> Counts:
+        """Return the counts of the units of work that are scored; delete results not sound."""
+        counts = Counts()
+        for name in sorted(self._present()):
+            try:
+                counts += counts_of(self.folder, name)
+            except DataError:
+                self.folder.delete(name)
+        return counts
+
+    def score(self, engine: Engine) -> Iterator[Counts]:
+        """Score all units of work that have no results yet, and yield the counts of each.
+
+        Raises
+        ------
+        DataError
+            If units of work failed; the others are scored, and the same call goes on.
+        """
+        failures: list[Exception] = []
+        in_a_row = 0
+        for outcome in run(engine, partial(score_shard, self.task), self.missing()):
+            if outcome.error is None:
+                in_a_row = 0
+                yield outcome.get()
+                continue
+            failures.append(outcome.error)
+            in_a_row += 1
+            if in_a_row == MOST_FAILURES:
+                break
+        if failures:
+            raise DataError(
+                f"{len(failures)} units of work were not scored, the first because: {failures[0]}; "
+                "the same command goes on"
+            ) from failures[0]
+
+    def missing(self) -> list[str]:
+        """Return the units of work that have no results yet."""
+        present = self._present()
+        shards = manifest.shard_names(self.folder)
+        return [shard for shard in shards if name_of(shard, self.work) not in present]
+
+    def _present(self) -> set[str]:
+        return {f"{FOLDER}/{name}" for name in self.folder.names(FOLDER)}
+
+    def finish(self) -> Counts:
+        """Check that all is scored, and say so in ``_SUCCESS``; return the counts.
+
+        Raises
+        ------
+        DataError
+            If results are missing.
+        """
+        listing = manifest.read_listing(self.folder)
+        counts = self.done()
+        if missing := self.missing():
+            raise DataError(
+                f"{self.folder.path}: {len(missing)} units of work have no results; the same "
+                "command goes on"
+            )
+        if listing is None or counts.entries != listing.entries:
+            raise DataError(
+                f"{self.folder.path}: the results are of {counts.entries} files, the manifest has "
+                f"{listing.entries if listing else 'no end'}"
+            )
+        summary = {**asdict(counts), "shards": listing.shards, **asdict(self.work)}
+        self.folder.create(DONE, json.dumps(summary, indent=1).encode())
+        return counts
+
+
+def read_run(folder: Folder) -> dict[str, object]:
+    """Return what a folder of results was made for.
+
+    Raises
+    ------
+    DataError
+        If it is not one.
+    """
+    content = folder.read(RUN)
+    try:
+        found = json.loads(content or b"")
+    except ValueError as error:
+        raise DataError(f"{folder.path}: not a folder that adacl scale score wrote") from error
+    return dict(found)
+
+
+def _hash_of(model: Path, fleet: bool) -> str:
+    if fleet:
+        names = sorted(path.name for path in model.glob("*.onnx"))
+        return hashlib.sha256("\n".join(names).encode()).hexdigest()
+    return hashlib.sha256(Scorer(model, threads=1).content).hexdigest()

@@ -1,0 +1,167 @@
+"""Score one unit of work: read ahead, decode, score, and write the results as one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from itertools import groupby
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from adacl.deploy.scorer import Scorer
+from adacl.errors import DataError, ImageError
+from adacl.model.scoring import GATHERED, ImageScore
+from adacl.scale.manifest import FOLDER, entries_of, id_of, read_table
+from adacl.scale.parts import Counts, Row, Work, name_of, write_part
+from adacl.scale.sources import Entry
+from adacl.scale.storage import Folder, is_url, read_all
+from adacl.scale.tars import Content, images_in
+
+AT_ONCE = 64
+"""Files that are fetched side by side."""
+BYTES_AT_ONCE = 32 << 20
+"""Bytes of files that are fetched at once, about; twice that is held."""
+
+T = TypeVar("T")
+
+
+class Task(NamedTuple):
+    """All that a worker needs to score any unit of work of a run."""
+
+    folder: str
+    work: Work
+    model: Path
+    fleet: bool
+
+
+def score_shard(task: Task, shard: str) -> Counts:
+    """Score a unit of work, and return its counts.
+
+    Raises
+    ------
+    AdaclError
+        If the model, the storage or the folder of the results cannot be used. What is wrong with an
+        image is told in its row.
+    """
+    folder = Folder(task.folder)
+    entries = entries_of(read_table(folder, f"{FOLDER}/{shard}.parquet"))
+    rows = _scored_by_fleet(task, entries) if task.fleet else _scored(_opened(task), entries)
+    header: dict[str, Any] = {
+        "model": task.work.model,
+        "version": task.work.version,
+        "shard": shard,
+    }
+    if not task.fleet:
+        header["threshold"] = _opened(task).threshold.value
+    return write_part(folder, name_of(shard, task.work), rows, len(entries), header)
+
+
+def _opened(task: Task) -> Scorer:
+    return _open(task.model, task.work.threshold)
+
+
+@lru_cache(maxsize=8)
+def _open(model: Path, threshold: float | None) -> Scorer:
+    scorer = Scorer(model, threads=1)
+    return scorer if threshold is None else scorer.set_threshold(threshold)
+
+
+def _scored_by_fleet(task: Task, entries: Sequence[Entry]) -> Iterator[Row]:
+    from adacl.scale.fleet import Fleet
+
+    fleet = Fleet(task.model)
+
+    def model_of(entry: Entry) -> Path | str:
+        try:
+            return fleet.model_of(entry.path)
+        except DataError as error:
+            return str(error)
+
+    for model, group in groupby(entries, model_of):
+        if isinstance(model, Path):
+            yield from _scored(_open(model, task.work.threshold), list(group))
+        else:
+            yield from (_failed(entry.path, model) for entry in group)
+
+
+def _scored(scorer: Scorer, entries: Sequence[Entry]) -> Iterator[Row]:
+    """Yield the row of each image, in order."""
+    waiting: list[tuple[str, Any, str]] = []
+    held = 0
+    for path, content in _ahead(_contents(entries)):
+        outcome = _decoded(scorer, path, content)
+        if isinstance(outcome, str):
+            yield from _rows(scorer, waiting)
+            waiting, held = [], 0
+            yield _failed(path, outcome)
+            continue
+        waiting.append((path, *outcome))
+        held += outcome[0].size
+        if len(waiting) >= scorer.at_once or held >= GATHERED:
+            yield from _rows(scorer, waiting)
+            waiting, held = [], 0
+    yield from _rows(scorer, waiting)
+
+
+def _decoded(scorer: Scorer, path: str, content: Content) -> tuple[Any, str] | str:
+    if isinstance(content, str):
+        return content
+    try:
+        image = scorer.decode(path, content, sent=False)
+    except ImageError as error:
+        return str(error).removeprefix(f"{path}: ")
+    return image.pixels, image.remark
+
+
+def _rows(scorer: Scorer, waiting: Sequence[tuple[str, Any, str]]) -> Iterator[Row]:
+    scores = scorer.score_decoded(pixels for _, pixels, _ in waiting)
+    threshold = scorer.threshold.value
+    for (path, _, remark), score in zip(waiting, scores, strict=True):
+        yield _row(path, score.with_remark(remark), threshold)
+
+
+def _row(path: str, score: ImageScore, threshold: float) -> Row:
+    row, column = score.tile or score.place or (None, None)
+    label = int(score.raw > threshold)
+    return Row(
+        path, id_of(path), score.score, label, score.raw, row, column, "scored", "", score.remark
+    )
+
+
+def _failed(path: str, reason: str) -> Row:
+    return Row(path, id_of(path), reason=reason)
+
+
+def _contents(entries: Sequence[Entry]) -> Iterator[list[tuple[str, Content]]]:
+    """Yield the images of some entries in portions: of each its path and bytes, or the reason."""
+    for (kind, _), group in groupby(entries, lambda entry: (entry.kind, is_url(entry.path))):
+        if kind == "tar":
+            found = (pair for entry in group for pair in images_in(entry.path))
+            yield from _portions(found, lambda pair: len(pair[1]))
+        else:
+            for portion in _portions(group, lambda entry: entry.size or 0):
+                paths = [entry.path for entry in portion]
+                yield list(zip(paths, read_all(paths), strict=True))
+
+
+def _portions(items: Iterable[T], size: Any) -> Iterator[list[T]]:
+    portion: list[T] = []
+    held = 0
+    for item in items:
+        portion.append(item)
+        held += size(item)
+        if len(portion) >= AT_ONCE or held >= BYTES_AT_ONCE:
+            yield portion
+            portion, held = [], 0
+    if portion:
+        yield portion
+
+
+def _ahead(portions: Iterator[list[T]]) -> Iterator[T]:
+    """Yield the items of portions, the next portion being read meanwhile."""
+    with ThreadPoolExecutor(1) as pool:
+        following = pool.submit(next, portions, None)
+        while (portion := following.result()) is not None:
+            following = pool.submit(next, portions, None)
+            yield from portion

@@ -1,0 +1,214 @@
+"""List what is to be scored: folders, patterns, lists and tar files, here or on object storage.
+
+Everything is listed in an order that is the same each time, so that a listing that was interrupted
+goes on behind the last entry that it wrote.
+"""
+
+from __future__ import annotations
+
+import glob
+import logging
+import os
+import re
+from collections.abc import Iterator
+from itertools import dropwhile
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from adacl.data.folders import walk
+from adacl.data.images import EXTENSIONS
+from adacl.data.lists import is_list, names_in
+from adacl.errors import DataError, MissingDataError
+from adacl.scale.storage import absolute, filesystem, is_url, open_source, reason_of
+
+TARS = frozenset({".tar", ".tgz"})
+KINDS = EXTENSIONS | TARS
+
+log = logging.getLogger("adacl")
+
+
+class Entry(NamedTuple):
+    """A file to score: its path or URL, bytes, version, and whether it is an image or a tar file.
+
+    The version changes with the content: the time of the last change, or the tag of an object. Of
+    files that a list names on object storage neither bytes nor version are asked for.
+    """
+
+    path: str
+    size: int | None
+    version: str
+    kind: Literal["image", "tar"]
+
+
+class Source:
+    """One of the places that are named to be scored.
+
+    Parameters
+    ----------
+    name
+        A folder, an image, a tar file, a list (``.txt``, ``.csv`` or ``.parquet``), or a pattern
+        with ``*``, ``?`` or ``**``; a path of this machine or a URL.
+
+    Raises
+    ------
+    MissingDataError
+        If it is a path of this machine that is not there.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = absolute(name)
+        self._url = is_url(self.name)
+        self._pattern: re.Pattern[str] | None = None
+        self.root = self.name
+        if glob.has_magic(self.name) and (self._url or not os.path.exists(self.name)):
+            self._pattern = _pattern_of(self.name)
+            parts = self.name.split("/")
+            first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+            self.root = "/".join(parts[:first])
+        self.is_list = self._pattern is None and is_list(Path(self.name))
+        if not self._url and not os.path.exists(self.root):
+            raise MissingDataError(f"{name}: no such file or folder")
+
+    def entries(self, after: str = "", taken: int = 0) -> Iterator[Entry]:
+        """Yield what is there, from behind an entry.
+
+        Parameters
+        ----------
+        after
+            Path of the last entry that is known already, or "".
+        taken
+            Entries known already; of a list so many are passed over.
+
+        Raises
+        ------
+        DataError, MissingDataError
+            If something cannot be read, or a list is no longer the one that was begun.
+        """
+        if self.is_list:
+            yield from self._listed(after, taken)
+        elif self._url:
+            yield from self._stored(after)
+        else:
+            yield from self._local(after)
+
+    def _listed(self, after: str, taken: int) -> Iterator[Entry]:
+        folder = self.name.rpartition("/")[0]
+        with open_source(self.name) as file:
+            for number, name in enumerate(names_in(file, self.name), 1):
+                path = name if is_url(name) else f"{folder}/{name}"
+                path = path if is_url(path) else os.path.normpath(path)
+                if number == taken and path != after:
+                    raise DataError(
+                        f"{self.name}: is no longer the list that was begun with (its line "
+                        f"{taken} was {after}); score it into another folder"
+                    )
+                if number > taken:
+                    yield Entry(path, None, "", _kind(path)) if is_url(path) else _stat(path)
+
+    def _local(self, after: str) -> Iterator[Entry]:
+        if not os.path.isdir(self.root):
+            found = iter([self.root])
+        else:
+            found = map(str, walk(Path(self.root), KINDS))
+        if self._pattern:
+            found = filter(self._pattern.fullmatch, found)
+        if after:
+            last = after.split("/")
+            found = dropwhile(lambda path: path.split("/") <= last, found)
+        return map(_stat, found)
+
+    def _stored(self, after: str) -> Iterator[Entry]:
+        files, inside = filesystem(self.root)
+        protocol = self.root.partition("://")[0]
+        protocols = files.protocol if isinstance(files.protocol, tuple) else (files.protocol,)
+        objects = _objects_of_s3 if "s3" in protocols else _objects
+        skip = files._strip_protocol(after) if after else ""
+        for path, size, version in objects(files, inside, skip):
+            url = f"{protocol}://{path}"
+            name = path.rpartition("/")[2]
+            if os.path.splitext(name)[1].lower() not in KINDS or name.startswith("."):
+                continue
+            if self._pattern is None or self._pattern.fullmatch(url):
+                yield Entry(url, size, version, _kind(path))
+
+
+def check_apart(sources: list[Source]) -> None:
+    """Check that no source holds another one, whose images would be scored twice.
+
+    Raises
+    ------
+    DataError
+        If one does.
+    """
+    roots = sorted((s.name, s.root) for s in sources if not s.is_list)
+    for number, (name, root) in enumerate(roots):
+        for other, root_of_other in roots[number + 1 :]:
+            if name == other or f"{root_of_other}/".startswith(f"{root}/"):
+                raise DataError(
+                    f"{other}: lies in {name}, so its images could be scored twice; name one of "
+                    "them"
+                )
+
+
+def _pattern_of(pattern: str) -> re.Pattern[str]:
+    from fsspec.utils import glob_translate
+
+    return re.compile(glob_translate(pattern))
+
+
+def _kind(path: str) -> Literal["image", "tar"]:
+    return "tar" if os.path.splitext(path)[1].lower() in TARS else "image"
+
+
+def _stat(path: str) -> Entry:
+    try:
+        status = os.stat(path)
+    except (OSError, ValueError):
+        return Entry(path, None, "", _kind(path))
+    return Entry(path, status.st_size, str(status.st_mtime_ns), _kind(path))
+
+
+def _objects_of_s3(files: Any, inside: str, after: str) -> Iterator[tuple[str, int, str]]:
+    """Yield the objects below a prefix as the storage lists them, a thousand at a time."""
+    bucket, _, prefix = inside.partition("/")
+    asked: dict[str, Any] = {"Bucket": bucket, "Prefix": prefix and f"{prefix.rstrip('/')}/"}
+    if after:
+        asked["StartAfter"] = after.partition("/")[2]
+    elif prefix and files.isfile(inside):
+        details = files.info(inside)
+        yield inside, details["size"], str(details.get("ETag", "")).strip('"')
+        return
+    while True:
+        try:
+            page = files.call_s3("list_objects_v2", **asked)
+        except FileNotFoundError as error:
+            raise MissingDataError(f"s3://{bucket}: no such bucket") from error
+        except Exception as error:
+            raise DataError(f"s3://{inside}: cannot be listed ({reason_of(error)})") from error
+        for found in page.get("Contents", ()):
+            yield f"{bucket}/{found['Key']}", found["Size"], found.get("ETag", "").strip('"')
+        if not page.get("IsTruncated"):
+            return
+        asked = {name: value for name, value in asked.items() if name in ("Bucket", "Prefix")} | {
+            "ContinuationToken": page["NextContinuationToken"]
+        }
+
+
+def _objects(files: Any, inside: str, after: str) -> Iterator[tuple[str, int, str]]:
+    """Yield the files below a folder of any storage, folder by folder."""
+    last = after.split("/") if after else []
+    try:
+        for details in _below(files, inside):
+            if details["name"].split("/") > last:
+                version = details.get("ETag") or details.get("mtime") or ""
+                yield details["name"], details["size"], str(version)
+    except OSError as error:
+        raise DataError(f"{inside}: cannot be listed ({reason_of(error)})") from error
+
+
+def _below(files: Any, folder: str) -> Iterator[dict[str, Any]]:
+    for details in sorted(files.ls(folder, detail=True), key=lambda found: found["name"]):
+        if details["type"] == "directory":
+            yield from _below(files, details["name"])
+        else:
+            yield details

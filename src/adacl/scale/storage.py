@@ -1,0 +1,232 @@
+"""Files in a folder of this machine or on object storage, by URL.
+
+Local paths work without a package; URLs (``s3://…``) are opened by fsspec, whose settings and
+credentials come from its own environment variables and files.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any
+
+from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
+from adacl.files import create_file, open_regular
+
+LARGEST = 1 << 30
+"""Bytes of the largest image file that is read."""
+
+_GONE = (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH)
+
+
+def is_url(path: str) -> bool:
+    """Tell whether a path names something that is not a file of this machine."""
+    return "://" in path
+
+
+def absolute(path: str) -> str:
+    """Return a path that means the same in every process; URLs are absolute."""
+    if path.startswith("file://"):
+        path = path.removeprefix("file://")
+    return path if is_url(path) else os.path.abspath(path)
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """Return the file system of a URL, and the path in it.
+
+    Raises
+    ------
+    MissingExtraError
+        If fsspec, or the package for this kind of URL, is not installed.
+    DataError
+        If the kind is not known.
+    """
+    try:
+        import fsspec
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+
+    try:
+        files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except (ImportError, ValueError) as error:
+        raise DataError(f"{url}: {' '.join(str(error).split())}") from error
+    return files, path
+
+
+def open_source(path: str) -> IO[bytes]:
+    """Open a file to read it.
+
+    Raises
+    ------
+    MissingDataError
+        If it is not there, or cannot be read.
+    """
+    try:
+        if not is_url(path):
+            return Path(path).open("rb")
+        files, inside = filesystem(path)
+        opened: IO[bytes] = files.open(inside, "rb")
+        return opened
+    except AdaclError:
+        raise
+    except Exception as error:
+        raise MissingDataError(f"{path}: cannot be read ({reason_of(error)})") from error
+
+
+def reason_of(error: BaseException) -> str:
+    """Return in one line why a file cannot be read or written."""
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def read_all(paths: Sequence[str]) -> list[bytes | str]:
+    """Return the bytes of some files, those on object storage fetched side by side.
+
+    Of a file that is not there, cannot be opened or is too large, the reason is returned.
+
+    Raises
+    ------
+    DataError
+        If the storage itself does not answer: that says nothing about the file.
+    """
+    if not is_url(paths[0]):
+        return [_read_local(path) for path in paths]
+    files, _ = filesystem(paths[0])
+    stripped = [files._strip_protocol(path) for path in paths]
+    try:
+        found = files.cat(stripped, on_error="return")
+    except Exception as error:
+        raise DataError(f"{paths[0]}: cannot be read ({reason_of(error)})") from error
+    return [
+        _bytes_or_reason(found[inside], path) for inside, path in zip(stripped, paths, strict=True)
+    ]
+
+
+def _bytes_or_reason(found: bytes | Exception, path: str) -> bytes | str:
+    if isinstance(found, FileNotFoundError):
+        return "no such file"
+    if isinstance(found, PermissionError):
+        return "Permission denied"
+    if isinstance(found, Exception):
+        raise DataError(f"{path}: cannot be read ({reason_of(found)})") from found
+    return found
+
+
+def _read_local(path: str) -> bytes | str:
+    try:
+        with open_regular(Path(path)) as file:
+            if os.fstat(file.fileno()).st_size > LARGEST:
+                return f"larger than {LARGEST >> 20} MiB"
+            return file.read()
+    except FileNotFoundError:
+        return "no such file"
+    except OSError as error:
+        if error.errno in _GONE:
+            raise DataError(f"{path}: cannot be read ({error.strerror})") from error
+        return error.strerror or str(error)
+    except ValueError as error:  # a null byte in the name
+        return str(error)
+
+
+class Folder:
+    """A folder whose files appear whole or not at all, and are written once.
+
+    Parameters
+    ----------
+    path
+        Of this machine, or a URL.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.path = absolute(path).rstrip("/")
+        self._local = None if is_url(self.path) else Path(self.path)
+
+    def url(self, name: str) -> str:
+        """Return where a file of the folder is."""
+        return f"{self.path}/{name}"
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Write a file, unless one of this name is there already; tell whether it was written.
+
+        Of several writers one wins, and its file stays.
+
+        Raises
+        ------
+        DataError
+            If it cannot be written.
+        """
+        try:
+            if self._local:
+                return create_file(self._local / name, content)
+            files, inside = filesystem(self.url(name))
+            files.pipe_file(inside, content, mode="create")
+        except FileExistsError:
+            return False
+        except AdaclError:
+            raise
+        except Exception as error:
+            if "PreconditionFailed" in str(error):
+                return False
+            raise DataError(f"{self.url(name)}: cannot be written ({reason_of(error)})") from error
+        return True
+
+    def read(self, name: str) -> bytes | None:
+        """Return the bytes of a file, or None if it is not there.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read.
+        """
+        try:
+            if self._local:
+                return (self._local / name).read_bytes()
+            files, inside = filesystem(self.url(name))
+            content: bytes = files.cat_file(inside)
+        except FileNotFoundError:
+            return None
+        except AdaclError:
+            raise
+        except Exception as error:
+            raise DataError(f"{self.url(name)}: cannot be read ({reason_of(error)})") from error
+        return content
+
+    def names(self, below: str) -> list[str]:
+        """Return the sorted names of the files in a folder below this one, none if it is not there.
+
+        Raises
+        ------
+        DataError
+            If it cannot be read.
+        """
+        try:
+            if self._local:
+                return sorted(n for n in os.listdir(self._local / below) if not n.startswith("."))
+            files, inside = filesystem(self.url(below))
+            return sorted(path.rpartition("/")[2] for path in files.ls(inside, detail=False))
+        except FileNotFoundError:
+            return []
+        except AdaclError:
+            raise
+        except Exception as error:
+            raise DataError(f"{self.url(below)}: cannot be read ({reason_of(error)})") from error
+
+    def delete(self, name: str) -> None:
+        """Delete a file.
+
+        Raises
+        ------
+        DataError
+            If it cannot be deleted.
+        """
+        try:
+            if self._local:
+                (self._local / name).unlink(missing_ok=True)
+            else:
+                files, inside = filesystem(self.url(name))
+                files.rm_file(inside)
+        except Exception as error:
+            raise DataError(f"{self.url(name)}: cannot be deleted ({reason_of(error)})") from error

@@ -1,0 +1,64 @@
+"""Read the images of tar files one after another, as they were written (WebDataset's layout)."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+
+from adacl.data.images import EXTENSIONS
+from adacl.errors import DataError, MissingDataError
+from adacl.scale.storage import LARGEST, is_url, open_source, reason_of
+
+Content = bytes | str
+"""The bytes of an image, or the reason why there are none."""
+
+
+def images_in(path: str) -> Iterator[tuple[str, Content]]:
+    """Yield the path and the bytes of each image of a tar file; other files are passed over.
+
+    A path is that of the tar file, a slash, and the name in it; of several images of one name the
+    later ones get a number. If the file cannot be read, or not to its end, the last pair is its own
+    path and the reason.
+
+    Raises
+    ------
+    DataError
+        If the storage does not answer.
+    """
+    seen: Counter[str] = Counter()
+    try:
+        with open_source(path) as file, tarfile.open(fileobj=file, mode="r|*") as members:
+            for member in members:
+                name = member.name.removeprefix("./")
+                hidden = name.rpartition("/")[2].startswith(".")
+                if hidden or os.path.splitext(name)[1].lower() not in EXTENSIONS:
+                    continue
+                seen[name] += 1
+                again = f"#{seen[name]}" if seen[name] > 1 else ""
+                yield f"{path}/{name}{again}", _content(members, member)
+    except (tarfile.TarError, EOFError, zlib.error) as error:
+        yield path, f"not a sound tar file after {seen.total()} images ({reason_of(error)})"
+    except MissingDataError as error:
+        if not isinstance(error.__cause__, FileNotFoundError | PermissionError):
+            raise DataError(str(error)) from error
+        yield path, reason_of(error.__cause__)
+    except OSError as error:
+        if is_url(path):
+            raise DataError(f"{path}: cannot be read ({reason_of(error)})") from error
+        yield path, f"cannot be read after {seen.total()} images ({reason_of(error)})"
+    else:
+        if not seen:
+            yield path, "a tar file without images"
+
+
+def _content(members: tarfile.TarFile, member: tarfile.TarInfo) -> Content:
+    if not member.isreg():
+        return "a link or device, not a file"
+    if member.size > LARGEST:
+        return f"larger than {LARGEST >> 20} MiB"
+    reader = members.extractfile(member)
+    assert reader is not None
+    return reader.read()
