@@ -118,7 +118,7 @@ class _LeftOut:
         self._skipped: list[str] = []
         self._types: Counter[str] = Counter()
 
-    def skip(self, path: Path, reason: str) -> None:
+    def skip(self, path: str, reason: str) -> None:
         self._skipped.append(f"{path}: {reason}")
 
     def count(self, extension: str) -> None:
@@ -139,15 +139,17 @@ class _LeftOut:
 def _walk_all(roots: Sequence[Path], left_out: _LeftOut) -> Iterator[Path]:
     for root in roots:
         if root.is_dir():
-            yield from _walk(root, left_out)
+            yield from map(Path, _walk(str(root), left_out))
         elif is_list(root):
             yield from read_list(root)
         else:
             yield root
 
 
-def walk(root: Path, kinds: frozenset[str] = EXTENSIONS) -> Iterator[Path]:
+def walk(root: str, kinds: frozenset[str]) -> Iterator[str]:
     """Yield the files of some kinds, by their endings, below a folder, and tell what is left out.
+
+    Paths are text, because there may be many million.
 
     Raises
     ------
@@ -159,7 +161,7 @@ def walk(root: Path, kinds: frozenset[str] = EXTENSIONS) -> Iterator[Path]:
     left_out.tell()
 
 
-def _walk(root: Path, left_out: _LeftOut, kinds: frozenset[str] = EXTENSIONS) -> Iterator[Path]:
+def _walk(root: str, left_out: _LeftOut, kinds: frozenset[str] = EXTENSIONS) -> Iterator[str]:
     entered = [_enter(root, left_out, kinds)]
     while entered:
         path, inside = next(entered[-1].entries, (None, False))
@@ -187,21 +189,21 @@ class _Folder(NamedTuple):
     """A folder: which it is on the disk, and its images and folders with whether it is one."""
 
     identity: tuple[int, int]
-    entries: Iterator[tuple[Path, bool]]
+    entries: Iterator[tuple[str, bool]]
 
 
-def _enter(folder: Path, left_out: _LeftOut, kinds: frozenset[str]) -> _Folder:
+def _enter(folder: str, left_out: _LeftOut, kinds: frozenset[str]) -> _Folder:
     names = []
     try:
-        status = folder.stat()
+        status = Path(folder).stat()
         with os.scandir(folder) as entries:
             for entry in entries:
                 if not entry.name.startswith("."):
-                    extension = Path(entry.name).suffix.lower()
+                    extension = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122, faster
                     try:
                         inside = entry.is_dir()
                     except OSError as error:  # a link to itself
-                        left_out.skip(folder / entry.name, str(error.strerror))
+                        left_out.skip(f"{folder}/{entry.name}", str(error.strerror))
                         continue
                     if inside or extension in kinds:
                         names.append((entry.name, inside))
@@ -210,7 +212,8 @@ def _enter(folder: Path, left_out: _LeftOut, kinds: frozenset[str]) -> _Folder:
     except OSError as error:
         kind = _PathTooLongError if error.errno == errno.ENAMETOOLONG else DataError
         raise kind(f"{folder}: cannot be read ({error.strerror})") from error
-    found = ((folder / name, inside) for name, inside in sorted(names))
+    prefix = folder if folder.endswith("/") else f"{folder}/"
+    found = ((prefix + name, inside) for name, inside in sorted(names))
     return _Folder((status.st_dev, status.st_ino), found)
 
 

@@ -106,10 +106,7 @@ class Source:
                     yield Entry(path, None, "", _kind(path)) if is_url(path) else _stat(path)
 
     def _local(self, after: str) -> Iterator[Entry]:
-        if not os.path.isdir(self.root):
-            found = iter([self.root])
-        else:
-            found = map(str, walk(Path(self.root), KINDS))
+        found = iter([self.root]) if not os.path.isdir(self.root) else walk(self.root, KINDS)
         if self._pattern:
             found = filter(self._pattern.fullmatch, found)
         if after:
@@ -157,7 +154,7 @@ def _pattern_of(pattern: str) -> re.Pattern[str]:
 
 
 def _kind(path: str) -> Literal["image", "tar"]:
-    return "tar" if os.path.splitext(path)[1].lower() in TARS else "image"
+    return "tar" if path[-4:].lower() in TARS else "image"
 
 
 def _stat(path: str) -> Entry:
