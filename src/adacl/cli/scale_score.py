@@ -86,7 +86,8 @@ def score(
             with bar("listing", None, quiet) as show:
                 for listing in run.listed():
                     show(listing.entries)
-            log.info("%d files to score, in %d units of work", listing.entries, listing.shards)
+            units = "1 unit" if listing.shards == 1 else f"{listing.shards} units"
+            log.info("%d files to score, in %s of work", listing.entries, units)
             done = run.done().entries
             if done:
                 log.info("%d of them are scored already", done)
@@ -114,7 +115,7 @@ def score(
     else:
         say(
             f"{counts.images} images: {counts.anomalous} anomalous, "
-            f"{counts.scored - counts.anomalous} normal, {counts.failed} failed; in {out}/parts"
+            f"{counts.scored - counts.anomalous} normal, {counts.failed} failed; in {out.rstrip('/')}/parts"
         )
 
 

@@ -1,0 +1,93 @@
+"""What each part of the preset ``inspect`` is worth: one network without it, on development sets.
+
+    python -m benchmarks.accuracy.inspection_ablation bottle=DIR kolektor=DIR --seeds 0,1
+
+Folders as for :mod:`benchmarks.accuracy.inspection`. One network is learnt from four fifths of the
+good images and no cross-fitting is done, because thresholds are not asked for. Records are appended
+to ``benchmarks/results/inspection_ablation.jsonl``; those that are there are not run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections import defaultdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from adacl import AnomalyDetector
+from adacl.config.presets import preset
+from benchmarks.accuracy.inspection import append, commit, folds, measured, read, test_images
+from benchmarks.common import RESULTS, machine
+
+RECORDS = RESULTS / "inspection_ablation.jsonl"
+
+WITHOUT: dict[str, dict[str, Any]] = {
+    "nothing left out": {},
+    "continuous labels (0 and 1 instead)": {"labels__scheme": "discrete"},
+    "the place (no coordinates)": {"network__place": "no"},
+    "cameras (blur, noise, JPEG, tilt)": {"training__record": 0.0, "training__tilt": 0.0},
+    "light (level and colour)": {"training__light": 0.0, "training__tint": 0.0},
+    "fillings (pieces of other images alone)": {"local__fillings": {"another": 1.0}},
+    "hair lines (no scars)": {"local__shapes": {"blob": 0.35, "ellipse": 0.2, "rectangle": 0.15}},
+    "Muon (AdamW instead)": {"training__optimizer": "adamw"},
+}
+
+
+def main() -> None:
+    """Run what is missing, or print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("sets", nargs="*", metavar="NAME=DIR")
+    parser.add_argument("--seeds", default="0,1")
+    parser.add_argument("--table", action="store_true")
+    arguments = parser.parse_args()
+    if arguments.table:
+        print("\n".join(table(read(RECORDS))))
+        return
+    for seed in map(int, arguments.seeds.split(",")):
+        for without in WITHOUT:
+            for name, folder in (entry.split("=", 1) for entry in arguments.sets):
+                for fold, fold_name in folds(Path(folder)):
+                    wanted = {"set": name, "fold": fold_name, "preset": without, "seed": seed}
+                    if not any(wanted.items() <= record.items() for record in read(RECORDS)):
+                        append(RECORDS, wanted | run(fold, without, seed))
+
+
+def run(folder: Path, without: str, seed: int) -> dict[str, Any]:
+    """Learn one network from the good images of a folder, and score its test images."""
+    config = preset("inspect").replace(threshold__folds=1, **WITHOUT[without])
+    started = time.perf_counter()
+    detector = AnomalyDetector(config=config, random_state=seed).fit(folder / "train" / "good")
+    seconds = time.perf_counter() - started
+    images = test_images(folder)
+    scores = {kind: -detector.score_samples(paths) for kind, paths in images.items()}
+    return {
+        "commit": commit(),
+        **measured(scores, images),
+        "parameters": detector.header.training["parameters"],
+        "epochs": len(detector.history_.epochs),
+        "fit_seconds": seconds,
+        "machine": machine(),
+    }
+
+
+def table(records: list[dict[str, Any]]) -> list[str]:
+    """Return a line for each part left out: the AUROC of each set, seed by seed."""
+    found: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for record in records:
+        found[record["preset"]][record["set"]].append(100 * record["auroc"])
+    return [
+        f"| {without} | "
+        + " | ".join(
+            f"{np.mean(values):.1f} ({', '.join(f'{value:.1f}' for value in values)})"
+            for _, values in sorted(sets.items())
+        )
+        + " |"
+        for without, sets in found.items()
+    ]
+
+
+if __name__ == "__main__":
+    main()
