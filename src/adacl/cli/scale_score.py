@@ -80,6 +80,7 @@ def score(
     model, sources = (fleet, names) if fleet else (Path(names[0]), names[1:])
     if report is not None:
         check_report(report, [model])
+    parts = f"{out.rstrip('/')}/parts"
     with messages(quiet):
         run = ScoringRun(out, model, sources, threshold, bool(fleet), shard_images, shard_mib << 20)
         try:
@@ -97,7 +98,7 @@ def score(
                     show(done)
             counts = run.finish()
             if not counts.scored:
-                raise DataError(f"none of {counts.images} image files can be read; see {out}/parts")
+                raise DataError(f"none of {counts.images} image files can be read; see {parts}")
         except KeyboardInterrupt as error:
             raise InterruptError("interrupted; the same command goes on") from error
         if counts.remarked:
@@ -115,7 +116,7 @@ def score(
     else:
         say(
             f"{counts.images} images: {counts.anomalous} anomalous, "
-            f"{counts.scored - counts.anomalous} normal, {counts.failed} failed; in {out.rstrip('/')}/parts"
+            f"{counts.scored - counts.anomalous} normal, {counts.failed} failed; in {parts}"
         )
 
 
