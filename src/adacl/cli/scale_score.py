@@ -73,6 +73,7 @@ def score(
     """
     from adacl.scale.engines import Engine
     from adacl.scale.scoring import ScoringRun
+    from adacl.scale.storage import is_url
 
     on = Engine(engine, workers, address)
     if fleet is None and len(names) < 2:
@@ -80,6 +81,13 @@ def score(
     model, sources = (fleet, names) if fleet else (Path(names[0]), names[1:])
     if report is not None:
         check_report(report, [model])
+        if fleet:
+            raise ConfigError("--report: is about one model; score a part with its own model")
+        if remote := [name for name in sources if is_url(name)]:
+            raise ConfigError(
+                f"--report: shows pictures, which cannot be fetched from {remote[0]}; read the "
+                "results with pandas or DuckDB"
+            )
     parts = f"{out.rstrip('/')}/parts"
     with messages(quiet):
         run = ScoringRun(out, model, sources, threshold, bool(fleet), shard_images, shard_mib << 20)

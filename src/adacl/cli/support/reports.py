@@ -162,18 +162,10 @@ def _without_threshold(arguments: list[str]) -> list[str]:
 
 
 def report_run(report: Path, run: ScoringRun, quiet: bool) -> None:
-    """Write the report on images that ``adacl scale score`` scored, from its results alone.
-
-    Raises
-    ------
-    ConfigError
-        If the run has a model for each part.
-    """
+    """Write the report on images that ``adacl scale score`` scored, from its results alone."""
     from adacl.deploy.scorer import Scorer
     from adacl.scale.results import file_scores
 
-    if run.task.fleet:
-        raise ConfigError("--report: is about one model; score a part with its own model")
     scorer = Scorer(run.task.model, threads=1, on_error="skip")
     in_use = scorer.threshold
     if run.work.threshold is not None:
