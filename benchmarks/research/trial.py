@@ -22,7 +22,7 @@ import torch
 from torch import Tensor
 
 from adacl import Config, preset
-from adacl.cli.support.options import parse_settings
+from adacl.config.presets import parse_settings
 from adacl.data.samples import Samples
 from adacl.datasets import catalogue
 from adacl.metrics import auroc

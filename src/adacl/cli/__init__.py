@@ -27,6 +27,7 @@ from adacl.cli import (
     info,
     log,
     scale,
+    scale_fit,
     scale_score,
     score,
     serve,
@@ -68,6 +69,7 @@ app.add_typer(video.app, name="video")
 app.add_typer(data.app, name="data")
 scale.app.command("score")(scale_score.score)
 scale.app.command("verify")(scale_score.verify)
+scale.app.command("fit")(scale_fit.fit)
 app.add_typer(scale.app, name="scale")
 bench_image.app.command("ucsd")(bench_video.ucsd)
 bench_image.app.command("avenue")(bench_video.avenue)

@@ -12,6 +12,7 @@ import typer
 from adacl.cli.support import options
 from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
 from adacl.cli.support.progress import messages
+from adacl.config.presets import parse_settings
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError
 
@@ -63,7 +64,7 @@ def one_vs_rest(
     changes = settings or []
     if changes and method != "adacl":
         raise ConfigError("--set: changes adacl alone; leave --method out")
-    config = paper_config(source, preset_name).replace(**options.parse_settings(changes))
+    config = paper_config(source, preset_name).replace(**parse_settings(changes))
     variants = [
         Variant("+".join([preset_name, *changes]), config)
         if name == "adacl"
@@ -107,7 +108,7 @@ def ablation(
 
     chosen, changes = ablations.get(name), settings or []
     source = data or chosen.source
-    config = paper_config(source, chosen.preset).replace(**options.parse_settings(changes))
+    config = paper_config(source, chosen.preset).replace(**parse_settings(changes))
     variants = ablations.variants(chosen, config, changes, only and only.split(","))
     _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
 

@@ -15,7 +15,7 @@ from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
 from adacl.config.hints import DEFECTS, with_hints
-from adacl.config.presets import by_size, for_tiles, from_toml, preset
+from adacl.config.presets import by_size, for_tiles, from_toml, parse_settings, preset
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.folders import list_images, reading_by
 from adacl.data.groups import groups_of
@@ -153,7 +153,7 @@ def fit(
             config = for_tiles() if tiling else by_size(files.sizes(size))
     else:
         config = preset(preset_name)
-    config = config.replace(**options.parse_settings(settings))
+    config = config.replace(**parse_settings(settings))
     config = _with_kinds(config, add or [], drop or [])
     config = with_hints(config, expect or [], light, turned)
     config = _with_values(config, training__epochs=epoch_count, threshold__fpr=fpr)

@@ -25,7 +25,7 @@ from adacl.cli.support.video_records import (
     event_sentence,
     frame_record,
 )
-from adacl.config.presets import from_tree, read_toml
+from adacl.config.presets import from_tree, parse_settings, read_toml
 from adacl.errors import ConfigError
 from adacl.files import check_writable
 
@@ -87,7 +87,7 @@ def fit(
     from adacl.video.detector import VideoAnomalyDetector
 
     given = read_toml(config_file) if config_file else {}
-    chosen = options.parse_settings(settings)
+    chosen = parse_settings(settings)
     tree = given.pop("video", {})
     if not isinstance(tree, dict):
         raise ConfigError(f"{config_file}: video: need a table, [video]")

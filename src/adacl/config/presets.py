@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -202,3 +202,30 @@ def suited(config: Config, aligned: bool) -> Config:
         section, _, name = address.partition("__")
         changes[address] = tree[section][name] if name else tree[section]
     return start.replace(**changes)
+
+
+def parse_settings(texts: Iterable[str] | None) -> dict[str, Any]:
+    """Read settings given as ``section.name=value``, the values as in TOML; bare words are strings.
+
+    Returns
+    -------
+    dict
+        As ``Config.replace`` takes them.
+
+    Raises
+    ------
+    ConfigError
+        If one has no ``=``.
+    """
+    return dict(map(_parse_setting, texts or ()))
+
+
+def _parse_setting(text: str) -> tuple[str, Any]:
+    address, equals, value = text.partition("=")
+    if not equals or address.count(".") != 1:
+        raise ConfigError(f"--set {text!r}: need section.name=value")
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value
+    return address.replace(".", "__"), parsed

@@ -7,10 +7,12 @@ from pathlib import Path
 
 from adacl.data.folders import Skipped
 from adacl.model.scoring import FileScore
-from adacl.report.tally import SKIPPED
 from adacl.scale.manifest import read_table
 from adacl.scale.parts import FOLDER, Row
 from adacl.scale.storage import Folder
+
+NAMED = 1_000
+"""Images that failed, which a report names at most."""
 
 
 def rows_of(folder: Folder) -> Iterator[Row]:
@@ -32,7 +34,7 @@ def file_scores(folder: Folder, skipped: list[Skipped]) -> Iterator[FileScore]:
     """Yield the scores of a run as those of files; the first that failed are ``skipped``."""
     for row in rows_of(folder):
         if row.raw_score is None or row.pred_score is None:
-            if len(skipped) < SKIPPED:
+            if len(skipped) < NAMED:
                 skipped.append((Path(row.path), row.reason))
         else:
             yield FileScore(Path(row.path), row.raw_score, row.pred_score, None, remark=row.remark)

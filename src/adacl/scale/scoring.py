@@ -18,6 +18,7 @@ from adacl.deploy.scorer import Scorer
 from adacl.errors import ConfigError, DataError
 from adacl.scale import manifest
 from adacl.scale.engines import Engine, run
+from adacl.scale.fleet import Fleet
 from adacl.scale.parts import FOLDER, Counts, Work, counts_of, name_of
 from adacl.scale.shard import Task, score_shard
 from adacl.scale.storage import Folder, absolute
@@ -186,6 +187,6 @@ def read_run(folder: Folder) -> dict[str, object]:
 
 def _hash_of(model: Path, fleet: bool) -> str:
     if fleet:
-        names = sorted(path.name for path in model.glob("*.onnx"))
+        names = sorted(Fleet(model).files.values())
         return hashlib.sha256("\n".join(names).encode()).hexdigest()
     return hashlib.sha256(Scorer(model, threads=1).content).hexdigest()

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, TypeVar
 from adacl.deploy.scorer import Scorer
 from adacl.errors import DataError, ImageError
 from adacl.model.scoring import GATHERED, ImageScore
+from adacl.scale.fleet import Fleet
 from adacl.scale.manifest import FOLDER, entries_of, id_of, read_table
 from adacl.scale.parts import Counts, Row, Work, name_of, write_part
 from adacl.scale.sources import Entry
@@ -67,10 +68,13 @@ def _open(model: Path, threshold: float | None) -> Scorer:
     return scorer if threshold is None else scorer.set_threshold(threshold)
 
 
-def _scored_by_fleet(task: Task, entries: Sequence[Entry]) -> Iterator[Row]:
-    from adacl.scale.fleet import Fleet
+@lru_cache(maxsize=1)
+def _fleet(folder: Path) -> Fleet:
+    return Fleet(folder)
 
-    fleet = Fleet(task.model)
+
+def _scored_by_fleet(task: Task, entries: Sequence[Entry]) -> Iterator[Row]:
+    fleet = _fleet(task.model)
 
     def model_of(entry: Entry) -> Path | str:
         try:

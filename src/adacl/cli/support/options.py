@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tomllib
-from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import typer
 
@@ -63,25 +61,3 @@ def parse_size(option: str, text: str | None) -> tuple[int, int] | None:
         words = f"{text!r}: need HEIGHTxWIDTH in pixels, at least 8x8"
         raise typer.BadParameter(words, param_hint=option)
     return int(parts[0]), int(parts[-1])
-
-
-def parse_settings(texts: Iterable[str] | None) -> dict[str, Any]:
-    """Read settings given as ``section.name=value``, the values as in TOML; bare words are strings.
-
-    Raises
-    ------
-    typer.BadParameter
-        If one has no ``=``.
-    """
-    return dict(map(_parse_setting, texts or ()))
-
-
-def _parse_setting(text: str) -> tuple[str, Any]:
-    address, equals, value = text.partition("=")
-    if not equals or address.count(".") != 1:
-        raise typer.BadParameter(f"{text!r}: need section.name=value")
-    try:
-        parsed = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        parsed = value
-    return address.replace(".", "__"), parsed

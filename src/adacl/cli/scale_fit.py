@@ -1,0 +1,79 @@
+"""``adacl scale fit``."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from adacl.cli.scale_score import AddressOption, EngineOption, WorkersOption
+from adacl.cli.support import options
+from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.progress import bar, messages, say
+from adacl.config.presets import parse_settings, preset
+from adacl.errors import DataError
+
+log = logging.getLogger("adacl")
+
+
+def fit(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="PARTS",
+            help="Folder with a folder of normal images for each part; or a table, CSV or Parquet, "
+            "with the columns name and source, and perhaps preset and settings.",
+        ),
+    ],
+    out: Annotated[Path, typer.Option(metavar="MODELS", help="Folder for the models.")],
+    preset_name: Annotated[
+        str, typer.Option("--preset", help="As for adacl fit, where the table names none.")
+    ] = "auto",
+    settings: options.Settings = None,
+    seed: options.Seed = 0,
+    engine: EngineOption = "local",
+    address: AddressOption = None,
+    workers: WorkersOption = None,
+    json_output: options.Json = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Learn a model for each part, one core each.
+
+    Each part gets a model file and an exported one, whose names end in a hash of its images, its
+    settings and the version: what is there is not learnt again, and the same command goes on after
+    an interruption. MODELS/index.html, models.csv and models.parquet list all models, those that
+    need a look first. A part that fails is tried twice, and listed with the reason.
+    """
+    from adacl.scale.engines import Engine
+    from adacl.scale.fleet_fit import fit_parts, records_in
+    from adacl.scale.fleet_parts import parts_of
+    from adacl.scale.fleet_table import PAGE, write_tables
+
+    on = Engine(engine, workers, address)
+    if preset_name != "auto":
+        preset(preset_name).replace(**parse_settings(settings))
+    parts = parts_of(source, preset_name, tuple(settings or ()))
+    failed = done = 0
+    with messages(quiet), bar("learning", len(parts), quiet) as show:
+        log.info("%d parts to learn", len(parts))
+        try:
+            for record in fit_parts(parts, out, seed, on):
+                done += 1
+                show(done)
+                failed += record["grade"] == "failed"
+                log.info("%s: %s. %s", record["name"], record["grade"], record["verdict"])
+        except KeyboardInterrupt as error:
+            raise InterruptError("interrupted; the same command goes on") from error
+        finally:
+            records = records_in(out)
+            if records:
+                write_tables(out, records)
+    if json_output:
+        typer.echo(json.dumps({"models": str(out), "parts": len(parts), "failed": failed}))
+    elif not quiet:
+        say(f"{done - failed} of {len(parts)} parts have a model; see {out / PAGE}")
+    if failed:
+        raise DataError(f"{failed} of {len(parts)} parts failed; {out / PAGE} has the reasons")

@@ -1,0 +1,64 @@
+"""A folder of models, one for each part, as ``adacl scale fit`` writes it."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from adacl.errors import DataError, MissingDataError
+
+TABLE = "models.csv"
+
+
+class Fleet:
+    """The models of a folder, by the names of their parts.
+
+    Parameters
+    ----------
+    folder
+        That ``adacl scale fit`` wrote.
+
+    Attributes
+    ----------
+    files : dict
+        Name of a part to the name of its exported model.
+
+    Raises
+    ------
+    MissingDataError
+        If it has no table of models.
+    DataError
+        If the table has no model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        try:
+            with (folder / TABLE).open(newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        except OSError as error:
+            raise MissingDataError(
+                f"{folder / TABLE}: cannot be read ({error.strerror}); it is the table that adacl "
+                "scale fit ends with"
+            ) from error
+        self.files = {row["name"]: row["model"] for row in rows if row.get("model")}
+        if not self.files:
+            raise DataError(f"{folder / TABLE}: names no model")
+
+    def model_of(self, path: str) -> Path:
+        """Return the exported model of an image: that of the innermost folder that has one.
+
+        Parameters
+        ----------
+        path
+            Path or URL of the image.
+
+        Raises
+        ------
+        DataError
+            If none of the folders it lies in is the name of a part.
+        """
+        for name in reversed(path.split("/")[:-1]):
+            if name in self.files:
+                return self.folder / self.files[name]
+        raise DataError("no model has the name of a folder it lies in")

@@ -1,0 +1,168 @@
+"""Fit a model for each part, one core each, and keep a record of each beside it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from adacl._version import __version__
+from adacl.config import Config
+from adacl.config.presets import by_size, parse_settings, preset
+from adacl.data.folders import list_images
+from adacl.data.training_set import probe_files
+from adacl.errors import AdaclError
+from adacl.files import atomic_file
+from adacl.scale.engines import Engine, run
+from adacl.scale.fleet_parts import Part
+
+TRIES = 2
+GRADES = ("failed", "weak", "usable", "good")
+"""Those that need a look come first."""
+
+Record = dict[str, Any]
+
+
+def fit_parts(parts: Sequence[Part], out: Path, seed: int, engine: Engine) -> Iterator[Record]:
+    """Fit the parts that have no model yet, those that fail once more, and yield their records.
+
+    Raises
+    ------
+    DataError
+        If a record cannot be written.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    remaining = list(parts)
+    for attempt in range(TRIES):
+        failed = []
+        for outcome in run(engine, partial(fit_part, out.absolute(), seed), remaining):
+            record = outcome.result or _failure(outcome.item, str(outcome.error))
+            if record["grade"] == "failed" and attempt < TRIES - 1:
+                failed.append(outcome.item)
+                continue
+            if outcome.result is None:
+                _write(out / f"{outcome.item.name}.failed.json", record)
+            yield record
+        remaining = failed
+
+
+def fit_part(out: Path, seed: int, part: Part) -> Record:
+    """Fit and export the model of a part, unless it is there, and return its record.
+
+    The record is written last, so that a model without one is not finished. What goes wrong with
+    the part is told in the record.
+    """
+    import torch
+
+    torch.set_num_threads(1)
+    started = time.perf_counter()
+    try:
+        paths = list_images(part.source)
+        name = f"{part.name}-{_hash_of(part, paths, seed)}"
+        kept = _read(out / f"{name}.json")
+        if kept and (out / f"{name}.adacl").exists() and (out / f"{name}.onnx").exists():
+            return kept
+        with _warnings() as warnings:
+            record = _fit(out / name, part, paths, seed)
+    except (AdaclError, OSError, RuntimeError, ValueError, MemoryError) as error:
+        record = _failure(part, " ".join(str(error).split()) or type(error).__name__)
+        _write(out / f"{part.name}.failed.json", record)
+        return record
+    record |= {"warnings": warnings, "seconds": round(time.perf_counter() - started, 2)}
+    _write(out / f"{name}.json", record)
+    (out / f"{part.name}.failed.json").unlink(missing_ok=True)
+    return record
+
+
+def records_in(out: Path) -> list[Record]:
+    """Return the record of each part, the newest where it has several; what needs a look first."""
+    found: dict[str, Record] = {}
+    for path in sorted(out.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
+        if record := _read(path):
+            found[record["name"]] = record
+    return sorted(found.values(), key=lambda row: (GRADES.index(row["grade"]), row["name"]))
+
+
+def _fit(target: Path, part: Part, paths: list[Path], seed: int) -> Record:
+    from adacl import AnomalyDetector
+    from adacl.deploy.export import export_model
+    from adacl.model.advice import advice
+
+    files = probe_files(paths, "skip")
+    config = by_size(files.sizes(None)) if part.preset == "auto" else preset(part.preset)
+    config = config.replace(**parse_settings(part.settings))
+    detector = AnomalyDetector(config=config, random_state=seed, on_error="skip", device="cpu")
+    detector.fit(files)
+    fitted, exported = target.with_name(f"{target.name}.adacl"), f"{target.name}.onnx"
+    detector.save(fitted)
+    export_model(fitted, target.with_name(exported), dynamic_batch=True)
+    header = detector.header
+    verdict = advice(header, model=fitted.name)
+    return {
+        **_described(part, config),
+        "model": exported,
+        "grade": verdict.grade,
+        "verdict": verdict.why,
+        "normals": header.training["images"],
+        "threshold": header.threshold.value,
+        "fpr": header.threshold.fpr,
+        "upper_bound": header.threshold.upper_bound,
+        "validation_auroc": header.history.best.validation_auroc,
+        "next": list(verdict.steps),
+    }
+
+
+def _described(part: Part, config: Config | None) -> Record:
+    return {
+        "name": part.name,
+        "source": str(part.source),
+        "preset": config.preset if config else part.preset,
+        "settings": list(part.settings),
+        "version": __version__,
+    }
+
+
+def _failure(part: Part, reason: str) -> Record:
+    return {**_described(part, None), "grade": "failed", "verdict": reason, "warnings": []}
+
+
+def _hash_of(part: Part, paths: Sequence[Path], seed: int) -> str:
+    """Return a short hash of names and contents of the images, the settings and the version."""
+    digest = hashlib.sha256(json.dumps([__version__, part.preset, part.settings, seed]).encode())
+    for path in paths:
+        name = path.name.encode(errors="surrogateescape")
+        digest.update(name + hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()[:12]
+
+
+@contextmanager
+def _warnings() -> Iterator[list[str]]:
+    """Collect what is warned of."""
+    found: list[str] = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: found.append(record.getMessage())  # type: ignore[method-assign]
+    log = logging.getLogger("adacl")
+    log.addHandler(handler)
+    try:
+        yield found
+    finally:
+        log.removeHandler(handler)
+
+
+def _read(path: Path) -> Record | None:
+    try:
+        record = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    return record if isinstance(record, dict) and record.get("grade") in GRADES else None
+
+
+def _write(path: Path, record: Record) -> None:
+    with atomic_file(path, "w") as file:
+        json.dump(record, file, indent=1)

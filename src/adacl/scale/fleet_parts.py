@@ -1,0 +1,107 @@
+"""The parts that a fleet of models is for: folders in a folder, or the rows of a table."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from adacl.data.folders import list_images
+from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
+
+TABLES = frozenset({".csv", ".parquet"})
+COLUMNS = {"name", "source", "preset", "settings"}
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part that gets a model: its name, its normal images, and how to learn from them.
+
+    ``settings`` are ``section.setting=value``, as ``adacl fit --set`` takes them.
+    """
+
+    name: str
+    source: Path
+    preset: str = "auto"
+    settings: tuple[str, ...] = ()
+
+    def size(self) -> int:
+        """Return the number of its images, 0 where they cannot be listed."""
+        try:
+            return len(list_images(self.source))
+        except AdaclError:
+            return 0
+
+
+def parts_of(source: Path, preset: str, settings: tuple[str, ...]) -> list[Part]:
+    """Return the parts of a folder of folders, or of a table, those with most images first.
+
+    A table is CSV or Parquet with the columns ``name`` and ``source``, a path relative to the
+    table, and perhaps ``preset`` and ``settings``, separated by semicolons.
+
+    Raises
+    ------
+    MissingDataError, DataError
+        If it cannot be read, names no part, or a part twice.
+    """
+    if source.suffix.lower() in TABLES and not source.is_dir():
+        parts = [_of_row(row, source, preset, settings) for row in _rows(source)]
+    elif source.is_dir():
+        folders = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+        parts = [Part(folder.name, folder.absolute(), preset, settings) for folder in folders]
+    else:
+        raise MissingDataError(f"{source}: no such folder or table (.csv, .parquet)")
+    if not parts:
+        raise DataError(f"{source}: has no folders, each of which would be a part")
+    names = [part.name for part in parts]
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError(f"{source}: names the part {twice[0]} twice")
+    return sorted(parts, key=lambda part: -part.size())
+
+
+def _rows(table: Path) -> list[dict[str, Any]]:
+    try:
+        if table.suffix.lower() == ".csv":
+            with table.open(newline="", encoding="utf-8-sig") as file:
+                rows: list[dict[str, Any]] = list(csv.DictReader(file))
+        else:
+            rows = _of_parquet(table)
+    except FileNotFoundError as error:
+        raise MissingDataError(f"{table}: no such file") from error
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{table}: cannot be read as a table of parts ({error})") from error
+    for row in rows[:1]:
+        if missing := {"name", "source"} - row.keys():
+            raise DataError(f"{table}: no column {min(missing)}; it needs name and source")
+        if unknown := {str(name) for name in row} - COLUMNS:
+            raise DataError(
+                f"{table}: unknown column {min(unknown)}; known are name, source, preset, settings"
+            )
+    return rows
+
+
+def _of_parquet(table: Path) -> list[dict[str, Any]]:
+    try:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+
+    try:
+        return list(pq.read_table(table).to_pylist())
+    except pa.ArrowException as error:
+        raise DataError(f"{table}: not a sound Parquet file ({error})") from error
+
+
+def _of_row(row: dict[str, Any], table: Path, preset: str, settings: tuple[str, ...]) -> Part:
+    name, source = str(row["name"] or "").strip(), str(row["source"] or "").strip()
+    if not name or "/" in name or name.startswith(".") or not source:
+        raise DataError(f"{table}: a row has no usable name or source ({name!r}, {source!r})")
+    own = [word.strip() for word in str(row.get("settings") or "").split(";") if word.strip()]
+    return Part(
+        name,
+        (table.parent / source).absolute(),
+        str(row.get("preset") or preset).strip(),
+        (*settings, *own),
+    )

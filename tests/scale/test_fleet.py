@@ -1,0 +1,169 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from adacl.deploy.scorer import Scorer
+from adacl.errors import DataError, MissingDataError
+from adacl.scale.engines import Engine
+from adacl.scale.fleet import Fleet
+from adacl.scale.fleet_fit import fit_parts, records_in
+from adacl.scale.fleet_parts import Part, parts_of
+from adacl.scale.fleet_table import write_tables
+from support.helpers import call
+
+QUICK = ("training.epochs=1", "training.min_epoch_images=32", "threshold.folds=1")
+SET = [word for setting in QUICK for word in ("--set", setting)]
+
+
+def write_images(folder: Path, count: int, seed: int = 0) -> None:
+    folder.mkdir(parents=True)
+    generator = np.random.default_rng(seed)
+    for number in range(count):
+        pixels = generator.integers(0, 256, (16, 16), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number:03}.png")
+
+
+@pytest.fixture(scope="module")
+def plant(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("plant")
+    for number, name in enumerate(("bolt", "nut", "ring")):
+        write_images(root / name, 24 + number, number)
+    write_images(root / "rare", 4)
+    (root / "hostile").mkdir()
+    for number in range(5):
+        (root / "hostile" / f"{number}.png").write_bytes(b"no image")
+    return root
+
+
+@pytest.fixture(scope="module")
+def models(plant: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("fleet") / "models"
+    code, _, err = call("scale", "fit", str(plant), "--out", str(out), "--workers", "1", *SET)
+    assert code == 3
+    assert "1 of 5 parts failed" in err
+    return out
+
+
+def test_each_part_has_a_model_or_a_reason(models: Path) -> None:
+    table = pd.read_parquet(models / "models.parquet").set_index("name")
+    assert table.index[0] == "hostile"
+    assert table.grade["hostile"] == "failed"
+    assert "none of 5 image files can be read" in table.verdict["hostile"]
+    assert table.grade["rare"] == "weak"
+    assert table.normals.drop("hostile").to_dict() == {"bolt": 24, "nut": 25, "ring": 26, "rare": 4}
+    assert pd.read_csv(models / "models.csv").name.tolist() == table.index.tolist()
+    page = (models / "index.html").read_text()
+    assert all(name in page for name in table.index)
+    for name in table.model.dropna():
+        header = Scorer(models / name).header
+        assert header.threshold.value == pytest.approx(table.threshold[name.rpartition("-")[0]])
+        assert (models / name).with_suffix(".adacl").exists()
+
+
+def test_what_is_there_is_not_learnt_again(models: Path, plant: Path) -> None:
+    before = {path.name: path.stat().st_mtime_ns for path in models.glob("*.adacl")}
+    code, _, _ = call("scale", "fit", str(plant), "--out", str(models), "--workers", "1", *SET)
+    assert code == 3
+    assert {path.name: path.stat().st_mtime_ns for path in models.glob("*.adacl")} == before
+    [record] = fit_parts(
+        [Part("bolt", plant / "bolt", "paper", (*QUICK, "training.epochs=2"))],
+        models,
+        0,
+        Engine(workers=1),
+    )
+    assert record["model"] not in {f"{name.removesuffix('.adacl')}.onnx" for name in before}
+
+
+def test_images_are_scored_with_the_model_of_their_part(
+    models: Path, plant: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyarrow")
+    write_images(tmp_path / "new" / "bolt" / "monday", 3, 7)
+    write_images(tmp_path / "new" / "unknown", 2, 8)
+    write_tables(models, records_in(models))
+    out = tmp_path / "out"
+    arguments = ("--fleet", str(models), str(tmp_path / "new"), "--out", str(out))
+    code, _, err = call("scale", "score", *arguments, "--workers", "1")
+    assert code == 0, err
+    rows = pd.read_parquet(out / "parts").set_index("path")
+    scorer = Scorer(Fleet(models).model_of(f"{tmp_path}/new/bolt/monday/000.png"))
+    for score in scorer.score_files(tmp_path / "new" / "bolt"):
+        assert rows.raw_score[str(score.path)] == pytest.approx(score.raw, abs=1e-6)
+    failed = rows[rows.status == "failed"]
+    assert len(failed) == 2
+    assert set(failed.reason) == {"no model has the name of a folder it lies in"}
+
+
+def test_the_innermost_folder_counts(tmp_path: Path) -> None:
+    (tmp_path / "models.csv").write_text("name,model\nplant,plant-1.onnx\nbolt,bolt-2.onnx\n")
+    fleet = Fleet(tmp_path)
+    assert fleet.model_of("s3://archive/plant/bolt/monday/1.png") == tmp_path / "bolt-2.onnx"
+    assert fleet.model_of("/archive/plant/1.png") == tmp_path / "plant-1.onnx"
+    with pytest.raises(DataError, match="no model"):
+        fleet.model_of("/archive/bolt.png")
+    (tmp_path / "models.csv").write_text("name,model\nbolt,\n")
+    with pytest.raises(DataError, match="names no model"):
+        Fleet(tmp_path)
+    with pytest.raises(MissingDataError, match="adacl scale fit"):
+        Fleet(tmp_path / "elsewhere")
+
+
+def test_a_table_names_parts_with_settings_of_their_own(plant: Path, tmp_path: Path) -> None:
+    table = tmp_path / "parts.csv"
+    table.write_text(
+        f"name,source,preset,settings\na,{plant}/bolt,paper,training.epochs=1; training.cycles=2\n"
+        f"b,{plant}/ring,,\n"
+    )
+    parts = parts_of(table, "inspect", ("training.epochs=3",))
+    assert [part.name for part in parts] == ["b", "a"]
+    assert parts[0] == Part("b", plant / "ring", "inspect", ("training.epochs=3",))
+    assert parts[1].settings == ("training.epochs=3", "training.epochs=1", "training.cycles=2")
+    pd.read_csv(table).to_parquet(tmp_path / "parts.parquet")
+    assert [p.name for p in parts_of(tmp_path / "parts.parquet", "auto", ())] == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("part,source\n", "has no folders"),
+        ("part,source\na,b\n", "no column name"),
+        ("name,source,colour\na,b,red\n", "unknown column colour"),
+        ("name,source\na/b,c\n", "no usable name"),
+        ("name,source\na,b\na,c\n", "names the part a twice"),
+    ],
+)
+def test_impossible_tables_are_refused(text: str, message: str, tmp_path: Path) -> None:
+    table = tmp_path / "parts.csv"
+    table.write_text(text)
+    with pytest.raises(DataError, match=message):
+        parts_of(table, "auto", ())
+
+
+def test_a_killed_fleet_goes_on(plant: Path, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "adacl", "scale", "fit", str(plant), "--workers", "1"]
+    command += ["--out", str(tmp_path / "killed"), *SET]
+    process = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+    while not list(tmp_path.glob("killed/*-*.json")):
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    code, _, _ = call(*command[3:])
+    assert code == 3
+    records = records_in(tmp_path / "killed")
+    assert [record["name"] for record in records if record["grade"] != "failed"] == [
+        "bolt", "nut", "rare", "ring",
+    ]  # fmt: skip
+    assert not list(tmp_path.glob("killed/.*"))
+    for record in records:
+        json.dumps(record)
