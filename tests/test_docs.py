@@ -113,9 +113,6 @@ def images(tmp_path_factory):
     shutil.copytree(root / "more_good", root / "more_good_parts")
     shutil.copytree(root / "new", root / "new_parts")
     shutil.copytree(root / "new", root / "archive")
-    for name in ("bolt-m8", "housing-left"):
-        shutil.copytree(root / "good", root / "plant" / name)
-        shutil.copytree(root / "new", root / "new" / "monday" / name)
     for name in ("good", "bad"):
         shutil.copytree(root / name, root / "demo" / "test" / name)
     shutil.copy(root / "new" / "part-000.png", root / "demo" / "test" / "bad" / "8-0008.png")
