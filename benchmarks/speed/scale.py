@@ -3,7 +3,8 @@
     python -m benchmarks.speed.scale --data-dir DATA --folder DIR --out FILE
 
 DIR is filled once with a million images of 28x28 pixels, a thousand in each folder, and used again.
-``compare`` runs the commands on the first ``--images`` of them in turn, ``memory`` the local engine
+``compare`` runs the commands on the first ``--images`` of them in turn, ``million`` both engines on
+all, ``memory`` the local engine
 on more and more, ``listing`` lists all, ``parts`` times what a run is made of, from which
 :func:`predicted` says what a larger one takes. Peak memory is that of the largest process.
 """
@@ -39,7 +40,13 @@ from benchmarks.common import adacl, record
 DIGIT = 3
 ALL = 1_000_000
 IN_FOLDER = 1_000
-STEPS = ("compare", "memory", "listing", "parts")
+COMPARED = (
+    ("local, 1 worker", "score, 1 reader"),
+    ("local, 2 workers", "score, 2 readers"),
+    ("local, 2 workers", "local, 1 worker"),
+    ("ray, 2 workers", "local, 2 workers"),
+)
+STEPS = ("compare", "million", "memory", "listing", "parts")
 
 
 def main() -> None:
@@ -63,6 +70,7 @@ def main() -> None:
             (few / folder.name).symlink_to(folder, target_is_directory=True)
         steps = {
             "compare": lambda: compared(work, model, few, given.images, given.rounds),
+            "million": lambda: compared(work, model, given.folder, ALL, 1, ("local, 2", "ray")),
             "memory": lambda: memory(work, model, given.folder),
             "listing": lambda: listing(work, given.folder, given.rounds),
             "parts": lambda: parts(work, model, few),
@@ -101,7 +109,9 @@ def exported(work: Path, normal: Any) -> Path:
     return model
 
 
-def compared(work: Path, model: Path, few: Path, count: int, rounds: int) -> dict[str, Any]:
+def compared(
+    work: Path, model: Path, few: Path, count: int, rounds: int, only: tuple[str, ...] = ("",)
+) -> dict[str, Any]:
     """Score the same images by each command in turn; images a second, start-up included."""
     scale = ("scale", "score", str(model), str(few), "--quiet", "--out")
     csv = ("--format", "csv", "--quiet", "-o", str(work / "scores.csv"))
@@ -112,24 +122,21 @@ def compared(work: Path, model: Path, few: Path, count: int, rounds: int) -> dic
         "local, 2 workers": (*scale, str(work / "out"), "--workers", "2"),
         "ray, 2 workers": (*scale, str(work / "out"), "--engine", "ray", "--workers", "2"),
     }
+    commands = {name: words for name, words in commands.items() if name.startswith(only)}
     rates: dict[str, list[float]] = {name: [] for name in commands}
     for turn in range(rounds):
         for name, command in list(commands.items())[:: 1 if turn % 2 else -1]:
             rates[name].append(round(count / adacl(*command)["seconds"], 1))
             shutil.rmtree(work / "out", ignore_errors=True)
 
-    def ratio(one: str, other: str) -> float:
-        pairs = zip(rates[one], rates[other], strict=True)
-        return round(statistics.median(a / b for a, b in pairs), 3)
-
-    return {
-        "images": count,
-        "images_per_second": rates,
-        "local / score, 1": ratio("local, 1 worker", "score, 1 reader"),
-        "local / score, 2": ratio("local, 2 workers", "score, 2 readers"),
-        "local, 2 / 1": ratio("local, 2 workers", "local, 1 worker"),
-        "ray / local, 2": ratio("ray, 2 workers", "local, 2 workers"),
+    ratios = {
+        f"{one} / {other}": round(
+            statistics.median(a / b for a, b in zip(rates[one], rates[other], strict=True)), 3
+        )
+        for one, other in COMPARED
+        if one in rates and other in rates
     }
+    return {"images": count, "images_per_second": rates, "median_of_ratios": ratios}
 
 
 def memory(work: Path, model: Path, folder: Path) -> list[dict[str, Any]]:
