@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import tarfile
 import zlib
@@ -9,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from adacl.data.images import EXTENSIONS
-from adacl.errors import DataError, MissingDataError
-from adacl.scale.storage import LARGEST, is_url, open_source, reason_of
+from adacl.errors import AdaclError, DataError, MissingDataError
+from adacl.scale.storage import LARGEST, TOO_LARGE, is_url, open_source, reason_of
 
 Content = bytes | str
 """The bytes of an image, or the reason why there are none."""
@@ -39,12 +40,14 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
                 seen[name] += 1
                 again = f"#{seen[name]}" if seen[name] > 1 else ""
                 yield f"{path}/{name}{again}", _content(members, member)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        yield path, f"not a sound tar file after {seen.total()} images ({reason_of(error)})"
     except MissingDataError as error:
         if not isinstance(error.__cause__, FileNotFoundError | PermissionError):
             raise DataError(str(error)) from error
         yield path, reason_of(error.__cause__)
+    except AdaclError:
+        raise
+    except (tarfile.TarError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        yield path, f"not a sound tar file after {seen.total()} images ({reason_of(error)})"
     except OSError as error:
         if is_url(path):
             raise DataError(f"{path}: cannot be read ({reason_of(error)})") from error
@@ -58,7 +61,7 @@ def _content(members: tarfile.TarFile, member: tarfile.TarInfo) -> Content:
     if not member.isreg():
         return "a link or device, not a file"
     if member.size > LARGEST:
-        return f"larger than {LARGEST >> 20} MiB"
+        return TOO_LARGE
     reader = members.extractfile(member)
     assert reader is not None
     return reader.read()
