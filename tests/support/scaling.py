@@ -41,6 +41,7 @@ def begun(out: object, model: Path, *sources: object, **settings: Any) -> Scorin
 
 def finished(run: ScoringRun) -> Counts:
     """Score what is missing, and end the run."""
+    run.done()
     for shard in run.missing():
         score_shard(run.task, shard)
     return run.finish()

@@ -97,7 +97,7 @@ def moto_store() -> Iterator[Store]:
     server.start()
     try:
         store = Store(server.get_host_and_port()[1])
-        filesystem_of(store).mkdir(store.bucket)
+        filesystem_of(store).makedirs(store.bucket, exist_ok=True)
         yield store
     finally:
         server.stop()

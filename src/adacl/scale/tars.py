@@ -8,6 +8,8 @@ import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from tarfile import EmptyHeaderError, InvalidHeaderError, TruncatedHeaderError  # type: ignore[attr-defined]
+from typing import IO, Self
 
 from adacl.data.images import EXTENSIONS
 from adacl.errors import AdaclError, DataError, MissingDataError
@@ -15,6 +17,17 @@ from adacl.scale.storage import LARGEST, TOO_LARGE, is_url, open_source, reason_
 
 Content = bytes | str
 """The bytes of an image, or the reason why there are none."""
+
+
+class _Header(tarfile.TarInfo):
+    """A header that does not take damage for the end, as the library does behind the first file."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except (EmptyHeaderError, InvalidHeaderError, TruncatedHeaderError) as error:
+            raise EOFError(f"damaged or cut: {error}") from error
 
 
 def images_in(path: str) -> Iterator[tuple[str, Content]]:
@@ -31,7 +44,7 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
     """
     seen: Counter[str] = Counter()
     try:
-        with open_source(path) as file, tarfile.open(fileobj=file, mode="r|*") as members:
+        with open_source(path) as file, _opened(file) as members:
             for member in members:
                 name = member.name.removeprefix("./")
                 hidden = name.rpartition("/")[2].startswith(".")
@@ -55,6 +68,10 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
     else:
         if not seen:
             yield path, "a tar file without images"
+
+
+def _opened(file: IO[bytes]) -> tarfile.TarFile:
+    return tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header)
 
 
 def _content(members: tarfile.TarFile, member: tarfile.TarInfo) -> Content:
