@@ -120,12 +120,12 @@ def filesystem_of(store: Store):
 def ray_head() -> Iterator[str]:
     """Start a node by ``ray start --head``, and yield the address of its cluster."""
     ray = script("ray")
-    port = free_port()
+    host, port = pytest.importorskip("ray.util").get_node_ip_address(), free_port()
     here = os.pathsep.join(path for path in sys.path if path)
     environment = os.environ | {"PYTHONPATH": here, "RAY_USAGE_STATS_ENABLED": "0"}
     options = [f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
     process = subprocess.Popen(
-        [ray, "start", "--head", "--node-ip-address=127.0.0.1", *options],
+        [ray, "start", "--head", *options],
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -135,10 +135,10 @@ def ray_head() -> Iterator[str]:
         deadline = time.monotonic() + WAIT_SECONDS
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError):
-                socket.create_connection(("127.0.0.1", port), 1).close()
+                socket.create_connection((host, port), 1).close()
                 break
             time.sleep(0.1)
-        yield f"127.0.0.1:{port}"
+        yield f"{host}:{port}"
     finally:
         process.terminate()
         process.wait()
