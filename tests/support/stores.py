@@ -7,7 +7,6 @@ import os
 import shutil
 import socket
 import subprocess
-import sys
 import sysconfig
 import time
 from collections.abc import Iterator
@@ -114,34 +113,6 @@ def filesystem_of(store: Store):
         use_listings_cache=False,
         skip_instance_cache=True,
     )
-
-
-@contextlib.contextmanager
-def ray_head() -> Iterator[str]:
-    """Start a node by ``ray start --head``, and yield the address of its cluster."""
-    ray = script("ray")
-    host, port = pytest.importorskip("ray.util").get_node_ip_address(), free_port()
-    here = os.pathsep.join(path for path in sys.path if path)
-    environment = os.environ | {"PYTHONPATH": here, "RAY_USAGE_STATS_ENABLED": "0"}
-    options = [f"--port={port}", "--num-cpus=1", "--include-dashboard=false", "--block"]
-    process = subprocess.Popen(
-        [ray, "start", "--head", *options],
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while time.monotonic() < deadline and process.poll() is None:
-            with contextlib.suppress(OSError):
-                socket.create_connection((host, port), 1).close()
-                break
-            time.sleep(0.1)
-        yield f"{host}:{port}"
-    finally:
-        process.terminate()
-        process.wait()
 
 
 @contextlib.contextmanager
