@@ -13,8 +13,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from adacl.errors import DataError, MissingDataError, missing_extra
-from adacl.scale.sources import Entry, Source, check_apart
-from adacl.scale.storage import Folder
+from adacl.scale.sources import Entry, opened_sources
+from adacl.scale.storage import Folder, path_of, text_of
 
 try:
     import pyarrow as pa
@@ -81,15 +81,13 @@ def write_manifest(
     if listing := read_listing(folder):
         yield listing
         return
-    opened = [Source(name) for name in sources]
-    check_apart(opened)
+    opened = opened_sources(sources)
     entries, size, shards = 0, 0, 0
     number, taken, last = 0, 0, ""
-    for name in folder.names(FOLDER):
-        table = read_table(folder, f"{FOLDER}/{name}")
+    for table in _written(folder):
         source = int(table.schema.metadata[b"source"])
         taken = table.num_rows + (taken if source == number else 0)
-        number, last = source, table["path"][-1].as_py()
+        number, last = source, path_of(table["path"][-1].as_py())
         entries, shards = entries + table.num_rows, shards + 1
         size += sum(filter(None, table["size"].to_pylist()))
     for source in range(number, len(opened)):
@@ -149,8 +147,23 @@ def read_table(folder: Folder, name: str) -> Any:
 
 def entries_of(table: Any) -> list[Entry]:
     """Return the entries of a unit of work."""
-    columns = (table[name].to_pylist() for name in ("path", "size", "version", "kind"))
-    return [Entry(*row) for row in zip(*columns, strict=True)]
+    paths, *columns = (table[name].to_pylist() for name in ("path", "size", "version", "kind"))
+    return [Entry(*row) for row in zip(map(path_of, paths), *columns, strict=True)]
+
+
+def _written(folder: Folder) -> Iterator[Any]:
+    """Yield the units of work that were listed before; delete the last one if it is not whole.
+
+    Some storages leave a part of a file when they are killed.
+    """
+    names = [f"{FOLDER}/{name}" for name in folder.names(FOLDER)]
+    for name in names:
+        try:
+            yield read_table(folder, name)
+        except DataError:
+            if name != names[-1]:
+                raise
+            folder.delete(name)
 
 
 def _parts(entries: Iterator[Entry], images: int, size: int) -> Iterator[list[Entry]]:
@@ -167,19 +180,21 @@ def _parts(entries: Iterator[Entry], images: int, size: int) -> Iterator[list[En
 
 
 def _write(folder: Folder, shard: int, source: int, entries: list[Entry]) -> None:
-    columns = list(zip(*entries, strict=True))
-    ids = [id_of(path) for path in columns[0]]
+    paths, *columns = zip(*entries, strict=True)
+    ids = [id_of(path) for path in paths]
     metadata = {"source": str(source)}
     table = pa.Table.from_arrays(
         [
             pa.array(values, field.type)
-            for values, field in zip([ids, *columns], SCHEMA, strict=True)
+            for values, field in zip([ids, [*map(text_of, paths)], *columns], SCHEMA, strict=True)
         ],
         schema=SCHEMA.with_metadata(metadata),
     )
     file = io.BytesIO()
     pq.write_table(table, file, compression="zstd")
-    if not folder.create(f"{FOLDER}/{shard:06}.parquet", file.getvalue()):
+    name = f"{FOLDER}/{shard:06}.parquet"
+    if not folder.create(name, file.getvalue()) and not read_table(folder, name).equals(table):
         raise DataError(
-            f"{folder.path}: another command lists into this folder; wait for it, then repeat this"
+            f"{folder.path}: another command listed something else into this folder; the sources "
+            "changed meanwhile, so score into another folder"
         )

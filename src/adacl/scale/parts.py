@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from adacl._version import __version__
 from adacl.errors import DataError
-from adacl.scale.storage import Folder
+from adacl.scale.storage import Folder, text_of
 
 FOLDER = "parts"
 KEY = b"adacl"
@@ -108,6 +108,7 @@ def write_part(
         If they cannot be written.
     """
     columns = [list(values) for values in zip(*rows, strict=True)]
+    columns[0] = [*map(text_of, columns[0])]
     statuses = Counter(columns[SCHEMA.get_field_index("status")])
     counts = Counts(
         entries,

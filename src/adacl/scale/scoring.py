@@ -21,7 +21,8 @@ from adacl.scale.engines import Engine, run
 from adacl.scale.fleet import Fleet
 from adacl.scale.parts import FOLDER, Counts, Work, counts_of, name_of
 from adacl.scale.shard import Task, score_shard
-from adacl.scale.storage import Folder, absolute
+from adacl.scale.sources import opened_sources
+from adacl.scale.storage import Folder, absolute, reason_of
 
 RUN = "run.json"
 DONE = "_SUCCESS"
@@ -72,6 +73,9 @@ class ScoringRun:
         sources = [absolute(source) for source in sources]
         model = model.absolute()
         self.work = Work(_hash_of(model, fleet), threshold, sources, shard_images, shard_bytes)
+        if self.folder.read(RUN) is None:  # a wrong name must not claim the folder
+            for source in opened_sources(sources):
+                source.check()
         self.task = Task(self.folder.path, self.work, model, fleet)
         self._claim()
 
@@ -103,7 +107,9 @@ class ScoringRun:
     def done(self) -> Counts:
         """Return the counts of the units of work that are scored; delete results not sound."""
         counts = Counts()
-        for name in sorted(self._present()):
+        present = self._present()
+        names = (name_of(shard, self.work) for shard in manifest.shard_names(self.folder))
+        for name in filter(present.__contains__, names):
             try:
                 counts += counts_of(self.folder, name)
             except DataError:
@@ -131,8 +137,8 @@ class ScoringRun:
                 break
         if failures:
             raise DataError(
-                f"{len(failures)} units of work were not scored, the first because: {failures[0]}; "
-                "the same command goes on"
+                f"{len(failures)} units of work were not scored, the first because: "
+                f"{reason_of(failures[0])}; the same command goes on"
             ) from failures[0]
 
     def missing(self) -> list[str]:

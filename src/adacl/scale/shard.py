@@ -16,7 +16,7 @@ from adacl.scale.fleet import Fleet
 from adacl.scale.manifest import FOLDER, entries_of, id_of, read_table
 from adacl.scale.parts import Counts, Row, Work, name_of, write_part
 from adacl.scale.sources import Entry
-from adacl.scale.storage import Folder, is_url, read_all
+from adacl.scale.storage import LARGEST, TOO_LARGE, Folder, is_url, read_all
 from adacl.scale.tars import Content, images_in
 
 AT_ONCE = 64
@@ -134,7 +134,7 @@ def _row(path: str, score: ImageScore, threshold: float) -> Row:
 
 
 def _failed(path: str, reason: str) -> Row:
-    return Row(path, id_of(path), reason=reason)
+    return Row(path, id_of(path), reason=reason.encode(errors="backslashreplace").decode())
 
 
 def _contents(entries: Sequence[Entry]) -> Iterator[list[tuple[str, Content]]]:
@@ -144,9 +144,13 @@ def _contents(entries: Sequence[Entry]) -> Iterator[list[tuple[str, Content]]]:
             found = (pair for entry in group for pair in images_in(entry.path))
             yield from _portions(found, lambda pair: len(pair[1]))
         else:
-            for portion in _portions(group, lambda entry: entry.size or 0):
-                paths = [entry.path for entry in portion]
-                yield list(zip(paths, read_all(paths), strict=True))
+            for too_large, some in groupby(group, lambda entry: (entry.size or 0) > LARGEST):
+                if too_large:
+                    yield [(entry.path, TOO_LARGE) for entry in some]
+                    continue
+                for portion in _portions(some, lambda entry: entry.size or 0):
+                    paths = [entry.path for entry in portion]
+                    yield list(zip(paths, read_all(paths), strict=True))
 
 
 def _portions(items: Iterable[T], size: Any) -> Iterator[list[T]]:

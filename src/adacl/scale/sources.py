@@ -10,7 +10,7 @@ import glob
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import dropwhile
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -19,7 +19,7 @@ from adacl.data.folders import walk
 from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, names_in
 from adacl.errors import DataError, MissingDataError
-from adacl.scale.storage import absolute, filesystem, is_url, open_source, reason_of
+from adacl.scale.storage import absolute, filesystem, is_url, open_source, path_of, reason_of
 
 TARS = frozenset({".tar", ".tgz"})
 KINDS = EXTENSIONS | TARS
@@ -69,6 +69,17 @@ class Source:
         if not self._url and not os.path.exists(self.root):
             raise MissingDataError(f"{name}: no such file or folder")
 
+    def check(self) -> None:
+        """Check that what lies on object storage can be listed, without listing it all.
+
+        Raises
+        ------
+        DataError, MissingDataError
+            If it cannot.
+        """
+        if self._url:
+            next(self.entries(), None)
+
     def entries(self, after: str = "", taken: int = 0) -> Iterator[Entry]:
         """Yield what is there, from behind an entry.
 
@@ -92,11 +103,9 @@ class Source:
             yield from self._local(after)
 
     def _listed(self, after: str, taken: int) -> Iterator[Entry]:
-        folder = self.name.rpartition("/")[0]
         with open_source(self.name) as file:
             for number, name in enumerate(names_in(file, self.name), 1):
-                path = name if is_url(name) else f"{folder}/{name}"
-                path = path if is_url(path) else os.path.normpath(path)
+                path = self._beside(name)
                 if number == taken and path != after:
                     raise DataError(
                         f"{self.name}: is no longer the list that was begun with (its line "
@@ -104,6 +113,16 @@ class Source:
                     )
                 if number > taken:
                     yield Entry(path, None, "", _kind(path)) if is_url(path) else _stat(path)
+
+    def _beside(self, name: str) -> str:
+        """Return what a name in the list means: a path is relative to the folder of the list."""
+        name = path_of(name)
+        if is_url(name):
+            return name
+        if not self._url:
+            return os.path.normpath(os.path.join(os.path.dirname(self.name), name))
+        scheme, _, folder = os.path.dirname(self.name).partition("://")
+        return f"{scheme}://{os.path.normpath(f'{folder}/{name}')}"
 
     def _local(self, after: str) -> Iterator[Entry]:
         found = iter([self.root]) if not os.path.isdir(self.root) else walk(self.root, KINDS)
@@ -129,22 +148,26 @@ class Source:
                 yield Entry(url, size, version, _kind(path))
 
 
-def check_apart(sources: list[Source]) -> None:
-    """Check that no source holds another one, whose images would be scored twice.
+def opened_sources(names: Sequence[str]) -> list[Source]:
+    """Return the sources of some names.
 
     Raises
     ------
+    MissingDataError
+        If one is not there.
     DataError
-        If one does.
+        If one holds another, whose images would be scored twice.
     """
-    roots = sorted((s.name, s.root) for s in sources if not s.is_list)
-    for number, (name, root) in enumerate(roots):
-        for other, root_of_other in roots[number + 1 :]:
+    sources = [Source(name) for name in names]
+    roots = sorted((s.root, s.name) for s in sources if not s.is_list)
+    for number, (root, name) in enumerate(roots):
+        for root_of_other, other in roots[number + 1 :]:
             if name == other or f"{root_of_other}/".startswith(f"{root}/"):
                 raise DataError(
                     f"{other}: lies in {name}, so its images could be scored twice; name one of "
                     "them"
                 )
+    return sources
 
 
 def _pattern_of(pattern: str) -> re.Pattern[str]:

@@ -11,12 +11,14 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
 from adacl.files import create_file, open_regular
 
 LARGEST = 1 << 30
 """Bytes of the largest image file that is read."""
+TOO_LARGE = f"larger than {LARGEST >> 20} MiB"
 
 _GONE = (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH)
 
@@ -28,9 +30,29 @@ def is_url(path: str) -> bool:
 
 def absolute(path: str) -> str:
     """Return a path that means the same in every process; URLs are absolute."""
-    if path.startswith("file://"):
-        path = path.removeprefix("file://")
+    path = path_of(path)
     return path if is_url(path) else os.path.abspath(path)
+
+
+def text_of(path: str) -> str:
+    """Return a path as it is written to a file of results.
+
+    That is the path itself unless it holds bytes that are no UTF-8, which no text may: then it is a
+    ``file://`` URL, as other programs write such names (RFC 8089).
+    """
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        scheme, inside = path.split("://", 1) if is_url(path) else ("file", path)
+        return f"{scheme}://{quote_from_bytes(os.fsencode(inside))}"
+    return path
+
+
+def path_of(text: str) -> str:
+    """Return the path that :func:`text_of` wrote; of any ``file://`` URL its path."""
+    if not text.startswith("file://"):
+        return text
+    return os.fsdecode(unquote_to_bytes(text.removeprefix("file://")))
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -49,7 +71,8 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise missing_extra(error) from error
 
     try:
-        files, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        options = {"max_concurrency": 1} if url.startswith("s3") else {}  # else a HEAD for each GET
+        files, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except (ImportError, ValueError) as error:
         raise DataError(f"{url}: {' '.join(str(error).split())}") from error
     return files, path
@@ -85,7 +108,8 @@ def reason_of(error: BaseException) -> str:
 def read_all(paths: Sequence[str]) -> list[bytes | str]:
     """Return the bytes of some files, those on object storage fetched side by side.
 
-    Of a file that is not there, cannot be opened or is too large, the reason is returned.
+    Of a file that is not there or cannot be opened, and of a local one that is too large, the
+    reason is returned.
 
     Raises
     ------
@@ -97,12 +121,10 @@ def read_all(paths: Sequence[str]) -> list[bytes | str]:
     files, _ = filesystem(paths[0])
     stripped = [files._strip_protocol(path) for path in paths]
     try:
-        found = files.cat(stripped, on_error="return")
+        found = files.cat_ranges(stripped, None, None, on_error="return")
     except Exception as error:
         raise DataError(f"{paths[0]}: cannot be read ({reason_of(error)})") from error
-    return [
-        _bytes_or_reason(found[inside], path) for inside, path in zip(stripped, paths, strict=True)
-    ]
+    return [_bytes_or_reason(content, path) for content, path in zip(found, paths, strict=True)]
 
 
 def _bytes_or_reason(found: bytes | Exception, path: str) -> bytes | str:
@@ -119,7 +141,7 @@ def _read_local(path: str) -> bytes | str:
     try:
         with open_regular(Path(path)) as file:
             if os.fstat(file.fileno()).st_size > LARGEST:
-                return f"larger than {LARGEST >> 20} MiB"
+                return TOO_LARGE
             return file.read()
     except FileNotFoundError:
         return "no such file"

@@ -2,18 +2,32 @@
 
 from __future__ import annotations
 
+import lzma
 import os
 import tarfile
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from tarfile import EmptyHeaderError, InvalidHeaderError, TruncatedHeaderError  # type: ignore[attr-defined]
+from typing import IO, Self
 
 from adacl.data.images import EXTENSIONS
-from adacl.errors import DataError, MissingDataError
-from adacl.scale.storage import LARGEST, is_url, open_source, reason_of
+from adacl.errors import AdaclError, DataError, MissingDataError
+from adacl.scale.storage import LARGEST, TOO_LARGE, is_url, open_source, reason_of
 
 Content = bytes | str
 """The bytes of an image, or the reason why there are none."""
+
+
+class _Header(tarfile.TarInfo):
+    """A header that does not take damage for the end, as the library does behind the first file."""
+
+    @classmethod
+    def fromtarfile(cls, tarfile: tarfile.TarFile) -> Self:
+        try:
+            return super().fromtarfile(tarfile)
+        except (EmptyHeaderError, InvalidHeaderError, TruncatedHeaderError) as error:
+            raise EOFError(f"damaged or cut: {error}") from error
 
 
 def images_in(path: str) -> Iterator[tuple[str, Content]]:
@@ -30,7 +44,7 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
     """
     seen: Counter[str] = Counter()
     try:
-        with open_source(path) as file, tarfile.open(fileobj=file, mode="r|*") as members:
+        with open_source(path) as file, _opened(file) as members:
             for member in members:
                 name = member.name.removeprefix("./")
                 hidden = name.rpartition("/")[2].startswith(".")
@@ -39,12 +53,14 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
                 seen[name] += 1
                 again = f"#{seen[name]}" if seen[name] > 1 else ""
                 yield f"{path}/{name}{again}", _content(members, member)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        yield path, f"not a sound tar file after {seen.total()} images ({reason_of(error)})"
     except MissingDataError as error:
         if not isinstance(error.__cause__, FileNotFoundError | PermissionError):
             raise DataError(str(error)) from error
         yield path, reason_of(error.__cause__)
+    except AdaclError:
+        raise
+    except (tarfile.TarError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
+        yield path, f"not a sound tar file after {seen.total()} images ({reason_of(error)})"
     except OSError as error:
         if is_url(path):
             raise DataError(f"{path}: cannot be read ({reason_of(error)})") from error
@@ -54,11 +70,15 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
             yield path, "a tar file without images"
 
 
+def _opened(file: IO[bytes]) -> tarfile.TarFile:
+    return tarfile.open(fileobj=file, mode="r|*", tarinfo=_Header)
+
+
 def _content(members: tarfile.TarFile, member: tarfile.TarInfo) -> Content:
     if not member.isreg():
         return "a link or device, not a file"
     if member.size > LARGEST:
-        return f"larger than {LARGEST >> 20} MiB"
+        return TOO_LARGE
     reader = members.extractfile(member)
     assert reader is not None
     return reader.read()

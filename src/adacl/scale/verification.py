@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from adacl.errors import DataError
@@ -10,7 +10,7 @@ from adacl.scale import manifest, parts
 from adacl.scale.parts import Counts, Work
 from adacl.scale.scoring import DONE, read_run
 from adacl.scale.sources import Entry
-from adacl.scale.storage import Folder
+from adacl.scale.storage import Folder, path_of
 
 
 class Checked(NamedTuple):
@@ -72,21 +72,25 @@ def _check(folder: Folder, shard: str, name: str) -> Checked:
     if counts.entries != entries.num_rows:
         wrong = f"{counts.entries} of {entries.num_rows} files dealt with"
     elif "tar" in entries["kind"].to_pylist():
-        wrong = _differing(manifest.entries_of(entries), results["path"].to_pylist())
+        wrong = _differing(manifest.entries_of(entries), map(path_of, results["path"].to_pylist()))
     elif entries["id"].to_pylist() != results["id"].to_pylist():
         wrong = "its images are not those of the manifest"
     return Checked(shard, counts, wrong or _miscounted(results, counts))
 
 
-def _differing(entries: Sequence[Entry], paths: Sequence[str]) -> str:
+def _differing(entries: Sequence[Entry], paths: Iterable[str]) -> str:
     """Compare files of the manifest with the paths of results; a tar file has one or several."""
     remaining = iter(paths)
     path = next(remaining, None)
     for entry in entries:
         if path is None or (path != entry.path and not path.startswith(f"{entry.path}/")):
             return f"{entry.path} has no result"
+        seen = {path}
         path = next(remaining, None)
         while entry.kind == "tar" and path is not None and path.startswith(f"{entry.path}/"):
+            if path in seen:
+                return f"{path} has two results"
+            seen.add(path)
             path = next(remaining, None)
         if entry.kind == "tar" and path == entry.path:  # why it could not be read to its end
             path = next(remaining, None)
@@ -94,9 +98,7 @@ def _differing(entries: Sequence[Entry], paths: Sequence[str]) -> str:
 
 
 def _miscounted(results: Any, counts: Counts) -> str:
-    status, ids = results["status"].to_pylist(), results["id"].to_pylist()
-    if len(set(ids)) != len(ids):
-        return f"{len(ids) - len(set(ids))} images have two results"
+    status = results["status"].to_pylist()
     if (status.count("scored"), status.count("failed")) != (counts.scored, counts.failed):
         return "its rows are not those that were counted"
     return ""

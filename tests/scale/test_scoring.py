@@ -1,0 +1,280 @@
+"""Runs of scoring: one row for each image, the same whatever happens in between."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from adacl.errors import DataError, MissingDataError
+from adacl.runtime import Scorer
+from adacl.scale.engines import Engine
+from adacl.scale.parts import name_of
+from adacl.scale.results import rows_of
+from adacl.scale.scoring import ScoringRun
+from adacl.scale.shard import score_shard
+from adacl.scale.storage import Folder, path_of
+from support.helpers import refused, without_rights
+from support.scaling import begun, finished, listed, scored, wrongs
+from support.stores import Store, filesystem_of
+
+
+def test_scores_are_those_of_the_scorer_here_and_on_storage(
+    model: Path, images: Path, tmp_path: Path, store: Store
+) -> None:
+    paths = sorted(images.rglob("*.png"))
+    expected = [score.raw for score in Scorer(model).score_files(paths)]
+    rows = scored(tmp_path / "out", model, images)
+    assert [row.path for row in rows] == [str(path) for path in paths]
+    assert [row.raw_score for row in rows] == pytest.approx(expected, abs=1e-5)
+    assert {row.status for row in rows} == {"scored"}
+
+    files = filesystem_of(store)
+    for path in paths:
+        files.pipe_file(f"images/{path.relative_to(tmp_path)}", path.read_bytes())
+    stored = scored(f"{store.url}/out", model, f"{store.url}/images")
+    assert [row.path.removeprefix(store.url) for row in stored] == [
+        row.path.removeprefix(str(tmp_path)) for row in rows
+    ]
+    assert [row.raw_score for row in stored] == pytest.approx(expected, abs=1e-5)
+
+
+def test_unusual_and_hostile_files_are_rows(model: Path, images: Path, tmp_path: Path) -> None:
+    content = (images / "a" / "0000.png").read_bytes()
+    folder = tmp_path / "odd"
+    folder.mkdir()
+    good = [b"a b.png", "größe 大.png".encode(), b"two\nlines.png", b"bad\xff.png", b"100%.png"]
+    for name in good:
+        Path(os.fsdecode(os.fsencode(folder) + b"/" + name)).write_bytes(content)
+    (folder / "empty.png").touch()
+    (folder / "text.png").write_text("no image")
+    (folder / "cut.png").write_bytes(content[:-20])
+    os.mkfifo(folder / "pipe.png")
+    (folder / "nowhere.png").symlink_to("gone")
+    (folder / "list.txt").write_text("missing.png\n")
+    rows = scored(tmp_path / "out", model, folder, folder / "list.txt")
+    found = {os.fsencode(path_of(row.path)).rpartition(b"/")[2]: row for row in rows}
+    assert len(rows) == len(found) == len(good) + 6
+    assert {name for name, row in found.items() if row.status == "scored"} == {*good}
+    assert len({row.raw_score for row in rows if row.status == "scored"}) == 1
+    assert all(bool(row.reason) == (row.status == "failed") for row in rows)
+    assert found[b"pipe.png"].reason == "a pipe, not a file"
+    assert found[b"nowhere.png"].reason == found[b"missing.png"].reason == "no such file"
+    assert found[b"bad\xff.png"].path == f"file://{folder}/bad%FF.png"
+    again = scored(tmp_path / "again", model, tmp_path / "out" / "parts" / _part(tmp_path / "out"))
+    assert [row.path for row in again] == [row.path for row in rows][:5]
+
+
+def _part(out: Path) -> str:
+    return min(path.name for path in (out / "parts").glob("*.parquet"))
+
+
+def test_an_object_with_signs_of_a_pattern_is_read(
+    model: Path, images: Path, tmp_path: Path, store: Store
+) -> None:
+    content = (images / "a" / "0000.png").read_bytes()
+    files = filesystem_of(store)
+    odd = ["img[1].png", "a b.png", "größe.png", "star*.png"]
+    for name in odd:
+        files.pipe_file(f"images/odd/{name}", content)
+    rows = scored(tmp_path / "out", model, f"{store.url}/odd")
+    assert sorted(row.path for row in rows) == sorted(f"{store.url}/odd/{name}" for name in odd)
+    assert {(row.status, row.reason) for row in rows} == {("scored", "")}
+    (tmp_path / "gone.txt").write_text(f"{store.url}/odd/gone.png")
+    [row] = scored(tmp_path / "gone", model, tmp_path / "gone.txt")
+    assert (row.status, row.reason) == ("failed", "no such file")
+
+
+def write_tar(path: Path, members: list[tuple[str, bytes | None]], mode: str = "w") -> Path:
+    with tarfile.open(path, mode) as file:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            if content is None:
+                info.type, info.linkname = tarfile.SYMTYPE, "/etc/passwd"
+            info.size = len(content or b"")
+            file.addfile(info, io.BytesIO(content or b""))
+    return path
+
+
+def _damaged(content: bytes, place: int) -> bytes:
+    return content[:place] + b"damage" + content[place + 6 :]
+
+
+def test_tar_files_sound_and_not(model: Path, images: Path, tmp_path: Path) -> None:
+    content = [path.read_bytes() for path in sorted((images / "a").iterdir())]
+    folder = tmp_path / "tars"
+    folder.mkdir()
+    members = [(f"{n:03}.png", one) for n, one in enumerate(content)]
+    whole = write_tar(folder / "a-sound.tar", [*members, ("000.json", b"{}")])
+    write_tar(folder / "b-packed.tgz", members, "w:gz")
+    odd = [
+        ("./x.png", content[0]),
+        ("x.png", content[1]),
+        ("link.png", None),
+        ("y\udcff.png", content[2]),
+    ]
+    write_tar(folder / "c-odd.tar", odd)
+    write_tar(folder / "d-empty.tar", [])
+    (folder / "e-cut.tar").write_bytes(whole.read_bytes()[:2500])
+    (folder / "h-no-end.tar").write_bytes(whole.read_bytes()[: 1024 * len(members)])
+    (folder / "i-damaged.tar").write_bytes(_damaged(whole.read_bytes(), 1024 * 4))
+    (folder / "f-text.tar").write_text("no tar file" * 100)
+    (folder / "g-cut.tgz").write_bytes((folder / "b-packed.tgz").read_bytes()[:900])
+    rows = scored(tmp_path / "out", model, folder, shard_images=3)
+    by_tar: dict[str, list[tuple[str, str]]] = {}
+    for row in rows:
+        tar, _, name = path_of(row.path).removeprefix(f"{folder}/").partition("/")
+        by_tar.setdefault(tar, []).append((name, row.status))
+    assert by_tar["a-sound.tar"] == by_tar["b-packed.tgz"] == [(n, "scored") for n, _ in members]
+    assert by_tar["c-odd.tar"] == [
+        ("x.png", "scored"),
+        ("x.png#2", "scored"),
+        ("link.png", "failed"),
+        ("y\udcff.png", "scored"),
+    ]
+    assert by_tar["d-empty.tar"] == by_tar["f-text.tar"] == [("", "failed")]
+    for cut in ("e-cut.tar", "g-cut.tgz", "h-no-end.tar", "i-damaged.tar"):
+        assert by_tar[cut][-1] == ("", "failed")
+    plain = {
+        Path(row.path).name: row.raw_score
+        for row in scored(tmp_path / "plain", model, images / "a")
+    }
+    for row in rows[: len(members)]:
+        assert row.raw_score == pytest.approx(plain[f"0{Path(row.path).name}"], abs=1e-5)
+
+
+@pytest.mark.parametrize("whole", [0, 1, 3])
+def test_an_interrupted_listing_goes_on(
+    images: Path, tmp_path: Path, store: Store, whole: int
+) -> None:
+    files = filesystem_of(store)
+    for path in images.rglob("*.png"):
+        files.pipe_file(f"images/{path.relative_to(tmp_path)}", path.read_bytes())
+    for sources in ([images / "a", images / "b"], [f"{store.url}/images"]):
+        alone = Folder(str(tmp_path / f"alone-{len(sources)}-{whole}"))
+        expected = listed(alone, *sources, shard_images=3)
+        for number, out in enumerate((tmp_path / f"again-{len(sources)}-{whole}", None)):
+            folder = Folder(str(out or f"{store.url}/out-{len(sources)}-{whole}-{number}"))
+            for name in alone.names("manifest")[:whole]:
+                folder.create(f"manifest/{name}", alone.read(f"manifest/{name}") or b"")
+            if whole:  # some storages leave a half file when they are killed
+                half = alone.names("manifest")[whole]
+                folder.create(f"manifest/{half}", (alone.read(f"manifest/{half}") or b"")[:100])
+            assert listed(folder, *sources, shard_images=3) == expected
+            assert folder.names("manifest") == alone.names("manifest")
+
+
+def test_two_commands_at_once_end_with_the_same(model: Path, images: Path, tmp_path: Path) -> None:
+    one = ScoringRun(str(tmp_path / "out"), model, [str(images)], shard_images=4)
+    other = ScoringRun(str(tmp_path / "out"), model, [str(images)], shard_images=4)
+    ends = _alternating(one.listed(), other.listed())
+    assert ends[0][-1] == ends[1][-1]
+    for shard in one.missing():
+        score_shard(one.task, shard)
+        before = one.folder.read(name_of(shard, one.work))
+        score_shard(other.task, shard)
+        assert other.folder.read(name_of(shard, other.work)) == before
+    assert one.finish() == other.finish()
+    assert wrongs(one.folder) == []
+
+
+def _alternating(*iterators):
+    found = [[] for _ in iterators]
+    remaining = list(enumerate(iterators))
+    while remaining:
+        for number, iterator in list(remaining):
+            item = next(iterator, None)
+            if item is None:
+                remaining.remove((number, iterator))
+            else:
+                found[number].append(item)
+    return found
+
+
+def test_the_first_part_stands_where_the_storage_knows_conditions(store: Store) -> None:
+    folder = Folder(f"{store.url}/first")
+    assert folder.create("x", b"one")
+    again = folder.create("x", b"two")
+    assert folder.read("x") == (b"two" if again else b"one")
+
+
+def test_another_model_threshold_or_source_is_refused(
+    model: Path, images: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    finished(begun(out, model, images))
+    for source, settings, name in (
+        (images, {"threshold": 0.5}, "threshold"),
+        (images / "a", {}, "sources"),
+        (images, {"shard_images": 7}, "shard_images"),
+    ):
+        with pytest.raises(DataError, match=rf"another run \({name} differ"):
+            ScoringRun(str(out), model, [str(source)], **settings)
+
+
+def test_a_wrong_name_does_not_claim_the_folder(model: Path, images: Path, tmp_path: Path) -> None:
+    with pytest.raises(MissingDataError, match="no such file"):
+        ScoringRun(str(tmp_path / "out"), model, [str(tmp_path / "imagse")])
+    assert len(scored(tmp_path / "out", model, images)) == 20
+
+
+def test_damaged_results_are_scored_again_and_foreign_files_stay(
+    model: Path, images: Path, tmp_path: Path
+) -> None:
+    run = begun(tmp_path / "out", model, images, shard_images=4)
+    finished(run)
+    part = tmp_path / "out" / "parts" / _part(tmp_path / "out")
+    before = part.read_bytes()
+    part.write_bytes(before[:200])
+    (part.parent / "notes.txt").write_text("mine")
+    assert finished(run).images == 20
+    assert part.read_bytes() != before[:200]
+    assert (part.parent / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_engines_give_the_same(model: Path, images: Path, tmp_path: Path, engine: str) -> None:
+    if engine == "ray":
+        pytest.importorskip("ray")
+    expected = scored(tmp_path / "alone", model, images)
+    run = begun(tmp_path / "out", model, images, shard_images=5)
+    counts = list(run.score(Engine(engine, workers=1)))  # type: ignore[arg-type]
+    assert sum(count.images for count in counts) == run.finish().images == 20
+    assert wrongs(run.folder) == []
+    assert [(row.id, row.raw_score) for row in rows_of(run.folder)] == [
+        (row.id, pytest.approx(row.raw_score, abs=1e-5)) for row in expected
+    ]
+
+
+def test_pandas_and_duckdb_read_the_results(model: Path, images: Path, tmp_path: Path) -> None:
+    pandas, duckdb = pytest.importorskip("pandas"), pytest.importorskip("duckdb")
+    rows = scored(tmp_path / "out", model, images)
+    table = pandas.read_parquet(tmp_path / "out" / "parts")
+    assert table["path"].tolist() == [row.path for row in rows]
+    assert table["raw_score"].tolist() == [row.raw_score for row in rows]
+    found = duckdb.sql(f"select sum(pred_label), count(*) from '{tmp_path}/out/parts/*.parquet'")
+    assert found.fetchall() == [(sum(row.pred_label or 0 for row in rows), 20)]
+
+
+def test_what_cannot_be_used_is_told_in_a_line(model: Path, images: Path, tmp_path: Path) -> None:
+    def said(source: object, out: object) -> str:
+        return refused(3, "scale", "score", model, source, "--out", out)
+
+    (tmp_path / "file").touch()
+    assert "no such file" in said(tmp_path / "gone", tmp_path / "out")
+    assert "Protocol not known" in said("nonsense://b/x", tmp_path / "out")
+    assert "Protocol not known" in said(images, "nonsense://b/x")
+    assert "cannot be" in said(images, tmp_path / "file")
+    (tmp_path / "locked").mkdir(mode=0o555)
+    tmp_path.chmod(0o755)
+    with without_rights():
+        folder = Folder(str(tmp_path / "locked" / "out"))
+        with pytest.raises(DataError, match="Permission denied"):
+            folder.create("x", b"")
+    shutil.rmtree(images)
+    images.mkdir()
+    assert "no images found" in said(images, tmp_path / "out")

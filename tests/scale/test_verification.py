@@ -1,0 +1,111 @@
+"""Each kind of damage to the results of a run is noticed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from adacl.errors import DataError
+from adacl.scale.storage import Folder
+from support.helpers import call, refused
+from support.scaling import begun, finished, wrongs
+
+
+def _changed(change: Callable[[pa.Table], pa.Table]) -> Callable[[Path], None]:
+    """Change the table of a part, and count its rows anew as a careful forger would."""
+
+    def damage(out: Path) -> None:
+        part = _part(out)
+        table = change(pq.read_table(part))
+        header = json.loads(table.schema.metadata[b"adacl"])
+        statuses = table["status"].to_pylist()
+        header["counts"] |= {"images": len(statuses), "scored": statuses.count("scored")}
+        pq.write_table(table.replace_schema_metadata({"adacl": json.dumps(header)}), part)
+
+    return damage
+
+
+def _part(out: Path) -> Path:
+    return sorted((out / "parts").iterdir())[1]
+
+
+def _cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[:-50])
+
+
+DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
+    "part removed": (lambda out: _part(out).unlink(), "has no results"),
+    "part cut": (lambda out: _cut(_part(out)), "not sound results"),
+    "part empty": (lambda out: _part(out).write_bytes(b""), "not sound results"),
+    "row removed": (_changed(lambda table: table.slice(1)), "not those of the manifest"),
+    "row twice": (
+        _changed(lambda table: pa.concat_tables([table, table.slice(0, 1)])),
+        "not those of the manifest",
+    ),
+    "row in place of another": (
+        _changed(lambda table: pa.concat_tables([table.slice(0, 1), table.slice(0, 1), table[2:]])),
+        "not those of the manifest",
+    ),
+    "status changed": (
+        lambda out: pq.write_table(
+            (table := pq.read_table(_part(out))).set_column(
+                7, table.schema.field(7), pa.array(["failed"] * table.num_rows)
+            ),
+            _part(out),
+        ),
+        "not those that were counted",
+    ),
+}
+FOREIGN: dict[str, tuple[Callable[[Path], None], str]] = {
+    "foreign file": (
+        lambda out: (out / "parts" / "x.parquet").touch(),
+        "belongs to no unit of work",
+    ),
+    "manifest file missing": (
+        lambda out: (out / "manifest" / "000001.parquet").unlink(),
+        "4 files of the manifest, 5 were written",
+    ),
+    "manifest file cut": (
+        lambda out: _cut(out / "manifest" / "000001.parquet"),
+        "not a sound Parquet file",
+    ),
+    "listing without an end": (lambda out: (out / "manifest.json").unlink(), "come to its end"),
+    "not ended": (lambda out: (out / "_SUCCESS").unlink(), "no _SUCCESS"),
+    "no run": (lambda out: (out / "run.json").unlink(), "not a folder that adacl scale score"),
+    "damaged run": (lambda out: (out / "run.json").write_text("{}"), "run.json is damaged"),
+}
+
+
+@pytest.fixture
+def out(model: Path, images: Path, tmp_path: Path) -> Path:
+    finished(begun(tmp_path / "out", model, images, shard_images=4))
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_damage_to_a_unit_of_work_is_noticed(out: Path, name: str) -> None:
+    damage, expected = DAMAGES[name]
+    assert wrongs(Folder(str(out))) == []
+    damage(out)
+    [wrong] = wrongs(Folder(str(out)))
+    assert expected in wrong
+
+
+@pytest.mark.parametrize("name", FOREIGN)
+def test_damage_to_the_folder_is_noticed(out: Path, name: str) -> None:
+    damage, expected = FOREIGN[name]
+    damage(out)
+    with pytest.raises(DataError, match=expected):
+        wrongs(Folder(str(out)))
+
+
+def test_the_command_says_what_is_wrong(out: Path) -> None:
+    code, said, _ = call("scale", "verify", out, "--json")
+    assert (code, json.loads(said)["images"]) == (0, 20)
+    _part(out).unlink()
+    assert "1 units of work are not right" in refused(3, "scale", "verify", out)
