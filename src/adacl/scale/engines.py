@@ -232,7 +232,7 @@ def _started(engine: Engine) -> Any:
         _check_reachable(engine.address)
         options["address"] = engine.address
     else:
-        options |= {"num_cpus": engine.workers, "include_dashboard": False}
+        options |= {"address": "local", "num_cpus": engine.workers, "include_dashboard": False}
     try:
         ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError) as error:
