@@ -11,7 +11,7 @@ import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
-from itertools import dropwhile
+from itertools import dropwhile, islice
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -104,15 +104,14 @@ class Source:
 
     def _listed(self, after: str, taken: int) -> Iterator[Entry]:
         with open_source(self.name) as file:
-            for number, name in enumerate(names_in(file, self.name), 1):
-                path = self._beside(name)
-                if number == taken and path != after:
-                    raise DataError(
-                        f"{self.name}: is no longer the list that was begun with (its line "
-                        f"{taken} was {after}); score it into another folder"
-                    )
-                if number > taken:
-                    yield Entry(path, None, "", _kind(path)) if is_url(path) else _stat(path)
+            paths = map(self._beside, names_in(file, self.name))
+            if taken and next(islice(paths, taken - 1, None), None) != after:
+                raise DataError(
+                    f"{self.name}: is no longer the list that was begun with (its name number "
+                    f"{taken} was {after}); score it into another folder"
+                )
+            for path in paths:
+                yield Entry(path, None, "", _kind(path)) if is_url(path) else _stat(path)
 
     def _beside(self, name: str) -> str:
         """Return what a name in the list means: a path is relative to the folder of the list."""
