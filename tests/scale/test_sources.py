@@ -117,3 +117,14 @@ def test_every_name_can_be_written_and_read_back(name: bytes) -> None:
     assert path_of(text.encode().decode()) == path
     assert text == path or text.startswith("file:///")
     assert absolute(text) == absolute(path)
+
+
+@pytest.mark.parametrize("text", ["a.png\nx.png\nc.png\n", "a.png\n", ""])
+def test_a_list_that_changed_since_it_was_begun_is_refused(text: str, tmp_path: Path) -> None:
+    names = tmp_path / "list.txt"
+    names.write_text(text)
+    with pytest.raises(DataError, match="no longer the list"):
+        list(Source(str(names)).entries(f"{tmp_path}/b.png", 2))
+    names.write_text("a.png\nb.png\nc.png\n")
+    [entry] = Source(str(names)).entries(f"{tmp_path}/b.png", 2)
+    assert entry.path == f"{tmp_path}/c.png"
