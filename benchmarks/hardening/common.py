@@ -22,6 +22,17 @@ SMALL = ["--set", "training.min_epoch_images=64", "--device", "cpu"]
 TINY = ["--preset", "paper", *SMALL, "--set", "network.channels=[4,8]", "--set", "network.hidden=8"]
 ONE = ["--set", "threshold.folds=1"]  # with so few images there is cross-fitting otherwise
 
+TINY_TOML = """
+preset = "paper"
+[training]
+min_epoch_images = 64
+[network]
+channels = [4, 8]
+hidden = 8
+[threshold]
+folds = 1
+"""
+
 
 def textures(count: int, seed: int = 0) -> np.ndarray:
     """Return grey textures N x SIDE x SIDE."""

@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import RESULTS, record
-from benchmarks.hardening.common import ONE, SMALL, TINY, earlier, forked, write_textures
+from benchmarks.hardening.common import ONE, SMALL, TINY, TINY_TOML, earlier, forked, write_textures
 from benchmarks.hardening.faults import write_video
 from benchmarks.hardening.service import Service
 
@@ -171,7 +171,9 @@ def killed_service(
         assert ended(forked(said, "fit", folder / "good", *TINY, *ONE, "-o", model)) == 0
     images = sorted((folder / "good").iterdir())
     found = Counter(dict.fromkeys(("kills", "answers", "wrong", "lost trainings"), 0))
-    options = (model, "--data", folder / "data", "--max-trainings-waiting", 50)
+    (folder / "tiny.toml").write_text(TINY_TOML)
+    options = [model, "--config", folder / "tiny.toml"]
+    options += ["--data", folder / "data", "--max-trainings-waiting", 50]
     service = Service(said, *options)
     expected = {
         x.name: service.score(x.read_bytes()).json["results"][0]["raw_score"] for x in images

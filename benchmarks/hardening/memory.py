@@ -87,10 +87,9 @@ def free_mib() -> float:
 
 def scored(model: Path, images: list[Path], readers: int) -> dict[str, Any]:
     """Score images by so many readers, and return how many were and the peak of the memory."""
-    options = ["--format", "json", "--readers", str(readers)]
+    options = ["--format", "jsonl", "--readers", str(readers)]
     done = adacl("score", str(model), *map(str, images), *options)
-    answers = json.loads(done["output"])
-    return {"answers": len(answers), "MiB at the peak": done["peak_mib"]}
+    return {"answers": len(done["output"].splitlines()), "MiB at the peak": done["peak_mib"]}
 
 
 if __name__ == "__main__":

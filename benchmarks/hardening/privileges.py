@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.common import RESULTS, record
-from benchmarks.hardening.common import ONE, TINY, command, run, write_textures
+from benchmarks.hardening.common import ONE, TINY, TINY_TOML, command, run, write_textures
 from benchmarks.hardening.service import Service
 
 UNITS = sorted((Path(__file__).parents[2] / "packaging").glob("*.service"))
@@ -88,6 +88,7 @@ def main() -> None:
         os.chown(folder / "data", NOBODY, NOBODY)
         shutil.copy(folder / "m.onnx", folder / "secret.onnx")
         (folder / "secret.onnx").chmod(0o600)
+        (folder / "tiny.toml").write_text(TINY_TOML)
         script = folder / "enclosed.sh"
         script.write_text(ENCLOSED)
         again = [sys.executable, "-m", "benchmarks.hardening.privileges", "--inside", name]
@@ -103,7 +104,7 @@ def inside(folder: Path) -> dict[str, Any]:
     """Start the service without rights, use it, and try what it must not be able to do."""
     os.environ |= {"TMPDIR": str(folder / "data"), "HOME": str(folder / "data")}
     model, images = folder / "m.onnx", sorted((folder / "good").iterdir())
-    options = (model, "--data", folder / "data")
+    options = (model, "--config", folder / "tiny.toml", "--data", folder / "data")
     service = Service(folder / "data" / "said.txt", *options, before=[*LIMITS, *WITHOUT_RIGHTS])
     lines = Path(f"/proc/{service.process.pid}/status").read_text().splitlines()
     status = dict(line.split(":\t", 1) for line in lines if ":\t" in line)
