@@ -1,7 +1,7 @@
 """Count the memory that scoring takes for the largest images, by the number of readers.
 
 The images have 134 megapixels, as many as adacl opens, one or three channels and nothing but zeros:
-their files are sparse. A model that resizes them scores two for each reader; the peak of the
+their files are sparse. A model that resizes them scores as many as all readers take at once; the peak of the
 process is compared with that for small images. A run that would not fit into the free memory is
 left out::
 
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from adacl.data.images import MAX_PIXELS
+from adacl.deploy.scorer import FILES
 from benchmarks.common import RESULTS, adacl, record
 from benchmarks.hardening.common import ONE, TINY, earlier, run, write_textures
 
@@ -47,7 +48,7 @@ def main() -> None:
                 if small + EXPECTED_COPIES * mib * readers > free_mib():
                     results[title] = "left out: too little memory is free"
                 else:
-                    found = scored(model, [image] * 2 * readers, readers)
+                    found = scored(model, [image] * FILES * readers, readers)
                     above = found["MiB at the peak"] - small
                     found |= {"MiB for small images": small, "MiB of an image": round(mib)}
                     found["images' worth for each reader"] = round(above / mib / readers, 2)
