@@ -1,9 +1,9 @@
 """Count the memory that scoring takes for the largest images, by the number of readers.
 
 The images have 134 megapixels, as many as adacl opens, one or three channels and nothing but zeros:
-their files are sparse. A model that resizes them scores as many as all readers take at once; the peak of the
-process is compared with that for small images. A run that would not fit into the free memory is
-left out::
+their files are sparse. A model that resizes them scores as many as all readers take at once; the
+peak of the process is compared with that for small images. A run that would not fit into the free
+memory is left out::
 
     python -m benchmarks.hardening.memory
 """
