@@ -18,6 +18,20 @@ from scipy.ndimage import gaussian_filter
 SIDE = 32
 FIT = ["--preset", "paper", "--epochs", "3", "--device", "cpu"]
 FIT += ["--set", "training.min_epoch_images=512", "--set", "network.channels=[8,16]"]
+SMALL = ["--set", "training.min_epoch_images=64", "--device", "cpu"]
+TINY = ["--preset", "paper", *SMALL, "--set", "network.channels=[4,8]", "--set", "network.hidden=8"]
+ONE = ["--set", "threshold.folds=1"]  # with so few images there is cross-fitting otherwise
+
+TINY_TOML = """
+preset = "paper"
+[training]
+min_epoch_images = 64
+[network]
+channels = [4, 8]
+hidden = 8
+[threshold]
+folds = 1
+"""
 
 
 def textures(count: int, seed: int = 0) -> np.ndarray:

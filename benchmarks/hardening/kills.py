@@ -2,10 +2,11 @@
 
 Fits are forked from one process that has loaded PyTorch, so that a round takes seconds. A model
 must be equal to the last bit to that of a fit left alone, a grid have the same results, and the
-service must know, when it is started again, every training that it had acknowledged::
+service must know, when it is started again, every training that it had acknowledged. Counts are
+added to those of earlier runs, which take another seed::
 
     python -m benchmarks.hardening.kills --count 5
-    python -m benchmarks.hardening.kills --count 20 --kinds grid service
+    python -m benchmarks.hardening.kills --count 20 --kinds grid service --seed 1
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
 import tempfile
 import threading
 import time
@@ -29,19 +29,20 @@ from typing import Any
 import numpy as np
 
 from benchmarks.common import RESULTS, record
-from benchmarks.hardening.common import FIT, command, earlier, forked, write_textures
+from benchmarks.hardening.common import ONE, SMALL, TINY, TINY_TOML, earlier, forked, write_textures
 from benchmarks.hardening.faults import write_video
 from benchmarks.hardening.service import Service
 
-# With so few images the threshold comes from cross-fitting: several networks are trained.
-SMALL = ["--set", "training.min_epoch_images=256", "--device", "cpu"]
+TINY_FIT = ["fit", "good", *TINY, "--epochs", "3"]
 FITS = {
-    "whole": ["fit", "good", *FIT],
-    "tiles": ["fit", "good", *FIT, "--tile", "16x16"],
-    "dense": ["fit", "good", "--preset", "inspect", "--epochs", "2", *SMALL],
+    "whole": [*TINY_FIT, *ONE],
+    "cross-fitting": TINY_FIT,
+    "tiles": [*TINY_FIT, *ONE, "--tile", "16x16"],
+    "dense": ["fit", "good", "--preset", "inspect", "--epochs", "2", *SMALL, *ONE],
     "video": ["video", "fit", "walk.mp4", "--epochs", "2", *SMALL],
 }
 CLASSES = 2
+KILLS_OF_A_GRID = 4
 Keep = Callable[[Counter[str]], None]
 
 
@@ -55,6 +56,7 @@ def main() -> None:
     rng = np.random.default_rng(given.seed)
     path = RESULTS / "kills.json"
     results = earlier(path)
+    before = {kind: Counter(results.get(kind, {})) for kind in given.kinds}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_textures(folder / "good", 20)
@@ -66,7 +68,7 @@ def main() -> None:
             killed = others.get(kind, killed_fit)
 
             def keep(found: Counter[str], kind: str = kind) -> None:
-                results[kind] = dict(found)
+                results[kind] = {x: found[x] + before[kind][x] for x in {**before[kind], **found}}
                 record(path, results)
 
             keep(killed(folder, kind, given.count, rng, keep))
@@ -115,42 +117,49 @@ def ended(process: int) -> int:
 def killed_grid(
     folder: Path, kind: str, count: int, rng: np.random.Generator, keep: Keep
 ) -> Counter[str]:
-    """Kill a grid again and again until it is whole, as often as asked."""
+    """Kill each grid a few times, let it end, and compare it with one left alone."""
+    said = folder / "grid.txt"
 
-    def grid(out: Path) -> list[str]:
+    def grid(out: Path) -> int:
         options = ["--seeds", "0..1", "--jobs", 1, "--device", "cpu", "--out", out]
         small = ["--set", "training.epochs=1", "--set", "training.min_epoch_images=64"]
-        return command("bench", "one-vs-rest", folder / "classes", *options, *small)
+        return forked(said, "bench", "one-vs-rest", folder / "classes", *options, *small)
 
-    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "check": False}
     started = time.monotonic()
-    assert subprocess.run(grid(folder / "whole"), **quiet).returncode == 0  # type: ignore[call-overload]
+    assert ended(grid(folder / "whole")) == 0, said.read_text()
     seconds, expected = time.monotonic() - started, _cells(folder / "whole")
-    found = Counter(dict.fromkeys(("kills", "equal", "different", "torn lines"), 0))
-    for number in range(count):
-        out = folder / f"grid-{number}"
-        process = subprocess.Popen(grid(out), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(rng.uniform(0.1, 1) * seconds)
-        process.kill()
-        found["kills" if process.wait() else "ended before"] += 1
-        time.sleep(0.5)  # its worker notices
-        lines = out / "cells.jsonl"
-        found["torn lines"] += lines.exists() and not lines.read_bytes().endswith(b"\n")
-        code = subprocess.run(grid(out), **quiet).returncode  # type: ignore[call-overload]
-        found["equal" if code == 0 and _cells(out) == expected else "different"] += 1
+    found = Counter(dict.fromkeys(("kills", "grids", "equal", "different", "torn lines"), 0))
+    while found["kills"] < count:
+        out = folder / f"grid-{found['grids']}"
+        for _ in range(min(KILLS_OF_A_GRID, count - found["kills"])):
+            process = grid(out)
+            time.sleep(rng.uniform(0.1, 0.8) * seconds)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+            if ended(process) == 0:
+                found["ended before"] += 1
+                break
+            found["kills"] += 1
+            time.sleep(0.5)  # its worker notices
+            lines = out / "cells.jsonl"
+            found["torn lines"] += lines.exists() and not lines.read_bytes().endswith(b"\n")
+        same = ended(grid(out)) == 0 and _cells(out) == expected
+        found["grids"] += 1
+        found["equal" if same else "different"] += 1
         keep(found)
     return found
 
 
 def _cells(folder: Path) -> dict[str, Any]:
     """Return the results of a grid, without what the clock tells."""
-    found = {}
-    for line in (folder / "cells.jsonl").read_text().splitlines():
-        cell = json.loads(line)
-        found[cell["cell"]] = {
-            k: v for k, v in cell.items() if isinstance(v, float) and "auroc" in k
-        }
-    return found
+    cells = [json.loads(line) for line in (folder / "cells.jsonl").read_text().splitlines()]
+    return {cell["cell"]: _timeless(cell) for cell in cells}
+
+
+def _timeless(found: Any) -> Any:
+    if isinstance(found, dict):
+        return {k: _timeless(v) for k, v in found.items() if not k.endswith("seconds")}
+    return [_timeless(x) for x in found] if isinstance(found, list) else found
 
 
 def killed_service(
@@ -159,10 +168,12 @@ def killed_service(
     """Kill a service that scores and trains; every acknowledged training must be there after."""
     model, said = folder / "whole.adacl", folder / "service.txt"
     if not model.exists():
-        assert ended(forked(said, "fit", folder / "good", *FIT, "-o", model)) == 0
+        assert ended(forked(said, "fit", folder / "good", *TINY, *ONE, "-o", model)) == 0
     images = sorted((folder / "good").iterdir())
     found = Counter(dict.fromkeys(("kills", "answers", "wrong", "lost trainings"), 0))
-    options = (model, "--data", folder / "data", "--max-trainings-waiting", 50)
+    (folder / "tiny.toml").write_text(TINY_TOML)
+    options = [model, "--config", folder / "tiny.toml"]
+    options += ["--data", folder / "data", "--max-trainings-waiting", 50]
     service = Service(said, *options)
     expected = {
         x.name: service.score(x.read_bytes()).json["results"][0]["raw_score"] for x in images

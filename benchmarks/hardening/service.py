@@ -88,10 +88,11 @@ class Service:
         """Score one image."""
         return self.ask(f"/v1/score{query}", content, {"Content-Type": "image/png", **headers})
 
-    def train(self, files: Iterable[Path], query: str, **headers: str) -> Answer:
-        """Send the images of a training."""
+    def train(self, files: Iterable[Path] | bytes, query: str, **headers: str) -> Answer:
+        """Send the images of a training, or their body."""
         kind = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
-        return self.ask(f"/v1/trainings?{query}", multipart(files), kind | headers)
+        body = files if isinstance(files, bytes) else multipart(files)
+        return self.ask(f"/v1/trainings?{query}", body, kind | headers)
 
     def finished(self, identity: str, seconds: float = 300, **headers: str) -> dict[str, Any]:
         """Wait until a training is over, and return what is said of it."""

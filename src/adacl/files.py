@@ -42,8 +42,6 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         encoding, errors = (None, None) if "b" in mode else ("utf-8", "surrogateescape")
         with os.fdopen(handle, mode, encoding=encoding, errors=errors) as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
         replace_file(Path(temporary), target)
         complete = True
     except OSError as error:
@@ -110,7 +108,12 @@ def target_of(path: Path) -> Path:
 
 
 def replace_file(temporary: Path, target: Path) -> None:
-    """Replace a file by a complete one, which takes over its permissions and owner."""
+    """Replace a file by a complete one, which takes over its permissions and owner.
+
+    It is on the disk before: after a power cut there is the one file or the other.
+    """
+    with temporary.open("rb+") as file:
+        os.fsync(file.fileno())
     try:
         before = target.stat()
     except FileNotFoundError:

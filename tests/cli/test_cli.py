@@ -527,7 +527,7 @@ def test_files_without_permission_are_errors_of_data(parts: Path) -> None:
         commands[("score", model, image)] = image
         with without_rights():
             for command, named in commands.items():
-                assert f"{named}: cannot be read (Permission denied)" in refused(3, *command)
+                assert f"adacl: {named}: cannot be read (Permission denied)" in refused(3, *command)
 
 
 def test_links_that_lead_back_and_pipes_are_named_and_passed_over(

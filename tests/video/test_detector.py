@@ -1,7 +1,9 @@
 """From footage to a model, events, an annotated copy and a page, as a user would."""
 
 import csv
+import errno
 import json
+import os
 import re
 import shutil
 import signal
@@ -358,6 +360,22 @@ def test_records_are_the_same_without_the_film_and_in_csv(
     assert [float(row["raw_score"]) for row in rows] == [
         json.loads(line)["raw_score"] for line in first.splitlines()
     ]
+
+
+def test_a_broken_disk_leaves_the_old_annotated_copy(
+    model_file: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    copy = tmp_path / "a.mp4"
+    copy.write_bytes(b"what was there before")
+    monkeypatch.setattr(os, "fsync", broken)
+    assert f"{copy}: cannot be written" in refused(
+        3, "video", "score", model_file, film, "--annotate", copy
+    )
+    assert copy.read_bytes() == b"what was there before"
+    assert list(tmp_path.iterdir()) == [copy]
 
 
 def test_the_command_line_refuses_in_a_line_and_leaves_nothing(

@@ -126,12 +126,13 @@ def main() -> None:
 
 def _unexpected(error: Exception) -> int:
     if hasattr(error, "format_message"):
-        closed = re.search(r"\w+ '(.*)' is not readable", error.format_message(), re.DOTALL)
+        said = error.format_message()
+        closed = re.search(r"(?:^|': )\w+ '(.*)' is not readable", said, re.DOTALL)
         if closed:  # no error of usage, whatever Typer says
             return _fail(f"{closed[1]}: cannot be read (Permission denied)", 3)
         context = getattr(error, "ctx", None)
         command = context.command_path if context else "adacl"
-        message = " ".join(error.format_message().split())
+        message = " ".join(said.split())
         return _fail(f"{message.rstrip('.')} (see {command} --help)", 2)
     if isinstance(error, OSError):
         abandon(sys.stdout)
