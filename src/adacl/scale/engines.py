@@ -18,6 +18,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, get_args
 
 from adacl.data.folders import processors
@@ -35,6 +36,8 @@ AHEAD = 2
 
 REACHED_WITHIN = 10
 """Seconds."""
+TOKEN = Path.home() / ".ray" / "auth_token"
+"""By which Ray lets in whoever may use a cluster; the same on all its machines."""
 
 
 @dataclass(frozen=True)
@@ -222,6 +225,10 @@ def _on_ray(
 def _started(engine: Engine) -> Any:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if engine.address:
+        _check_reachable(engine.address)
+        if TOKEN.exists():  # "ray start" made it, and asks for it
+            os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray
     except ModuleNotFoundError as error:
@@ -229,7 +236,6 @@ def _started(engine: Engine) -> Any:
 
     options: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     if engine.address:
-        _check_reachable(engine.address)
         options["address"] = engine.address
     else:
         options |= {"address": "local", "num_cpus": engine.workers, "include_dashboard": False}

@@ -18,6 +18,10 @@ from adacl.files import create_file, open_regular
 
 LARGEST = 1 << 30
 """Bytes of the largest image file that is read."""
+S3_OPTIONS = {
+    "max_concurrency": 1,  # else a HEAD for each GET
+    "config_kwargs": {"connect_timeout": 10, "retries": {"max_attempts": 3}},
+}
 TOO_LARGE = f"larger than {LARGEST >> 20} MiB"
 
 _GONE = (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH)
@@ -71,7 +75,7 @@ def filesystem(url: str) -> tuple[Any, str]:
         raise missing_extra(error) from error
 
     try:
-        options = {"max_concurrency": 1} if url.startswith("s3") else {}  # else a HEAD for each GET
+        options = S3_OPTIONS if url.startswith("s3") else {}
         files, path = fsspec.core.url_to_fs(url, use_listings_cache=False, **options)
     except (ImportError, ValueError) as error:
         raise DataError(f"{url}: {' '.join(str(error).split())}") from error
