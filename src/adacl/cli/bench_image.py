@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adacl.cli.support import options
-from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
+from adacl.cli.support.grids import (
+    AddressOption,
+    JobsOption,
+    OutOption,
+    SeedsOption,
+    parse_seeds,
+    run_grid,
+)
 from adacl.cli.support.progress import messages
 from adacl.config.presets import parse_settings
 from adacl.datasets import catalogue
@@ -48,6 +55,7 @@ def one_vs_rest(
         ),
     ] = "adacl",
     jobs: JobsOption = None,
+    address: AddressOption = None,
     data_dir: DataOption = None,
     device: options.Device = "auto",
     json_output: options.Json = False,
@@ -71,7 +79,7 @@ def one_vs_rest(
         else rival_variant(name)
         for name in method.split(",")
     ]
-    _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
+    _run(source, classes, seeds, variants, out, jobs, address, data_dir, device, json_output, quiet)
 
 
 @app.command()
@@ -91,6 +99,7 @@ def ablation(
     seeds: SeedsOption = "0..9",
     settings: options.Settings = None,
     jobs: JobsOption = None,
+    address: AddressOption = None,
     data_dir: DataOption = None,
     device: options.Device = "auto",
     json_output: options.Json = False,
@@ -110,7 +119,7 @@ def ablation(
     source = data or chosen.source
     config = paper_config(source, chosen.preset).replace(**parse_settings(changes))
     variants = ablations.variants(chosen, config, changes, only and only.split(","))
-    _run(source, classes, seeds, variants, out, jobs, data_dir, device, json_output, quiet)
+    _run(source, classes, seeds, variants, out, jobs, address, data_dir, device, json_output, quiet)
 
 
 def _run(
@@ -120,6 +129,7 @@ def _run(
     variants: Sequence[Variant],
     out: Path,
     jobs: int | None,
+    address: str | None,
     data_dir: Path | None,
     device: options.Device,
     json_output: bool,
@@ -139,7 +149,7 @@ def _run(
     with messages(quiet):
         if source in catalogue.BENCHMARKS:
             fetch(source, data_dir)
-        run_grid(protocol.run_cell, cells, out, jobs, source, quiet)
+        run_grid(protocol.run_cell, cells, out, jobs, address, source, quiet)
         groups = summary.write(out)
     names = {variant.name for variant in variants}
     mine = [

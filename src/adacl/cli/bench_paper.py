@@ -10,7 +10,7 @@ import typer
 
 from adacl.cli.bench_image import DataOption
 from adacl.cli.support import options
-from adacl.cli.support.grids import JobsOption, OutOption, run_grid
+from adacl.cli.support.grids import AddressOption, JobsOption, OutOption, run_grid
 from adacl.cli.support.progress import about, messages
 from adacl.datasets import catalogue
 from adacl.errors import MissingDataError
@@ -33,6 +33,7 @@ def paper(
         bool, typer.Option("--quick", help="One class and one seed each: minutes instead of hours.")
     ] = False,
     jobs: JobsOption = None,
+    address: AddressOption = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
 ) -> None:
@@ -58,7 +59,7 @@ def paper(
         _tell(steps, plan.seconds_left(steps, jobs or processors()))
         for step in steps:
             if step.missing:
-                run_grid(step.run, step.cells, step.folder, jobs, step.title, quiet)
+                run_grid(step.run, step.cells, step.folder, jobs, address, step.title, quiet)
                 left = sum(plan.seconds_left(steps, jobs or processors()))
                 log.info("%s: done%s", step.title, f"; {about(left)} left" if left else "")
         summary.write(out)

@@ -9,7 +9,14 @@ from typing import Annotated, Literal
 import typer
 
 from adacl.cli.support import options
-from adacl.cli.support.grids import JobsOption, OutOption, SeedsOption, parse_seeds, run_grid
+from adacl.cli.support.grids import (
+    AddressOption,
+    JobsOption,
+    OutOption,
+    SeedsOption,
+    parse_seeds,
+    run_grid,
+)
 from adacl.cli.support.progress import messages
 
 FootageOption = Annotated[
@@ -35,6 +42,7 @@ def ucsd(
     seeds: SeedsOption = "0..4",
     variants: VariantsOption = "default,overlap",
     jobs: JobsOption = None,
+    address: AddressOption = None,
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -45,7 +53,7 @@ def ucsd(
     frames are the published ones is checked by their SHA-256.
     """
     name = f"ucsd-{subset}" + ("-two-fold" if protocol == "two-fold" else "")
-    _run(name, data, out, seeds, variants, jobs, json_output, quiet)
+    _run(name, data, out, seeds, variants, jobs, address, json_output, quiet)
 
 
 def avenue(
@@ -54,6 +62,7 @@ def avenue(
     seeds: SeedsOption = "0..4",
     variants: VariantsOption = "default,overlap",
     jobs: JobsOption = None,
+    address: AddressOption = None,
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
@@ -61,7 +70,7 @@ def avenue(
 
     DIR has train and test with videos, and test_mask with a folder of masks for each test video.
     """
-    _run("avenue", data, out, seeds, variants, jobs, json_output, quiet)
+    _run("avenue", data, out, seeds, variants, jobs, address, json_output, quiet)
 
 
 def _run(
@@ -71,6 +80,7 @@ def _run(
     seeds: str,
     variants: str,
     jobs: int | None,
+    address: str | None,
     json_output: bool,
     quiet: bool,
 ) -> None:
@@ -81,7 +91,7 @@ def _run(
     )
     with messages(quiet):
         footage.load(name, data)
-        run_grid(runs.run_cell, cells, out, jobs, name, quiet)
+        run_grid(runs.run_cell, cells, out, jobs, address, name, quiet)
         groups = tables.write(out)
     if json_output:
         typer.echo(json.dumps([group for group in groups if group["data"] == name]))

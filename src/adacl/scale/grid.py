@@ -62,9 +62,9 @@ def run_cells(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise DataError(f"{folder}: cannot be written ({error.strerror})") from error
-    jobs = jobs or processors()
     engine = engine or Engine(workers=jobs)
-    threads = max(1, processors() // jobs) if engine.name == "local" else 1
+    workers = engine.workers or processors()
+    threads = max(1, processors() // workers) if engine.name == "local" else 1
     work = partial(_run, function, folder.absolute(), threads)
     for outcome in run(engine, work, missing_cells(cells, folder)):
         yield outcome.get()

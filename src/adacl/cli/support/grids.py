@@ -22,6 +22,14 @@ SeedsOption = Annotated[str, typer.Option(metavar="A..B", help="Seeds, as 0..4 o
 JobsOption = Annotated[
     int | None, typer.Option(min=1, help="Processes at a time; by default one a core.")
 ]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT",
+        help="Ray cluster to run on, whose machines share DIR and the data; auto for the one that "
+        "runs here.",
+    ),
+]
 
 
 def run_grid(
@@ -29,10 +37,11 @@ def run_grid(
     cells: Sequence[Cell],
     out: Path,
     jobs: int | None,
+    address: str | None,
     title: str,
     quiet: bool,
 ) -> None:
-    """Run the cells that have no result yet, and show progress.
+    """Run the cells that have no result yet, here or on a Ray cluster, and show progress.
 
     Raises
     ------
@@ -40,10 +49,13 @@ def run_grid(
         If Ctrl-C was pressed.
     """
     from adacl.scale import grid
+    from adacl.scale.engines import Engine
 
+    engine = Engine("ray", address=address) if address else Engine(workers=jobs)
     try:
         missing = len(grid.missing_cells(cells, out))
-        for result in count(grid.run_cells(function, cells, out, jobs), title, missing, quiet):
+        results = grid.run_cells(function, cells, out, engine=engine)
+        for result in count(results, title, missing, quiet):
             log.info("done: %s", result["cell"])
     except KeyboardInterrupt as error:
         left = len(grid.missing_cells(cells, out))
