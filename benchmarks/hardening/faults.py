@@ -211,7 +211,7 @@ def swept(
             resumed["equal" if same else "different"] += 1
         found["litter"] += [p.name for p in place.iterdir() if p != old]
         errors = [line for line in said.splitlines() if line.startswith("adacl:")]
-        clear = str(disk) in said and os.strerror(fault[1]) in said
+        clear = str(disk) in said and os.strerror(fault[1]).lower() in said.lower()
         clear &= len(errors) == (code != 0)
         if code not in (0, 3) or "Traceback" in said or not clear:
             found["odd"].append([after, code, said.replace(str(disk), "DISK")[-200:]])
