@@ -105,7 +105,7 @@ def work(folder, monkeypatch):
 
     def counting_scan(path):
         with lock:
-            counted["listed"] += path == folder
+            counted["listed"] += Path(path) == folder
         return scan(path)
 
     def counting_load(image):
