@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -17,12 +19,14 @@ from adacl.config import Config
 from adacl.config.presets import by_size, parse_settings, preset
 from adacl.data.folders import list_images
 from adacl.data.training_set import probe_files
-from adacl.errors import AdaclError
+from adacl.errors import AdaclError, DataError, missing_extra
 from adacl.files import atomic_file
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet_parts import Part
 
 TRIES = 2
+NEEDED = ("torch", "sklearn", "onnx")
+"""Modules without which no part gets a model."""
 GRADES = ("failed", "weak", "usable", "good")
 """Those that need a look come first."""
 
@@ -34,16 +38,22 @@ def fit_parts(parts: Sequence[Part], out: Path, seed: int, engine: Engine) -> It
 
     Raises
     ------
+    MissingExtraError
+        If a package is missing that every part needs.
     DataError
         If a record cannot be written.
     """
+    for module in NEEDED:
+        if find_spec(module) is None:
+            raise missing_extra(ModuleNotFoundError(name=module))
     out.mkdir(parents=True, exist_ok=True)
     remaining = list(parts)
     for attempt in range(TRIES):
         failed = []
         for outcome in run(engine, partial(fit_part, out.absolute(), seed), remaining):
             record = outcome.result or _failure(outcome.item, str(outcome.error))
-            if record["grade"] == "failed" and attempt < TRIES - 1:
+            died = isinstance(outcome.error, DataError)  # the engine has tried it again itself
+            if record["grade"] == "failed" and not died and attempt < TRIES - 1:
                 failed.append(outcome.item)
                 continue
             if outcome.result is None:
@@ -55,36 +65,43 @@ def fit_parts(parts: Sequence[Part], out: Path, seed: int, engine: Engine) -> It
 def fit_part(out: Path, seed: int, part: Part) -> Record:
     """Fit and export the model of a part, unless it is there, and return its record.
 
-    The record is written last, so that a model without one is not finished. What goes wrong with
-    the part is told in the record.
+    The record is written last, so that a model without one is not finished. That of a model that
+    is there becomes the newest of the part. What goes wrong with the part is told in the record.
     """
     import torch
 
     torch.set_num_threads(1)
     started = time.perf_counter()
+    failed = out / f"{part.name}.failed.json"
     try:
         paths = list_images(part.source)
         name = f"{part.name}-{_hash_of(part, paths, seed)}"
         kept = _read(out / f"{name}.json")
-        if kept and (out / f"{name}.adacl").exists() and (out / f"{name}.onnx").exists():
+        if kept and _has_model(out, kept):
+            os.utime(out / f"{name}.json")
+            failed.unlink(missing_ok=True)
             return kept
         with _warnings() as warnings:
             record = _fit(out / name, part, paths, seed)
     except (AdaclError, OSError, RuntimeError, ValueError, MemoryError) as error:
         record = _failure(part, " ".join(str(error).split()) or type(error).__name__)
-        _write(out / f"{part.name}.failed.json", record)
+        _write(failed, record)
         return record
     record |= {"warnings": warnings, "seconds": round(time.perf_counter() - started, 2)}
     _write(out / f"{name}.json", record)
-    (out / f"{part.name}.failed.json").unlink(missing_ok=True)
+    failed.unlink(missing_ok=True)
     return record
 
 
 def records_in(out: Path) -> list[Record]:
-    """Return the record of each part, the newest where it has several; what needs a look first."""
+    """Return the record of each part, what needs a look first.
+
+    Where a part has several, the newest counts; those whose model was deleted do not.
+    """
     found: dict[str, Record] = {}
     for path in sorted(out.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
-        if record := _read(path):
+        record = _read(path)
+        if record and (record["grade"] == "failed" or _has_model(out, record)):
             found[record["name"]] = record
     return sorted(found.values(), key=lambda row: (GRADES.index(row["grade"]), row["name"]))
 
@@ -109,6 +126,7 @@ def _fit(target: Path, part: Part, paths: list[Path], seed: int) -> Record:
         "model": exported,
         "grade": verdict.grade,
         "verdict": verdict.why,
+        "sensitive": verdict.sensitive,
         "normals": header.training["images"],
         "threshold": header.threshold.value,
         "fpr": header.threshold.fpr,
@@ -153,6 +171,11 @@ def _warnings() -> Iterator[list[str]]:
         yield found
     finally:
         log.removeHandler(handler)
+
+
+def _has_model(out: Path, record: Record) -> bool:
+    exported = out / str(record["model"])
+    return exported.exists() and exported.with_suffix(".adacl").exists()
 
 
 def _read(path: Path) -> Record | None:

@@ -26,6 +26,7 @@ SCHEMA = pa.schema(
         pa.field("grade", pa.string()),
         pa.field("verdict", pa.string()),
         pa.field("warnings", pa.string()),
+        pa.field("sensitive", pa.string()),
         pa.field("model", pa.string()),
         pa.field("normals", pa.int64()),
         pa.field("threshold", pa.float64()),
@@ -80,7 +81,7 @@ def _page(records: Sequence[Record]) -> str:
     )
     counts = Counter(record["grade"] for record in records)
     grades = [(grade, counts[grade]) for grade in GRADES if counts[grade]]
-    known = [{"next": [], **record} for record in records]
+    known = [{"next": [], "sensitive": "", **record} for record in records]
     page: str = environment.get_template("fleet.html.j2").render(
         records=known, grades=grades, version=__version__
     )
