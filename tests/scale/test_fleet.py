@@ -14,7 +14,8 @@ import pytest
 from PIL import Image
 
 from adacl.deploy.scorer import Scorer
-from adacl.errors import DataError, MissingDataError
+from adacl.errors import DataError, MissingDataError, MissingExtraError
+from adacl.scale import engines, fleet_fit
 from adacl.scale.engines import Engine
 from adacl.scale.fleet import Fleet
 from adacl.scale.fleet_fit import fit_parts, records_in
@@ -84,6 +85,56 @@ def test_what_is_there_is_not_learnt_again(models: Path, plant: Path) -> None:
     assert set(after) == {*before, fitted[2]}
 
 
+def test_the_table_names_the_model_that_was_asked_for_last(plant: Path, tmp_path: Path) -> None:
+    bolt, images = tmp_path / "bolt", plant / "bolt"
+    bolt.symlink_to(images)
+    first = Part("bolt", bolt, "auto", QUICK)
+    other = Part("bolt", bolt, "auto", (*QUICK, "training.cycles=1"))
+    engine, out = Engine(workers=1), tmp_path / "models"
+
+    def listed(*parts: Part) -> list[str | None]:
+        models = [record.get("model") for record in fit_parts(parts, out, 0, engine)]
+        return [*models, *(row.get("model") for row in records_in(out))]
+
+    before, after, *same = listed(first, other, first)
+    assert before != after
+    assert same == [before, before]
+    bolt.unlink()
+    assert listed(first) == [None, None]
+    bolt.symlink_to(images)
+    assert listed(first) == [before, before]
+    (out / str(before)).unlink()
+    assert [row["model"] for row in records_in(out)] == [after]
+
+
+def test_what_every_part_needs_is_missed_before_any_is_learnt(
+    plant: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    parts = fit_parts([Part("bolt", plant / "bolt")], tmp_path / "models", 0, Engine(workers=1))
+    with pytest.raises(MissingExtraError, match=r"adacl\[export\]"):
+        next(parts)
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_part_whose_process_dies_is_told_and_not_tried_beyond_what_the_engine_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fleet_fit, "fit_part", die)
+    part = Part("bolt", tmp_path / "deaths")
+    (record,) = fit_parts([part], tmp_path / "models", 0, Engine(workers=1))
+    assert record["grade"] == "failed"
+    assert f"died {engines.TRIES} times" in record["verdict"]
+    assert len(part.source.read_bytes()) == engines.TRIES
+    assert records_in(tmp_path / "models") == [record]
+
+
+def die(out: Path, seed: int, part: Part) -> None:
+    with part.source.open("ab") as file:
+        file.write(b"x")
+    os._exit(9)
+
+
 def test_images_are_scored_with_the_model_of_their_part(
     models: Path, plant: Path, tmp_path: Path
 ) -> None:
@@ -118,6 +169,19 @@ def test_the_innermost_folder_counts(tmp_path: Path) -> None:
         Fleet(tmp_path / "elsewhere")
 
 
+def test_folders_that_are_no_parts(tmp_path: Path) -> None:
+    for name in ("bolt", "models", ".hidden"):
+        (tmp_path / "plant" / name).mkdir(parents=True)
+    parts = parts_of(tmp_path / "plant", "auto", (), tmp_path / "plant" / "models")
+    assert [part.name for part in parts] == ["bolt"]
+    try:
+        (tmp_path / "plant" / os.fsdecode(b"caf\xe9")).mkdir()
+    except OSError:
+        pytest.skip("this file system has UTF-8 names only")
+    with pytest.raises(DataError, match="cannot name a file"):
+        parts_of(tmp_path / "plant", "auto", ())
+
+
 def test_a_table_names_parts_with_settings_of_their_own(plant: Path, tmp_path: Path) -> None:
     table = tmp_path / "parts.csv"
     table.write_text(
@@ -135,11 +199,13 @@ def test_a_table_names_parts_with_settings_of_their_own(plant: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("part,source\n", "has no folders"),
+        ("name,source\n", "has no rows, one a part"),
         ("part,source\na,b\n", "no column name"),
         ("name,source,colour\na,b,red\n", "unknown column colour"),
         ("name,source\na/b,c\n", "no usable name"),
         ("name,source\na,b\na,c\n", "names the part a twice"),
+        (f"name,source\n{201 * 'x'},b\n", "cannot name a file; use UTF-8, up to 200 bytes"),
+        ("name,source\na\0,b\n", "cannot name a file"),
     ],
 )
 def test_impossible_tables_are_refused(text: str, message: str, tmp_path: Path) -> None:

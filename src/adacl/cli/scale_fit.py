@@ -55,7 +55,7 @@ def fit(
     on = Engine(engine, workers, address)
     if preset_name != "auto":
         preset(preset_name).replace(**parse_settings(settings))
-    parts = parts_of(source, preset_name, tuple(settings or ()))
+    parts = parts_of(source, preset_name, tuple(settings or ()), out)
     failed = done = 0
     with messages(quiet), bar("learning", len(parts), quiet) as show:
         log.info("%d parts to learn", len(parts))

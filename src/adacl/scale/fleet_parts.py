@@ -12,6 +12,8 @@ from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
 
 TABLES = frozenset({".csv", ".parquet"})
 COLUMNS = {"name", "source", "preset", "settings"}
+LONGEST = 200
+"""Bytes of a name, so that its files can be named."""
 
 
 @dataclass(frozen=True)
@@ -34,30 +36,50 @@ class Part:
             return 0
 
 
-def parts_of(source: Path, preset: str, settings: tuple[str, ...]) -> list[Part]:
+def parts_of(
+    source: Path, preset: str, settings: tuple[str, ...], out: Path | None = None
+) -> list[Part]:
     """Return the parts of a folder of folders, or of a table, those with most images first.
 
     A table is CSV or Parquet with the columns ``name`` and ``source``, a path relative to the
-    table, and perhaps ``preset`` and ``settings``, separated by semicolons.
+    table, and perhaps ``preset`` and ``settings``, separated by semicolons. The folder for the
+    models, ``out``, is no part.
 
     Raises
     ------
     MissingDataError, DataError
-        If it cannot be read, names no part, or a part twice.
+        If it cannot be read, names no part, a part twice, or one whose files cannot be named.
     """
     if source.suffix.lower() in TABLES and not source.is_dir():
         parts = [_of_row(row, source, preset, settings) for row in _rows(source)]
     elif source.is_dir():
-        folders = sorted(p for p in source.iterdir() if p.is_dir() and not p.name.startswith("."))
+        folders = sorted(
+            path
+            for path in source.iterdir()
+            if path.is_dir()
+            and not path.name.startswith(".")
+            and (out is None or path.resolve() != out.resolve())
+        )
         parts = [Part(folder.name, folder.absolute(), preset, settings) for folder in folders]
     else:
         raise MissingDataError(f"{source}: no such folder or table (.csv, .parquet)")
     if not parts:
-        raise DataError(f"{source}: has no folders, each of which would be a part")
+        raise DataError(f"{source}: has no {'folders' if source.is_dir() else 'rows'}, one a part")
     names = [part.name for part in parts]
+    if unfit := [name for name in names if not _can_name_files(name)]:
+        raise DataError(
+            f"{source}: the part {unfit[0]!r} cannot name a file; use UTF-8, up to {LONGEST} bytes"
+        )
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise DataError(f"{source}: names the part {twice[0]} twice")
     return sorted(parts, key=lambda part: -part.size())
+
+
+def _can_name_files(name: str) -> bool:
+    try:
+        return len(name.encode()) <= LONGEST and "\0" not in name
+    except UnicodeEncodeError:
+        return False
 
 
 def _rows(table: Path) -> list[dict[str, Any]]:
