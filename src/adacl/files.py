@@ -76,12 +76,24 @@ def create_file(path: Path, content: bytes) -> bool:
             file.flush()
             os.fsync(file.fileno())
         Path(temporary).chmod(0o666 & ~_umask())
-        os.link(temporary, path)
-    except FileExistsError:
-        return False
+        return _linked(Path(temporary), path)
     finally:
         with contextlib.suppress(OSError):
             Path(temporary).unlink()
+
+
+def _linked(temporary: Path, path: Path) -> bool:
+    """Give a file its name, unless it is taken, also where the file system has no hard links."""
+    try:
+        path.hardlink_to(temporary)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in (errno.EPERM, errno.ENOTSUP, errno.ENOSYS):
+            raise
+        if path.exists():
+            return False
+        temporary.rename(path)
     return True
 
 

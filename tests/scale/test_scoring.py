@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import shutil
@@ -10,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from adacl.errors import DataError, MissingDataError
+from adacl.deploy.export import export_model
+from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.runtime import Scorer
 from adacl.scale.engines import Engine
 from adacl.scale.parts import name_of
@@ -278,3 +280,43 @@ def test_what_cannot_be_used_is_told_in_a_line(model: Path, images: Path, tmp_pa
     shutil.rmtree(images)
     images.mkdir()
     assert "no images found" in said(images, tmp_path / "out")
+
+
+def test_a_model_that_was_replaced_meanwhile_scores_nothing(
+    model: Path, images: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "model.onnx"
+    shutil.copy(model, copy)
+    run = begun(tmp_path / "out", copy, images)
+    export_model(model.with_suffix(".adacl"), copy, dynamic_batch=True, licence="another")
+    [shard] = run.missing()
+    with pytest.raises(DataError, match="not the model that the run began with"):
+        score_shard(run.task, shard)
+    assert run.missing() == [shard]
+    with pytest.raises(DataError, match=r"another run \(model differ"):
+        ScoringRun(run.folder.path, copy, [str(images)])
+
+
+@pytest.mark.parametrize("threshold", [float("nan"), float("inf")])
+def test_a_threshold_that_is_no_number_claims_no_folder(
+    threshold: float, model: Path, images: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match="threshold"):
+        begun(tmp_path / "out", model, images, threshold=threshold)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_system_without_hard_links_will_do(
+    model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    rows = scored(tmp_path / "out", model, images)
+    assert len(rows) == 20
+    folder = Folder(str(tmp_path / "out"))
+    before = folder.read("run.json")
+    assert not folder.create("run.json", b"another")
+    assert folder.read("run.json") == before
+    assert not list((tmp_path / "out").rglob(".*"))

@@ -40,8 +40,8 @@ def _cut(path: Path) -> None:
 
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "part removed": (lambda out: _part(out).unlink(), "has no results"),
-    "part cut": (lambda out: _cut(_part(out)), "not sound results"),
-    "part empty": (lambda out: _part(out).write_bytes(b""), "not sound results"),
+    "part cut": (lambda out: _cut(_part(out)), "not a sound Parquet file"),
+    "part empty": (lambda out: _part(out).write_bytes(b""), "not a sound Parquet file"),
     "row removed": (_changed(lambda table: table.slice(1)), "not those of the manifest"),
     "row twice": (
         _changed(lambda table: pa.concat_tables([table, table.slice(0, 1)])),

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adacl.scale.manifest import entries_of, read_table, shard_names, write_manifest
+from adacl.scale import tables
+from adacl.scale.manifest import entries_of, shard_names, write_manifest
 from adacl.scale.parts import Counts, Row
 from adacl.scale.results import rows_of
 from adacl.scale.scoring import ScoringRun
@@ -27,7 +28,7 @@ def manifest_of(folder: Folder) -> list[Entry]:
     return [
         entry
         for shard in shard_names(folder)
-        for entry in entries_of(read_table(folder, f"manifest/{shard}.parquet"))
+        for entry in entries_of(tables.read(folder, f"manifest/{shard}.parquet"))
     ]
 
 

@@ -83,7 +83,7 @@ def score(
         check_report(report, [model])
         if fleet:
             raise ConfigError("--report: is about one model; score a part with its own model")
-        if remote := [name for name in sources if is_url(name)]:
+        if remote := [name for name in sources if is_url(name) or name.endswith((".tar", ".tgz"))]:
             raise ConfigError(
                 f"--report: shows pictures, which cannot be fetched from {remote[0]}; read the "
                 "results with pandas or DuckDB"

@@ -36,7 +36,7 @@ AHEAD = 2
 
 REACHED_WITHIN = 10
 """Seconds."""
-TOKEN = Path.home() / ".ray" / "auth_token"
+TOKEN = "~/.ray/auth_token"
 """By which Ray lets in whoever may use a cluster; the same on all its machines."""
 
 
@@ -227,7 +227,7 @@ def _started(engine: Engine) -> Any:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if engine.address:
         _check_reachable(engine.address)
-        if TOKEN.exists():  # "ray start" made it, and asks for it
+        if Path(os.path.expanduser(TOKEN)).exists():  # "ray start" made it, and asks for it
             os.environ.setdefault("RAY_AUTH_MODE", "token")
     try:
         import ray

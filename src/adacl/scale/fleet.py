@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 from pathlib import Path
 
 from adacl.errors import DataError, MissingDataError
@@ -44,6 +45,11 @@ class Fleet:
         self.files = {row["name"]: row["model"] for row in rows if row.get("model")}
         if not self.files:
             raise DataError(f"{folder / TABLE}: names no model")
+
+    @property
+    def hash(self) -> str:
+        """A hash of the names of all models, which hold hashes of what they were learnt from."""
+        return hashlib.sha256("\n".join(sorted(self.files.values())).encode()).hexdigest()
 
     def model_of(self, path: str) -> Path:
         """Return the exported model of an image: that of the innermost folder that has one.

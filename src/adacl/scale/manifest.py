@@ -6,21 +6,17 @@ It is written once. A listing that was interrupted goes on behind the last file 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from adacl.errors import DataError, MissingDataError, missing_extra
+import pyarrow as pa
+
+from adacl.errors import DataError, MissingDataError
+from adacl.scale import tables
 from adacl.scale.sources import Entry, opened_sources
 from adacl.scale.storage import Folder, path_of, text_of
-
-try:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-except ModuleNotFoundError as error:
-    raise missing_extra(error) from error
 
 FOLDER = "manifest"
 LISTED = "manifest.json"
@@ -128,23 +124,6 @@ def shard_names(folder: Folder) -> list[str]:
     return [name.removesuffix(".parquet") for name in folder.names(FOLDER)]
 
 
-def read_table(folder: Folder, name: str) -> Any:
-    """Return a Parquet file of the run.
-
-    Raises
-    ------
-    DataError
-        If it is not there, or damaged.
-    """
-    content = folder.read(name)
-    if content is None:
-        raise DataError(f"{folder.url(name)}: no such file")
-    try:
-        return pq.read_table(io.BytesIO(content))
-    except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{folder.url(name)}: not a sound Parquet file ({error})") from error
-
-
 def entries_of(table: Any) -> list[Entry]:
     """Return the entries of a unit of work."""
     paths, *columns = (table[name].to_pylist() for name in ("path", "size", "version", "kind"))
@@ -159,7 +138,7 @@ def _written(folder: Folder) -> Iterator[Any]:
     names = [f"{FOLDER}/{name}" for name in folder.names(FOLDER)]
     for name in names:
         try:
-            yield read_table(folder, name)
+            yield tables.read(folder, name)
         except DataError:
             if name != names[-1]:
                 raise
@@ -180,20 +159,11 @@ def _parts(entries: Iterator[Entry], images: int, size: int) -> Iterator[list[En
 
 
 def _write(folder: Folder, shard: int, source: int, entries: list[Entry]) -> None:
-    paths, *columns = zip(*entries, strict=True)
-    ids = [id_of(path) for path in paths]
-    metadata = {"source": str(source)}
-    table = pa.Table.from_arrays(
-        [
-            pa.array(values, field.type)
-            for values, field in zip([ids, [*map(text_of, paths)], *columns], SCHEMA, strict=True)
-        ],
-        schema=SCHEMA.with_metadata(metadata),
-    )
-    file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd")
+    paths, *others = zip(*entries, strict=True)
+    columns = [list(map(id_of, paths)), list(map(text_of, paths)), *map(list, others)]
+    content = tables.written(SCHEMA, columns, {"source": str(source)})
     name = f"{FOLDER}/{shard:06}.parquet"
-    if not folder.create(name, file.getvalue()) and not read_table(folder, name).equals(table):
+    if not folder.create(name, content) and entries_of(tables.read(folder, name)) != entries:
         raise DataError(
             f"{folder.path}: another command listed something else into this folder; the sources "
             "changed meanwhile, so score into another folder"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 from collections import Counter
 from collections.abc import Iterable
@@ -11,14 +10,14 @@ from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from adacl._version import __version__
 from adacl.errors import DataError
+from adacl.scale import tables
 from adacl.scale.storage import Folder, text_of
 
 FOLDER = "parts"
-KEY = b"adacl"
+KEY = "adacl"
 
 SCHEMA = pa.schema(
     [
@@ -118,31 +117,24 @@ def write_part(
         sum(filter(None, columns[SCHEMA.get_field_index("pred_label")])),
         sum(map(bool, columns[SCHEMA.get_field_index("remark")])),
     )
-    metadata = {KEY: json.dumps({**header, "counts": asdict(counts)}).encode()}
-    table = pa.Table.from_arrays(
-        [pa.array(values, kind.type) for values, kind in zip(columns, SCHEMA, strict=True)],
-        schema=SCHEMA.with_metadata(metadata),
-    )
-    file = io.BytesIO()
-    pq.write_table(table, file, compression="zstd")
-    folder.create(name, file.getvalue())
+    metadata = {KEY: json.dumps({**header, "counts": asdict(counts)})}
+    folder.create(name, tables.written(SCHEMA, columns, metadata))
     return counts
 
 
-def counts_of(folder: Folder, name: str) -> Counts:
-    """Return the counts of results that are there.
+def counts_in(results: Any) -> Counts:
+    """Return the counts of results, an open Parquet file.
 
     Raises
     ------
     DataError
-        If the file is not sound.
+        If they are not its own.
     """
-    content = folder.read(name)
     try:
-        parquet = pq.ParquetFile(io.BytesIO(content or b""))
-        counts = Counts(**json.loads(parquet.schema_arrow.metadata[KEY])["counts"])
-        if parquet.metadata.num_rows != counts.images:
-            raise ValueError("rows are missing")
-        return counts
-    except (pa.ArrowException, OSError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{folder.url(name)}: not sound results ({error})") from error
+        metadata = results.schema_arrow.metadata[KEY.encode()]
+        counts = Counts(**json.loads(metadata)["counts"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"not results ({error})") from error
+    if results.metadata.num_rows != counts.images:
+        raise DataError("rows are missing")
+    return counts

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from adacl.data.folders import Skipped
 from adacl.model.scoring import FileScore
-from adacl.scale.manifest import read_table
+from adacl.scale import tables
 from adacl.scale.parts import FOLDER, Row
-from adacl.scale.storage import Folder
+from adacl.scale.storage import Folder, path_of
 
 NAMED = 1_000
 """Images that failed, which a report names at most."""
@@ -24,7 +24,7 @@ def rows_of(folder: Folder) -> Iterator[Row]:
         If results are damaged.
     """
     for name in folder.names(FOLDER):
-        table = read_table(folder, f"{FOLDER}/{name}").select(Row._fields)
+        table = tables.read(folder, f"{FOLDER}/{name}").select(Row._fields)
         for batch in table.to_batches():
             columns = [column.to_pylist() for column in batch.columns]
             yield from (Row(*values) for values in zip(*columns, strict=True))
@@ -35,6 +35,7 @@ def file_scores(folder: Folder, skipped: list[Skipped]) -> Iterator[FileScore]:
     for row in rows_of(folder):
         if row.raw_score is None or row.pred_score is None:
             if len(skipped) < NAMED:
-                skipped.append((Path(row.path), row.reason))
+                skipped.append((Path(path_of(row.path)), row.reason))
         else:
-            yield FileScore(Path(row.path), row.raw_score, row.pred_score, None, remark=row.remark)
+            path = Path(path_of(row.path))
+            yield FileScore(path, row.raw_score, row.pred_score, None, remark=row.remark)

@@ -7,20 +7,20 @@ there, whoever was killed when.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from adacl.config.sections import finite
 from adacl.deploy.scorer import Scorer
 from adacl.errors import ConfigError, DataError
-from adacl.scale import manifest
+from adacl.scale import manifest, tables
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet import Fleet
-from adacl.scale.parts import FOLDER, Counts, Work, counts_of, name_of
-from adacl.scale.shard import Task, score_shard
+from adacl.scale.parts import FOLDER, Counts, Work, counts_in, name_of
+from adacl.scale.shard import Task, hash_of, score_shard
 from adacl.scale.sources import opened_sources
 from adacl.scale.storage import Folder, absolute, reason_of
 
@@ -69,6 +69,8 @@ class ScoringRun:
     ) -> None:
         if shard_images < 1 or shard_bytes < 1:
             raise ConfigError("a unit of work needs room for at least one image and one byte")
+        if threshold is not None:
+            finite("threshold", threshold)
         self.folder = Folder(destination)
         sources = [absolute(source) for source in sources]
         model = model.absolute()
@@ -111,7 +113,7 @@ class ScoringRun:
         names = (name_of(shard, self.work) for shard in manifest.shard_names(self.folder))
         for name in filter(present.__contains__, names):
             try:
-                counts += counts_of(self.folder, name)
+                counts += counts_in(tables.opened(self.folder, name))
             except DataError:
                 self.folder.delete(name)
         return counts
@@ -192,7 +194,4 @@ def read_run(folder: Folder) -> dict[str, object]:
 
 
 def _hash_of(model: Path, fleet: bool) -> str:
-    if fleet:
-        names = sorted(Fleet(model).files.values())
-        return hashlib.sha256("\n".join(names).encode()).hexdigest()
-    return hashlib.sha256(Scorer(model, threads=1).content).hexdigest()
+    return Fleet(model).hash if fleet else hash_of(Scorer(model, threads=1))

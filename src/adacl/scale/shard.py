@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -12,8 +13,9 @@ from typing import Any, NamedTuple, TypeVar
 from adacl.deploy.scorer import Scorer
 from adacl.errors import DataError, ImageError
 from adacl.model.scoring import GATHERED, ImageScore
+from adacl.scale import tables
 from adacl.scale.fleet import Fleet
-from adacl.scale.manifest import FOLDER, entries_of, id_of, read_table
+from adacl.scale.manifest import FOLDER, entries_of, id_of
 from adacl.scale.parts import Counts, Row, Work, name_of, write_part
 from adacl.scale.sources import Entry
 from adacl.scale.storage import LARGEST, TOO_LARGE, Folder, is_url, read_all
@@ -45,21 +47,30 @@ def score_shard(task: Task, shard: str) -> Counts:
         If the model, the storage or the folder of the results cannot be used. What is wrong with an
         image is told in its row.
     """
-    folder = Folder(task.folder)
-    entries = entries_of(read_table(folder, f"{FOLDER}/{shard}.parquet"))
-    rows = _scored_by_fleet(task, entries) if task.fleet else _scored(_opened(task), entries)
-    header: dict[str, Any] = {
-        "model": task.work.model,
-        "version": task.work.version,
-        "shard": shard,
-    }
-    if not task.fleet:
-        header["threshold"] = _opened(task).threshold.value
-    return write_part(folder, name_of(shard, task.work), rows, len(entries), header)
+    folder, work = Folder(task.folder), task.work
+    entries = entries_of(tables.read(folder, f"{FOLDER}/{shard}.parquet"))
+    header: dict[str, Any] = {"model": work.model, "version": work.version, "shard": shard}
+    if task.fleet:
+        fleet = _fleet(task.model)
+        _check_same(fleet.hash, task)
+        rows = _scored_by_fleet(fleet, work.threshold, entries)
+    else:
+        scorer = _open(task.model, work.threshold)
+        _check_same(hash_of(scorer), task)
+        rows = _scored(scorer, entries)
+        header["threshold"] = scorer.threshold.value
+    return write_part(folder, name_of(shard, work), rows, len(entries), header)
 
 
-def _opened(task: Task) -> Scorer:
-    return _open(task.model, task.work.threshold)
+def hash_of(scorer: Scorer) -> str:
+    """Return the hash of an exported file, by which a run knows it."""
+    return hashlib.sha256(scorer.content).hexdigest()
+
+
+def _check_same(found: str, task: Task) -> None:
+    """Check that the model is still, and on this machine, the one that the run began with."""
+    if found != task.work.model:
+        raise DataError(f"{task.model}: is not the model that the run began with; put it back")
 
 
 @lru_cache(maxsize=8)
@@ -73,9 +84,9 @@ def _fleet(folder: Path) -> Fleet:
     return Fleet(folder)
 
 
-def _scored_by_fleet(task: Task, entries: Sequence[Entry]) -> Iterator[Row]:
-    fleet = _fleet(task.model)
-
+def _scored_by_fleet(
+    fleet: Fleet, threshold: float | None, entries: Sequence[Entry]
+) -> Iterator[Row]:
     def model_of(entry: Entry) -> Path | str:
         try:
             return fleet.model_of(entry.path)
@@ -84,7 +95,7 @@ def _scored_by_fleet(task: Task, entries: Sequence[Entry]) -> Iterator[Row]:
 
     for model, group in groupby(entries, model_of):
         if isinstance(model, Path):
-            yield from _scored(_open(model, task.work.threshold), list(group))
+            yield from _scored(_open(model, threshold), list(group))
         else:
             yield from (_failed(entry.path, model) for entry in group)
 

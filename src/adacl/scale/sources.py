@@ -7,7 +7,6 @@ goes on behind the last entry that it wrote.
 from __future__ import annotations
 
 import glob
-import logging
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -23,8 +22,6 @@ from adacl.scale.storage import absolute, filesystem, is_url, open_source, path_
 
 TARS = frozenset({".tar", ".tgz"})
 KINDS = EXTENSIONS | TARS
-
-log = logging.getLogger("adacl")
 
 
 class Entry(NamedTuple):

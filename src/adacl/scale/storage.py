@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -184,19 +185,18 @@ class Folder:
         DataError
             If it cannot be written.
         """
-        try:
+        with self._telling(name, "written"):
             if self._local:
                 return create_file(self._local / name, content)
             files, inside = filesystem(self.url(name))
-            files.pipe_file(inside, content, mode="create")
-        except FileExistsError:
-            return False
-        except AdaclError:
-            raise
-        except Exception as error:
-            if "PreconditionFailed" in str(error):
+            try:
+                files.pipe_file(inside, content, mode="create")
+            except FileExistsError:
                 return False
-            raise DataError(f"{self.url(name)}: cannot be written ({reason_of(error)})") from error
+            except Exception as error:
+                if "PreconditionFailed" not in str(error):
+                    raise
+                return False
         return True
 
     def read(self, name: str) -> bytes | None:
@@ -207,18 +207,13 @@ class Folder:
         DataError
             If it cannot be read.
         """
-        try:
+        with suppress(FileNotFoundError), self._telling(name, "read"):
             if self._local:
                 return (self._local / name).read_bytes()
             files, inside = filesystem(self.url(name))
             content: bytes = files.cat_file(inside)
-        except FileNotFoundError:
-            return None
-        except AdaclError:
-            raise
-        except Exception as error:
-            raise DataError(f"{self.url(name)}: cannot be read ({reason_of(error)})") from error
-        return content
+            return content
+        return None
 
     def names(self, below: str) -> list[str]:
         """Return the sorted names of the files in a folder below this one, none if it is not there.
@@ -228,17 +223,12 @@ class Folder:
         DataError
             If it cannot be read.
         """
-        try:
+        with suppress(FileNotFoundError), self._telling(below, "read"):
             if self._local:
                 return sorted(n for n in os.listdir(self._local / below) if not n.startswith("."))
             files, inside = filesystem(self.url(below))
             return sorted(path.rpartition("/")[2] for path in files.ls(inside, detail=False))
-        except FileNotFoundError:
-            return []
-        except AdaclError:
-            raise
-        except Exception as error:
-            raise DataError(f"{self.url(below)}: cannot be read ({reason_of(error)})") from error
+        return []
 
     def delete(self, name: str) -> None:
         """Delete a file.
@@ -248,11 +238,21 @@ class Folder:
         DataError
             If it cannot be deleted.
         """
-        try:
+        with suppress(FileNotFoundError), self._telling(name, "deleted"):
             if self._local:
-                (self._local / name).unlink(missing_ok=True)
+                (self._local / name).unlink()
             else:
                 files, inside = filesystem(self.url(name))
                 files.rm_file(inside)
+
+    @contextmanager
+    def _telling(self, name: str, what: str) -> Iterator[None]:
+        """Turn what goes wrong into an error that names the file, but for one that is not there."""
+        try:
+            yield
+        except AdaclError:
+            raise
         except Exception as error:
-            raise DataError(f"{self.url(name)}: cannot be deleted ({reason_of(error)})") from error
+            if isinstance(error, FileNotFoundError) and what != "written":
+                raise
+            raise DataError(f"{self.url(name)}: cannot be {what} ({reason_of(error)})") from error

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+import pyarrow as pa
+
 from adacl.errors import DataError
-from adacl.scale import manifest, parts
+from adacl.scale import manifest, parts, tables
 from adacl.scale.parts import Counts, Work
 from adacl.scale.scoring import DONE, read_run
 from adacl.scale.sources import Entry
@@ -63,19 +65,22 @@ def verify(folder: Folder) -> Iterator[Checked]:
 
 def _check(folder: Folder, shard: str, name: str) -> Checked:
     try:
-        counts = parts.counts_of(folder, name)
-        results = manifest.read_table(folder, name)
+        results = tables.opened(folder, name)
+        counts = parts.counts_in(results)
+        table = results.read()
+    except pa.ArrowException as error:
+        return Checked(shard, Counts(), f"not a sound Parquet file ({error})")
     except DataError as error:
         return Checked(shard, Counts(), str(error))
-    entries = manifest.read_table(folder, f"{manifest.FOLDER}/{shard}.parquet")
+    entries = tables.read(folder, f"{manifest.FOLDER}/{shard}.parquet")
     wrong = ""
     if counts.entries != entries.num_rows:
         wrong = f"{counts.entries} of {entries.num_rows} files dealt with"
     elif "tar" in entries["kind"].to_pylist():
-        wrong = _differing(manifest.entries_of(entries), map(path_of, results["path"].to_pylist()))
-    elif entries["id"].to_pylist() != results["id"].to_pylist():
+        wrong = _differing(manifest.entries_of(entries), map(path_of, table["path"].to_pylist()))
+    elif entries["id"].to_pylist() != table["id"].to_pylist():
         wrong = "its images are not those of the manifest"
-    return Checked(shard, counts, wrong or _miscounted(results, counts))
+    return Checked(shard, counts, wrong or _miscounted(table, counts))
 
 
 def _differing(entries: Sequence[Entry], paths: Iterable[str]) -> str:
