@@ -4,9 +4,9 @@
 
 DIR is filled once with a million images of 28x28 pixels, a thousand in each folder, and used again.
 ``compare`` runs the commands on the first ``--images`` of them in turn, ``million`` both engines on
-all, ``memory`` the local engine
-on more and more, ``listing`` lists all, ``parts`` times what a run is made of, from which
-:func:`predicted` says what a larger one takes. Peak memory is that of the largest process.
+all, ``memory`` the local engine on more and more, ``listing`` lists all, ``parts`` times what a run
+is made of, from which :func:`predicted` says what a larger one takes. Peak memory is that of the
+largest process.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ from adacl.scale.scoring import ScoringRun
 from adacl.scale.shard import score_shard
 from adacl.scale.storage import Folder
 from benchmarks.common import adacl, record
+
+PICTURE = Path(__file__).parents[2] / "docs" / "images" / "scale-memory.png"
 
 DIGIT = 3
 ALL = 1_000_000
@@ -83,6 +85,8 @@ def main() -> None:
     if "parts" in results and "listing" in results:
         results["predicted"] = predicted(results)
         record(given.out, results)
+    if "memory" in results:
+        draw(results["memory"])
 
 
 def fill(folder: Path, images: Any) -> None:
@@ -162,6 +166,20 @@ def memory(work: Path, model: Path, folder: Path) -> list[dict[str, Any]]:
             }
         )
     return found
+
+
+def draw(found: list[dict[str, Any]]) -> None:
+    """Draw the peak memory over the number of images."""
+    from matplotlib import pyplot
+
+    figure, axes = pyplot.subplots(figsize=(6, 2.8), layout="constrained")
+    images = [run["images"] for run in found]
+    for command, peak in (("score", "peak_mib"), ("verify", "verify_peak_mib")):
+        peaks = [run[peak] for run in found]
+        axes.plot(images, peaks, marker="o", label=f"adacl scale {command}")
+    axes.set(xscale="log", xlabel="images", ylabel="peak memory, MiB", ylim=(0, 300))
+    axes.legend(loc="lower right", frameon=False)
+    figure.savefig(PICTURE, dpi=110)
 
 
 def listing(work: Path, folder: Path, rounds: int) -> dict[str, Any]:

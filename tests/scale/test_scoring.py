@@ -10,6 +10,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError, MissingDataError
@@ -202,6 +203,26 @@ def test_the_first_part_stands_where_the_storage_knows_conditions(store: Store) 
     assert folder.create("x", b"one")
     again = folder.create("x", b"two")
     assert folder.read("x") == (b"two" if again else b"one")
+
+
+def test_anomalous_images_get_their_heat_maps(
+    model: Path, images: Path, tmp_path: Path, store: Store
+) -> None:
+    tar = write_tar(tmp_path / "one.tar", [("x.png", (images / "a" / "0000.png").read_bytes())])
+    raw = sorted(score.raw for score in Scorer(model).score_files(images))
+    settings = {"threshold": raw[10], "heatmaps": True}
+    for out in (str(tmp_path / "out"), f"{store.url}/maps"):
+        run = begun(out, model, images, tar, **settings)
+        finished(run)
+        for row in rows_of(run.folder):
+            assert bool(row.heatmap) == bool(row.pred_label)
+            content = run.folder.read(row.heatmap) if row.heatmap else None
+            if content:
+                with Image.open(io.BytesIO(content)) as picture:
+                    assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (8, 8))
+                    assert len(picture.getcolors() or ()) > 10
+    with pytest.raises(DataError, match=r"another run \(heatmaps differ"):
+        begun(tmp_path / "out", model, images, tar, threshold=raw[10])
 
 
 def test_another_model_threshold_or_source_is_refused(

@@ -59,6 +59,10 @@ def score(
     shard_mib: Annotated[
         int, typer.Option(min=1, metavar="MIB", help="Size of a unit of work, at most.")
     ] = 256,
+    heatmaps: Annotated[
+        bool,
+        typer.Option("--heatmaps", help="Draw a heat map of each anomalous image: DIR/heatmaps."),
+    ] = False,
     threshold: options.Threshold = None,
     report: ReportOption = None,
     json_output: options.Json = False,
@@ -90,7 +94,9 @@ def score(
             )
     parts = f"{out.rstrip('/')}/parts"
     with messages(quiet):
-        run = ScoringRun(out, model, sources, threshold, bool(fleet), shard_images, shard_mib << 20)
+        run = ScoringRun(
+            out, model, sources, threshold, bool(fleet), shard_images, shard_mib << 20, heatmaps
+        )
         try:
             with bar("listing", None, quiet) as show:
                 for listing in run.listed():

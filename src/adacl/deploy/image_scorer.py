@@ -20,7 +20,7 @@ from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, stream
 from adacl.data.images import MAX_PIXELS, Decoded, decode
 from adacl.data.loaders import in_parts, loaded
 from adacl.errors import ImageError, InputError
-from adacl.explain.heatmap import resized
+from adacl.explain.heatmap import overlay, resized
 from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import Array
 from adacl.model.gate import check_files, check_range, fitting, pictures_fitting
@@ -147,6 +147,22 @@ class ImageScorer(ABC):
                 model.spec.visible(image.colour),
             )
         watch.tell()
+
+    def heat_map(self, image: Decoded, raw: float) -> NDArray[np.uint8]:
+        """Return an image H x W x 3 under its heat map, in its own size.
+
+        Parameters
+        ----------
+        image
+            As :meth:`decode` returns it, asked for ``colour``.
+        raw
+            Its raw score: if it is above the threshold, what is anomalous is outlined.
+        """
+        header, limit = self._fitted().header, self.threshold_
+        assert image.colour is not None
+        shown = header.spec.visible(image.colour)
+        values = self._map_of(image, "occlusion")
+        return overlay(shown, values, header.map_scale, limit if raw > limit else None)
 
     def _trained_on(self, _digest: int) -> bool | None:
         """Tell whether the model was fitted on an image of this digest, if that is known."""

@@ -31,10 +31,12 @@ SCHEMA = pa.schema(
         pa.field("status", pa.string(), nullable=False),
         pa.field("reason", pa.string(), nullable=False),
         pa.field("remark", pa.string(), nullable=False),
+        pa.field("heatmap", pa.string(), nullable=False),
     ]
 )
 """``row`` and ``column`` are the place of the highest score in pixels; ``status`` is ``scored`` or
-``failed``, then with a reason; a remark says what speaks against a score, such as its light."""
+``failed``, then with a reason; a remark says what speaks against a score, such as its light;
+``heatmap`` names the picture of an anomalous image in the folder of the results, if asked for."""
 
 
 class Row(NamedTuple):
@@ -50,6 +52,7 @@ class Row(NamedTuple):
     status: str = "failed"
     reason: str = ""
     remark: str = ""
+    heatmap: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,7 @@ class Work:
     sources: list[str]
     shard_images: int
     shard_bytes: int
+    heatmaps: bool = False
     version: str = __version__
 
     @property

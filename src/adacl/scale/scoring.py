@@ -48,6 +48,8 @@ class ScoringRun:
         Whether each image is scored with the model of its part.
     shard_images, shard_bytes
         Size of a unit of work.
+    heatmaps
+        Whether a heat map of each anomalous image is written.
 
     Raises
     ------
@@ -66,6 +68,7 @@ class ScoringRun:
         fleet: bool = False,
         shard_images: int = manifest.SHARD_IMAGES,
         shard_bytes: int = manifest.SHARD_BYTES,
+        heatmaps: bool = False,
     ) -> None:
         if shard_images < 1 or shard_bytes < 1:
             raise ConfigError("a unit of work needs room for at least one image and one byte")
@@ -74,7 +77,9 @@ class ScoringRun:
         self.folder = Folder(destination)
         sources = [absolute(source) for source in sources]
         model = model.absolute()
-        self.work = Work(_hash_of(model, fleet), threshold, sources, shard_images, shard_bytes)
+        self.work = Work(
+            _hash_of(model, fleet), threshold, sources, shard_images, shard_bytes, heatmaps
+        )
         if self.folder.read(RUN) is None:  # a wrong name must not claim the folder
             for source in opened_sources(sources):
                 source.check()

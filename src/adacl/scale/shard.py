@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
+
+from PIL import Image
 
 from adacl.deploy.scorer import Scorer
 from adacl.errors import DataError, ImageError
@@ -25,8 +28,22 @@ AT_ONCE = 64
 """Files that are fetched side by side."""
 BYTES_AT_ONCE = 32 << 20
 """Bytes of files that are fetched at once, about; twice that is held."""
+HEATMAPS = "heatmaps"
 
 T = TypeVar("T")
+
+
+class Decodable(NamedTuple):
+    """An image that waits to be scored: its path, file, pixels H x W x C, and a remark."""
+
+    path: str
+    content: bytes
+    pixels: Any
+    remark: str
+
+
+Draw = Callable[[Scorer, Decodable, float], str]
+"""Draws the heat map of an image with a raw score, and returns its name."""
 
 
 class Task(NamedTuple):
@@ -49,15 +66,16 @@ def score_shard(task: Task, shard: str) -> Counts:
     """
     folder, work = Folder(task.folder), task.work
     entries = entries_of(tables.read(folder, f"{FOLDER}/{shard}.parquet"))
+    draw = partial(_draw, folder, shard) if work.heatmaps else None
     header: dict[str, Any] = {"model": work.model, "version": work.version, "shard": shard}
     if task.fleet:
         fleet = _fleet(task.model)
         _check_same(fleet.hash, task)
-        rows = _scored_by_fleet(fleet, work.threshold, entries)
+        rows = _scored_by_fleet(fleet, work.threshold, entries, draw)
     else:
         scorer = _open(task.model, work.threshold)
         _check_same(hash_of(scorer), task)
-        rows = _scored(scorer, entries)
+        rows = _scored(scorer, entries, draw)
         header["threshold"] = scorer.threshold.value
     return write_part(folder, name_of(shard, work), rows, len(entries), header)
 
@@ -85,7 +103,7 @@ def _fleet(folder: Path) -> Fleet:
 
 
 def _scored_by_fleet(
-    fleet: Fleet, threshold: float | None, entries: Sequence[Entry]
+    fleet: Fleet, threshold: float | None, entries: Sequence[Entry], draw: Draw | None
 ) -> Iterator[Row]:
     def model_of(entry: Entry) -> Path | str:
         try:
@@ -95,53 +113,73 @@ def _scored_by_fleet(
 
     for model, group in groupby(entries, model_of):
         if isinstance(model, Path):
-            yield from _scored(_open(model, threshold), list(group))
+            yield from _scored(_open(model, threshold), list(group), draw)
         else:
             yield from (_failed(entry.path, model) for entry in group)
 
 
-def _scored(scorer: Scorer, entries: Sequence[Entry]) -> Iterator[Row]:
+def _scored(scorer: Scorer, entries: Sequence[Entry], draw: Draw | None) -> Iterator[Row]:
     """Yield the row of each image, in order."""
-    waiting: list[tuple[str, Any, str]] = []
+    waiting: list[Decodable] = []
     held = 0
     for path, content in _ahead(_contents(entries)):
         outcome = _decoded(scorer, path, content)
         if isinstance(outcome, str):
-            yield from _rows(scorer, waiting)
+            yield from _rows(scorer, waiting, draw)
             waiting, held = [], 0
             yield _failed(path, outcome)
             continue
-        waiting.append((path, *outcome))
-        held += outcome[0].size
+        waiting.append(outcome)
+        held += outcome.pixels.size
         if len(waiting) >= scorer.at_once or held >= GATHERED:
-            yield from _rows(scorer, waiting)
+            yield from _rows(scorer, waiting, draw)
             waiting, held = [], 0
-    yield from _rows(scorer, waiting)
+    yield from _rows(scorer, waiting, draw)
 
 
-def _decoded(scorer: Scorer, path: str, content: Content) -> tuple[Any, str] | str:
+def _decoded(scorer: Scorer, path: str, content: Content) -> Decodable | str:
     if isinstance(content, str):
         return content
     try:
         image = scorer.decode(path, content, sent=False)
     except ImageError as error:
         return str(error).removeprefix(f"{path}: ")
-    return image.pixels, image.remark
+    return Decodable(path, content, image.pixels, image.remark)
 
 
-def _rows(scorer: Scorer, waiting: Sequence[tuple[str, Any, str]]) -> Iterator[Row]:
-    scores = scorer.score_decoded(pixels for _, pixels, _ in waiting)
-    threshold = scorer.threshold.value
-    for (path, _, remark), score in zip(waiting, scores, strict=True):
-        yield _row(path, score.with_remark(remark), threshold)
+def _rows(scorer: Scorer, waiting: Sequence[Decodable], draw: Draw | None) -> Iterator[Row]:
+    scores = scorer.score_decoded(image.pixels for image in waiting)
+    for image, score in zip(waiting, scores, strict=True):
+        anomalous = score.raw > scorer.threshold.value
+        heatmap = draw(scorer, image, score.raw) if draw and anomalous else ""
+        yield _row(image.path, score.with_remark(image.remark), anomalous, heatmap)
 
 
-def _row(path: str, score: ImageScore, threshold: float) -> Row:
+def _row(path: str, score: ImageScore, anomalous: bool, heatmap: str) -> Row:
     row, column = score.tile or score.place or (None, None)
-    label = int(score.raw > threshold)
     return Row(
-        path, id_of(path), score.score, label, score.raw, row, column, "scored", "", score.remark
+        path,
+        id_of(path),
+        score.score,
+        int(anomalous),
+        score.raw,
+        row,
+        column,
+        "scored",
+        "",
+        score.remark,
+        heatmap,
     )
+
+
+def _draw(folder: Folder, shard: str, scorer: Scorer, image: Decodable, raw: float) -> str:
+    """Write the heat map of an image, unless it is there."""
+    name = f"{HEATMAPS}/{shard}/{id_of(image.path)}.png"
+    decoded = scorer.decode(image.path, image.content, colour=True, sent=False)
+    file = io.BytesIO()
+    Image.fromarray(scorer.heat_map(decoded, raw)).save(file, "PNG")
+    folder.create(name, file.getvalue())
+    return name
 
 
 def _failed(path: str, reason: str) -> Row:
