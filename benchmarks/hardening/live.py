@@ -21,11 +21,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from support.footage import walkers, write_frames
-from support.web_camera import WebCamera
-
 from benchmarks.common import RESULTS, record
 from benchmarks.hardening.common import command, run
+from support.footage import walkers, write_frames
+from support.web_camera import WebCamera
 
 RATE, LOST_EVERY, GONE = 10.0, 90.0, 20.0
 LEARNT = ("--epochs", "2", "--device", "cpu", "--set", "training.min_epoch_images=512")
@@ -52,9 +51,12 @@ def watched(folder: Path, seconds: float) -> dict[str, Any]:
     options = ("--format", "jsonl", "-o", records, "--events", folder / "events.csv")
     memory, losses = [], 0
     rng = random.Random(0)
-    with said.open("w") as log, subprocess.Popen(
-        command("video", "score", model, camera.address, *options), stdout=log, stderr=log
-    ) as process:
+    with (
+        said.open("w") as log,
+        subprocess.Popen(
+            command("video", "score", model, camera.address, *options), stdout=log, stderr=log
+        ) as process,
+    ):
         begun = time.monotonic()
         losing = begun + LOST_EVERY / 3
         while process.poll() is None and (now := time.monotonic()) < begun + seconds:

@@ -1,5 +1,6 @@
 """Exported models: parity with PyTorch, one self-describing file, honest refusals."""
 
+import errno
 import json
 import multiprocessing
 import os
@@ -22,6 +23,7 @@ from PIL import Image
 from adacl import AnomalyDetector
 from adacl.datasets import catalogue
 from adacl.deploy.export import export_model
+from adacl.deploy.opening import open_model
 from adacl.errors import (
     ConfigError,
     ImageError,
@@ -30,7 +32,7 @@ from adacl.errors import (
     ModelFileError,
 )
 from adacl.metrics import auroc
-from adacl.model import tensor_file
+from adacl.model import exported_file, tensor_file
 from adacl.model.exported_file import from_properties, seal
 from adacl.model.file import read_model
 from adacl.runtime import Scorer
@@ -341,6 +343,21 @@ def test_an_exported_file_holds_the_header_of_its_model_file(scorer, model):
     assert from_properties(properties) == json.loads(json.dumps(scorer.header.to_dict()))
     wanted = replace(read_model(model)[0], activation_maxima=(), exported=scorer.header.exported)
     assert scorer.header == wanted
+
+
+def test_an_exported_file_whose_first_read_fails_is_not_taken_for_a_model_file(scorer, monkeypatch):
+    opened = exported_file.open_regular
+    errors = [OSError(errno.EIO, "Input/output error")]
+
+    def fails_once(path):
+        if errors:
+            raise errors.pop()
+        return opened(path)
+
+    monkeypatch.setattr(exported_file, "open_regular", fails_once)
+    with pytest.raises(MissingDataError, match=r"onnx: cannot be read \(Input/output error\)"):
+        open_model(scorer.path)
+    assert open_model(scorer.path).threshold_ == scorer.threshold_
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

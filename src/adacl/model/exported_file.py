@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from adacl.errors import ModelFileError
+from adacl.errors import MissingDataError, ModelFileError
 from adacl.files import open_regular, read_whole
 
 EXPORT_VERSION = 1
@@ -51,12 +51,20 @@ def unsealed(path: Path) -> bytes:
 
 
 def is_exported(path: Path) -> bool:
-    """Tell an ONNX file from a model file by its first bytes; False for what is not there."""
+    """Tell an ONNX file from a model file by its first bytes; False for what is no file.
+
+    Raises
+    ------
+    MissingDataError
+        If it is a file that cannot be read.
+    """
+    if not path.is_file():
+        return False
     try:
         with open_regular(path) as file:
             start = file.read(9)
-    except OSError:
-        return False
+    except OSError as error:
+        raise MissingDataError(f"{path}: cannot be read ({error.strerror})") from error
     return start[:1] == b"\x08" and start[8:9] != b"{"
 
 
