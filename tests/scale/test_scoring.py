@@ -178,9 +178,9 @@ def test_two_commands_at_once_end_with_the_same(model: Path, images: Path, tmp_p
     assert ends[0][-1] == ends[1][-1]
     for shard in one.missing():
         score_shard(one.task, shard)
-        before = one.folder.read(name_of(shard, one.work))
+        before = one.folder.read(name_of(shard, one.work.hash))
         score_shard(other.task, shard)
-        assert other.folder.read(name_of(shard, other.work)) == before
+        assert other.folder.read(name_of(shard, other.work.hash)) == before
     assert one.finish() == other.finish()
     assert wrongs(one.folder) == []
 
@@ -221,7 +221,7 @@ def test_anomalous_images_get_their_heat_maps(
                 with Image.open(io.BytesIO(content)) as picture:
                     assert (picture.format, picture.mode, picture.size) == ("PNG", "RGB", (8, 8))
                     assert len(picture.getcolors() or ()) > 10
-    with pytest.raises(DataError, match=r"another run \(heatmaps differ"):
+    with pytest.raises(DataError, match="another run, with another --heatmaps"):
         begun(tmp_path / "out", model, images, tar, threshold=raw[10])
 
 
@@ -231,18 +231,42 @@ def test_another_model_threshold_or_source_is_refused(
     out = tmp_path / "out"
     finished(begun(out, model, images))
     for source, settings, name in (
-        (images, {"threshold": 0.5}, "threshold"),
-        (images / "a", {}, "sources"),
-        (images, {"shard_images": 7}, "shard_images"),
+        (images, {"threshold": 0.5}, "--threshold"),
+        (images / "a", {}, "list of sources"),
+        (images, {"shard_images": 7}, "--shard-images"),
     ):
-        with pytest.raises(DataError, match=rf"another run \({name} differ"):
+        with pytest.raises(DataError, match=f"another run, with another {name}; score into"):
             ScoringRun(str(out), model, [str(source)], **settings)
 
 
 def test_a_wrong_name_does_not_claim_the_folder(model: Path, images: Path, tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="no such file"):
         ScoringRun(str(tmp_path / "out"), model, [str(tmp_path / "imagse")])
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingDataError, match="no images found"):
+        begun(tmp_path / "out", model, tmp_path / "empty")
     assert len(scored(tmp_path / "out", model, images)) == 20
+
+
+def test_results_do_not_lie_among_what_is_scored(model: Path, images: Path) -> None:
+    for out in (images, images / "a" / "out"):
+        with pytest.raises(ConfigError, match="which is scored; name a folder outside"):
+            ScoringRun(str(out), model, [str(images)])
+    assert not list(images.rglob("run.json"))
+
+
+def test_single_images_share_units_of_work(images: Path, tmp_path: Path) -> None:
+    paths = [*map(str, sorted(images.rglob("*.png")))]
+    (tmp_path / "list.txt").write_text("\n".join(paths[:5]))
+    sources = [*paths, tmp_path / "list.txt"]
+    alone, again = Folder(str(tmp_path / "alone")), Folder(str(tmp_path / "again"))
+    expected = listed(alone, *sources, shard_images=8)
+    assert [entry.path for entry in expected] == [*paths, *paths[:5]]
+    names = alone.names("manifest")
+    assert len(names) == 4
+    for name in names[:3]:  # the third ends within the list
+        again.create(f"manifest/{name}", alone.read(f"manifest/{name}") or b"")
+    assert listed(again, *sources, shard_images=8) == expected
 
 
 def test_damaged_results_are_scored_again_and_foreign_files_stay(
@@ -314,7 +338,7 @@ def test_a_model_that_was_replaced_meanwhile_scores_nothing(
     with pytest.raises(DataError, match="not the model that the run began with"):
         score_shard(run.task, shard)
     assert run.missing() == [shard]
-    with pytest.raises(DataError, match=r"another run \(model differ"):
+    with pytest.raises(DataError, match=r"another run, with another model"):
         ScoringRun(run.folder.path, copy, [str(images)])
 
 

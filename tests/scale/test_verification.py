@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from adacl.errors import DataError
+from adacl.scale.results import rows_of
 from adacl.scale.storage import Folder
 from support.helpers import call, refused
 from support.scaling import begun, finished, wrongs
@@ -38,8 +40,20 @@ def _cut(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:-50])
 
 
+def _flip(path: Path) -> None:
+    """Change a byte of the first page of values, which the footer says nothing of."""
+    content = bytearray(path.read_bytes())
+    content[60] ^= 255
+    path.write_bytes(content)
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
-    "part removed": (lambda out: _part(out).unlink(), "has no results"),
+    "part removed": (lambda out: _part(out).unlink(), "1 of 5 units of work have no results"),
+    "part of another unit": (
+        lambda out: shutil.copy(sorted((out / "parts").iterdir())[0], _part(out)),
+        "not those of the manifest",
+    ),
+    "part changed inside": (lambda out: _flip(_part(out)), "not a sound Parquet file"),
     "part cut": (lambda out: _cut(_part(out)), "not a sound Parquet file"),
     "part empty": (lambda out: _part(out).write_bytes(b""), "not a sound Parquet file"),
     "row removed": (_changed(lambda table: table.slice(1)), "not those of the manifest"),
@@ -88,12 +102,22 @@ def out(model: Path, images: Path, tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("name", DAMAGES)
-def test_damage_to_a_unit_of_work_is_noticed(out: Path, name: str) -> None:
+def test_damage_to_a_unit_of_work_is_noticed_and_mended(
+    out: Path, model: Path, images: Path, name: str
+) -> None:
     damage, expected = DAMAGES[name]
     assert wrongs(Folder(str(out))) == []
+    scores = [row.raw_score for row in rows_of(Folder(str(out)))]
     damage(out)
-    [wrong] = wrongs(Folder(str(out)))
-    assert expected in wrong
+    if name == "part removed":
+        with pytest.raises(DataError, match=expected):
+            wrongs(Folder(str(out)))
+    else:
+        [wrong] = wrongs(Folder(str(out)))
+        assert expected in wrong
+    finished(begun(out, model, images, shard_images=4))
+    assert wrongs(Folder(str(out))) == []
+    assert [row.raw_score for row in rows_of(Folder(str(out)))] == pytest.approx(scores, abs=1e-5)
 
 
 @pytest.mark.parametrize("name", FOREIGN)
@@ -107,5 +131,7 @@ def test_damage_to_the_folder_is_noticed(out: Path, name: str) -> None:
 def test_the_command_says_what_is_wrong(out: Path) -> None:
     code, said, _ = call("scale", "verify", out, "--json")
     assert (code, json.loads(said)["images"]) == (0, 20)
+    _cut(_part(out))
+    assert "1 unit of work not right" in refused(3, "scale", "verify", out)
     _part(out).unlink()
-    assert "1 units of work are not right" in refused(3, "scale", "verify", out)
+    assert "1 of 5 units of work have no results yet" in refused(3, "scale", "verify", out)

@@ -11,7 +11,7 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import InterruptError
-from adacl.cli.support.progress import bar, messages, say
+from adacl.cli.support.progress import bar, messages, plural, say
 from adacl.cli.support.reports import ReportOption, check_report
 from adacl.errors import ConfigError, DataError
 
@@ -83,6 +83,8 @@ def score(
     if fleet is None and len(names) < 2:
         raise ConfigError("name a model and what to score: adacl scale score MODEL SOURCE...")
     model, sources = (fleet, names) if fleet else (Path(names[0]), names[1:])
+    if models := [name for name in sources if name.endswith((".onnx", ".adacl"))]:
+        raise ConfigError(f"{models[0]}: is a model, where images are asked for")
     if report is not None:
         check_report(report, [model])
         if fleet:
@@ -101,10 +103,12 @@ def score(
             with bar("listing", None, quiet) as show:
                 for listing in run.listed():
                     show(listing.entries)
-            units = "1 unit" if listing.shards == 1 else f"{listing.shards} units"
-            log.info("%d files to score, in %s of work", listing.entries, units)
+            files, units = plural(listing.entries, "file"), plural(listing.shards, "unit")
+            log.info("%s to score, in %s of work", files, units)
             done = run.done().entries
-            if done:
+            if done == listing.entries:
+                log.info("all are scored already; files that came later go into another folder")
+            elif done:
                 log.info("%d of them are scored already", done)
             with bar("scoring", listing.entries, quiet) as show:
                 for counts in run.score(on):
@@ -112,7 +116,8 @@ def score(
                     show(done)
             counts = run.finish()
             if not counts.scored:
-                raise DataError(f"none of {counts.images} image files can be read; see {parts}")
+                images = plural(counts.images, "image")
+                raise DataError(f"none of {images} was scored; {parts} has the reasons")
         except KeyboardInterrupt as error:
             raise InterruptError("interrupted; the same command goes on") from error
         if counts.remarked:
@@ -129,7 +134,7 @@ def score(
         typer.echo(json.dumps({"out": run.folder.path, **vars(counts)}))
     else:
         say(
-            f"{counts.images} images: {counts.anomalous} anomalous, "
+            f"{plural(counts.images, 'image')}: {counts.anomalous} anomalous, "
             f"{counts.scored - counts.anomalous} normal, {counts.failed} failed; in {parts}"
         )
 
@@ -159,8 +164,10 @@ def verify(
                 wrong += 1
                 log.warning("unit of work %s: %s", checked.shard, checked.wrong)
     if wrong:
-        raise DataError(f"{folder}: {wrong} units of work are not right")
+        units = plural(wrong, "unit")
+        raise DataError(f"{folder}: {units} of work not right; adacl scale score mends that")
     if json_output:
         typer.echo(json.dumps(vars(counts)))
     else:
-        say(f"{counts.images} images, each with one result: {counts.failed} failed")
+        images = plural(counts.images, "image")
+        say(f"{images}, each with one result: {counts.failed} failed")

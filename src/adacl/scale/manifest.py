@@ -7,16 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from adacl.errors import DataError, MissingDataError
 from adacl.scale import tables
-from adacl.scale.sources import Entry, opened_sources
+from adacl.scale.sources import Entry, Source, opened_sources
 from adacl.scale.storage import Folder, path_of, text_of
+from adacl.scale.tables import DamagedError
 
 FOLDER = "manifest"
 LISTED = "manifest.json"
@@ -81,20 +82,16 @@ def write_manifest(
     entries, size, shards = 0, 0, 0
     number, taken, last = 0, 0, ""
     for table in _written(folder):
-        source = int(table.schema.metadata[b"source"])
-        taken = table.num_rows + (taken if source == number else 0)
-        number, last = source, path_of(table["path"][-1].as_py())
+        number, taken = (int(table.schema.metadata[key]) for key in (b"source", b"taken"))
+        last = path_of(table["path"][-1].as_py())
         entries, shards = entries + table.num_rows, shards + 1
         size += sum(filter(None, table["size"].to_pylist()))
-    for source in range(number, len(opened)):
-        found = opened[source].entries(last, taken)
-        for part in _parts(found, shard_images, shard_bytes):
-            _write(folder, shards, source, part)
-            shards += 1
-            entries += len(part)
-            size += sum(entry.size or 0 for entry in part)
-            yield Listing(entries, size, shards)
-        taken, last = 0, ""
+    for part in _parts(_found(opened, number, last, taken), shard_images, shard_bytes):
+        _write(folder, shards, part)
+        shards += 1
+        entries += len(part)
+        size += sum(found.entry.size or 0 for found in part)
+        yield Listing(entries, size, shards)
     if not entries:
         raise MissingDataError(f"no images found in {', '.join(sources)}")
     listing = Listing(entries, size, shards)
@@ -124,6 +121,42 @@ def shard_names(folder: Folder) -> list[str]:
     return [name.removesuffix(".parquet") for name in folder.names(FOLDER)]
 
 
+def all_shard_names(folder: Folder) -> list[str]:
+    """Return the names of the units of work of a listing that came to its end.
+
+    Raises
+    ------
+    DataError
+        If it did not, or if not all of them are there.
+    """
+    listing, names = read_listing(folder), shard_names(folder)
+    if listing is None:
+        raise DataError(
+            f"{folder.path}: the listing did not come to its end; the same adacl scale score goes "
+            "on"
+        )
+    if len(names) != listing.shards:
+        raise DataError(
+            f"{folder.path}: {len(names)} files of the manifest, {listing.shards} were written; "
+            "score into another folder"
+        )
+    return names
+
+
+def read_unit(folder: Folder, shard: str) -> Any:
+    """Return the table of a unit of work.
+
+    Raises
+    ------
+    DataError
+        If it is damaged, or the storage does not answer.
+    """
+    try:
+        return tables.read(folder, f"{FOLDER}/{shard}.parquet")
+    except DamagedError as error:
+        raise DataError(f"{error}; score into another folder") from error
+
+
 def entries_of(table: Any) -> list[Entry]:
     """Return the entries of a unit of work."""
     paths, *columns = (table[name].to_pylist() for name in ("path", "size", "version", "kind"))
@@ -139,29 +172,49 @@ def _written(folder: Folder) -> Iterator[Any]:
     for name in names:
         try:
             yield tables.read(folder, name)
-        except DataError:
+        except DamagedError:
             if name != names[-1]:
                 raise
             folder.delete(name)
 
 
-def _parts(entries: Iterator[Entry], images: int, size: int) -> Iterator[list[Entry]]:
-    part: list[Entry] = []
+class _Found(NamedTuple):
+    """An entry, the number of its source, and how many of this source were found up to it."""
+
+    entry: Entry
+    source: int
+    taken: int
+
+
+def _found(sources: Sequence[Source], number: int, last: str, taken: int) -> Iterator[_Found]:
+    """Yield what all sources hold, from behind the last entry of one of them."""
+    for source in range(number, len(sources)):
+        for entry in sources[source].entries(last, taken):
+            taken += 1
+            yield _Found(entry, source, taken)
+        last, taken = "", 0
+
+
+def _parts(entries: Iterable[_Found], images: int, size: int) -> Iterator[list[_Found]]:
+    part: list[_Found] = []
     held = 0
-    for entry in entries:
-        if part and (len(part) >= images or held + (entry.size or 0) > size):
+    for found in entries:
+        added = found.entry.size or 0
+        if part and (len(part) >= images or held + added > size):
             yield part
             part, held = [], 0
-        part.append(entry)
-        held += entry.size or 0
+        part.append(found)
+        held += added
     if part:
         yield part
 
 
-def _write(folder: Folder, shard: int, source: int, entries: list[Entry]) -> None:
+def _write(folder: Folder, shard: int, part: Sequence[_Found]) -> None:
+    entries = [found.entry for found in part]
     paths, *others = zip(*entries, strict=True)
     columns = [list(map(id_of, paths)), list(map(text_of, paths)), *map(list, others)]
-    content = tables.written(SCHEMA, columns, {"source": str(source)})
+    reached = {"source": str(part[-1].source), "taken": str(part[-1].taken)}
+    content = tables.written(SCHEMA, columns, reached)
     name = f"{FOLDER}/{shard:06}.parquet"
     if not folder.create(name, content) and entries_of(tables.read(folder, name)) != entries:
         raise DataError(

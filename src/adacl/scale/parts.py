@@ -5,16 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, NamedTuple
 
 import pyarrow as pa
 
 from adacl._version import __version__
-from adacl.errors import DataError
 from adacl.scale import tables
 from adacl.scale.storage import Folder, text_of
+from adacl.scale.tables import DamagedError
 
 FOLDER = "parts"
 KEY = "adacl"
@@ -92,12 +92,17 @@ class Work:
     @property
     def hash(self) -> str:
         """A short hash of it."""
-        return hashlib.sha256(json.dumps(asdict(self)).encode()).hexdigest()[:16]
+        return hash_of(asdict(self))
 
 
-def name_of(shard: str, work: Work) -> str:
-    """Return the name of the results of a unit of work."""
-    return f"{FOLDER}/{shard}-{work.hash}.parquet"
+def hash_of(asked: Mapping[str, object]) -> str:
+    """Return a short hash of what was asked for."""
+    return hashlib.sha256(json.dumps(asked).encode()).hexdigest()[:16]
+
+
+def name_of(shard: str, work: str) -> str:
+    """Return the name of the results of a unit of work; ``work`` is the hash of what is asked."""
+    return f"{FOLDER}/{shard}-{work}.parquet"
 
 
 def write_part(
@@ -131,14 +136,14 @@ def counts_in(results: Any) -> Counts:
 
     Raises
     ------
-    DataError
+    DamagedError
         If they are not its own.
     """
     try:
         metadata = results.schema_arrow.metadata[KEY.encode()]
         counts = Counts(**json.loads(metadata)["counts"])
     except (KeyError, TypeError, ValueError) as error:
-        raise DataError(f"not results ({error})") from error
+        raise DamagedError(f"not results ({error})") from error
     if results.metadata.num_rows != counts.images:
-        raise DataError("rows are missing")
+        raise DamagedError("rows are missing")
     return counts

@@ -8,6 +8,7 @@ there, whoever was killed when.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -17,12 +18,15 @@ from adacl.config.sections import finite
 from adacl.deploy.scorer import Scorer
 from adacl.errors import ConfigError, DataError
 from adacl.scale import manifest, tables
+from adacl.scale.checks import check_unit
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet import Fleet
 from adacl.scale.parts import FOLDER, Counts, Work, counts_in, name_of
 from adacl.scale.shard import Task, hash_of, score_shard
 from adacl.scale.sources import opened_sources
 from adacl.scale.storage import Folder, absolute, reason_of
+
+log = logging.getLogger("adacl")
 
 RUN = "run.json"
 DONE = "_SUCCESS"
@@ -83,6 +87,7 @@ class ScoringRun:
         if self.folder.read(RUN) is None:  # a wrong name must not claim the folder
             for source in opened_sources(sources):
                 source.check()
+                _check_outside(self.folder.path, source.root)
         self.task = Task(self.folder.path, self.work, model, fleet)
         self._claim()
 
@@ -94,8 +99,8 @@ class ScoringRun:
         found = read_run(self.folder)
         if differing := [name for name, value in mine.items() if found.get(name) != value]:
             raise DataError(
-                f"{self.folder.path}: holds results of another run ({', '.join(differing)} "
-                "differ); score into another folder"
+                f"{self.folder.path}: holds results of another run, with another "
+                f"{' and '.join(map(_option, differing))}; score into another folder"
             )
 
     def listed(self) -> Iterator[manifest.Listing]:
@@ -107,20 +112,32 @@ class ScoringRun:
             As for :func:`adacl.scale.manifest.write_manifest`.
         """
         work = self.work
-        return manifest.write_manifest(
-            self.folder, work.sources, work.shard_images, work.shard_bytes
-        )
+        try:
+            yield from manifest.write_manifest(
+                self.folder, work.sources, work.shard_images, work.shard_bytes
+            )
+        finally:
+            if not manifest.shard_names(self.folder):  # what was a mistake does not claim it
+                self.folder.delete(RUN)
 
     def done(self) -> Counts:
-        """Return the counts of the units of work that are scored; delete results not sound."""
+        """Return the counts of the units of work that are scored; delete results not sound.
+
+        Raises
+        ------
+        DataError
+            If the manifest is damaged.
+        """
         counts = Counts()
         present = self._present()
-        names = (name_of(shard, self.work) for shard in manifest.shard_names(self.folder))
-        for name in filter(present.__contains__, names):
-            try:
-                counts += counts_in(tables.opened(self.folder, name))
-            except DataError:
-                self.folder.delete(name)
+        for shard in manifest.all_shard_names(self.folder):
+            if (name := name_of(shard, self.work.hash)) in present:
+                checked = check_unit(self.folder, shard, name)
+                if checked.wrong:
+                    log.warning("unit of work %s: %s; scored again", shard, checked.wrong)
+                    self.folder.delete(name)
+                else:
+                    counts += checked.counts
         return counts
 
     def score(self, engine: Engine) -> Iterator[Counts]:
@@ -152,7 +169,7 @@ class ScoringRun:
         """Return the units of work that have no results yet."""
         present = self._present()
         shards = manifest.shard_names(self.folder)
-        return [shard for shard in shards if name_of(shard, self.work) not in present]
+        return [shard for shard in shards if name_of(shard, self.work.hash) not in present]
 
     def _present(self) -> set[str]:
         return {f"{FOLDER}/{name}" for name in self.folder.names(FOLDER)}
@@ -165,17 +182,19 @@ class ScoringRun:
         DataError
             If results are missing.
         """
-        listing = manifest.read_listing(self.folder)
-        counts = self.done()
+        shards = manifest.all_shard_names(self.folder)
         if missing := self.missing():
             raise DataError(
                 f"{self.folder.path}: {len(missing)} units of work have no results; the same "
                 "command goes on"
             )
+        names = (name_of(shard, self.work.hash) for shard in shards)
+        counts = sum((counts_in(tables.opened(self.folder, name)) for name in names), Counts())
+        listing = manifest.read_listing(self.folder)
         if listing is None or counts.entries != listing.entries:
             raise DataError(
                 f"{self.folder.path}: the results are of {counts.entries} files, the manifest has "
-                f"{listing.entries if listing else 'no end'}"
+                f"{listing.entries if listing else 'no end'}; the same command scores what is wrong"
             )
         summary = {**asdict(counts), "shards": listing.shards, **asdict(self.work)}
         self.folder.create(DONE, json.dumps(summary, indent=1).encode())
@@ -195,7 +214,22 @@ def read_run(folder: Folder) -> dict[str, object]:
         found = json.loads(content or b"")
     except ValueError as error:
         raise DataError(f"{folder.path}: not a folder that adacl scale score wrote") from error
-    return dict(found)
+    if not isinstance(found, dict) or not {"model", "sources", "version"} <= found.keys():
+        raise DataError(f"{folder.path}: its {RUN} is damaged")
+    return found
+
+
+def _option(name: str) -> str:
+    """Return what a field of ``Work`` is called in the command."""
+    options = {"sources": "list of sources", "shard_bytes": "--shard-mib", "version": "adacl"}
+    named = name if name == "model" else f"--{name.replace('_', '-')}"
+    return options.get(name, named)
+
+
+def _check_outside(out: str, root: str) -> None:
+    """Refuse a folder of results in one that is listed, where they would be listed, too."""
+    if f"{out}/".startswith(f"{root}/"):
+        raise ConfigError(f"{out}: lies in {root}, which is scored; name a folder outside")
 
 
 def _hash_of(model: Path, fleet: bool) -> str:

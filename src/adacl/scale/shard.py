@@ -16,9 +16,8 @@ from PIL import Image
 from adacl.deploy.scorer import Scorer
 from adacl.errors import DataError, ImageError
 from adacl.model.scoring import GATHERED, ImageScore
-from adacl.scale import tables
 from adacl.scale.fleet import Fleet
-from adacl.scale.manifest import FOLDER, entries_of, id_of
+from adacl.scale.manifest import entries_of, id_of, read_unit
 from adacl.scale.parts import Counts, Row, Work, name_of, write_part
 from adacl.scale.sources import Entry
 from adacl.scale.storage import LARGEST, TOO_LARGE, Folder, is_url, read_all
@@ -65,7 +64,7 @@ def score_shard(task: Task, shard: str) -> Counts:
         image is told in its row.
     """
     folder, work = Folder(task.folder), task.work
-    entries = entries_of(tables.read(folder, f"{FOLDER}/{shard}.parquet"))
+    entries = entries_of(read_unit(folder, shard))
     draw = partial(_draw, folder, shard) if work.heatmaps else None
     header: dict[str, Any] = {"model": work.model, "version": work.version, "shard": shard}
     if task.fleet:
@@ -77,7 +76,7 @@ def score_shard(task: Task, shard: str) -> Counts:
         _check_same(hash_of(scorer), task)
         rows = _scored(scorer, entries, draw)
         header["threshold"] = scorer.threshold.value
-    return write_part(folder, name_of(shard, work), rows, len(entries), header)
+    return write_part(folder, name_of(shard, work.hash), rows, len(entries), header)
 
 
 def hash_of(scorer: Scorer) -> str:
