@@ -21,7 +21,7 @@ from adacl.scale.fleet import Fleet
 from adacl.scale.fleet_fit import fit_parts, records_in
 from adacl.scale.fleet_parts import Part, parts_of
 from adacl.scale.fleet_table import write_tables
-from support.helpers import call
+from support.helpers import call, refused
 
 QUICK = ("training.epochs=1", "training.min_epoch_images=32", "threshold.folds=1")
 SET = [word for setting in QUICK for word in ("--set", setting)]
@@ -83,6 +83,32 @@ def test_what_is_there_is_not_learnt_again(models: Path, plant: Path) -> None:
     assert {name in before for name in fitted[:2]} == {True}
     assert fitted[2] not in before
     assert set(after) == {*before, fitted[2]}
+
+
+def test_a_threshold_that_was_calibrated_reaches_the_fleet(plant: Path, tmp_path: Path) -> None:
+    part = Part("nut", plant / "nut", "auto", QUICK)
+    out = tmp_path / "models"
+    [record] = fit_parts([part], out, 0, Engine(workers=1))
+    write_tables(out, records_in(out))
+    before = Fleet(out).hash
+    fitted = out / f"{record['model'].removesuffix('.onnx')}.adacl"
+    assert call("calibrate", fitted, plant / "ring", "--fpr", "0.2")[0] == 0
+    [again] = fit_parts([part], out, 0, Engine(workers=1))
+    write_tables(out, records_in(out))
+    assert again["kept"]
+    assert again["threshold"] != record["threshold"]
+    assert Scorer(out / record["model"]).threshold.value == again["threshold"]
+    assert Fleet(out).hash != before
+
+
+def test_a_setting_that_does_not_exist_is_refused_and_no_model_lost(
+    models: Path, plant: Path
+) -> None:
+    command = ("scale", "fit", plant, "--workers", "1", "--set", "training.epoch=2")
+    before = (models / "models.csv").read_bytes()
+    assert "epoch" in refused(2, *command, "--out", models)
+    assert (models / "models.csv").read_bytes() == before
+    assert "folder of the parts" in refused(3, "scale", "fit", plant, "--out", plant)
 
 
 def test_the_table_names_the_model_that_was_asked_for_last(plant: Path, tmp_path: Path) -> None:

@@ -5,18 +5,31 @@ from __future__ import annotations
 import json
 import logging
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from adacl.cli.scale_score import AddressOption, EngineOption, WorkersOption
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import InterruptError
-from adacl.cli.support.progress import bar, messages, say
+from adacl.cli.support.progress import bar, messages, plural, say
 from adacl.config.presets import parse_settings, preset
-from adacl.errors import DataError
+from adacl.errors import ConfigError, DataError
 
 log = logging.getLogger("adacl")
+
+
+def _check(name: str, settings: dict[str, Any]) -> None:
+    """Refuse settings that no part could be learnt with, before one is tried."""
+    refused = []
+    presets = ("inspect", "paper") if name == "auto" else (name,)
+    for each in presets:
+        try:
+            preset(each).replace(**settings)
+        except ConfigError as error:
+            refused.append(error)
+    if len(refused) == len(presets):
+        raise refused[0]
 
 
 def fit(
@@ -53,18 +66,19 @@ def fit(
     from adacl.scale.fleet_table import PAGE, write_tables
 
     on = Engine(engine, workers, address)
-    if preset_name != "auto":
-        preset(preset_name).replace(**parse_settings(settings))
+    _check(preset_name, parse_settings(settings))
     parts = parts_of(source, preset_name, tuple(settings or ()), out)
-    failed = done = 0
+    failed = done = kept = 0
     with messages(quiet), bar("learning", len(parts), quiet) as show:
-        log.info("%d parts to learn", len(parts))
+        log.info("%s", plural(len(parts), "part"))
         try:
             for record in fit_parts(parts, out, seed, on):
                 done += 1
                 show(done)
                 failed += record["grade"] == "failed"
-                log.info("%s: %s. %s", record["name"], record["grade"], record["verdict"])
+                kept += "kept" in record
+                there = " (was there)" if "kept" in record else ""
+                log.info("%s: %s%s. %s", record["name"], record["grade"], there, record["verdict"])
         except KeyboardInterrupt as error:
             raise InterruptError("interrupted; the same command goes on") from error
         finally:
@@ -72,8 +86,10 @@ def fit(
             if records:
                 write_tables(out, records)
     if json_output:
-        typer.echo(json.dumps({"models": str(out), "parts": len(parts), "failed": failed}))
+        counts = {"parts": len(parts), "kept": kept, "failed": failed}
+        typer.echo(json.dumps({"models": str(out), **counts}))
     elif not quiet:
-        say(f"{done - failed} of {len(parts)} parts have a model; see {out / PAGE}")
+        models = f"{done - failed} of {plural(len(parts), 'part')} have a model"
+        say(f"{models}, {kept} were there; see {out / PAGE}")
     if failed:
         raise DataError(f"{failed} of {len(parts)} parts failed; {out / PAGE} has the reasons")

@@ -42,14 +42,16 @@ class Fleet:
                 f"{folder / TABLE}: cannot be read ({error.strerror}); it is the table that adacl "
                 "scale fit ends with"
             ) from error
-        self.files = {row["name"]: row["model"] for row in rows if row.get("model")}
+        rows = [row for row in rows if row.get("model")]
+        self.files = {row["name"]: row["model"] for row in rows}
+        self._thresholds = [f"{row['model']} {row.get('threshold')}" for row in rows]
         if not self.files:
             raise DataError(f"{folder / TABLE}: names no model")
 
     @property
     def hash(self) -> str:
-        """A hash of the names of all models, which hold hashes of what they were learnt from."""
-        return hashlib.sha256("\n".join(sorted(self.files.values())).encode()).hexdigest()
+        """A hash of all models, whose names hold hashes of the images, and their thresholds."""
+        return hashlib.sha256("\n".join(sorted(self._thresholds)).encode()).hexdigest()
 
     def model_of(self, path: str) -> Path:
         """Return the exported model of an image: that of the innermost folder that has one.

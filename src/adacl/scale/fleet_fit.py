@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 import os
+import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -25,6 +26,8 @@ from adacl.scale.engines import Engine, run
 from adacl.scale.fleet_parts import Part
 
 TRIES = 2
+MOST_WARNINGS = 5
+"""Of each part."""
 NEEDED = ("torch", "sklearn", "onnx")
 """Modules without which no part gets a model."""
 GRADES = ("failed", "weak", "usable", "good")
@@ -66,7 +69,8 @@ def fit_part(out: Path, seed: int, part: Part) -> Record:
     """Fit and export the model of a part, unless it is there, and return its record.
 
     The record is written last, so that a model without one is not finished. That of a model that
-    is there becomes the newest of the part. What goes wrong with the part is told in the record.
+    is there becomes the newest of the part, marked as ``kept`` where it is returned; if the model
+    was calibrated since, it is exported anew. What goes wrong with the part is told in the record.
     """
     import torch
 
@@ -78,15 +82,20 @@ def fit_part(out: Path, seed: int, part: Part) -> Record:
         name = f"{part.name}-{_hash_of(part, paths, seed)}"
         kept = _read(out / f"{name}.json")
         if kept and _has_model(out, kept):
+            if kept.get("fitted") != _digest(out / f"{name}.adacl"):  # calibrated since
+                kept |= _exported(out / name)
+                _write(out / f"{name}.json", kept)
             os.utime(out / f"{name}.json")
             failed.unlink(missing_ok=True)
-            return kept
+            return kept | {"kept": True}
         with _warnings() as warnings:
             record = _fit(out / name, part, paths, seed)
     except (AdaclError, OSError, RuntimeError, ValueError, MemoryError) as error:
         record = _failure(part, " ".join(str(error).split()) or type(error).__name__)
         _write(failed, record)
         return record
+    if len(warnings) > MOST_WARNINGS:
+        warnings[MOST_WARNINGS - 1 :] = [f"and {len(warnings) - MOST_WARNINGS + 1} more warnings"]
     record |= {"warnings": warnings, "seconds": round(time.perf_counter() - started, 2)}
     _write(out / f"{name}.json", record)
     failed.unlink(missing_ok=True)
@@ -108,22 +117,29 @@ def records_in(out: Path) -> list[Record]:
 
 def _fit(target: Path, part: Part, paths: list[Path], seed: int) -> Record:
     from adacl import AnomalyDetector
-    from adacl.deploy.export import export_model
-    from adacl.model.advice import advice
 
     files = probe_files(paths, "skip")
     config = by_size(files.sizes(None)) if part.preset == "auto" else preset(part.preset)
     config = config.replace(**parse_settings(part.settings))
     detector = AnomalyDetector(config=config, random_state=seed, on_error="skip", device="cpu")
     detector.fit(files)
+    detector.save(target.with_name(f"{target.name}.adacl"))
+    return _described(part, config) | _exported(target)
+
+
+def _exported(target: Path) -> Record:
+    """Export the model file of a part, and return what it says of itself."""
+    from adacl.deploy.export import export_model
+    from adacl.deploy.opening import read_header
+    from adacl.model.advice import advice
+
     fitted, exported = target.with_name(f"{target.name}.adacl"), f"{target.name}.onnx"
-    detector.save(fitted)
     export_model(fitted, target.with_name(exported), dynamic_batch=True)
-    header = detector.header
-    verdict = advice(header, model=fitted.name)
+    header = read_header(fitted)
+    verdict = advice(header, model=shlex.quote(fitted.name))
     return {
-        **_described(part, config),
         "model": exported,
+        "fitted": _digest(fitted),
         "grade": verdict.grade,
         "verdict": verdict.why,
         "sensitive": verdict.sensitive,
@@ -157,6 +173,10 @@ def _hash_of(part: Part, paths: Sequence[Path], seed: int) -> str:
         name = path.name.encode(errors="surrogateescape")
         digest.update(name + hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()[:12]
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 @contextmanager

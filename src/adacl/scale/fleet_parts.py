@@ -63,6 +63,8 @@ def parts_of(
         parts = [Part(folder.name, folder.absolute(), preset, settings) for folder in folders]
     else:
         raise MissingDataError(f"{source}: no such folder or table (.csv, .parquet)")
+    if out is not None and out.resolve() == source.resolve():
+        raise DataError(f"{out}: is the folder of the parts; name another for the models")
     if not parts:
         raise DataError(f"{source}: has no {'folders' if source.is_dir() else 'rows'}, one a part")
     names = [part.name for part in parts]

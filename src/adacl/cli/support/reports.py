@@ -91,10 +91,12 @@ def report_scores(
     quiet: bool,
     figures: Mapping[str, Any] | None = None,
     command: Sequence[str] = (),
+    again: Sequence[str] | None = None,
 ) -> None:
     """Write the report on scored images; with figures, on labelled ones.
 
-    It shows a command that makes it: by default the one that runs.
+    It shows a command that makes it: by default the one that runs. ``again`` is the one that takes
+    another threshold.
     """
     from adacl.report.page import write_report
     from adacl.report.subject import Subject
@@ -108,7 +110,7 @@ def report_scores(
         scorer=scorer,
         threshold=threshold,
         command=shlex.join(arguments),
-        again=_without_threshold(arguments),
+        again=_without_threshold(arguments) if again is None else again,
     )
     write_report(report, subject, gathering, figures, partial(count, quiet=quiet))
     log.info("wrote %s", report)
@@ -174,5 +176,7 @@ def report_run(report: Path, run: ScoringRun, quiet: bool) -> None:
     gathering = gathering_for(scorer, in_use)
     for _ in gathering.watch(file_scores(run.folder, gathering.skipped), "image"):
         pass
-    title = title_of([Path(source) for source in run.work.sources])
-    report_scores(report, scorer, in_use, run.task.model, gathering, title, quiet)
+    sources = run.work.sources
+    title = title_of([Path(source) for source in sources])
+    again = ["adacl", "scale", "score", str(run.task.model), *sources, "--out", "ANOTHER_FOLDER"]
+    report_scores(report, scorer, in_use, run.task.model, gathering, title, quiet, again=again)
