@@ -113,8 +113,8 @@ def images(tmp_path_factory):
     shutil.copytree(root / "more_good", root / "more_good_parts")
     shutil.copytree(root / "new", root / "new_parts")
     shutil.copytree(root / "new", root / "archive")
-    for name in ("good", "bad"):
-        shutil.copytree(root / name, root / "demo" / "test" / name)
+    for name, kind in (("more_good", "good"), ("bad", "bad")):
+        shutil.copytree(root / name, root / "demo" / "test" / kind)
     shutil.copy(root / "new" / "part-000.png", root / "demo" / "test" / "bad" / "8-0008.png")
     detector = AnomalyDetector(config=SMALL).fit(root / "good")
     for name in ("parts.adacl", "demo/digits.adacl"):

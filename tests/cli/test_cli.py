@@ -214,6 +214,7 @@ def test_calibrate_changes_the_threshold_and_the_colours_alone(parts: Path, tmp_
     assert after[1]["map_scale"]["threshold"] == after[1]["threshold"]["value"]
     for moved in ("threshold", "map_scale"):
         before[1][moved] = after[1][moved]
+    before[1]["training"].pop("sensitivity")  # counted at the threshold before
     assert before[1] == after[1]
     assert all((before[0][name] == after[0][name]).all() for name in before[0])
 
@@ -224,8 +225,14 @@ def test_calibrate_checks_the_rate_before_the_work(parts: Path) -> None:
 
 
 def test_calibrate_warns_of_images_seen_in_fit(parts: Path, tmp_path: Path) -> None:
-    _, _, err = call("calibrate", parts / "model", parts / "train", "-o", tmp_path / "x")
-    assert "120 of these images were used in fitting" in err
+    command = ("calibrate", parts / "model", "-o", tmp_path / "x")
+    err = refused(3, *command, parts / "train")
+    assert "all of these images were used in fitting" in err
+    assert not (tmp_path / "x").exists()
+    alone = call(*command, parts / "good")[2]
+    both = call(*command, parts / "good", parts / "train")[2]
+    assert "120 of these images were used in fitting; they are left out" in both
+    assert alone.splitlines()[-3:] == both.splitlines()[-3:]
 
 
 def test_fit_prints_what_a_program_needs(parts: Path, tmp_path: Path) -> None:

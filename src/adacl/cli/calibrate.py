@@ -14,7 +14,7 @@ from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
 from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
-from adacl.errors import ModelFileError
+from adacl.errors import DataError, ModelFileError
 from adacl.files import check_writable
 from adacl.model.calibration import Scored, calibrated, check_rates
 
@@ -76,16 +76,26 @@ def calibrate(
         if "groups" in detector.header.training and group is None:
             log.warning("the model was fitted with --group, and is now calibrated without")
 
-        def scored(folders: list[Path], title: str, advice: str) -> Scored:
+        def scored(folders: list[Path], title: str, keep_seen: bool) -> Scored:
             files = ImageFiles(folders)
             scores = list(scores_of_files(detector.score_files, files, title, quiet))
             if seen := count_seen(scores):
+                advice = "fit again without them" if keep_seen else "they are left out"
                 log.warning("%d of these %s were used in fitting; %s", seen, title, advice)
+                scores = [s for s in scores if keep_seen or not s.trained_on]
+            if not scores:
+                raise DataError(
+                    f"{folders[0]}: all of these {title} were used in fitting, so they say nothing "
+                    "of new ones; calibrate with images that the model has not seen"
+                )
             groups = groups_of([score.path for score in scores], group) if group else None
             return Scored([s.raw for s in scores], [s.digest for s in scores], groups)
 
-        normals = scored(normal_dir, "images", "the threshold is too low")
-        shown = scored(defects, "defects", "fit again without them") if defects else None
+        normals = scored(normal_dir, "images", keep_seen=False)
+        shown = scored(defects, "defects", keep_seen=True) if defects else None
+        before = detector.threshold_
+        flagged = sum(raw > before for raw in normals.raw)
+        log.info("before: threshold %.4f, flags %d of these %d", before, flagged, len(normals.raw))
         rule = detector.header.config.threshold
         threshold = calibrated(normals, shown, rule, fpr, find)
         detector.set_threshold(threshold).save(target)

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 from adacl.model.header import ModelHeader
 
-FAIR_AUROC, GOOD_AUROC = 0.75, 0.95
+SWAPPED, FAIR_AUROC, GOOD_AUROC = 0.4, 0.75, 0.95
 HARDLY_FOUND, FEW_FOUND, MANY_FOUND = 0.2, 0.5, 0.8
 """Shares of the anomalies that score above the threshold."""
 FEW_ALARMS, MANY_ALARMS = 0.05, 0.2
@@ -121,7 +121,7 @@ def _faults_of_fit(header: ModelHeader, model: str) -> list[_Fault]:
     elif threshold.upper_bound > FEW_ALARMS:
         why = (
             f"the threshold rests on {threshold.n} normal images: up to "
-            f"{threshold.upper_bound:.0%} of new ones may be flagged"
+            f"{threshold.upper_bound:.0%} of new ones like them may be flagged"
         )
         faults.append(_Fault(False, why, (_calibrate(header, model),)))
     if (count := header.training["train"]) < TOO_FEW_IMAGES:
@@ -142,7 +142,11 @@ def _faults_found(header: ModelHeader, figures: Mapping[str, Any], model: str) -
     area, found, alarms = (figures[name] for name in ("auroc", "tpr", "fpr"))
     flagged = round(alarms * figures["n_normal"])
     refuted = threshold.refuted_by(flagged, figures["n_normal"])
-    if area < FAIR_AUROC:
+    if area < SWAPPED:
+        why = f"normal images score higher than anomalies (AUROC {area:.2f})"
+        step = f"adacl evaluate {model} again, if the two folders were swapped"
+        faults.append(_Fault(True, why, (step, *learn)))
+    elif area < FAIR_AUROC:
         why = f"anomalies hardly score higher than normal images (AUROC {area:.2f})"
         faults.append(_Fault(True, why, learn))
     elif found < FEW_FOUND:

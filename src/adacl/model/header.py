@@ -114,10 +114,11 @@ class ModelHeader:
             object.__setattr__(self, "map_scale", MapScale.of(self.threshold))
 
     def with_threshold(self, threshold: Threshold) -> Self:
-        """Return the header with another threshold."""
+        """Return the header with another threshold; how sensitive it is, is not known then."""
         by_hand = threshold.method == "manual"
         scale = self.map_scale if by_hand else MapScale.of(threshold)
-        return replace(self, threshold=threshold, map_scale=scale)
+        training = {k: v for k, v in self.training.items() if k != "sensitivity"}
+        return replace(self, threshold=threshold, map_scale=scale, training=training)
 
     @property
     def any_size(self) -> bool:

@@ -50,10 +50,10 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
         tall, wide = header.mask.pixels.shape
         rows["Looked at"] = f"{header.mask.share:.0%} of the image, by a mask of {tall} × {wide}"
     if exported := header.exported:
-        height, width = exported.input_size or ("any", "any")
+        size = " × ".join(map(str, exported.input_size or ())) or "any size"
         batch = "any number of images" if exported.batch is None else "one image"
         rows["Exported"] = (
-            f"ONNX opset {exported.opset}, {exported.precision}, {batch} of {height} × {width} "
+            f"ONNX opset {exported.opset}, {exported.precision}, {batch} of {size} "
             f"at once, by adacl {exported.exported_by}"
         )
         rows["Licence"] = exported.licence

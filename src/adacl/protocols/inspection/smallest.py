@@ -29,6 +29,8 @@ LARGEST = 0.5
 """Of a spot, in parts of the image's shorter side."""
 FOUND = 0.9
 """Share of the images in which a defect must be found to be called found."""
+ENOUGH = 10
+"""Images, so that such a share can be told."""
 TRIES = 100
 """Places that are tried where a mask does not look everywhere."""
 
@@ -151,6 +153,8 @@ def table(results: Sequence[Found]) -> Iterator[str]:
 
 def sentence(results: Sequence[Found]) -> str:
     """Say which defects are found in nearly all images, the smallest of each contrast."""
+    if (most := max(result.n for result in results)) < ENOUGH:
+        return f"planted in {most} images only: too few to say what is found nearly always"
     parts = [part for shape in SIZES if (part := _smallest(results, shape))]
     if not parts:
         return "none of these defects is found in at least 9 of 10 images"
