@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -118,6 +119,26 @@ def test_calibrate_sets_the_threshold_from_all_of_the_footage(
     assert "above 0" in refused(
         2, "video", "calibrate", model, films, "-o", other, "--false-alarms", 0
     )
+
+
+def test_calibrate_refuses_footage_that_was_learnt_from(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.adacl"
+    learnt = model.with_name("monday.mp4")
+    assert "monday: the model learnt from the frame at 0." in refused(
+        3, "video", "calibrate", model, films / "walk.mp4", learnt, "-o", other
+    )
+    assert not other.exists()
+    with av.open(str(learnt)) as container:
+        images = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    held_out, part = (
+        write_frames(tmp_path / name, np.array(images[first:last]), "{:03d}.png")
+        for name, first, last in (("held_out", 240, 300), ("part", 100, 180))
+    )
+    assert "part: the model learnt from" in refused(3, "video", "calibrate", model, part)
+    code, _, err = call("video", "calibrate", model, held_out, "--frame-rate", 10, "-o", other)
+    assert code == 0, err
 
 
 def test_explain_shows_the_worst_tiles_of_an_event(
