@@ -84,7 +84,7 @@ def test_evaluate_ranks_frames_and_counts_events_by_clip(
     assert f"AUROC of frames    {figures['auroc']:.4f}" in out
     assert "intervals found  " in out
     assert "walk  all normal" in out
-    assert "verdict: " in err
+    assert "verdict: none. 22 seconds of normal footage are too little" in err
     seconds = tmp_path / "seconds.csv"
     seconds.write_text(f"clip,start,end\nrun.mp4,{RUN.start / 10},{RUN.stop / 10 - 0.05}\n")
     code, out, _ = call("video", "evaluate", model, films, "--truth", seconds, "--json", "-q")
