@@ -22,9 +22,10 @@ from adacl.data.video import Frame, list_clips
 from adacl.errors import DataError
 from adacl.video import reconnect
 from adacl.video.alarms import Alarm, events
+from adacl.video.changes import Change
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
-from adacl.video.reconnect import Change, Connections, score_stream
+from adacl.video.reconnect import Connections, score_stream
 from support.footage import as_frames, walkers, write_frames
 from support.helpers import LEARNING, call
 from support.web_camera import WebCamera

@@ -1,6 +1,7 @@
 """``adacl video fit --config``, ``evaluate``, ``calibrate`` and ``explain``."""
 
 import json
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import av
@@ -139,6 +140,26 @@ def test_calibrate_refuses_footage_that_was_learnt_from(
     assert "part: the model learnt from" in refused(3, "video", "calibrate", model, part)
     code, _, err = call("video", "calibrate", model, held_out, "--frame-rate", 10, "-o", other)
     assert code == 0, err
+
+
+def test_a_picture_that_freezes_is_told(model: Path, tmp_path: Path) -> None:
+    images = walkers(130, 3)
+    images[5:115] = images[5]
+    folder = write_frames(tmp_path / "frames", images, "{:03d}.png")
+    told = tmp_path / "told.jsonl"
+    code, _, err = call(
+        "video", "score", model, folder, "--frame-rate", 10, "--threshold", 99,
+        "--start", "2026-05-04T08:00:00+02:00", "--on-event", f"tee -a {told}",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "at 10 s: the picture has not changed for 10 s; is the camera frozen or covered" in err
+    assert "at 12 s: the picture changes again, after 11 s" in err
+    frozen, again = [json.loads(line) for line in told.read_text().splitlines()]
+    assert (frozen["kind"], frozen["time"], frozen["frozen_seconds"]) == ("frozen", 10.5, 10.0)
+    assert (again["kind"], again["time"], again["frozen_seconds"]) == ("unfrozen", 11.5, 11.0)
+    start = datetime.fromisoformat("2026-05-04T08:00:00+02:00")
+    assert datetime.fromisoformat(frozen["wall_time"]) - start == timedelta(seconds=10.5)
+    assert frozen["source"] == "frames"
 
 
 def test_explain_shows_the_worst_tiles_of_an_event(

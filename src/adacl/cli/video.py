@@ -166,8 +166,9 @@ def score(
         str | None,
         typer.Option(
             metavar="COMMAND",
-            help="Run this when an event begins or ends, or a live stream is lost or back, with "
-            "what happened as JSON on its standard input; without a shell.",
+            help="Run this when an event begins or ends, a live stream is lost or back, the "
+            "picture freezes or its light changes, with what happened as JSON on its standard "
+            "input; without a shell.",
         ),
     ] = None,
     webhook: Annotated[
