@@ -408,8 +408,9 @@ def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
         2, "video", "fit", film, "-o", output, "--overlap", "--set", "video.tile=abc"
     )
     assert "record the stream" in refused(
-        2, "video", "score", model_file, "udp://127.0.0.1:9", "--report", tmp_path / "r.html"
-    )
+        2, "video", "score", model_file, "udp://127.0.0.1:9", "--report", tmp_path / "r.html",
+        "--events", tmp_path / "events.csv", "-o", tmp_path / "o.csv", "--format", "csv",
+    )  # fmt: skip
     assert "a device" in refused(3, "video", "score", model_file, film, "--events", "/dev/null")
     for kind in ("xyz", "avi"):
         assert "name it .mp4" in refused(

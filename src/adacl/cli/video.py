@@ -229,6 +229,11 @@ def score(
             detector.set_threshold(threshold)
         clip = detector.clip(source)
         if clip.live:
+            if annotate or report:
+                raise ConfigError(
+                    f"{clip.name}: --annotate and --report read a video twice; record the stream "
+                    "to a file"
+                )
             unwritten.clear()
         if started is not None:
             if clip.live:
@@ -284,10 +289,6 @@ def _shown(
 ) -> tuple[Iterator[FrameScore], Any]:
     """Return the scores, and what gathers the page; pictures are decoded a second time."""
     timeline = None
-    if clip.live and (annotate or report):
-        raise ConfigError(
-            f"{clip.name}: --annotate and --report read a video twice; record the stream to a file"
-        )
     if clip.live:
         scores = _until_stopped(scores)
     if annotate:
