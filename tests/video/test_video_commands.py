@@ -1,6 +1,8 @@
 """``adacl video fit --config``, ``evaluate``, ``calibrate`` and ``explain``."""
 
+import csv
 import json
+import re
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -160,6 +162,25 @@ def test_a_picture_that_freezes_is_told(model: Path, tmp_path: Path) -> None:
     start = datetime.fromisoformat("2026-05-04T08:00:00+02:00")
     assert datetime.fromisoformat(frozen["wall_time"]) - start == timedelta(seconds=10.5)
     assert frozen["source"] == "frames"
+
+
+def test_the_page_has_times_of_day_if_they_are_known(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    page, table = tmp_path / "page.html", tmp_path / "events.csv"
+    command = (
+        "video", "score", model, films / "run.mp4", "--threshold", 0.6, "--report", page,
+        "--events", table, "-q",
+    )  # fmt: skip
+    assert call(*command, "--start", "2026-05-04T08:00:00+02:00")[0] == 0
+    with table.open() as file:
+        begun = [datetime.fromisoformat(row["wall_start"]) for row in csv.DictReader(file)]
+    assert begun
+    cells = re.findall(r"<tr><td>(.*?)</td>\s*<td>", page.read_text())
+    assert [datetime.fromisoformat(c) for c in cells] == [b.replace(microsecond=0) for b in begun]
+    assert "time of day" in page.read_text()
+    assert call(*command)[0] == 0
+    assert "time of day" not in page.read_text()
 
 
 def test_explain_shows_the_worst_tiles_of_an_event(

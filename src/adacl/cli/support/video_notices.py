@@ -59,7 +59,9 @@ class VideoNotices:
         """Tell that a score has passed the threshold."""
         self.number += 1
         if self.spoken:
-            say(f"above the threshold since {score.time:.1f} s")
+            day = wall_time(score.wall)
+            since = f"{score.time:.1f} s" + (f", {day}" if day else "")
+            say(f"above the threshold since {since}")
         self._tell("started", number=self.number, **first_record(score))
 
     def ended(self, record: dict[str, Any]) -> None:
