@@ -296,6 +296,12 @@ def test_the_command_line_from_footage_to_events_film_and_page(film: Path, tmp_p
         "--report", files[2], "--format", "jsonl", "-o", files[3], "--threshold", 0.6,
     )  # fmt: skip
     assert code == 0, err
+    assert out == ""
+    written = re.escape(", ".join(map(str, files)))
+    assert re.fullmatch(
+        rf"150 frames of 14.9 s, [1-9] events?; [0-9.,]+ frames a second; wrote {written}",
+        err.splitlines()[-1],
+    )
     records = [json.loads(line) for line in files[3].read_text().splitlines()]
     assert [record["frame"] for record in records] == list(range(150))
     assert all(0 <= record["pred_score"] <= 1 for record in records)

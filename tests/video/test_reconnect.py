@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -248,7 +249,8 @@ def test_ctrl_c_ends_the_waiting_for_a_camera(
     finally:
         camera.pulled_out()
     assert code == 0, err
-    assert err.splitlines()[-1] == "stopped"
+    assert err.splitlines()[-2] == "stopped"
+    assert re.fullmatch("30 frames of [0-9.]+ s, 1 event", err.splitlines()[-1])
     assert len(out.splitlines()) == 1, "the event under way is told"
 
 

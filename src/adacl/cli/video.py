@@ -21,6 +21,7 @@ from adacl.cli.support.video_notices import VideoNotices
 from adacl.cli.support.video_records import (
     EVENT_COLUMNS,
     FRAME_COLUMNS,
+    Counts,
     event_record,
     event_sentence,
     frame_record,
@@ -250,14 +251,16 @@ def score(
                 table = RecordWriter(writing, EVENT_COLUMNS, headed)
             scores = detector.score(clip, give_up=give_up, on_change=notices.changed)
             scores, timeline = _shown(scores, detector, clip, annotate, report)
+            counts = Counts()
+            scores = counts.watch(scores)
             if output_format != "none":
                 columns = FRAME_COLUMNS if output_format == "csv" else None
                 headed = bool(columns) and clip.live and is_headed(output, FRAME_COLUMNS)
                 writer = RecordWriter(file, columns, headed)
                 scores = _recorded(scores, writer, detector.alarm.threshold)
-            found, count = [], 0
+            found = []
             for event in find_events(scores, detector.alarm, notices.started):
-                count += 1
+                counts.events += 1
                 if timeline:
                     found.append(event)
                 if output_format == "none":
@@ -269,8 +272,8 @@ def score(
         if report:
             unwritten[:] = [report]
             timeline.write(report, found)
-        if output_format == "none" and not count and not quiet:
-            say("no event")
+        if not quiet:
+            say(counts.line(clip.live, wanted))
 
 
 def _parsed(start: str | None) -> float | None:
