@@ -287,7 +287,8 @@ def test_the_command_line_from_footage_to_events_film_and_page(film: Path, tmp_p
     code, out, err = call("info", model)
     assert code == 0, err
     assert "64 x 96 at 10 frames a second" in out
-    assert " frames in " in out
+    assert re.search("240 frames in [0-9]+ stretches: [0-9]+ to learn from, [0-9]+ for early", out)
+    assert "for the threshold" not in out
     assert "whole images" not in out
     assert "false alarms an hour" in out
     files = [tmp_path / name for name in ("out.mp4", "events.csv", "page.html", "scores.jsonl")]
