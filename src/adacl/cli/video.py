@@ -205,8 +205,8 @@ def score(
     pred_score (the anomaly score in [0, 1], smoothed over time), pred_label (1 above the
     threshold), smoothed_score (the same before clipping, which the threshold is compared with),
     raw_score (before smoothing, too) and tile (top-left corner of the worst one). Events are
-    listed as they end. Of a live stream every line is written at once, and Ctrl-C ends it; when it
-    is lost, it is connected to again.
+    listed as they end, with their highest smoothed_score, which may be above 1. Of a live stream
+    every line is written at once, and Ctrl-C ends it; when it is lost, it is connected to again.
     """
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
