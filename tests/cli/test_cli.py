@@ -450,7 +450,14 @@ def test_wrong_places_are_refused(parts: Path, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     model = parts / "model"
     assert "no such file" in refused(3, "fit", tmp_path / "none", "-o", tmp_path / "m")
-    assert "no images found" in refused(3, "fit", tmp_path / "empty", "-o", tmp_path / "m")
+    message = refused(3, "fit", tmp_path / "empty", "-o", tmp_path / "m")
+    assert "no images found" in message
+    assert "adacl video fit" not in message
+    film = tmp_path / "films" / "monday" / "door.mp4"
+    film.parent.mkdir(parents=True)
+    film.write_bytes(b"film")
+    for source in (film, tmp_path / "films"):
+        assert "adacl video fit" in refused(3, "fit", source, "-o", tmp_path / "m")
     assert "is a folder" in refused(3, "fit", parts / "train", "-o", tmp_path)
     assert "does not exist" in refused(3, "fit", parts / "train", "-o", tmp_path / "a" / "m")
     assert "no such configuration" in refused(
@@ -462,7 +469,7 @@ def test_wrong_places_are_refused(parts: Path, tmp_path: Path) -> None:
     assert "no images found" in refused(
         3, "evaluate", model, "--normal", tmp_path / "empty", "--abnormal", parts / "bad"
     )
-    assert [path.name for path in tmp_path.iterdir()] == ["empty"]
+    assert {path.name for path in tmp_path.iterdir()} == {"empty", "films"}
 
 
 def test_normal_and_anomalous_images_must_differ(parts: Path) -> None:

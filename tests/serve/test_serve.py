@@ -10,6 +10,7 @@ import os
 import re
 import signal
 import socket
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -438,7 +439,7 @@ def test_request_that_the_stop_cuts_off_is_told():
     asyncio.run(main())
 
 
-def test_command_refuses(models, folder, tmp_path):
+def test_command_refuses(models, folder, tmp_path, monkeypatch):
     assert "two models are called three" in refused(
         2, "serve", models["three"], folder / "three.adacl"
     )
@@ -451,7 +452,10 @@ def test_command_refuses(models, folder, tmp_path):
     assert f"cannot listen at 127.0.0.1 port {port} (Address already in use)" in message
     model = AnomalyDetector.load(folder / "three.adacl").model_
     save_model(model, tmp_path / "film.adacl", video={"any": 1})
-    assert "a model for video" in refused(4, "serve", tmp_path / "film.adacl")
+    with monkeypatch.context() as patch:
+        patch.delitem(sys.modules, "adacl.serve.server")
+        patch.setitem(sys.modules, "uvicorn", None)  # as if the extra were not installed
+        assert "a model for video" in refused(4, "serve", tmp_path / "film.adacl")
     assert "may wait" in refused(2, "serve", models["three"], "--max-waiting", 10)
     assert "need a finite number above 0" in refused(
         2, "serve", models["three"], "--max-seconds", 0

@@ -28,7 +28,12 @@ def test_darker_footage_is_told_once_and_again_after_it_recovered(caplog):
     def told(*levels):
         caplog.clear()
         clip = (frame for level in levels for frame in frames(level, 20 * EVERY))
-        assert sum(1 for _ in compared(clip, header, "gate")) == 20 * EVERY * len(levels)
+        changes = []
+        passed = sum(1 for _ in compared(clip, header, "gate", changes.append))
+        assert passed == 20 * EVERY * len(levels)
+        assert [change.kind for change in changes] == ["light"] * len(caplog.messages)
+        for change, message in zip(changes, caplog.messages, strict=True):
+            assert change.remark in message
         return [line.partition("% ")[2].partition(" (")[0] for line in caplog.messages]
 
     assert told(100) == told(100, 100) == []

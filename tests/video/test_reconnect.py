@@ -4,6 +4,7 @@ import itertools
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -22,9 +23,10 @@ from adacl.data.video import Frame, list_clips
 from adacl.errors import DataError
 from adacl.video import reconnect
 from adacl.video.alarms import Alarm, events
+from adacl.video.changes import Change
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
-from adacl.video.reconnect import Change, Connections, score_stream
+from adacl.video.reconnect import Connections, score_stream
 from support.footage import as_frames, walkers, write_frames
 from support.helpers import LEARNING, call
 from support.web_camera import WebCamera
@@ -247,7 +249,8 @@ def test_ctrl_c_ends_the_waiting_for_a_camera(
     finally:
         camera.pulled_out()
     assert code == 0, err
-    assert err.splitlines()[-1] == "stopped"
+    assert err.splitlines()[-2] == "stopped"
+    assert re.fullmatch("30 frames of [0-9.]+ s, 1 event", err.splitlines()[-1])
     assert len(out.splitlines()) == 1, "the event under way is told"
 
 

@@ -142,6 +142,8 @@ def test_the_interval_draws_whole_clips() -> None:
         ({"false_alarms": 9}, "usable", "video calibrate m NORMAL"),
         ({"found": 1}, "weak", "--false-alarms"),
         ({"found": 7}, "usable", "video explain"),
+        ({"normal_hours": 61 / 3600}, "good", None),
+        ({"normal_hours": 2 / 3600}, "none", "more normal footage"),
     ],
 )
 def test_the_verdict_names_what_helps(

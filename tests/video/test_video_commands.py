@@ -1,8 +1,12 @@
 """``adacl video fit --config``, ``evaluate``, ``calibrate`` and ``explain``."""
 
+import csv
 import json
+import re
+from datetime import datetime, timedelta
 from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 from PIL import Image
@@ -83,7 +87,7 @@ def test_evaluate_ranks_frames_and_counts_events_by_clip(
     assert f"AUROC of frames    {figures['auroc']:.4f}" in out
     assert "intervals found  " in out
     assert "walk  all normal" in out
-    assert "verdict: " in err
+    assert "verdict: none. 22 seconds of normal footage are too little" in err
     seconds = tmp_path / "seconds.csv"
     seconds.write_text(f"clip,start,end\nrun.mp4,{RUN.start / 10},{RUN.stop / 10 - 0.05}\n")
     code, out, _ = call("video", "evaluate", model, films, "--truth", seconds, "--json", "-q")
@@ -118,6 +122,65 @@ def test_calibrate_sets_the_threshold_from_all_of_the_footage(
     assert "above 0" in refused(
         2, "video", "calibrate", model, films, "-o", other, "--false-alarms", 0
     )
+
+
+def test_calibrate_refuses_footage_that_was_learnt_from(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.adacl"
+    learnt = model.with_name("monday.mp4")
+    assert "monday: the model learnt from the frame at 0." in refused(
+        3, "video", "calibrate", model, films / "walk.mp4", learnt, "-o", other
+    )
+    assert not other.exists()
+    with av.open(str(learnt)) as container:
+        images = [frame.to_ndarray(format="gray") for frame in container.decode(video=0)]
+    held_out, part = (
+        write_frames(tmp_path / name, np.array(images[first:last]), "{:03d}.png")
+        for name, first, last in (("held_out", 240, 300), ("part", 100, 180))
+    )
+    assert "part: the model learnt from" in refused(3, "video", "calibrate", model, part)
+    code, _, err = call("video", "calibrate", model, held_out, "--frame-rate", 10, "-o", other)
+    assert code == 0, err
+
+
+def test_a_picture_that_freezes_is_told(model: Path, tmp_path: Path) -> None:
+    images = walkers(130, 3)
+    images[5:115] = images[5]
+    folder = write_frames(tmp_path / "frames", images, "{:03d}.png")
+    told = tmp_path / "told.jsonl"
+    code, _, err = call(
+        "video", "score", model, folder, "--frame-rate", 10, "--threshold", 99,
+        "--start", "2026-05-04T08:00:00+02:00", "--on-event", f"tee -a {told}",
+    )  # fmt: skip
+    assert code == 0, err
+    assert "at 10 s: the picture has not changed for 10 s; is the camera frozen or covered" in err
+    assert "at 12 s: the picture changes again, after 11 s" in err
+    frozen, again = [json.loads(line) for line in told.read_text().splitlines()]
+    assert (frozen["kind"], frozen["time"], frozen["frozen_seconds"]) == ("frozen", 10.5, 10.0)
+    assert (again["kind"], again["time"], again["frozen_seconds"]) == ("unfrozen", 11.5, 11.0)
+    start = datetime.fromisoformat("2026-05-04T08:00:00+02:00")
+    assert datetime.fromisoformat(frozen["wall_time"]) - start == timedelta(seconds=10.5)
+    assert frozen["source"] == "frames"
+
+
+def test_the_page_has_times_of_day_if_they_are_known(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    page, table = tmp_path / "page.html", tmp_path / "events.csv"
+    command = (
+        "video", "score", model, films / "run.mp4", "--threshold", 0.6, "--report", page,
+        "--events", table, "-q",
+    )  # fmt: skip
+    assert call(*command, "--start", "2026-05-04T08:00:00+02:00")[0] == 0
+    with table.open() as file:
+        begun = [datetime.fromisoformat(row["wall_start"]) for row in csv.DictReader(file)]
+    assert begun
+    cells = re.findall(r"<tr><td>(.*?)</td>\s*<td>", page.read_text())
+    assert [datetime.fromisoformat(c) for c in cells] == [b.replace(microsecond=0) for b in begun]
+    assert "time of day" in page.read_text()
+    assert call(*command)[0] == 0
+    assert "time of day" not in page.read_text()
 
 
 def test_explain_shows_the_worst_tiles_of_an_event(
@@ -166,17 +229,18 @@ def test_explain_takes_a_time_and_refuses_what_it_cannot_show(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
     folder = write_frames(tmp_path / "frames", walkers(40, 3), "{:03d}.png")
+    pictures = tmp_path / "new" / "pictures"
     code, out, err = call(
         "video", "explain", model, folder, "--frame-rate", 10, "--at", 0.32, "--at", 3.9,
-        "-o", tmp_path,
+        "-o", pictures,
     )  # fmt: skip
     assert code == 0, err
-    assert (tmp_path / "frames.frame-3.png").exists()
-    assert (tmp_path / "frames.frame-39.png").exists()
+    found = sorted(path.name for path in pictures.iterdir())
+    assert found == ["frames.frame-3.png", "frames.frame-39.png"]
     assert "frame 39 at 3.90 s: normal" in out
     film = films / "walk.mp4"
     assert "the video ends at 9.90 s" in refused(2, "video", "explain", model, film, "--at", 60)
-    assert "no such folder" in refused(3, "video", "explain", model, film, "-o", tmp_path / "no")
+    assert "cannot be made" in refused(3, "video", "explain", model, film, "-o", model / "no")
     assert "record it" in refused(2, "video", "explain", model, "rtsp://x/1", "-o", tmp_path)
     code, out, err = call("video", "explain", model, film, "--threshold", 99, "-o", tmp_path)
     assert (code, out) == (0, "")

@@ -21,7 +21,7 @@ from adacl.data.folders import list_images, reading_by
 from adacl.data.groups import groups_of
 from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
-from adacl.errors import ConfigError
+from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.files import check_writable
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
@@ -138,7 +138,7 @@ def fit(
     size = options.parse_size("--image-size", image_size)
     tile_size = options.parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
-    paths = list_images(normal_dir)
+    paths = _listed(normal_dir)
     from adacl import AnomalyDetector
     from adacl.anomalies import check_anomaly_config
     from adacl.anomalies.local import check_local_config
@@ -192,6 +192,25 @@ def fit(
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
         for line in verdict.lines():
             say(line)
+
+
+def _listed(roots: list[Path]) -> list[Path]:
+    """List the images; videos instead of them are pointed to the command that takes them."""
+    from adacl.data.video import VIDEO_EXTENSIONS
+
+    def video(path: Path) -> bool:
+        return path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file()
+
+    advice = "learn from videos with adacl video fit"
+    if named := next(filter(video, roots), None):
+        raise DataError(f"{named}: a video; {advice}")
+    try:
+        return list_images(roots)
+    except MissingDataError as error:
+        inside = (path for root in roots if root.is_dir() for path in root.rglob("*"))
+        if any(map(video, inside)):
+            raise MissingDataError(f"{error}; {advice}") from error
+        raise
 
 
 def _with_values(config: Config, **values: Any) -> Config:

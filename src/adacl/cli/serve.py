@@ -77,6 +77,10 @@ def serve(
     Without a MODEL, the page can train one. See docs/how-to/serve.md.
     """
     from adacl.config.presets import from_toml
+    from adacl.deploy.opening import read_header
+
+    for model in models or []:
+        read_header(model).check_kind(model, video=False)
     from adacl.serve.limits import Limits
     from adacl.serve.server import run
 

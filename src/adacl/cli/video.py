@@ -21,6 +21,7 @@ from adacl.cli.support.video_notices import VideoNotices
 from adacl.cli.support.video_records import (
     EVENT_COLUMNS,
     FRAME_COLUMNS,
+    Counts,
     event_record,
     event_sentence,
     frame_record,
@@ -166,8 +167,9 @@ def score(
         str | None,
         typer.Option(
             metavar="COMMAND",
-            help="Run this when an event begins or ends, or a live stream is lost or back, with "
-            "what happened as JSON on its standard input; without a shell.",
+            help="Run this when an event begins or ends, a live stream is lost or back, the "
+            "picture freezes or its light changes, with what happened as JSON on its standard "
+            "input; without a shell.",
         ),
     ] = None,
     webhook: Annotated[
@@ -203,8 +205,8 @@ def score(
     pred_score (the anomaly score in [0, 1], smoothed over time), pred_label (1 above the
     threshold), smoothed_score (the same before clipping, which the threshold is compared with),
     raw_score (before smoothing, too) and tile (top-left corner of the worst one). Events are
-    listed as they end. Of a live stream every line is written at once, and Ctrl-C ends it; when it
-    is lost, it is connected to again.
+    listed as they end, with their highest smoothed_score, which may be above 1. Of a live stream
+    every line is written at once, and Ctrl-C ends it; when it is lost, it is connected to again.
     """
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
@@ -228,6 +230,11 @@ def score(
             detector.set_threshold(threshold)
         clip = detector.clip(source)
         if clip.live:
+            if annotate or report:
+                raise ConfigError(
+                    f"{clip.name}: --annotate and --report read a video twice; record the stream "
+                    "to a file"
+                )
             unwritten.clear()
         if started is not None:
             if clip.live:
@@ -244,14 +251,16 @@ def score(
                 table = RecordWriter(writing, EVENT_COLUMNS, headed)
             scores = detector.score(clip, give_up=give_up, on_change=notices.changed)
             scores, timeline = _shown(scores, detector, clip, annotate, report)
+            counts = Counts()
+            scores = counts.watch(scores)
             if output_format != "none":
                 columns = FRAME_COLUMNS if output_format == "csv" else None
                 headed = bool(columns) and clip.live and is_headed(output, FRAME_COLUMNS)
                 writer = RecordWriter(file, columns, headed)
                 scores = _recorded(scores, writer, detector.alarm.threshold)
-            found, count = [], 0
+            found = []
             for event in find_events(scores, detector.alarm, notices.started):
-                count += 1
+                counts.events += 1
                 if timeline:
                     found.append(event)
                 if output_format == "none":
@@ -263,8 +272,8 @@ def score(
         if report:
             unwritten[:] = [report]
             timeline.write(report, found)
-        if output_format == "none" and not count and not quiet:
-            say("no event")
+        if not quiet:
+            say(counts.line(clip.live, wanted))
 
 
 def _parsed(start: str | None) -> float | None:
@@ -283,10 +292,6 @@ def _shown(
 ) -> tuple[Iterator[FrameScore], Any]:
     """Return the scores, and what gathers the page; pictures are decoded a second time."""
     timeline = None
-    if clip.live and (annotate or report):
-        raise ConfigError(
-            f"{clip.name}: --annotate and --report read a video twice; record the stream to a file"
-        )
     if clip.live:
         scores = _until_stopped(scores)
     if annotate:

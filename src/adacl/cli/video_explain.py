@@ -50,8 +50,6 @@ def explain(
     the frame that scores highest before smoothing.
     """
     folder = output or Path()
-    if not folder.is_dir():
-        raise DataError(f"{folder}: no such folder; make it first")
     from adacl.video.alarms import events as find_events
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.explained_picture import drawn
@@ -66,6 +64,7 @@ def explain(
         clip = detector.clip(source)
         if clip.live:
             raise ConfigError(f"{clip.name}: a stream can be read only once; record it to a file")
+        _make(folder)
         curve = array("d"), array("d")
         nearest: dict[float, FrameScore] = {}
         scores = _noted(detector.score(clip), curve, at or [], nearest)
@@ -94,6 +93,13 @@ def explain(
                     f"  tile at {reason.corner[0]},{reason.corner[1]}, score {reason.score:.3f}: "
                     f"{reason.words()} from what is usual in this row"
                 )
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{folder}: cannot be made ({error.strerror})") from error
 
 
 def _noted(

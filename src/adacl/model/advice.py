@@ -26,7 +26,7 @@ class Advice(NamedTuple):
     Parameters
     ----------
     grade
-        ``good``, ``usable`` or ``weak``.
+        ``good``, ``usable`` or ``weak``; ``none`` if too little is known to give one.
     why
         A sentence without its full stop.
     steps
@@ -35,7 +35,7 @@ class Advice(NamedTuple):
         After a fit, the small change that raises most normal images above the threshold; or "".
     """
 
-    grade: Literal["good", "usable", "weak"]
+    grade: Literal["good", "usable", "weak", "none"]
     why: str
     steps: tuple[str, ...]
     sensitive: str = ""

@@ -30,7 +30,7 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
     colour = {1: "grey", 3: "colour"}.get(spec.channels, f"{spec.channels} channels")
     fitted = f"{training['images']:,} normal images{_copies(training)}"
     if header.video is not None:
-        fitted = f"{training['frames']:,} frames in {training['images']:,} blocks"
+        fitted = f"{training['frames']:,} frames in {training['images']:,} stretches"
     kinds = ", ".join(f"{kind} {area:.3f}" for kind, area in history.best.kind_auroc.items())
     rows = {
         "Preset": header.config.preset,
@@ -129,8 +129,10 @@ def _weak_map(area: float) -> list[str]:
 
 
 def _split(header: ModelHeader) -> str:
-    """Say what the normal images were used for."""
+    """Say what the normal images, or stretches of footage, were used for."""
     facts = header.training
+    if header.video is not None:
+        return f"{facts['train']:,} to learn from, {facts['validation']:,} for early stopping"
     stopping = "" if header.has_map else f"{facts['validation']:,} for early stopping, "
     return (
         f"{facts['train']:,} images to learn from, {stopping}{facts['calibration']:,} for the "

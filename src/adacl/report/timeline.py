@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
@@ -139,6 +140,8 @@ class Timeline:
             data=json.dumps(data),
             events=events,
             worst=[(event, pictures.get(event.peak)) for event in worst],
+            day_times=any(event.wall[0] is not None for event in events),
+            day_time=_day_time,
             frames=self._frames,
             seconds=self._last,
             notes=self.model.alarm.notes(),
@@ -146,6 +149,13 @@ class Timeline:
         )
         with atomic_file(path, "w") as file:
             file.write(html)
+
+
+def _day_time(seconds: float | None) -> str:
+    """Return seconds since 1970 as a local date and time of day with its offset."""
+    if seconds is None:
+        return ""
+    return datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
 
 
 def _jpeg(image: Picture, size: tuple[int, int] = THUMBNAIL) -> bytes:

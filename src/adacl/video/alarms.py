@@ -82,7 +82,8 @@ class Alarm:
         lines = [
             f"threshold {self.threshold:.4f} for {self.per_hour:g} false alarm{plural} an hour: "
             f"{self.false_alarms} in {duration(self.hours)} of normal footage that the network "
-            f"did not see; with 95% confidence at most {bound:.3g} an hour"
+            f"did not see; with 95% confidence at most "
+            f"{_three_digits(bound)} an hour"
         ]
         needed = -math.log(1 - CONFIDENCE) / self.per_hour
         if bound > self.per_hour and self.hours < needed:
@@ -96,6 +97,12 @@ class Alarm:
     def to_dict(self) -> dict[str, Any]:
         """Return the fields as a plain dictionary."""
         return asdict(self)
+
+
+def _three_digits(value: float) -> str:
+    """Return a number above 0 to three digits, without a power of ten if it is large."""
+    rounded = float(f"{value:.3g}")
+    return f"{rounded:,.0f}" if rounded >= 100 else f"{rounded:.3g}"
 
 
 def _most_events(seen: int) -> float:

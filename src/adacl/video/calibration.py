@@ -11,6 +11,7 @@ import numpy as np
 from adacl.data.video import Clip
 from adacl.errors import DataError
 from adacl.video.alarms import Alarm, from_normal_footage
+from adacl.video.learnt_frames import unlearnt
 from adacl.video.model import VideoModel
 
 
@@ -20,7 +21,8 @@ def alarm_from(model: VideoModel, clips: Sequence[Clip], per_hour: float) -> Ala
     Raises
     ------
     DataError
-        If a clip is a live stream, or its frames have another size than those fitted on.
+        If a clip is a live stream, its frames have another size than those fitted on, or the
+        model has learnt from one of them.
     ConfigError
         If ``per_hour`` is not a finite number above 0.
     """
@@ -28,7 +30,7 @@ def alarm_from(model: VideoModel, clips: Sequence[Clip], per_hour: float) -> Ala
     for clip in clips:
         if clip.live:
             raise DataError(f"{clip.name}: a stream has no end; record it to a file")
-        frames = clip.frames(1, model.config.tallest)
+        frames = unlearnt(clip.frames(1, model.config.tallest), model.learnt, clip.name)
         for _, scores in groupby(model.score(frames), key=lambda score: score.segment):
             pairs = np.array([(score.time, score.smoothed) for score in scores])
             stretches.append(pairs[:, 1])

@@ -16,12 +16,13 @@ from adacl.data.video import FRAME_RATE, Clip, Frame, list_clips
 from adacl.errors import ConfigError
 from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events
+from adacl.video.changes import Change, OnChange, unchanging
 from adacl.video.chunks import CHUNK
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
 from adacl.video.light import compared
 from adacl.video.model import VideoModel
-from adacl.video.reconnect import Change, Connections, score_stream
+from adacl.video.reconnect import Connections, score_stream
 
 SOON = 50
 """Frames after which the frame rate is compared with that of the training footage."""
@@ -130,7 +131,7 @@ class VideoAnomalyDetector:
         source: str | Path | Clip,
         *,
         give_up: float | None = None,
-        on_change: Callable[[Change], object] | None = None,
+        on_change: OnChange | None = None,
     ) -> Iterator[FrameScore]:
         """Score the frames of a clip or live stream, as they come.
 
@@ -144,7 +145,9 @@ class VideoAnomalyDetector:
             Seconds without a frame after which a lost stream is an error; 0 makes its end one,
             None waits for ever.
         on_change
-            Called when a live stream is lost, and when it is back.
+            Called when a live stream is lost and when it is back, when no pixel of the picture
+            has changed for 10 seconds and when one does again, and when the light differs from
+            that learnt.
 
         Raises
         ------
@@ -157,13 +160,21 @@ class VideoAnomalyDetector:
         model = self._fitted()
         clip = source if isinstance(source, Clip) else self.clip(source)
 
+        def tell(change: Change) -> None:
+            if on_change:
+                on_change(change)
+
         def read() -> Iterator[Frame]:
-            frames = self._rate_checked(clip.frames(1, model.config.tallest), clip)
-            return compared(frames, model.tiles.header, clip.name)
+            return self._rate_checked(clip.frames(1, model.config.tallest), clip)
+
+        def watched(frames: Iterator[Frame]) -> Iterator[Frame]:
+            frames = unchanging(frames, clip.name, tell)
+            return compared(frames, model.tiles.header, clip.name, tell)
 
         if clip.live:
-            return score_stream(model, Connections(read, clip.name, give_up, on_change))
-        return model.score(read(), CHUNK)
+            connections = Connections(read, clip.name, give_up, tell)
+            return score_stream(model, map(watched, connections))
+        return model.score(watched(read()), CHUNK)
 
     def events(self, source: str | Path | Clip) -> Iterator[Event]:
         """Find the events of a clip or live stream; each is given when it has ended."""

@@ -13,7 +13,7 @@ from adacl.data.video import Clip
 from adacl.errors import DataError
 from adacl.metrics import auroc, equal_error_rate
 from adacl.model.advice import FAIR_AUROC, FEW_FOUND, GOOD_AUROC, MANY_FOUND, Advice
-from adacl.video.alarms import Alarm, Event, events
+from adacl.video.alarms import Alarm, Event, duration, events
 from adacl.video.detector import VideoAnomalyDetector
 from adacl.video.frame_scores import FrameScore
 from adacl.video.truth import Truth
@@ -21,6 +21,8 @@ from adacl.video.truth import Truth
 FEWEST_CLIPS = 5
 """Clips of which an interval can be told by drawing among them."""
 DRAWS = 1000
+ENOUGH_NORMAL = 60.0
+"""Seconds of normal footage below which no verdict is given."""
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -169,8 +171,15 @@ def _higher(abnormal: Floats, normal: Floats) -> float:
 
 def advice(figures: dict[str, Any], alarm: Alarm, model: str) -> Advice:
     """Judge a model by the figures of :func:`evaluate`, and say what would help most."""
+    if (hours := figures["normal_hours"]) < ENOUGH_NORMAL / 3600:
+        why = (
+            f"{duration(hours)} of normal footage are too little for a verdict, which needs "
+            f"{ENOUGH_NORMAL:g}"
+        )
+        again = f"adacl video evaluate {model} with more normal footage, to count false alarms"
+        return Advice("none", why, (again,))
     found = figures["found"] / figures["intervals"]
-    too_many = max(1.0, 2 * (alarm.per_hour or 0) * figures["normal_hours"])
+    too_many = max(1.0, 2 * (alarm.per_hour or 0) * hours)
     more = f"train on more normal footage of this camera: adacl video fit … -o {model}"
     explain = f"see what is missed or flagged: adacl video explain {model} VIDEO"
     higher = f"set the threshold by more normal footage: adacl video calibrate {model} NORMAL"

@@ -29,6 +29,7 @@ from adacl.training.fit import fit_model
 from adacl.video.alarms import Alarm, from_normal_footage
 from adacl.video.chunks import Chunk, chunks, segments
 from adacl.video.config import VideoConfig
+from adacl.video.learnt_frames import LearntFrames
 from adacl.video.light import EVERY, measure_frame
 from adacl.video.model import VideoModel
 from adacl.video.motion import motion_threshold, stack_energy
@@ -115,13 +116,15 @@ def fit_video(
         if clip.live:
             raise DataError(f"{clip.name}: a stream can be read only once; record it to a file")
     footage = survey(clips, video.training, HELD_OUT if per_hour is not None else 0.0)
-    samples, tiles = training_tiles(footage, video.training, normal or {}, seed)
+    known = LearntFrames()
+    samples, tiles = training_tiles(footage, video.training, normal or {}, seed, known)
     if checkpoints:
         checkpoints.mkdir(parents=True, exist_ok=True)
     model = fit_model(
         samples, config, contamination=config.threshold.fpr, seed=seed, device=device,
         checkpoints=checkpoints, on_epoch=on_epoch,
     )  # fmt: skip
+    model.digests = known.digests
     model.header.training["clips"] = len(clips)
     model.header.training["frames"] = sum(footage.counts)
     model.header.training["learnt"] = footage.learnt.to_dict()
@@ -189,9 +192,15 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
 
 
 def training_tiles(
-    footage: Footage, video: VideoConfig, normal: Mapping[str, Mask], seed: int
+    footage: Footage,
+    video: VideoConfig,
+    normal: Mapping[str, Mask],
+    seed: int,
+    known: LearntFrames | None = None,
 ) -> tuple[Samples, NDArray[np.intp]]:
     """Draw tiles to learn from, all moving ones or ``video.max_samples`` of them.
+
+    ``known`` takes note of the frames in which they are.
 
     Returns
     -------
@@ -221,6 +230,8 @@ def training_tiles(
             drawn.offer(
                 chunk, centres[keep], tiles[keep], owners + numbers[centres[keep]] // block, video
             )
+            if known is not None:
+                known.add(chunk.centres[centre] for centre in np.unique(centres[keep]))
             if numbers[0] >= count:
                 break
         owners += -(-count // block)

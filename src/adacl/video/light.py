@@ -13,6 +13,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.model.header import ModelHeader
 from adacl.model.learnt import measure
 from adacl.model.watch import Watch
+from adacl.video.changes import Change, OnChange
 
 EVERY = 16
 """Of so many frames one is measured."""
@@ -29,22 +30,25 @@ def measure_frame(frame: Frame) -> NDArray[np.float64]:
     return row
 
 
-def compared(frames: Iterator[Frame], header: ModelHeader, name: str) -> Iterator[Frame]:
-    """Pass frames on, and warn when they become darker or brighter than those learnt."""
+def compared(
+    frames: Iterator[Frame], header: ModelHeader, name: str, on_change: OnChange
+) -> Iterator[Frame]:
+    """Pass frames on, and tell when they become darker or brighter than those learnt."""
     watch, told = Watch(header, "frames"), ""
     for number, frame in enumerate(frames):
         if number % EVERY == 0:
             watch.see(frame.number, "", float(measure_frame(frame)[0]))
             if watch.count == BLOCK:
-                told = _tell(watch, name, frame, told)
+                told = _tell(watch, name, frame, told, on_change)
                 watch = Watch(header, "frames")
         yield frame
     if watch.count and not told:
-        _tell(watch, name, frame, told)
+        _tell(watch, name, frame, told, on_change)
 
 
-def _tell(watch: Watch, name: str, frame: Frame, told: str) -> str:
+def _tell(watch: Watch, name: str, frame: Frame, told: str, on_change: OnChange) -> str:
     drift = watch.drift()
     if drift and not told:
         log.warning("%s, up to %.0f s: %s", name, frame.time, drift)
+        on_change(Change("light", frame.wall, time=frame.time, remark=drift))
     return drift

@@ -69,6 +69,12 @@ class VideoModel:
         self._corners = np.array(self.config.tiling.corners(self.height, self.width))
         self._rows = self.config.rows(self.height, self.width)
 
+    @property
+    def learnt(self) -> frozenset[int]:
+        """Hashes of frames that it has learnt from; none of an exported file or an older one."""
+        digests: frozenset[int] = getattr(self.tiles, "learnt", frozenset())
+        return digests
+
     def score(self, frames: Iterable[Frame], chunk: int = CHUNK) -> Iterator[FrameScore]:
         """Score grey frames in order, as they come, with bounded memory and delay.
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
-from typing import Literal
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 
 from adacl.data.video import Frame
 from adacl.errors import DataError
+from adacl.video.changes import Change, OnChange
 from adacl.video.frame_scores import FrameScore
 from adacl.video.live import LIVE_CHUNK, keep_up
 from adacl.video.model import VideoModel
@@ -22,25 +22,6 @@ STEADY = 10.0
 """A connection that held for so many seconds begins anew with the shortest wait."""
 
 log = logging.getLogger("adacl")
-
-
-@dataclass(frozen=True)
-class Change:
-    """A live stream was lost, or is back.
-
-    Parameters
-    ----------
-    kind
-        ``lost`` or ``back``.
-    wall
-        When, in seconds since 1970.
-    seconds
-        How long it was away, 0 when lost.
-    """
-
-    kind: Literal["lost", "back"]
-    wall: float
-    seconds: float = 0.0
 
 
 class Connections:
@@ -66,7 +47,7 @@ class Connections:
         connect: Callable[[], Iterator[Frame]],
         name: str,
         give_up: float | None = None,
-        on_change: Callable[[Change], object] | None = None,
+        on_change: OnChange | None = None,
     ) -> None:
         self.connect = connect
         self.name = name
@@ -137,7 +118,7 @@ class Connections:
         time.sleep(pause)
 
 
-def score_stream(model: VideoModel, connections: Connections) -> Iterator[FrameScore]:
+def score_stream(model: VideoModel, connections: Iterable[Iterator[Frame]]) -> Iterator[FrameScore]:
     """Score the frames of a live stream; each connection begins a new segment.
 
     When a connection is lost, the scores that still wait for later frames are given at once.

@@ -8,13 +8,15 @@ from adacl.cli.support.progress import say
 from adacl.cli.support.video_records import first_record, wall_time
 
 if TYPE_CHECKING:
+    from adacl.video.changes import Change
     from adacl.video.frame_scores import FrameScore
     from adacl.video.notices import Courier
-    from adacl.video.reconnect import Change
+
+LASTING = {"back": "away_seconds", "frozen": "frozen_seconds", "unfrozen": "frozen_seconds"}
 
 
 class VideoNotices:
-    """Tells when an event begins and ends, and when a live stream is lost and back.
+    """Tells when an event begins and ends, and of changes of the camera.
 
     Parameters
     ----------
@@ -57,7 +59,9 @@ class VideoNotices:
         """Tell that a score has passed the threshold."""
         self.number += 1
         if self.spoken:
-            say(f"above the threshold since {score.time:.1f} s")
+            day = wall_time(score.wall)
+            since = f"{score.time:.1f} s" + (f", {day}" if day else "")
+            say(f"above the threshold since {since}")
         self._tell("started", number=self.number, **first_record(score))
 
     def ended(self, record: dict[str, Any]) -> None:
@@ -65,9 +69,15 @@ class VideoNotices:
         self._tell("ended", number=self.number, **record)
 
     def changed(self, change: Change) -> None:
-        """Tell that the stream is lost or back."""
-        away = {"away_seconds": round(change.seconds, 1)} if change.kind == "back" else {}
-        self._tell(change.kind, wall_time=wall_time(change.wall), **away)
+        """Tell of a change of the camera."""
+        facts: dict[str, Any] = {"wall_time": wall_time(change.wall)}
+        if change.time is not None:
+            facts["time"] = round(change.time, 3)
+        if lasting := LASTING.get(change.kind):
+            facts[lasting] = round(change.seconds, 1)
+        if change.remark:
+            facts["remark"] = change.remark
+        self._tell(change.kind, **facts)
 
     def _tell(self, kind: str, **facts: Any) -> None:
         for courier in self._couriers:

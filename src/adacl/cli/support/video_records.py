@@ -1,8 +1,11 @@
-"""The records of ``adacl video score``: of frames, and of events."""
+"""The records of ``adacl video score``, of frames and of events, and its last line."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adacl.cli.support.records import TILE_COLUMNS
@@ -76,3 +79,30 @@ def event_sentence(event: Event) -> str:
         f"{day}{event.start:.2f}-{event.end:.2f} s  score {event.score:.3f} at "
         f"{event.peak_time:.2f} s{where}"
     )
+
+
+class Counts:
+    """Counts the frames that pass by, and the events found in them."""
+
+    def __init__(self) -> None:
+        self.frames = self.events = 0
+        self.seconds = 0.0
+        self._began = time.monotonic()
+
+    def watch(self, scores: Iterator[FrameScore]) -> Iterator[FrameScore]:
+        """Pass scores on."""
+        for score in scores:
+            self.frames += 1
+            self.seconds = score.time
+            yield score
+
+    def line(self, live: bool, written: Sequence[Path]) -> str:
+        """Return a summary in a line; how fast it went is not told of a live stream."""
+        events = "1 event" if self.events == 1 else f"{self.events or 'no'} events"
+        speed = self.frames / max(time.monotonic() - self._began, 1e-9)
+        parts = [
+            f"{self.frames:,} frames of {self.seconds:.1f} s, {events}",
+            "" if live else f"{speed:,.{0 if speed >= 10 else 1}f} frames a second",
+            "wrote " + ", ".join(map(str, written)) if written else "",
+        ]
+        return "; ".join(filter(None, parts))

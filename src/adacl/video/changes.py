@@ -1,0 +1,73 @@
+"""Changes of a camera that users are told of, beside the events that are found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from adacl.data.video import Frame
+
+FROZEN = 10.0
+"""Seconds without any change after which a picture is called frozen."""
+
+log = logging.getLogger("adacl")
+
+
+@dataclass(frozen=True)
+class Change:
+    """A live stream or the picture of a camera is not as it was.
+
+    Parameters
+    ----------
+    kind
+        ``lost`` or ``back``, of a live stream; ``frozen`` or ``unfrozen``, of the picture;
+        ``light`` if it has become darker or brighter than those learnt.
+    wall
+        When, in seconds since 1970, if known.
+    seconds
+        How long the stream was away, or the picture has been the same.
+    time
+        Of the frame, in seconds since the first, if there is one.
+    remark
+        How the light differs.
+    """
+
+    kind: Literal["lost", "back", "frozen", "unfrozen", "light"]
+    wall: float | None
+    seconds: float = 0.0
+    time: float | None = None
+    remark: str = ""
+
+
+OnChange = Callable[[Change], object]
+
+
+def unchanging(frames: Iterator[Frame], name: str, on_change: OnChange) -> Iterator[Frame]:
+    """Pass frames on, and tell when all pixels stay the same for ``FROZEN`` seconds, and after."""
+    first: Frame | None = None
+    frozen = False
+    for frame in frames:
+        still = first is not None and np.array_equal(frame.image, first.image)
+        if first is not None and still != frozen:
+            seconds = frame.time - first.time
+            if not still:
+                frozen = False
+                log.warning(
+                    "%s, at %.0f s: the picture changes again, after %.0f s",
+                    name, frame.time, seconds,
+                )  # fmt: skip
+                on_change(Change("unfrozen", frame.wall, seconds, frame.time))
+            elif seconds >= FROZEN:
+                frozen = True
+                log.warning(
+                    "%s, at %.0f s: the picture has not changed for %.0f s; is the camera frozen "
+                    "or covered?", name, frame.time, seconds,
+                )  # fmt: skip
+                on_change(Change("frozen", frame.wall, seconds, frame.time))
+        if not still:
+            first = frame
+        yield frame
