@@ -35,6 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("--seconds", type=float, default=600)
     given = parser.parse_args()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's "&" has it ignored
     with tempfile.TemporaryDirectory() as name:
         results = watched(Path(name), given.seconds)
     record(RESULTS / "live.json", results)
