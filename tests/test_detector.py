@@ -226,6 +226,17 @@ def test_calibration_sets_the_threshold_alone(detector, digits):
         detector.calibrate(digits.of(3)[60:], fpr=2)
 
 
+def test_calibration_leaves_out_what_was_learnt(detector, digits, caplog):
+    learnt, fresh = digits.of(3)[:60], digits.of(3)[60:]
+    alone = detector.calibrate(fresh).threshold_
+    with caplog.at_level("INFO", "adacl"):
+        assert detector.calibrate(np.concatenate([learnt, fresh])).threshold_ == alone
+    assert "60 of these images were used in fitting; they are left out" in caplog.text
+    assert "calibration normals" in caplog.text
+    with pytest.raises(DataError, match="all of these images were used in fitting"):
+        detector.calibrate(learnt)
+
+
 def test_a_threshold_by_hand(detector, digits):
     detector.set_threshold(0.25)
     assert detector.threshold_ == 0.25
@@ -551,11 +562,12 @@ def test_files_are_scored_however_they_are_named(fitted, files, tmp_path):
             list(scorer.score_files("no-such-folder"))
 
 
-def test_a_generator_is_fitted_as_a_list(normal, files, fitted):
+def test_a_generator_is_fitted_as_a_list(normal, files, fitted, digits):
     again = tiny().fit(image for image in normal)
     assert weights(again) == weights(fitted)
-    assert again.calibrate(image for image in normal).threshold_ == (
-        clone(fitted).fit(normal).calibrate(normal).threshold_
+    fresh = digits.of(4)[:30]
+    assert again.calibrate(image for image in fresh).threshold_ == (
+        clone(fitted).fit(normal).calibrate(fresh).threshold_
     )
     by_path = tiny().fit(path for path in files)
     assert weights(by_path) == weights(tiny().fit(files))
@@ -588,6 +600,8 @@ def test_a_grid_search_reaches_the_settings_of_the_method(normal):
     assert len(best.history_.epochs) == best.config.training.epochs
     named = AnomalyDetector("accurate").set_params(config__training__epochs=3)
     assert (named.config.preset, named.config.training.epochs) == ("accurate", 3)
+    with pytest.raises(ConfigError, match="epochs=2 overrides it; leave epochs out"):
+        AnomalyDetector("paper", epochs=2).set_params(config__training__epochs=3)
     with pytest.raises(ConfigError, match="of the preset auto"):
         AnomalyDetector().set_params(config__training__epochs=3)
     with pytest.raises(ConfigError, match="unknown section"):
@@ -615,3 +629,19 @@ def test_the_history_is_a_table(normal):
     assert len(lines) == 4
     assert "validation_auroc" in lines[0]
     assert sum("kept" in line for line in lines[1:]) == 1
+
+
+def test_paths_of_pandas_are_paths(files, fitted):
+    pandas = pytest.importorskip("pandas")
+    table = pandas.DataFrame({"path": [str(path) for path in files]})
+    wanted = fitted.score_samples(files)
+    for paths in (table["path"], table["path"].astype("string"), table[["path"]]):
+        np.testing.assert_array_equal(fitted.score_samples(paths), wanted)
+
+
+def test_one_image_is_not_taken_for_many_in_silence(digits, caplog):
+    tiny().fit(np.tile(digits.images[0], (2, 2))[:13, :13])
+    assert "each of the 13 rows is taken for a flat image" in caplog.text
+    caplog.clear()
+    tiny().fit(digits.images[:30].reshape(30, -1))
+    assert "flat image" not in caplog.text

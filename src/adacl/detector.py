@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
@@ -52,6 +53,9 @@ __all__ = ["AnomalyDetector", "NotFittedError"]
 Array = NDArray[Any]
 Identity = TypeVar("Identity")
 log = logging.getLogger("adacl")
+
+OVERRIDDEN = {"training__epochs": "epochs", "threshold__fpr": "fpr"}
+"""Settings of the configuration, and the parameters that override them."""
 
 
 class NotFittedError(AdaclError, SklearnNotFittedError):  # type: ignore[misc]
@@ -201,6 +205,11 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         """
         settings = {name: params.pop(name) for name in [*params] if name.startswith("config__")}
         super().set_params(**params)
+        for name, own in OVERRIDDEN.items():
+            if f"config__{name}" in settings and getattr(self, own) is not None:
+                raise ConfigError(
+                    f"config__{name}: {own}={getattr(self, own)} overrides it; leave {own} out"
+                )
         if settings:
             if self.config is None and self.preset == "auto":
                 raise ConfigError(
@@ -325,7 +334,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         Parameters
         ----------
         X
-            Normal images that were not trained on; exact copies count once.
+            Normal images; those that were trained on are left out, exact copies count once.
         fpr
             False-positive rate; by default the one of the configuration.
         groups
@@ -343,13 +352,18 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         ConfigError
             If both rates are given, one of them is out of range, or ``find`` without defects.
         DataError
-            If an image is both normal and a defect.
+            If an image is both normal and a defect, or all normal images were trained on.
         """
         check_rates(fpr, find, defects is not None)
         normals = self._for_threshold(X, groups)
+        learnt = self._fitted().learnt
+        normals = normals.unlearnt([digest in learnt for digest in normals.digests])
         shown = None if defects is None else self._for_threshold(defects, None)
         rule = self._fitted().config.threshold
-        return self.set_threshold(calibrated(normals, shown, rule, fpr, find))
+        threshold = calibrated(normals, shown, rule, fpr, find)
+        for line in threshold.notes():
+            log.info(line)
+        return self.set_threshold(threshold)
 
     def _for_threshold(self, X: Any, groups: ArrayLike | None) -> Scored:
         X = listed(X)
@@ -447,7 +461,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             config = for_tiles() if tiled else by_size(sizes)
         else:
             config = preset(self.preset)
-        changes = {"training__epochs": self.epochs, "threshold__fpr": self.fpr}
+        changes = {name: getattr(self, own) for name, own in OVERRIDDEN.items()}
         config = config.replace(
             **{name: value for name, value in changes.items() if value is not None}
         )
@@ -482,6 +496,14 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                 self.n_features_in_ = int(np.prod(array.shape[1:]))
         else:
             array = validate_data(self, X, reset=reset)
+            values = array.shape[1]
+            if reset and self.image_shape is None and math.isqrt(values) ** 2 != values:
+                log.warning(
+                    "each of the %d rows is taken for a flat image, and %d values make no square; "
+                    "is this one image, put it in a list, else say image_shape=(H, W)",
+                    len(array),
+                    values,
+                )
         images = as_images(array, self.image_shape)
         if reset:
             return channels_last(images)

@@ -14,9 +14,10 @@ from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
 from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
-from adacl.errors import DataError, ModelFileError
+from adacl.errors import ModelFileError
 from adacl.files import check_writable
 from adacl.model.calibration import Scored, calibrated, check_rates
+from adacl.model.scoring import FileScore
 
 log = logging.getLogger("adacl")
 
@@ -76,23 +77,19 @@ def calibrate(
         if "groups" in detector.header.training and group is None:
             log.warning("the model was fitted with --group, and is now calibrated without")
 
-        def scored(folders: list[Path], title: str, keep_seen: bool) -> Scored:
+        def scored(folders: list[Path], title: str) -> tuple[Scored, list[FileScore]]:
             files = ImageFiles(folders)
             scores = list(scores_of_files(detector.score_files, files, title, quiet))
-            if seen := count_seen(scores):
-                advice = "fit again without them" if keep_seen else "they are left out"
-                log.warning("%d of these %s were used in fitting; %s", seen, title, advice)
-                scores = [s for s in scores if keep_seen or not s.trained_on]
-            if not scores:
-                raise DataError(
-                    f"{folders[0]}: all of these {title} were used in fitting, so they say nothing "
-                    "of new ones; calibrate with images that the model has not seen"
-                )
             groups = groups_of([score.path for score in scores], group) if group else None
-            return Scored([s.raw for s in scores], [s.digest for s in scores], groups)
+            return Scored([s.raw for s in scores], [s.digest for s in scores], groups), scores
 
-        normals = scored(normal_dir, "images", keep_seen=False)
-        shown = scored(defects, "defects", keep_seen=True) if defects else None
+        normals, scores = scored(normal_dir, "images")
+        normals = normals.unlearnt([score.trained_on for score in scores])
+        shown = None
+        if defects:
+            shown, scores = scored(defects, "defects")
+            if seen := count_seen(scores):
+                log.warning("%d of these defects were used in fitting; fit again without", seen)
         before = detector.threshold_
         flagged = sum(raw > before for raw in normals.raw)
         log.info("before: threshold %.4f, flags %d of these %d", before, flagged, len(normals.raw))

@@ -34,7 +34,9 @@ def is_paths(images: object) -> bool:
 
 
 def listed(images: Any) -> Any:
-    """Return the images of a generator, Dataset or DataLoader as a list; else as they are.
+    """Return images of a generator, Dataset or DataLoader, or paths of pandas, as a list.
+
+    Anything else is returned as it is.
 
     Raises
     ------
@@ -42,6 +44,9 @@ def listed(images: Any) -> Any:
         If it is a list of arrays whose shapes differ.
     """
     images = loaded(images)
+    if type(images).__module__.partition(".")[0] == "pandas":
+        values = np.asarray(images, object).ravel().tolist()
+        images = values if is_paths(values) else images
     if isinstance(images, Iterator):
         images = list(images)
     if isinstance(images, list | tuple):
@@ -98,6 +103,8 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
     InputError
         If the array has another number of dimensions.
     """
+    if array.dtype.kind not in "buif":
+        raise InputError(f"images: need numbers, got values of the type {array.dtype}")
     if array.ndim == 2:
         shape = row_shape(array.shape[1], image_shape)
         missing = math.prod(shape) - array.shape[1]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -13,9 +14,11 @@ from adacl.errors import ConfigError, DataError
 from adacl.model import thresholds
 from adacl.model.thresholds import Threshold
 
+log = logging.getLogger("adacl")
+
 
 class Scored(NamedTuple):
-    """Images of one kind that the model was not trained on.
+    """Images of one kind, scored.
 
     Parameters
     ----------
@@ -33,11 +36,37 @@ class Scored(NamedTuple):
 
     def distinct(self) -> Scored:
         """Return the first of each distinct image."""
-        first = without_copies(self.digests)
+        return self._of(without_copies(self.digests))
+
+    def unlearnt(self, learnt: Sequence[bool | None]) -> Scored:
+        """Return the images that the model was not fitted on, and warn of the others.
+
+        Parameters
+        ----------
+        learnt
+            Whether it was fitted on each (n,), None where that is not known.
+
+        Raises
+        ------
+        DataError
+            If it was fitted on all of them.
+        """
+        kept = [number for number, seen in enumerate(learnt) if not seen]
+        if learnt and not kept:
+            raise DataError(
+                "all of these images were used in fitting, so they say nothing of new ones; "
+                "calibrate with images that the model has not seen"
+            )
+        if seen := len(learnt) - len(kept):
+            log.warning("%d of these images were used in fitting; they are left out", seen)
+        return self._of(kept)
+
+    def _of(self, numbers: Iterable[int]) -> Scored:
+        numbers = [*numbers]
         return Scored(
-            [self.raw[index] for index in first],
-            [self.digests[index] for index in first],
-            None if self.groups is None else self.groups[first],
+            [self.raw[number] for number in numbers],
+            [self.digests[number] for number in numbers],
+            None if self.groups is None else self.groups[numbers],
         )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,6 +14,8 @@ from adacl.errors import ImageError, InputError
 from adacl.imaging.spec import Array, ImageSpec, to_depth
 from adacl.model.header import ModelHeader
 from adacl.model.learnt import outside
+
+log = logging.getLogger("adacl")
 
 MOST = 0.5
 """Share of an image's values outside the learnt range with which it is refused."""
@@ -54,7 +57,10 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
             f"images of shape {images.shape[1:]} do not go with a model that takes "
             f"{(*expected, spec.channels)}; pass N x H x W x C"
         )
-    header.check_layout(images.shape[1], images.shape[2], "images")
+    height, width = images.shape[1:3]
+    header.check_layout(height, width, "images")
+    if remark := header.learnt.remark_on_size(height, width, size is not None):
+        log.warning("images: %s", remark)
     if size and not exported_for:
         images = resized(images, size)
     images = _scaled(images, spec)

@@ -175,12 +175,16 @@ class Learnt:
         if self.colours and header.channels not in self.colours:
             kinds = ("in colour", "grey") if header.channels == 3 else ("grey", "in colour")
             remarks.append(f"{kinds[0]}, those learnt are {kinds[1]}")
-        if self.sizes and (word := self._other_size((header.height, header.width), resized)):
-            learnt = " to ".join(dict.fromkeys("{}x{}".format(*size) for size in self.sizes))
-            remarks.append(
-                f"{word} than those learnt: {header.height}x{header.width}, learnt {learnt}"
-            )
-        return "; ".join(remarks)
+        remarks.append(self.remark_on_size(header.height, header.width, resized))
+        return "; ".join(filter(None, remarks))
+
+    def remark_on_size(self, height: int, width: int, resized: bool) -> str:
+        """Return a remark on the size of an image or, where it is resized, its shape."""
+        word = self.sizes and self._other_size((height, width), resized)
+        if not word:
+            return ""
+        learnt = " to ".join(dict.fromkeys("{}x{}".format(*size) for size in self.sizes or ()))
+        return f"{word} than those learnt: {height}x{width}, learnt {learnt}"
 
     def _other_size(self, size: Size, resized: bool) -> str:
         assert self.sizes
