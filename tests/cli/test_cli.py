@@ -158,7 +158,11 @@ def test_evaluate_breaks_down_by_folder(parts: Path, tmp_path: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, folder)
     command = ["evaluate", parts / "model", "--normal", parts / "good", "--abnormal"]
-    found = json.loads(call(*command, tmp_path / "test", "--json")[1])
+    page = tmp_path / "page.html"
+    found = json.loads(call(*command, tmp_path / "test", "--json", "--report", page)[1])
+    for row in found["kinds"]:
+        cells = [f">{row['kind']}<", f">{row['n']}<", f">{row['auroc']:.3f} "]
+        assert re.search(".*".join(cells), page.read_text(), re.DOTALL)
     assert {row["kind"]: row["n"] for row in found["kinds"]} == {"even": 100, "odd": 100}
     areas = [row["auroc"] for row in found["kinds"]]
     assert areas == sorted(areas)

@@ -120,6 +120,7 @@ def evaluate(
             [s.raw > in_use.value for s in good],
             [s.raw > in_use.value for s in bad],
         )
+        figures |= {**pixels, "kinds": _kinds(good, bad, places, in_use.value)}
         if report and gathering:
             title = f"{title_of(abnormal)} against {title_of(normal)}"
             report_scores(report, scorer, in_use, model, gathering, title, quiet, figures)
@@ -129,8 +130,6 @@ def evaluate(
         **figures,
         "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
         "threshold": in_use.value,
-        **pixels,
-        "kinds": _kinds(good, bad, places, in_use.value),
         "verdict": verdict._asdict(),
     }
     if json_output:
