@@ -151,7 +151,7 @@ def _smallest_defect(
     json_output: bool,
     quiet: bool,
 ) -> None:
-    from adacl.protocols.inspection.smallest import find_smallest, sentence, table
+    from adacl.protocols.inspection.smallest import ENOUGH, find_smallest, sentence, table
 
     paths = list_images(normals)
     n = min(MOST, len(paths))
@@ -186,7 +186,8 @@ def _smallest_defect(
         f"share found at the threshold {in_use.value:.4f}, in {len(usual)} of {len(scores)} images "
         f"({left_out} flagged without a defect), which vary by {variation:.1%} within 8 x 8 pixels"
     )
-    typer.echo(sentence(results))
+    few = f"planted in {len(usual)} images only: too few to say what is found nearly always"
+    typer.echo(few if len(usual) < ENOUGH else sentence(results))
 
 
 def _warned_of_seen(scores: list[FileScore], model: Path) -> int | None:

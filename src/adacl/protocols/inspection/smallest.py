@@ -153,8 +153,6 @@ def table(results: Sequence[Found]) -> Iterator[str]:
 
 def sentence(results: Sequence[Found]) -> str:
     """Say which defects are found in nearly all images, the smallest of each contrast."""
-    if (most := max(result.n for result in results)) < ENOUGH:
-        return f"planted in {most} images only: too few to say what is found nearly always"
     parts = [part for shape in SIZES if (part := _smallest(results, shape))]
     if not parts:
         return "none of these defects is found in at least 9 of 10 images"
