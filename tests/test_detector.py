@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from adacl import AnomalyDetector, Scorer
+from adacl.data.arrays import as_images
 from adacl.data.folders import list_images
 from adacl.datasets import catalogue
 from adacl.deploy.export import export_model
@@ -645,3 +646,17 @@ def test_one_image_is_not_taken_for_many_in_silence(digits, caplog):
     caplog.clear()
     tiny().fit(digits.images[:30].reshape(30, -1))
     assert "flat image" not in caplog.text
+
+
+def test_arrays_of_another_shape_are_remarked_on(fitted, normal, caplog):
+    fitted.score_samples(np.repeat(normal[:2], 2, axis=2))
+    assert "of another shape than those learnt: 8x16, learnt 8x8" in caplog.text
+    caplog.clear()
+    fitted.score_samples(normal[:2])
+    assert "shape" not in caplog.text
+
+
+@pytest.mark.parametrize("kind", [str, complex])
+def test_pixels_that_are_no_numbers_are_refused(kind):
+    with pytest.raises(InputError, match="need numbers, got values of the type"):
+        as_images(np.zeros((2, 8, 8)).astype(kind))
