@@ -107,7 +107,7 @@ def score(
             log.info("%s to score, in %s of work", files, units)
             done = run.done().entries
             if done == listing.entries:
-                log.info("all are scored already; files that came later go into another folder")
+                log.info("all are scored already; score files that came later into another folder")
             elif done:
                 log.info("%d of them are scored already", done)
             with bar("scoring", listing.entries, quiet) as show:

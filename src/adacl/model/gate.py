@@ -34,7 +34,7 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
     header
         The model's.
     first
-        Number of the first image, for messages.
+        Number of the first image, for messages; with 0 another size than those learnt is told.
 
     Raises
     ------
@@ -59,7 +59,7 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
         )
     height, width = images.shape[1:3]
     header.check_layout(height, width, "images")
-    if remark := header.learnt.remark_on_size(height, width, size is not None):
+    if first == 0 and (remark := header.learnt.remark_on_size(height, width, size is not None)):
         log.warning("images: %s", remark)
     if size and not exported_for:
         images = resized(images, size)
