@@ -293,7 +293,7 @@ def test_impossible_parameters_of_files_are_refused_by_name(parameters, threes):
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_too_few_images_are_refused(count, normal):
-    with pytest.raises(DataError, match=f"n_samples = {count}"):
+    with pytest.raises(DataError, match=f"got {count} sample"):
         tiny().fit(normal[:count])
 
 
@@ -321,7 +321,7 @@ def test_images_of_another_form_are_refused(fitted, digits):
     for images in (digits.images[:5] / -255, digits.images[:5] / 250, digits.images[:5] > 99):
         with pytest.raises(InputError, match=r"float values .* pass uint8, or floats in \[0, 1\]"):
             fitted.score_samples(images)
-    with pytest.raises(ValueError, match="0 sample"):
+    with pytest.raises(ValueError, match="there are none"):
         fitted.score_samples(digits.images[:0])
 
 

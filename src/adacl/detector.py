@@ -20,6 +20,7 @@ from adacl.config.presets import by_size, for_tiles, preset
 from adacl.data.arrays import (
     SMALLEST_SIDE,
     as_images,
+    as_numbers,
     channels_last,
     is_paths,
     listed,
@@ -30,6 +31,7 @@ from adacl.data.arrays import (
 from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
 from adacl.data.groups import check_rule, groups_of
+from adacl.data.images import header_of
 from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
@@ -195,6 +197,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
     def set_params(self, **params: Any) -> Self:
         """Set parameters, and settings of the method as ``config__section__name``.
 
+        ``get_params`` returns the whole method as ``config``, not each of its settings.
+
         Raises
         ------
         ConfigError
@@ -295,6 +299,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                 tiling=tiling,
                 white=self.white_level,
                 groups=groups,
+                colours=tuple(sorted({header_of(picture).channels for picture in pictures or ()})),
                 mask=mask,
             )
         if groups is not None:
@@ -489,8 +494,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         return float(self.contamination)
 
     def _images(self, X: Any, reset: bool) -> Array:
-        dimensions = X.ndim if hasattr(X, "ndim") else np.asarray(X).ndim
-        if dimensions > 2:
+        if as_numbers(X).ndim > 2:
             array = check_array(X, allow_nd=True)
             if reset:
                 self.n_features_in_ = int(np.prod(array.shape[1:]))

@@ -65,6 +65,7 @@ def floating(learnt):
 
 FORMS = {
     "floats": lambda x: x / 255,
+    "floats, rounded badly": lambda x: x / 255 * 1.0005 - 1e-4,
     "doubled depth": lambda x: x.astype(np.uint16) * 257,
     "pixel values as floats": lambda x: x.astype(float),
     "integers": lambda x: x.astype(np.int64),
@@ -116,6 +117,27 @@ def test_what_cannot_be_right_is_refused_at_every_door(door, doors, learnt):
     ):
         with pytest.raises(ValueError, match=why):
             doors[door](wrong)
+
+
+NO_IMAGES = [
+    (np.full((2, SIDE, SIDE), np.nan), "NaN or infinity in 2 of 2, the first is number 0"),
+    (np.where(np.arange(3) == 1, np.inf, np.zeros((SIDE, SIDE, 3))).T, "1 of 3, .* number 1"),
+    (np.zeros((0, SIDE, SIDE)), "there are none"),
+    ([], "there are none"),
+    ((image for image in ()), "there are none"),
+    (np.zeros(SIDE), r"shape \(16,\)"),
+    ([[[1, 2], [3]]], "different lengths"),
+    (None, "got NoneType"),
+    ({"a": 1}, "got dict"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "why"), NO_IMAGES)
+def test_what_no_image_can_be_is_refused_everywhere(wrong, why, doors):
+    calls = [*doors.values(), AnomalyDetector(config=TINY, device="cpu").fit]
+    for call_with in calls:
+        with pytest.raises(InputError, match=why):
+            call_with(wrong)
 
 
 def test_floats_far_outside_are_refused(floating, learnt):
@@ -242,6 +264,20 @@ def test_files_of_another_kind_or_shape_are_remarked_on(grey, tmp_path):
     assert [remark for name, remark in remarks.items() if name not in ("lour.png", "wide.png")] == [
         ""
     ]
+
+
+@pytest.mark.parametrize(("learns", "sees"), [("L", "RGB"), ("RGB", "L"), ("RGB", "RGBA")])
+def test_pictures_of_another_kind_are_remarked_on(learns, sees, learnt, caplog):
+    pictures = [Image.fromarray(image[..., 0]) for image in learnt[0]]
+    detector = AnomalyDetector(config=TINY, device="cpu").fit([p.convert(learns) for p in pictures])
+    caplog.clear()
+    expected = detector.score_samples([picture.convert(learns) for picture in pictures])
+    assert not caplog.messages
+    scores = detector.score_samples([picture.convert(sees) for picture in pictures])
+    assert scores == pytest.approx(expected, abs=1e-6)
+    kinds = {"L": "grey", "RGB": "in colour"}
+    told = [f"images: {kinds[sees]}, those learnt are {kinds[learns]}"] if sees in kinds else []
+    assert caplog.messages == told
 
 
 def test_older_model_files_open_and_say_less(grey, learnt, caplog):

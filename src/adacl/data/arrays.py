@@ -60,6 +60,38 @@ def listed(images: Any) -> Any:
     return images
 
 
+def as_numbers(images: Any) -> Array:
+    """Return images, or rows, as an array of two dimensions or more.
+
+    Raises
+    ------
+    InputError
+        If there are none, their shapes differ, they are no pixels, or values are not finite.
+    """
+    try:
+        array = np.asarray(images)
+    except ValueError as error:
+        raise InputError("images: lists of different lengths; pass N x H x W numbers") from error
+    if array.ndim and not len(array):
+        raise InputError("images: there are none")
+    if array.ndim < 2 and array.dtype.kind in "buif":
+        raise InputError(
+            f"images: got numbers of shape {array.shape}. Reshape your data to N x H x W, "
+            "N x H x W x C or rows N x F; of one image N is 1"
+        )
+    if array.ndim < 2 and not hasattr(images, "toarray"):
+        kind = type(array[0] if array.ndim else images).__name__
+        raise InputError(f"images: need arrays, PIL images, tensors or paths, got {kind}")
+    if array.dtype.kind == "f":
+        broken = ~np.isfinite(array).reshape(len(array), -1).all(1)
+        if count := int(broken.sum()):
+            raise InputError(
+                f"images: NaN or infinity in {count} of {len(array)}, the first is number "
+                f"{int(broken.argmax())}; replace those values, or leave these images out"
+            )
+    return array
+
+
 def row_shape(features: int, image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:
     """Return height, width and channels of flat rows.
 

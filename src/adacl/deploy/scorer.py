@@ -12,7 +12,7 @@ from typing import Any, TypeVar, get_args
 
 import numpy as np
 
-from adacl.data.arrays import as_images
+from adacl.data.arrays import as_images, as_numbers
 from adacl.data.folders import OnError, Skipped, each_image, in_order, pass_over, processors
 from adacl.deploy.engines import BACKENDS, open_backend, read_graph
 from adacl.deploy.image_scorer import ImageScorer
@@ -260,12 +260,9 @@ class Scorer(ScoringModel, ImageScorer):
         return self
 
     def _array(self, images: Any) -> Array:
-        array = np.asarray(images)
+        array = as_numbers(images)
         shape = (self.spec.height, self.spec.width, self.spec.channels)
-        pixels = as_images(array, shape if array.ndim == 2 else None)
-        if pixels.dtype == np.float32 and not np.isfinite(pixels).all():
-            raise InputError("images: hold values that are not finite; remove or replace them")
-        return pixels
+        return as_images(array, shape if array.ndim == 2 else None)
 
     def _scored(
         self,

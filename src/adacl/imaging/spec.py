@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     import torch
 
 Array = NDArray[Any]
+ROUNDING = 1e-3
+"""How far floats may lie outside [0, 1] and still be taken for such."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +100,16 @@ def check_white(white: object) -> None:
         raise InputError(f"white level: need a whole number from 255 to 65535, got {white!r}")
 
 
+def in_unit_range(low: float, high: float) -> bool:
+    """Tell whether values from ``low`` to ``high`` lie in [0, 1], rounding aside."""
+    return low >= -ROUNDING and high <= 1 + ROUNDING
+
+
 def value_range(images: Array) -> tuple[float, float]:
     """Choose the stored values that become 0 and 1.
 
-    8-bit images use their full scale. Floats within [0, 1] stay as they are. Anything else,
+    8-bit images use their full scale. Floats within [0, 1], as far as they are rounded well
+    (``ROUNDING``), stay as they are. Anything else,
     such as 16-bit images of a 12-bit camera, uses the smallest and largest value present.
 
     Parameters
@@ -114,6 +122,6 @@ def value_range(images: Array) -> tuple[float, float]:
     chunks = range(0, len(images), 256)
     low = min(float(images[i : i + 256].min()) for i in chunks)
     high = max(float(images[i : i + 256].max()) for i in chunks)
-    if images.dtype.kind == "f" and low >= 0 and high <= 1:
+    if images.dtype.kind == "f" and in_unit_range(low, high):
         return 0.0, 1.0
     return low, high if high > low else low + 1.0

@@ -144,7 +144,7 @@ def _faults_found(header: ModelHeader, figures: Mapping[str, Any], model: str) -
     refuted = threshold.refuted_by(flagged, figures["n_normal"])
     if area < SWAPPED:
         why = f"normal images score higher than anomalies (AUROC {area:.2f})"
-        step = f"adacl evaluate {model} again, if the two folders were swapped"
+        step = f"adacl evaluate {model} --normal GOOD --abnormal BAD: if the two were swapped"
         faults.append(_Fault(True, why, (step, *learn)))
     elif area < FAIR_AUROC:
         why = f"anomalies hardly score higher than normal images (AUROC {area:.2f})"
@@ -167,11 +167,11 @@ def _faults_found(header: ModelHeader, figures: Mapping[str, Any], model: str) -
         faults.append(_Fault(alarms > MANY_ALARMS, why, (_calibrate(header, model),)))
     if seen := figures.get("n_seen_in_fit"):
         why = f"{seen} of these images were used in fitting, which flatters it"
-        faults.append(_Fault(False, why, (f"adacl evaluate {model} with images that are new",)))
+        faults.append(_Fault(False, why, (_evaluate(model, "with images that are new"),)))
     few = min(figures["n_normal"], figures["n_abnormal"])
     if few < ROUGH:
         why = f"with {few} images of a kind all figures are rough"
-        faults.append(_Fault(False, why, (f"adacl evaluate {model} with more labelled images",)))
+        faults.append(_Fault(False, why, (_evaluate(model, "with more labelled images"),)))
     return faults
 
 
@@ -183,15 +183,20 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
     return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
 
 
+def _evaluate(model: str, what: str) -> str:
+    return f"adacl evaluate {model} --normal GOOD --abnormal BAD: {what}"
+
+
 def _learn_more(header: ModelHeader) -> tuple[str, ...]:
     """Return ways to a better network, the most promising first."""
     facts, config = header.training, header.config
     steps = []
     if facts["train"] < FEW_IMAGES:
-        steps.append(f"adacl fit with more normal images: it learnt from {facts['train']}")
+        steps.append(f"adacl fit MORE_NORMALS -o NEW: it learnt from {facts['train']} images")
+    fit = "adacl fit NORMALS -o NEW"
     if not header.has_map:
-        steps.append("adacl fit --preset inspect: if the defects are small parts of the image")
+        steps.append(f"{fit} --preset inspect: if the defects are small parts of the image")
     if config.preset == "paper" and not header.any_size:
-        steps.append("adacl fit --preset accurate: if images differ as a whole")
-    steps.append(f"adacl fit --epochs {2 * config.training.epochs}: trains twice as long")
+        steps.append(f"{fit} --preset accurate: if images differ as a whole")
+    steps.append(f"{fit} --epochs {2 * config.training.epochs}: trains twice as long")
     return tuple(steps)

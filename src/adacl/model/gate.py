@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from adacl.data.arrays import SMALLEST_SIDE, channels_last, resized
-from adacl.data.images import pixels_of
+from adacl.data.images import header_of, pixels_of
 from adacl.errors import ImageError, InputError
-from adacl.imaging.spec import Array, ImageSpec, to_depth
+from adacl.imaging.spec import Array, ImageSpec, in_unit_range, to_depth
 from adacl.model.header import ModelHeader
 from adacl.model.learnt import outside
 
@@ -25,7 +25,8 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
     """Convert images N x H x W x C to the form that a model takes.
 
     They are turned from N x C x H x W if only that is possible, resized as files are, and converted
-    between 8 bits, 16 bits and floats in [0, 1] from full scale to full scale.
+    between 8 bits, 16 bits and floats in [0, 1] from full scale to full scale. Floats that rounding
+    left up to 0.001 outside [0, 1] are clipped.
 
     Parameters
     ----------
@@ -74,7 +75,8 @@ def pictures_fitting(
 ) -> list[Array]:
     """Convert PIL images to the form that a model takes, as if they were files.
 
-    ``first`` is the number of the first image, for messages.
+    ``first`` is the number of the first image, for messages; with 0 other colours or another size
+    than those learnt are told.
 
     Raises
     ------
@@ -82,6 +84,9 @@ def pictures_fitting(
         If they cannot be what was learnt.
     """
     spec, size = header.spec, header.resize
+    remark = header.learnt.remark_on_file(header_of(pictures[0]), size is not None)
+    if first == 0 and remark:
+        log.warning("images: %s", remark)
     converted = []
     for number, picture in enumerate(pictures, start=first):
         header.check_layout(picture.height, picture.width, f"image number {number}")
@@ -162,8 +167,8 @@ def _scaled(images: Array, spec: ImageSpec) -> Array:
     low, high = float(images.min()), float(images.max())
     full = 255 if wanted == "uint8" else spec.white
     integral = bool((images == images.round()).all())
-    if low >= 0 and high <= 1 and (not integral or high == 0):
-        return (images * full).round().astype(wanted)
+    if in_unit_range(low, high) and (not integral or high == 0):
+        return (images.clip(0, 1) * full).round().astype(wanted)
     if integral and low >= 0 and 1 < high <= np.iinfo(wanted).max:
         return images.astype(wanted)
     raise InputError(

@@ -7,6 +7,7 @@ may work on one grid.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -49,7 +50,8 @@ def run_cells(
     folder
         Where the results are, in ``cells.jsonl``; on a cluster, one that all its machines share.
     jobs
-        Processes at a time; by default one a core. Each gets its share of the cores.
+        Processes at a time; by default one a core. Each gets its share of the cores, unless the
+        variable OMP_NUM_THREADS says how many.
     engine
         Where they run, by default in processes of this machine.
 
@@ -73,7 +75,8 @@ def run_cells(
 def _run(function: Callable[..., Result], folder: Path, threads: int, cell: Cell) -> Result:
     import torch
 
-    torch.set_num_threads(threads)
+    if "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(threads)
     name, arguments = cell
     found = _finished(folder).get(name)  # another process may have been faster
     if found is None:

@@ -179,8 +179,8 @@ def _count(samples: Samples) -> int:
     count = int(samples.owner.max()) + 1
     if count < SMALLEST_SET:
         raise DataError(
-            f"at least {SMALLEST_SET} normal images are needed, got n_samples = {count}; "
-            "a hundred or more are advisable"
+            f"at least {SMALLEST_SET} normal images are needed, got {count} "
+            f"sample{'s' * (count > 1)}; a hundred or more are advisable"
         )
     return count
 

@@ -90,9 +90,13 @@ def normals_of_array(
     tiling: Tiling | None,
     white: int | None,
     groups: ArrayLike | None,
+    colours: tuple[int, ...] = (),
     mask: Mask | None = None,
 ) -> Normals:
-    """Take images N x H x W x C; for the arguments see :meth:`AnomalyDetector.fit`."""
+    """Take images N x H x W x C; for the arguments see :meth:`AnomalyDetector.fit`.
+
+    ``colours`` are the channels that they had as pictures; by default those of the array.
+    """
     size = images.shape[1], images.shape[2]
     numbers = None if groups is None else numbered(groups, len(images))
     config = choose([size])
@@ -100,7 +104,8 @@ def normals_of_array(
         check_mask(mask, config, *size, "images")
     samples = samples_of_array(images, tiling, white).with_mask(mask)
     resize = None if tiling or config.network.output == "map" else size
-    return Normals(samples, config, resize, numbers, Learnt(sizes=sizes_of([size])), [])
+    seen = Learnt(sizes=sizes_of([size]), colours=colours or (images.shape[3],))
+    return Normals(samples, config, resize, numbers, seen, [])
 
 
 def numbered(groups: ArrayLike, count: int) -> Indices:
