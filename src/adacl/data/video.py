@@ -33,6 +33,8 @@ FRAME_RATE = 25.0
 MASKS = "_gt"
 STREAM_TIMEOUT = 10.0
 """Seconds without a frame after which a live stream is taken to have ended."""
+SAY_EVERY = 30.0
+"""Seconds between two lines on how far a recording is read."""
 CAMERA = "v4l2"
 KINDS = (
     "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
@@ -109,9 +111,20 @@ class Clip:
         MissingExtraError
             If PyAV is needed and not installed.
         """
-        if isinstance(self.source, Path) and self.source.is_dir():
-            return self._images(channels, tallest)
-        return self._decoded(channels, tallest)
+        folder = isinstance(self.source, Path) and self.source.is_dir()
+        frames = (self._images if folder else self._decoded)(channels, tallest)
+        return frames if self.live or channels == 3 else self._told(frames)
+
+    def _told(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Log now and then how far a recording is read, which may take hours."""
+        said = time.monotonic()
+        for frame in frames:
+            yield frame
+            if time.monotonic() - said >= SAY_EVERY:
+                said = time.monotonic()
+                log.info(
+                    "%s: %d frames read, up to %.0f s", self.name, frame.number + 1, frame.time
+                )
 
     @property
     def live(self) -> bool:
