@@ -77,10 +77,11 @@ class Service:
         environment = os.environ | {"COLUMNS": "200"}
         self.process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
         assert self.process.stderr is not None
-        line = self.process.stderr.readline()
-        found = re.search(r":(\d+)/", line)
-        if found is None:
-            raise SystemExit(line + self.process.stderr.read())
+        said = ""
+        while (found := re.search(r" at http.*:(\d+)/", said)) is None:
+            if not (line := self.process.stderr.readline()):
+                raise SystemExit(said)
+            said += line
         self.port = int(found[1])
         self.memory: list[tuple[float, float]] = []
         self._started = time.perf_counter()

@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from adacl.cli.support.interrupts import end_on_sigterm, until_stopped
 from adacl.cli.support.progress import epochs, messages
 from adacl.config.presets import preset
 from adacl.data import folders
@@ -311,8 +312,9 @@ def test_config_file(parts: Path, tmp_path: Path) -> None:
     assert tensor_file.read(tmp_path / "m")[1]["config"] == config.to_dict()
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
-    parts: Path, tmp_path: Path
+    parts: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     options = ["--epochs", "20", "--set", "training.min_epoch_images=1024", "--set",
                "threshold.folds=2", "--set", "training.patience=20"]  # fmt: skip
@@ -329,7 +331,7 @@ def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
         assert time.monotonic() < deadline
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "--resume" in err
@@ -343,6 +345,25 @@ def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
     assert not (tmp_path / "m.resume").exists()
     assert call("fit", parts / "train", "-o", tmp_path / "undisturbed", *options)[0] == 0
     assert target.read_bytes() == (tmp_path / "undisturbed").read_bytes()
+
+
+def test_a_stream_is_stopped_between_two_records_and_a_second_signal_stops_those() -> None:
+    """Whatever is being written when the signal comes."""
+    end_on_sigterm()
+    before = signal.getsignal(signal.SIGTERM)
+    written = []
+    for number in until_stopped(iter(range(9))):
+        if number == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+        written.append(number)
+    assert written == [0, 1, 2, 3]
+    assert signal.getsignal(signal.SIGTERM) is before
+    assert list(until_stopped(iter(range(3)))) == [0, 1, 2]
+    stream = until_stopped(iter(range(9)))
+    next(stream)
+    os.kill(os.getpid(), signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt):
+        os.kill(os.getpid(), signal.SIGINT)
 
 
 def interrupt(*_: object, **__: object) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import socket
+import threading
 from pathlib import Path
 
 import av
@@ -14,7 +16,7 @@ from adacl.data.video import Clip, list_clips
 from adacl.datasets import ucsd
 from adacl.errors import DataError, MissingDataError
 from adacl.video.chunks import segments
-from support.footage import camera, walkers, write_frames, write_video
+from support.footage import camera, walkers, write_frames, write_swapped, write_video
 
 FAULTS = Path(os.environ.get("ADACL_FAULTS", Path(__file__).parents[3] / "shared" / "faults"))
 
@@ -265,6 +267,32 @@ def test_a_clock_that_runs_backwards_is_set_on(tmp_path: Path) -> None:
     assert (steps > 0).all()
     assert steps.argmax() == 19
     assert steps.max() == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("kind", ["avi", "mkv", "ts"])
+def test_swapped_stamps_of_a_file_do_not_run_away(tmp_path: Path, kind: str) -> None:
+    (clip,) = list_clips(write_swapped(tmp_path / f"a.{kind}", walkers(100)))
+    times = [frame.time for frame in clip.frames()]
+    assert len(times) == 100
+    assert (np.diff(times) >= 0).all()
+    np.testing.assert_allclose(times, np.arange(100) / 10, atol=0.5)
+
+
+def test_swapped_stamps_of_a_stream_do_not_run_away(tmp_path: Path) -> None:
+    content = write_swapped(tmp_path / "a.ts", walkers(100)).read_bytes()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def send() -> None:
+            with server.accept()[0] as connection:
+                connection.sendall(content)
+
+        threading.Thread(target=send, daemon=True).start()
+        (clip,) = list_clips(f"tcp://127.0.0.1:{server.getsockname()[1]}")
+        frames = list(clip.frames())
+    assert [frame.number for frame in frames] == list(range(100))
+    times = [frame.time for frame in frames]
+    assert (np.diff(times) >= 0).all()
+    np.testing.assert_allclose(times, np.arange(100) / 10, atol=0.5)
 
 
 @pytest.mark.realdata

@@ -5,13 +5,20 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
 import tarfile
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
+from adacl.cli.support import progress
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.runtime import Scorer
@@ -21,7 +28,7 @@ from adacl.scale.results import rows_of
 from adacl.scale.scoring import ScoringRun
 from adacl.scale.shard import score_shard
 from adacl.scale.storage import Folder, path_of
-from support.helpers import refused, without_rights
+from support.helpers import call, refused, without_rights, write_images
 from support.scaling import begun, finished, listed, scored, wrongs
 from support.stores import Store, filesystem_of
 
@@ -169,6 +176,49 @@ def test_an_interrupted_listing_goes_on(
                 folder.create(f"manifest/{half}", (alone.read(f"manifest/{half}") or b"")[:100])
             assert listed(folder, *sources, shard_images=3) == expected
             assert folder.names("manifest") == alone.names("manifest")
+
+
+def test_a_run_that_is_terminated_with_its_workers_goes_on(
+    model: Path, digits: Any, tmp_path: Path
+) -> None:
+    """As ``timeout`` ends a command: it signals the whole group."""
+    write_images(tmp_path / "many", digits.images[:200])
+    out = tmp_path / "out"
+    command = ["scale", "score", model, tmp_path / "many", "--out", out, "--shard-images", 2]
+    with subprocess.Popen(
+        [sys.executable, "-m", "adacl", *map(str, command)],
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(out.glob("parts/*.parquet")):
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        os.killpg(process.pid, signal.SIGTERM)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert err.splitlines()[-1] == "adacl: interrupted; the same command goes on"
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+    assert not (out / "_SUCCESS").exists()
+    code, _, err = call(*command)
+    assert code == 0, err
+    assert "of them are scored already" in err
+    assert call("scale", "verify", out)[0] == 0
+
+
+def test_how_far_a_run_is_is_said_where_no_bar_can_be_drawn(
+    model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "SAY_EVERY", 0.0)
+    command = ["scale", "score", model, images, "--shard-images", 5, "--workers", 1]
+    _, _, err = call(*command, "--out", tmp_path / "out")
+    assert re.search("^scoring: 5 of 20, about [0-9]+ s left$", err, re.MULTILINE)
+    assert "scoring: 20 of 20\n" in err
+    assert "scoring" not in call(*command, "--out", tmp_path / "again", "-q")[2]
+    _, _, err = call("score", model, images, "--format", "csv")
+    assert re.search("^scoring: 19 of 20, about [0-9]+ s left$", err, re.MULTILINE), err
 
 
 def test_two_commands_at_once_end_with_the_same(model: Path, images: Path, tmp_path: Path) -> None:

@@ -27,6 +27,20 @@ def write_video(path: Path, frames: np.ndarray, rate: int = 10) -> Path:
     return path
 
 
+def write_swapped(path: Path, frames: np.ndarray, rate: int = 10) -> Path:
+    """Write H.264 with B-frames, each frame with the stamp of the place in which it is sent."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("libx264", rate=rate, options={"bf": "3", "b-adapt": "0"})
+        track.height, track.width = frames.shape[1:3]
+        track.pix_fmt = "yuv420p"
+        for image in [*frames, None]:
+            shown = None if image is None else av.VideoFrame.from_ndarray(image, format="gray")
+            for packet in track.encode(shown):
+                packet.pts = packet.dts
+                container.mux(packet)
+    return path
+
+
 def write_frames(folder: Path, frames: np.ndarray, name: str = "{:d}.tif") -> Path:
     folder.mkdir(parents=True)
     for number, image in enumerate(frames, start=1):

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from adacl import AnomalyDetector, VideoAnomalyDetector
+from adacl.data import video
 from adacl.data.video import Clip, Frame, list_clips
 from adacl.errors import ConfigError, DataError, InputError, ModelFileError
 from adacl.metrics import auroc
@@ -438,8 +439,18 @@ def test_a_truncated_video_is_scored_as_far_as_it_goes(model_file: Path, tmp_pat
     assert frames == list(range(len(frames)))
 
 
-def test_a_live_stream_is_written_line_by_line_and_ends_with_ctrl_c(
-    model_file: Path, tmp_path: Path
+def test_how_far_a_recording_is_read_is_said(
+    model_file: Path, film: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(video, "SAY_EVERY", 0.0)
+    _, _, err = call("video", "score", model_file, film)
+    assert re.search("^[a-z]+: 150 frames read, up to 15 s$", err, re.MULTILINE), err
+    assert "frames read" not in call("video", "score", model_file, film, "-q")[2]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_live_stream_is_written_line_by_line_and_ends_with_a_signal(
+    model_file: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     events, records = tmp_path / "events.csv", tmp_path / "scores.jsonl"
     with camera(walkers(150, 7, RUN), stalls=True) as address:
@@ -455,11 +466,12 @@ def test_a_live_stream_is_written_line_by_line_and_ends_with_ctrl_c(
             time.sleep(0.1)
             lines = records.read_text().splitlines() if records.exists() else []
             last = json.loads(lines[-2])["frame"] if len(lines) > 1 else 0
-        program.send_signal(signal.SIGINT)
+        program.send_signal(number)
         _, err = program.communicate(timeout=60)
     assert last >= 100, "nothing is written before the end"
     assert program.returncode == 0, err
     assert b"stopped" in err
+    assert re.search(rb"[0-9]+ frames of [0-9.]+ s, [0-9]+ events?; wrote ", err)
     assert re.search(rb"above the threshold since [0-9.]+ s, \d{4}-\d\d-\d\dT", err)
     frames = [json.loads(line)["frame"] for line in records.read_text().splitlines()]
     assert frames == sorted(set(frames))  # some may be dropped: this camera is in a hurry
@@ -478,7 +490,7 @@ def test_an_interrupted_run_leaves_no_film(model_file: Path, tmp_path: Path) -> 
     )  # fmt: skip
     assert program.stdout is not None
     program.stdout.readline()
-    program.send_signal(signal.SIGINT)
+    program.send_signal(signal.SIGTERM)
     _, err = program.communicate(timeout=60)
     assert program.returncode == 130
     assert b"Traceback" not in err

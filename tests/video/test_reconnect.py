@@ -26,6 +26,7 @@ from adacl.video.alarms import Alarm, events
 from adacl.video.changes import Change
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
+from adacl.video.live import Dropped
 from adacl.video.reconnect import Connections, score_stream
 from support.footage import as_frames, walkers, write_frames
 from support.helpers import LEARNING, call
@@ -127,7 +128,7 @@ def test_what_waits_is_scored_and_an_event_ended_when_the_stream_is_lost(
 
     def counted():  # type: ignore[no-untyped-def]
         nonlocal scored
-        for score in score_stream(fitted.model_, connections):
+        for score in score_stream(fitted.model_, connections, Dropped("gate")):
             scored += 1
             yield score
             if scored == 60:
@@ -259,7 +260,7 @@ def test_a_camera_that_is_back_with_another_size_ends_the_run(
 ) -> None:
     sizes = iter([(64, 96), (48, 80)])
     connections = Connections(lambda: iter(as_frames(walkers(20, size=next(sizes)))), "gate")
-    scores = score_stream(fitted.model_, connections)
+    scores = score_stream(fitted.model_, connections, Dropped("gate"))
     found: list[FrameScore] = []
     with pytest.raises(DataError, match=r"48x80 pixels.*fit a model for this camera"):
         found.extend(scores)

@@ -14,10 +14,11 @@ from scipy.stats import chi2
 from adacl.data.video import Frame
 from adacl.errors import ConfigError, DataError
 from adacl.video.alarms import Alarm, events, from_normal_footage
+from adacl.video.changes import Change
 from adacl.video.chunks import chunks, segments
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore, smooth
-from adacl.video.live import keep_up
+from adacl.video.live import Dropped, keep_up
 from support.footage import as_frames, walkers
 
 VIDEO = VideoConfig(tile=16, stride=16)
@@ -179,13 +180,16 @@ def test_a_slow_reader_loses_frames_openly_and_keeps_the_newest(
 
     with caplog.at_level(logging.WARNING, "adacl"):
         found = []
-        for frame in keep_up(camera(), backlog=10):
+        dropped = Dropped("gate")
+        for frame in keep_up(camera(), dropped, backlog=10):
             filled.wait(10)
             found.append(frame.number)
+        dropped.close()
     lost = 58 - len(found)
     assert found[-1] == 57
     assert len(found) <= 12
-    assert f"{lost} frames were dropped" in caplog.text
+    assert caplog.messages[0].endswith(" frames were dropped")
+    assert caplog.messages[-1] == f"gate: {lost} frames were dropped in all"
     runs = np.split(found, np.flatnonzero(np.diff(found) > 1) + 1)
     parts = segments(Frame(n, n / 10, np.zeros((8, 8, 1), np.uint8)) for n in found)
     assert [len(list(part)) for part in parts] == [len(run) for run in runs]
@@ -202,11 +206,37 @@ def test_a_fast_reader_loses_nothing_and_errors_come_through(
 
     found = []
     with pytest.raises(DataError, match="cable pulled"):
-        found.extend(frame.number for frame in keep_up(camera()))
+        found.extend(frame.number for frame in keep_up(camera(), Dropped("gate")))
     assert found == list(range(30))
     frames = as_frames(np.zeros((30, 8, 8), np.uint8))
-    assert [frame.number for frame in keep_up(iter(frames))] == list(range(30))
+    kept = keep_up(iter(frames), Dropped("gate"))
+    assert [frame.number for frame in kept] == list(range(30))
     assert "dropped" not in caplog.text
+
+
+def test_dropped_frames_are_told_every_minute_while_it_lasts_and_when_it_is_over(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    changes: list[Change] = []
+    dropped = Dropped("gate", changes.append)
+    with caplog.at_level(logging.WARNING, "adacl"):
+        for frame in as_frames(np.zeros((6000, 8, 8), np.uint8)):
+            overloaded = 100 < frame.number < 2000 or frame.number > 5000
+            dropped.see(frame, 50 if overloaded and frame.number % 60 == 0 else 0)
+        dropped.close()
+    told = [(change.kind, round(change.time or 0), change.dropped) for change in changes]
+    assert told == [
+        ("behind", 12, 50),
+        ("behind", 72, 500),
+        ("behind", 132, 500),
+        ("behind", 192, 500),
+        ("behind", 252, 50),
+        ("caught_up", 312, 1600),
+        ("behind", 504, 50),
+        ("behind", 564, 500),
+    ]
+    assert caplog.messages[1] == "gate, at 72 s: still too slow: 500 further frames were dropped"
+    assert caplog.messages[-1] == "gate: 2400 frames were dropped in all"
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ from adacl.cli import (
     video_evaluate,
     video_explain,
 )
-from adacl.cli.support.interrupts import InterruptError
+from adacl.cli.support.interrupts import InterruptError, end_on_sigterm
 from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
 from adacl.errors import AdaclError, missing_extra
 
@@ -45,7 +45,7 @@ INTERRUPTED = InterruptError.exit_code
 app = typer.Typer(
     help="Learn what normal images look like, and find the ones that are not.",
     epilog="Exit codes: 0 done, 1 internal error, 2 usage, 3 data, 4 model file, 5 training, "
-    "6 a missing package, 130 interrupted, 141 the reader of the output is gone.",
+    "6 a missing package, 130 interrupted (Ctrl-C, SIGTERM), 141 the reader of the output is gone.",
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
@@ -96,6 +96,7 @@ def _options(
 def main() -> None:
     """Run the command line and leave with its exit code."""
     open_streams()
+    end_on_sigterm()
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
@@ -120,7 +121,8 @@ def main() -> None:
         code = _fail("interrupted", INTERRUPTED)
     except Exception as error:
         code = _unexpected(error)
-    atexit.register(signal.signal, signal.SIGINT, signal.SIG_IGN)  # the exit code is settled
+    for number in (signal.SIGINT, signal.SIGTERM):  # the exit code is settled
+        atexit.register(signal.signal, number, signal.SIG_IGN)
     sys.exit(code or 0)
 
 

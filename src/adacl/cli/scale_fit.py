@@ -71,6 +71,7 @@ def fit(
     failed = done = kept = 0
     with messages(quiet), bar("learning", len(parts), quiet) as show:
         log.info("%s", plural(len(parts), "part"))
+        show(done)
         try:
             for record in fit_parts(parts, out, seed, on):
                 done += 1

@@ -111,6 +111,7 @@ def score(
             elif done:
                 log.info("%d of them are scored already", done)
             with bar("scoring", listing.entries, quiet) as show:
+                show(done)
                 for counts in run.score(on):
                     done += counts.entries
                     show(done)

@@ -79,10 +79,13 @@ def serve(
     from adacl.config.presets import from_toml
     from adacl.deploy.opening import read_header
 
-    for model in models or []:
-        read_header(model).check_kind(model, video=False)
-    from adacl.serve.limits import Limits
-    from adacl.serve.server import run
+    try:
+        from adacl.serve.limits import Limits
+        from adacl.serve.server import run
+    except ModuleNotFoundError:
+        for model in models or []:  # one that is never served needs no further package
+            read_header(model).check_kind(model, video=False)
+        raise
 
     if log_to is None and (log_max_mib is not None or log_thumbnails):
         raise ConfigError("--log-max-mib and --log-thumbnails: need --log FILE")

@@ -13,7 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from adacl.cli.support import options
-from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
+from adacl.cli.support.interrupts import (
+    ResumeOption,
+    interruptible,
+    resumable,
+    until_stopped,
+)
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.records import RecordWriter, is_headed, opened
 from adacl.cli.support.reports import check_page_name
@@ -167,9 +172,9 @@ def score(
         str | None,
         typer.Option(
             metavar="COMMAND",
-            help="Run this when an event begins or ends, a live stream is lost or back, the "
-            "picture freezes or its light changes, with what happened as JSON on its standard "
-            "input; without a shell.",
+            help="Run this when an event begins or ends, a live stream is lost, back or too "
+            "fast, the picture freezes or its light changes, with what happened as JSON on its "
+            "standard input; without a shell.",
         ),
     ] = None,
     webhook: Annotated[
@@ -206,7 +211,8 @@ def score(
     threshold), smoothed_score (the same before clipping, which the threshold is compared with),
     raw_score (before smoothing, too) and tile (top-left corner of the worst one). Events are
     listed as they end, with their highest smoothed_score, which may be above 1. Of a live stream
-    every line is written at once, and Ctrl-C ends it; when it is lost, it is connected to again.
+    every line is written at once, and Ctrl-C or SIGTERM ends it; when it is lost, it is connected
+    to again.
     """
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
@@ -293,7 +299,7 @@ def _shown(
     """Return the scores, and what gathers the page; pictures are decoded a second time."""
     timeline = None
     if clip.live:
-        scores = _until_stopped(scores)
+        scores = until_stopped(scores)
     if annotate:
         from adacl.video.annotated_copy import annotated
 
@@ -304,14 +310,6 @@ def _shown(
         timeline = Timeline(detector.model_, clip.name)
         scores = timeline.watch(clip.frames(3), scores)
     return scores, timeline
-
-
-def _until_stopped(scores: Iterator[FrameScore]) -> Iterator[FrameScore]:
-    """Let Ctrl-C end the stream as if it had ended by itself."""
-    try:
-        yield from scores
-    except KeyboardInterrupt:
-        say("stopped")
 
 
 def _recorded(

@@ -22,6 +22,7 @@ from PIL import Image
 from adacl.config.sections import finite
 from adacl.data.folders import stream
 from adacl.data.images import EXTENSIONS, read_image
+from adacl.data.video_times import Gaps, LiveTimes, Times
 from adacl.data.video_words import plain_words, shown_address
 from adacl.errors import DataError, MissingDataError, missing_extra
 
@@ -32,18 +33,16 @@ FRAME_RATE = 25.0
 MASKS = "_gt"
 STREAM_TIMEOUT = 10.0
 """Seconds without a frame after which a live stream is taken to have ended."""
-RESTART = 1.0
-"""Seconds put where the clock of a file runs backwards, as in two recordings joined together."""
+SAY_EVERY = 30.0
+"""Seconds between two lines on how far a recording is read."""
 CAMERA = "v4l2"
 KINDS = (
     "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
     "rm,wtv,yuv4mpegpipe"
 )
 """Files that FFmpeg may take for video: others, such as lists, make it open further files."""
-GAP = 5.0
-"""A step in time of more than so many usual ones is a gap; recorders leave out single frames."""
 WITHOUT_TIMES = frozenset({"mjpeg", "mpjpeg"})
-"""Kinds of stream that do not tell the times of their frames; those of arrival take the place."""
+"""Kinds of stream that do not tell the times of their frames."""
 
 log = logging.getLogger("adacl")
 
@@ -112,9 +111,20 @@ class Clip:
         MissingExtraError
             If PyAV is needed and not installed.
         """
-        if isinstance(self.source, Path) and self.source.is_dir():
-            return self._images(channels, tallest)
-        return self._decoded(channels, tallest)
+        folder = isinstance(self.source, Path) and self.source.is_dir()
+        frames = (self._images if folder else self._decoded)(channels, tallest)
+        return frames if self.live or channels == 3 else self._told(frames)
+
+    def _told(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Log now and then how far a recording is read, which may take hours."""
+        said = time.monotonic()
+        for frame in frames:
+            yield frame
+            if time.monotonic() - said >= SAY_EVERY:
+                said = time.monotonic()
+                log.info(
+                    "%s: %d frames read, up to %.0f s", self.name, frame.number + 1, frame.time
+                )
 
     @property
     def live(self) -> bool:
@@ -131,7 +141,7 @@ class Clip:
         paths = _frame_files(Path(self.source))
         first: tuple[int, ...] | None = None
         read = partial(read_image, channels=channels, dtype="uint8", size=None)
-        places, gaps = _places(paths), _Gaps(self.frame_rate)
+        places, gaps = _places(paths), Gaps(self.frame_rate)
         for number, (path, image) in enumerate(stream(paths, read)):
             first = first or image.shape
             if image.shape != first:
@@ -172,11 +182,9 @@ class Clip:
             size: tuple[int, int] | None = None
             resized = 0
             shrinker = av.video.reformatter.VideoReformatter()  # a new one a frame costs 8 ms
-            timed = not (self.live and container.format.name in WITHOUT_TIMES)
-            start: float | None = None
-            leap, last = 0.0, 0.0
+            stamped = not (self.live and container.format.name in WITHOUT_TIMES)
+            times = LiveTimes(self.name, rate, stamped) if self.live else Times(self.name, rate)
             number = 0
-            gaps = _Gaps(rate)
             for decoded in self._packets(container, track):
                 turns = round(decoded.rotation / 90) % 4
                 shown = (decoded.width, decoded.height)[:: -1 if turns % 2 else 1]
@@ -184,16 +192,7 @@ class Clip:
                     size = shown
                 elif size != shown:
                     resized += 1
-                moment = decoded.time if timed else time.monotonic()
-                start = moment if start is None else start
-                seconds = number / rate if moment is None or start is None else moment - start
-                seconds += leap
-                if seconds < last:
-                    leap += last + RESTART - seconds
-                    seconds = last + RESTART
-                last = seconds
-                if timed:
-                    gaps.see(seconds)
+                seconds = times.of(number, decoded.time)
                 height, width = _smaller(size[1], size[0], tallest)
                 small = shrinker.reformat(
                     decoded,
@@ -208,7 +207,7 @@ class Clip:
                 number += 1
         if not number:
             raise DataError(f"{label}: no frame could be decoded")
-        gaps.tell(self.name)
+        times.gaps.tell(self.name)
         if resized:
             log.warning("%s: %d frames were resized to the first one's size", self.name, resized)
 
@@ -273,33 +272,6 @@ def list_clips(
             )
         found += clips
     return found
-
-
-class _Gaps:
-    """Notices steps in time of more than ``GAP`` usual ones, and tells what is missing."""
-
-    def __init__(self, rate: float) -> None:
-        self._usual = 1 / rate
-        self._last: float | None = None
-        self._steps: list[tuple[float, float]] = []
-
-    def see(self, time: float) -> None:
-        """Take note of a frame."""
-        step = time - self._last if self._last is not None else 0.0
-        if self._last is not None and step > GAP * self._usual:
-            self._steps.append((self._last, step))
-        self._last = time
-
-    def tell(self, name: str) -> None:
-        """Log it."""
-        if self._steps:
-            log.warning(
-                "%s: about %d frames are missing, in %d gaps; the first after %.1f s",
-                name,
-                sum(round(step / self._usual) - 1 for _, step in self._steps),
-                len(self._steps),
-                self._steps[0][0],
-            )
 
 
 def _places(paths: Sequence[Path]) -> list[int]:

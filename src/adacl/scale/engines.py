@@ -128,6 +128,7 @@ def _on_processes(
     iterator.
     """
     remaining, lock, stopped = iter(items), threading.Lock(), threading.Event()
+    starting = threading.Lock()
     done: queue.SimpleQueue[Outcome[Item, Result] | BaseException | None] = queue.SimpleQueue()
     pools: dict[int, ProcessPoolExecutor] = {}
 
@@ -148,14 +149,16 @@ def _on_processes(
 
     def _try(number: int, item: Item) -> Outcome[Item, Result]:
         for _ in range(TRIES):
-            pool = pools.get(number) or _new_process()
-            pools[number] = pool
             try:
-                return Outcome(item, pool.submit(function, item).result())
+                with starting:
+                    if stopped.is_set():
+                        break
+                    pool = pools.get(number) or _new_process()
+                    pools[number] = pool
+                    future = pool.submit(function, item)
+                return Outcome(item, future.result())
             except BrokenProcessPool:
                 pools.pop(number).shutdown()
-                if stopped.is_set():
-                    break
             except Exception as error:
                 return Outcome(item, error=error)
         return Outcome(item, error=_died())
@@ -174,10 +177,11 @@ def _on_processes(
             else:
                 yield outcome
     finally:
-        stopped.set()
-        for pool in list(pools.values()):
-            for process in list((pool._processes or {}).values()):
-                process.terminate()
+        with starting:
+            stopped.set()
+            for pool in list(pools.values()):
+                for process in list((pool._processes or {}).values()):
+                    process.terminate()
 
 
 def _new_process() -> ProcessPoolExecutor:
@@ -239,8 +243,11 @@ def _started(engine: Engine) -> Any:
         options["address"] = engine.address
     else:
         options |= {"address": "local", "num_cpus": engine.workers, "include_dashboard": False}
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     try:
         ray.init(**options)
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own would leave without a word
     except (ConnectionError, RuntimeError, ValueError) as error:
         raise DataError(f"Ray cluster {engine.address or 'here'}: {error}") from error
     return ray

@@ -24,8 +24,9 @@ class Change:
     Parameters
     ----------
     kind
-        ``lost`` or ``back``, of a live stream; ``frozen`` or ``unfrozen``, of the picture;
-        ``light`` if it has become darker or brighter than those learnt.
+        ``lost`` or ``back``, of a live stream; ``behind`` while frames of it are dropped, because
+        they come faster than they are scored, and then ``caught_up``; ``frozen`` or ``unfrozen``,
+        of the picture; ``light`` if it has become darker or brighter than those learnt.
     wall
         When, in seconds since 1970, if known.
     seconds
@@ -34,13 +35,16 @@ class Change:
         Of the frame, in seconds since the first, if there is one.
     remark
         How the light differs.
+    dropped
+        Frames that were dropped since the last word of it; when it is over, in all.
     """
 
-    kind: Literal["lost", "back", "frozen", "unfrozen", "light"]
+    kind: Literal["lost", "back", "behind", "caught_up", "frozen", "unfrozen", "light"]
     wall: float | None
     seconds: float = 0.0
     time: float | None = None
     remark: str = ""
+    dropped: int = 0
 
 
 OnChange = Callable[[Change], object]

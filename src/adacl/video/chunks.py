@@ -13,7 +13,8 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data.video import GAP, Frame
+from adacl.data.video import Frame
+from adacl.data.video_times import GAP
 from adacl.errors import DataError
 from adacl.video.config import VideoConfig
 from adacl.video.motion import Background, FrameDifference, tile_energy

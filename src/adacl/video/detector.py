@@ -21,6 +21,7 @@ from adacl.video.chunks import CHUNK
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
 from adacl.video.light import compared
+from adacl.video.live import Dropped
 from adacl.video.model import VideoModel
 from adacl.video.reconnect import Connections, score_stream
 
@@ -145,9 +146,10 @@ class VideoAnomalyDetector:
             Seconds without a frame after which a lost stream is an error; 0 makes its end one,
             None waits for ever.
         on_change
-            Called when a live stream is lost and when it is back, when no pixel of the picture
-            has changed for 10 seconds and when one does again, and when the light differs from
-            that learnt.
+            Called when a live stream is lost and when it is back, when frames of it are dropped,
+            every minute while that lasts and when it is over, when no pixel of the picture has
+            changed for 10 seconds and when one does again, and when the light differs from that
+            learnt.
 
         Raises
         ------
@@ -173,7 +175,7 @@ class VideoAnomalyDetector:
 
         if clip.live:
             connections = Connections(read, clip.name, give_up, tell)
-            return score_stream(model, map(watched, connections))
+            return score_stream(model, map(watched, connections), Dropped(clip.name, tell))
         return model.score(watched(read()), CHUNK)
 
     def events(self, source: str | Path | Clip) -> Iterator[Event]:

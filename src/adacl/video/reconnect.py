@@ -12,7 +12,7 @@ from adacl.data.video import Frame
 from adacl.errors import DataError
 from adacl.video.changes import Change, OnChange
 from adacl.video.frame_scores import FrameScore
-from adacl.video.live import LIVE_CHUNK, keep_up
+from adacl.video.live import LIVE_CHUNK, Dropped, keep_up
 from adacl.video.model import VideoModel
 
 SHORTEST = 1.0
@@ -118,7 +118,9 @@ class Connections:
         time.sleep(pause)
 
 
-def score_stream(model: VideoModel, connections: Iterable[Iterator[Frame]]) -> Iterator[FrameScore]:
+def score_stream(
+    model: VideoModel, connections: Iterable[Iterator[Frame]], dropped: Dropped
+) -> Iterator[FrameScore]:
     """Score the frames of a live stream; each connection begins a new segment.
 
     When a connection is lost, the scores that still wait for later frames are given at once.
@@ -129,8 +131,11 @@ def score_stream(model: VideoModel, connections: Iterable[Iterator[Frame]]) -> I
         If the stream cannot be read or is given up, or its frames have another size.
     """
     begun = 0
-    for frames in connections:
-        score = None
-        for score in model.score(keep_up(frames), LIVE_CHUNK):
-            yield replace(score, segment=begun + score.segment)
-        begun += score.segment + 1 if score else 0
+    try:
+        for frames in connections:
+            score = None
+            for score in model.score(keep_up(frames, dropped), LIVE_CHUNK):
+                yield replace(score, segment=begun + score.segment)
+            begun += score.segment + 1 if score else 0
+    finally:
+        dropped.close()

@@ -1,29 +1,71 @@
-"""End a command on Ctrl-C: name what is missing, exit with 130, and keep a fit resumable."""
+"""End a command on Ctrl-C or SIGTERM: say what is missing, exit with 130, keep a fit resumable."""
 
 from __future__ import annotations
 
 import fcntl
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeVar
 
 import typer
 
+from adacl.cli.support.progress import say
 from adacl.errors import AdaclError, DataError
 from adacl.files import target_of
 
 ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interrupted fit.")]
 
-
 LOCK = "lock"
+
+T = TypeVar("T")
 
 
 class InterruptError(AdaclError):
     """The user ended the command."""
 
     exit_code = 130
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM, by which services and containers are stopped, end a command as Ctrl-C does."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def until_stopped(items: Iterator[T]) -> Iterator[T]:
+    """Pass items on until Ctrl-C or SIGTERM, as if they had ended.
+
+    What is done with an item is finished first; a second signal interrupts that, too.
+    """
+    asked = waiting = False
+
+    def stop(*_: object) -> None:
+        nonlocal asked
+        if waiting or asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    heard = [number for number, handler in before.items() if callable(handler)]
+    for number in heard:
+        signal.signal(number, stop)
+    try:
+        while not asked:
+            waiting = True
+            item = next(items)
+            waiting = False
+            yield item
+    except StopIteration:
+        return
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for number in heard:
+            signal.signal(number, before[number])
+    say("stopped")
 
 
 @contextmanager

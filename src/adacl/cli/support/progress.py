@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from adacl.model.history import EpochRecord
 
 T = TypeVar("T")
+
+SAY_EVERY = 30.0
+"""Seconds between two lines on how far a command is, where no bar can be drawn."""
 
 
 class _Messages(Console):
@@ -76,17 +80,53 @@ def _progress(quiet: bool) -> Progress:
 
 
 def count(items: Iterable[T], title: str, total: int, quiet: bool) -> Iterator[T]:
-    """Pass items through, counting them on a terminal."""
-    with _progress(quiet) as progress:
-        yield from progress.track(items, total=total, description=title)
+    """Pass items through, and show how many they are: as ``bar`` does."""
+    if quiet or console.is_terminal:
+        with _progress(quiet) as progress:
+            yield from progress.track(items, total=total, description=title)
+        return
+    lines = _Lines(title, total)
+    for number, item in enumerate(items, start=1):
+        yield item
+        lines(number)
 
 
 @contextmanager
 def bar(title: str, total: int | None, quiet: bool) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal; call what is yielded with how much is done in all."""
+    """Show a bar on a terminal, elsewhere a line now and then.
+
+    Call what is yielded with how much is done in all.
+    """
+    if not quiet and not console.is_terminal:
+        yield _Lines(title, total)
+        return
     with _progress(quiet) as progress:
         task = progress.add_task(title, total=total)
         yield lambda completed: progress.update(task, completed=completed)
+
+
+class _Lines:
+    """Says how far a command is, every ``SAY_EVERY`` seconds; call it with how much is done."""
+
+    def __init__(self, title: str, total: int | None) -> None:
+        self.title = title
+        self.total = total
+        self._began = self._said = time.monotonic()
+        self._before: int | None = None
+
+    def __call__(self, done: int) -> None:
+        now = time.monotonic()
+        if self._before is None:
+            self._before, self._began = done, now
+        if now - self._said < SAY_EVERY:
+            return
+        self._said = now
+        line = f"{self.title}: {done:,}"
+        if self.total is not None:
+            line += f" of {self.total:,}"
+            if (new := done - self._before) and (left := self.total - done):
+                line += f", {about(left * (now - self._began) / new)} left"
+        say(line)
 
 
 class EpochDisplay:

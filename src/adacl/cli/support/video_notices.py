@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from adacl.video.notices import Courier
 
 LASTING = {"back": "away_seconds", "frozen": "frozen_seconds", "unfrozen": "frozen_seconds"}
+LASTING |= {"behind": "behind_seconds", "caught_up": "behind_seconds"}
 
 
 class VideoNotices:
@@ -75,6 +76,8 @@ class VideoNotices:
             facts["time"] = round(change.time, 3)
         if lasting := LASTING.get(change.kind):
             facts[lasting] = round(change.seconds, 1)
+        if change.dropped:
+            facts["dropped"] = change.dropped
         if change.remark:
             facts["remark"] = change.remark
         self._tell(change.kind, **facts)
