@@ -11,6 +11,7 @@ from adacl.config.presets import preset
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError, ImageError, InputError
 from adacl.imaging.mask import Mask
+from adacl.networks.architecture import smallest_side
 from support.helpers import call, refused, write_images
 from support.textures import textures
 
@@ -108,7 +109,8 @@ def test_the_graph_alone_respects_the_mask(place, shrink, backend, tmp_path):
     export_model(tmp_path / "m.adacl", tmp_path / "m.onnx")
     from adacl.deploy.engines import open_backend
 
-    run = open_backend(backend, (tmp_path / "m.onnx").read_bytes(), 1)
+    least = smallest_side(config.network)
+    run = open_backend(backend, (tmp_path / "m.onnx").read_bytes(), 1, least)
     for image in textures(2, SIZE, seed=7)[..., None]:
         found, raw = (run(image[None], name) for name in ("anomaly_map", "raw_score"))
         assert (found[0, :, 23:] == 0).all()

@@ -182,7 +182,7 @@ def speed(exact: Scorer, eight: Scorer, image: NDArray[np.uint8]) -> dict[str, A
     found: dict[str, Any] = {"side": SIDE, "at once": BATCH, "threads": 1}
     images = np.resize(image, (BATCH, SIDE, SIDE, image.shape[-1]))
     for backend in BACKENDS:
-        runs = [open_backend(backend, scorer.content, 1) for scorer in (exact, eight)]
+        runs = [open_backend(backend, scorer.content, 1, SIDE) for scorer in (exact, eight)]
         times = np.array([[timed(run, images) for run in runs] for _ in range(ROUNDS)])[1:]
         ratio = np.quantile(times[:, 0] / times[:, 1], (0.25, 0.5, 0.75))
         rates = BATCH / np.median(times, 0)

@@ -145,8 +145,9 @@ def test_scores_equal_pytorchs(form, network, tmp_path):
         found = exported(detector, tmp_path, **options).score_samples(images)
         np.testing.assert_allclose(found, wanted, atol=TOLERANCE, rtol=0)
         assert np.ptp(wanted) > 100 * np.abs(found - wanted).max()
-    score = run(tmp_path / "model.onnx", detector._images(images, reset=False))[1]
-    assert (score == np.clip(-found, 0, 1).astype(np.float32)).all()
+    raw, score = run(tmp_path / "model.onnx", detector._images(images, reset=False))
+    np.testing.assert_allclose(-raw, found, atol=1e-6, rtol=0)
+    assert (score == np.clip(raw, 0, 1).astype(np.float32)).all()
     assert score.dtype == np.float32
 
 
@@ -477,7 +478,7 @@ def test_metadata_that_cannot_be_are_refused(scorer, threes, tmp_path, changes):
         assert "bad.onnx: not a sound exported model" in refused(4, *command)
 
 
-def test_what_export_refuses(model, tmp_path):
+def test_what_export_refuses(model, scorer, tmp_path):
     assert "itself" in refused(2, "export", model, model)
     assert "nodir" in refused(3, "export", model, tmp_path / "nodir" / "x.onnx")
     assert "nowhere" in refused(3, "export", tmp_path / "nowhere", tmp_path / "x.onnx")
@@ -504,7 +505,7 @@ def test_what_export_refuses(model, tmp_path):
     tensor_file.write(tmp_path / "bad.adacl", tensors, header | {"activation_maxima": [0, -1]})
     assert "activation_maxima" in refused(4, "export", tmp_path / "bad.adacl", tmp_path / "y")
     assert not (tmp_path / "y").exists()
-    exported = model.with_suffix(".onnx")
+    exported = scorer.path
     assert "an exported file" in refused(4, "export", exported, tmp_path / "y")
     for size in ((0, 20), (20,), (20.5, 20), (10**6, 10**6)):
         with pytest.raises(ConfigError, match="input size"):

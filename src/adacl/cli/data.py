@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from adacl.cli.support import options
-from adacl.cli.support.progress import console, messages
+from adacl.cli.support.progress import Bars, console, messages
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, DataError
 
@@ -57,13 +57,13 @@ def fetch(
     quiet: options.Quiet = False,
 ) -> None:
     """Download what is not at hand, from the official places, and verify it."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+    from rich.progress import BarColumn, DownloadColumn, TextColumn
 
     from adacl.datasets.fetch import fetch as download
 
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
     hidden = quiet or not console.is_terminal
-    with messages(quiet), Progress(*columns, console=console, disable=hidden) as progress:
+    with messages(quiet), Bars(*columns, console=console, disable=hidden) as progress:
         tasks = {}
 
         def show(file: str, done: int, total: int | None) -> None:

@@ -77,6 +77,7 @@ def joined(copies: Indices, groups: Indices) -> Indices:
     from scipy.sparse.csgraph import connected_components
 
     nodes = int(copies.max()) + 1 + int(groups.max()) + 1
-    links = np.ones(len(copies)), (copies, int(copies.max()) + 1 + groups)
+    ends = np.stack([copies, int(copies.max()) + 1 + groups]).astype(np.int32)
+    links = np.ones(len(copies)), tuple(ends)
     labels = connected_components(coo_array(links, shape=(nodes, nodes)), directed=False)[1]
     return np.unique(labels[copies], return_inverse=True)[1]

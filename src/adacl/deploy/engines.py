@@ -44,7 +44,7 @@ def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
     return session.get_modelmeta().custom_metadata_map, entry.type, entry.shape
 
 
-def open_backend(name: str, content: bytes, threads: int) -> Run:
+def open_backend(name: str, content: bytes, threads: int, least: int = 1) -> Run:
     """Prepare a serialised model for use.
 
     Parameters
@@ -56,6 +56,8 @@ def open_backend(name: str, content: bytes, threads: int) -> Run:
     threads
         How many threads will call the returned function at the same time. Each call computes in
         one thread: so many small batches side by side beat one that all threads share.
+    least
+        The smallest side of an image, in pixels, that the model takes.
 
     Raises
     ------
@@ -63,7 +65,7 @@ def open_backend(name: str, content: bytes, threads: int) -> Run:
         If the engine is not installed.
     """
     if name == "openvino":
-        return _openvino(content, threads)
+        return _openvino(content, threads, least)
     session = _session(content)
     placed = {entry.name for entry in session.get_overridable_initializers()}
 
@@ -91,7 +93,7 @@ def _session(content: bytes, optimise: bool = True) -> Any:
     return onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
 
 
-def _openvino(content: bytes, threads: int) -> Run:
+def _openvino(content: bytes, threads: int, least: int) -> Run:
     try:
         import openvino
     except ModuleNotFoundError as error:
@@ -128,6 +130,7 @@ def _openvino(content: bytes, threads: int) -> Run:
 
     # The engine's binding initialises itself at its first use, and deadlocks if two threads do so.
     entry = compiled.input(0)
-    shape = [side.get_length() if side.is_static else 1 for side in entry.partial_shape]
+    sides = zip(entry.partial_shape, (1, least, least, 1), strict=True)
+    shape = [side.get_length() if side.is_static else free for side, free in sides]
     run(np.zeros(shape, entry.element_type.to_dtype()))
     return run

@@ -149,10 +149,12 @@ def _planned(
     for name in tensors:
         if name.startswith("features.") and name.rpartition(".")[0] not in known:
             raise ValueError(f"{name}: the network has no such layer")
-    for layer in layers:
-        shape = tensors[f"{layer.name}.weight"].shape
-        if shape != layer.shape:
-            raise ValueError(f"{layer.name}.weight: need the shape {layer.shape}, got {shape}")
+    shapes: dict[str, tuple[int, ...]] = {f"{layer.name}.weight": layer.shape for layer in layers}
+    shapes["hidden.1.bias"] = (network.hidden,)
+    shapes["output.weight"] = (len(tensors["output.bias"]), network.hidden)
+    for name, needed in shapes.items():
+        if tensors[name].shape != needed:
+            raise ValueError(f"{name}: need the shape {needed}, got {tensors[name].shape}")
     scale = (spec.high - spec.low) * tensors["std"].reshape(1, spec.channels, 1, 1)
     first = f"{layers[0].name}.weight"
     return {**tensors, first: tensors[first] / scale}, plan

@@ -114,11 +114,11 @@ class Scorer(ScoringModel, ImageScorer):
             self.header = ModelHeader.from_dict(from_properties(properties))
             assert self.header.exported
             self._size, batch = self.header.exported.input_size, self.header.exported.batch
-            self._least = smallest_side(self.header.config.network) if self.header.has_map else 0
+            self._least = smallest_side(self.header.config.network) if self.header.has_map else 1
             form = [batch or shape[0], *(self._size or shape[1:3]), self.spec.channels]
             if shape != form or kind.replace("float", "float32") != f"tensor({self.spec.dtype})":
                 raise ValueError(f"the graph takes {kind} {shape}, the header says {form}")
-            self._run = open_backend(self.backend, self.content, self.threads)
+            self._run = open_backend(self.backend, self.content, self.threads, self._least)
         except MissingExtraError:
             raise
         except Exception as error:  # the engines raise classes of their own

@@ -93,9 +93,8 @@ def turned_back_nodes(
     places = []
     for axis, middle in zip(INSIDE, (pose.row, pose.column), strict=True):
         numbers = _numbers(graph, image, axis, halved=True)
-        numbers = add("Add", add("Mul", numbers, _double(graph, 2)), _double(graph, 1))
-        numbers = add("Div", numbers, _double(graph, shrink))
-        numbers = add("Sub", numbers, _double(graph, 0.5))
+        numbers = add("Mul", numbers, _double(graph, 2 / shrink))
+        numbers = add("Add", numbers, _double(graph, 1 / shrink - 0.5))
         places.append(add("Sub", numbers, middle))
     lower, farther = places
     along = add("Add", add("Mul", lower, pose.down), add("Mul", farther, pose.right))

@@ -66,8 +66,17 @@ def messages(quiet: bool = False) -> Iterator[None]:
         log.setLevel(level)
 
 
+class Bars(Progress):
+    """Bars that, disabled, print nothing at all: rich before 14.3 prints an empty line."""
+
+    def stop(self) -> None:
+        """End the bars."""
+        if not self.disable:
+            super().stop()
+
+
 def _progress(quiet: bool) -> Progress:
-    return Progress(
+    return Bars(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
