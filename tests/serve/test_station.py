@@ -500,7 +500,7 @@ def test_an_image_that_comes_again_counts_once():
     ("method", "count", "why"),
     [
         ("cross-fitting", 300, "scored by other networks"),
-        ("hold-out", 19, "20 are the least"),
+        ("hold-out", 19, "at least 20 are needed"),
         ("calibration", 20, ""),
     ],
 )
