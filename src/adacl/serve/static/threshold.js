@@ -53,7 +53,7 @@ function rate(threshold, value) {
   const share = shareAbove(threshold.curve, value);
   if (share === null) return "How many normal pictures this flags is not known for this model.";
   if (share === 0)
-    return `Probably fewer than ${percent(Math.min(1, 3 / threshold.n))} of normal pictures would be flagged: none scored higher of ${normalsOf(threshold)}.`;
+    return `Of ${normalsOf(threshold)}, none scored higher: probably fewer than ${percent(Math.min(1, 3 / threshold.n))} of normal pictures would be flagged.`;
   return `About ${percent(share)} of normal pictures would be flagged, an estimate from ${normalsOf(threshold)}.`;
 }
 
