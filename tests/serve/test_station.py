@@ -473,7 +473,8 @@ def test_drift_is_told_and_passes():
     fed(watch, normals(WINDOW, 2) + 0.05)
     assert watch.state == "moved"
     assert re.fullmatch(
-        r"of the last 200 scores \d+% lie above 0\.\d+, of the held-out normals \d+% did",
+        r"\d+% of the last 200 scores lie above 0\.\d+, but only \d+% of those of normal images "
+        r"that it did not learn from",
         watch.reason,
     )
     assert watch.distance > watch.limit
@@ -499,7 +500,7 @@ def test_an_image_that_comes_again_counts_once():
     ("method", "count", "why"),
     [
         ("cross-fitting", 300, "scored by other networks"),
-        ("hold-out", 19, "20 are the least"),
+        ("hold-out", 19, "at least 20 are needed"),
         ("calibration", 20, ""),
     ],
 )

@@ -86,6 +86,7 @@ def test_trains_serves_and_survives_a_restart(folder, normals, tmp_path):
             assert answer.json["results"][0]["raw_score"] == pytest.approx(raw, abs=1e-4)
         model = service.ask("/v1/models").json["models"][1]
         assert model["trained_here"] is True
+        assert model["kept_epoch"] == mine.history_.best_epoch
         (tmp_path / "got.adacl").write_bytes(
             service.ask("/v1/models/three-2/file?format=adacl").body
         )

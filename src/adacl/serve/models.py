@@ -57,6 +57,7 @@ class Served:
             "parameters": training["parameters"],
             "fingerprint": scorer.header.fingerprint,
             "trained_here": self.model_file is not None,
+            "kept_epoch": scorer.header.history.best_epoch,
             "training": training,
         }
 

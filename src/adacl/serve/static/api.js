@@ -5,9 +5,9 @@ import { $, say } from "./dom.js";
 
 /**
  * @typedef {{value: number, method: string, fpr: number | null, n: number,
- *   upper_bound: number | null, confidence: number | null, curve: [number, number][]}} Threshold
+ *   upper_bound: number | null, confidence: number | null, curve: [number, number][], groups: boolean}} Threshold
  * @typedef {{name: string, height: number, width: number, channels: number, tiled: boolean, any_size: boolean,
- *   threshold: Threshold, parameters: number, fingerprint: string, trained_here: boolean,
+ *   threshold: Threshold, parameters: number, fingerprint: string, trained_here: boolean, kept_epoch: number,
  *   training: Record<string, any>}} Model
  * @typedef {{name: string, pred_score: number, raw_score: number, pred_label: number,
  *   height: number, width: number, tile?: [number, number] | null,

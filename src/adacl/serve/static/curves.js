@@ -8,11 +8,13 @@ import { draw, make } from "./dom.js";
 /**
  * A chart of the network that is kept; those of the folds, which only set the threshold, are faint.
  * @param {string} title
+ * @param {string} hint
  * @param {Epoch[]} history
  * @param {"loss" | "validation_auroc"} key
  * @param {number} epochs How many the horizontal axis holds.
+ * @param {number} [kept] The epoch whose network is the model, from 0; before there is one, the latest counts.
  */
-function curve(title, history, key, epochs) {
+function curve(title, hint, history, key, epochs, kept) {
   const values = history.map((epoch) => epoch[key]);
   const low = Math.min(...values);
   const high = Math.max(...values, low + 0.005);
@@ -31,24 +33,32 @@ function curve(title, history, key, epochs) {
       draw("polyline", { points: at.join(" "), class: stage === stages[0] ? "last" : "" }),
     );
   }
-  const own = history.filter((epoch) => epoch.stage === stages[0]).map((epoch) => epoch[key]);
-  const latest = /** @type {number} */ (own.at(-1)).toFixed(3);
-  svg.setAttribute("aria-label", `${title} by epoch, of the network itself ${latest}`);
+  const own = history.filter(({ stage }) => stage === stages[0]);
+  const chosen = own.find(({ epoch }) => epoch === kept) ?? own[own.length - 1];
+  const value = chosen[key].toFixed(3);
+  svg.setAttribute("aria-label", `${title} by epoch, of the model itself ${value}`);
   return make(
     "figure",
-    { class: "curve" },
-    make("figcaption", {}, title, make("b", {}, latest)),
+    { class: "curve", title: hint },
+    make("figcaption", {}, title, make("b", {}, value)),
     svg,
   );
 }
 
-/** @param {Epoch[]} history @param {number} epochs */
-export function curves(history, epochs) {
+/** @param {Epoch[]} history @param {number} epochs @param {number} [kept] */
+export function curves(history, epochs, kept) {
   if (!history.length) return null;
   return make(
     "div",
     { class: "curves" },
-    curve("Validation AUROC", history, "validation_auroc", epochs),
-    curve("Loss", history, "loss", epochs),
+    curve(
+      "Made faults told apart",
+      "1 is perfect, 0.5 is chance (AUROC). Real faults may differ.",
+      history,
+      "validation_auroc",
+      epochs,
+      kept,
+    ),
+    curve("Error in learning", "The lower, the better (loss).", history, "loss", epochs, kept),
   );
 }

@@ -54,16 +54,16 @@ function refusal() {
   if (gathered.length < min)
     return `At least ${counted(min, "picture")} are needed: ${min - gathered.length} more.`;
   if (max && gathered.length > max)
-    return `At most ${counted(max, "picture")} at once; these are ${gathered.length.toLocaleString("en")}.`;
+    return `At most ${counted(max, "picture")} can be sent; you chose ${gathered.length.toLocaleString("en")}.`;
   return null;
 }
 
 /** @returns {string | null} */
 function advice() {
   if (gathered.length < KIND)
-    return `${KIND} or more make a better model. With ${gathered.length} it will work, but take its threshold as a first guess.`;
+    return `${KIND} or more make a better model. ${gathered.length} will do for a first try, but its threshold is then a rough guess.`;
   return gathered.length < 299
-    ? "A good start. From 299 on, a threshold can assure 1 % of false alarms with 95 % confidence."
+    ? "A good start. With 299 or more, the threshold can keep false alarms to 1 % with 95 % confidence."
     : null;
 }
 
@@ -128,7 +128,7 @@ async function measure() {
   } catch (error) {
     if (signal.aborted) return;
     if (!(error instanceof Problem)) throw error;
-    say($("lesson-time"), "How long it takes is known after the first epoch.");
+    say($("lesson-time"), "The page shows how long it takes after the first epoch.");
   }
 }
 
@@ -136,8 +136,8 @@ async function measure() {
 function inWords({ seconds, epoch_seconds, epochs, networks }) {
   const each = `${counted(epochs, "epoch")} of ${duration(epoch_seconds)}`;
   const also =
-    networks > 1 ? ` for the model, and for each of ${networks - 1} others that set its threshold` : "";
-  return `About ${duration(seconds)}, measured on this server just now: ${each}${also}. Other work there slows it down.`;
+    networks > 1 ? ` for the model, and as many for ${networks > 2 ? `each of ${networks - 1} helper networks that set` : "a helper network that sets"} its threshold` : "";
+  return `About ${duration(seconds)}, measured on this server just now: ${each}${also}. Other work on the server makes it slower.`;
 }
 
 /** Offer what goes with what may be wrong. */
@@ -169,12 +169,12 @@ async function submit(event) {
       (share) => {
         $("upload-bar").value = share;
         $("upload-text").textContent =
-          share < 1 ? `Sending the pictures, ${percent(share, 0)}` : "The server looks at them";
+          share < 1 ? `Sending the pictures, ${percent(share, 0)}` : "The server checks the pictures";
       },
     );
     forget();
     $("lesson-name").value = "";
-    announce(`Training of ${name} begins.`);
+    announce(`The training of ${name} is in the queue.`);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     say($("lesson-wrong"), error.message);

@@ -5,14 +5,9 @@ import { json, request } from "./api.js";
 import { $, counted, icon, make, percent, save } from "./dom.js";
 import { emit, on, selectModel, state } from "./state.js";
 import * as station from "./station.js";
+import { normalsOf } from "./threshold.js";
 
 /** @typedef {import("./api.js").Model} Model */
-
-const SOURCES = {
-  "hold-out": "normals kept out of training",
-  "cross-fitting": "normals, each scored by a network that had not seen it",
-  calibration: "normals it was calibrated with",
-};
 
 /** Ask the service what there is; the model in use stays, where it is still there. */
 export async function refresh() {
@@ -38,13 +33,13 @@ function input(model) {
 /** @param {Model} model */
 function limit({ threshold }) {
   const value = threshold.value.toFixed(4);
-  const source = SOURCES[/** @type {keyof typeof SOURCES} */ (threshold.method)];
-  if (source && threshold.fpr !== null) {
+  const normals = ["hold-out", "cross-fitting", "calibration"].includes(threshold.method);
+  if (normals && threshold.fpr !== null) {
     const bound =
       threshold.upper_bound === null || threshold.confidence === null
         ? ""
-        : ` With ${percent(threshold.confidence)} confidence, at most ${percent(threshold.upper_bound)}.`;
-    return `${value}, for ${percent(threshold.fpr)} false alarms, from ${counted(threshold.n, "score")} of ${source}.${bound}`;
+        : ` With ${percent(threshold.confidence)} confidence, at most ${percent(threshold.upper_bound)} of new normal pictures are flagged.`;
+    return `${value}, set to flag ${percent(threshold.fpr)} of normal pictures. It rests on ${normalsOf(threshold)}.${bound}`;
   }
   if (threshold.method === "contamination")
     return `${value}, which flags ${percent(threshold.fpr ?? 0)} of the training pictures.`;

@@ -26,7 +26,7 @@ function notice() {
   const drift = state.station.drift[state.model?.name ?? ""];
   const text =
     drift?.state === "moved"
-      ? `The scores of ${state.model?.name} have moved: ${drift.reason}. Look at light, camera and parts; if they are as they should be, calibrate the model or teach it anew.`
+      ? `The scores of ${state.model?.name} have moved: ${drift.reason}. Check the light, the camera and the parts. If they are as they should be, calibrate the model or teach it again.`
       : null;
   say($("drift"), text);
 }
@@ -37,8 +37,8 @@ export function watched(model) {
   if (!drift) return null;
   return {
     off: `Not watched: ${drift.reason}`,
-    collecting: `${drift.scores} of the first ${drift.window} scores are there`,
-    steady: "As those of the held-out normals",
+    collecting: `Watched from ${drift.window} scores on; so far ${drift.scores}`,
+    steady: "Like those of normal pictures that it did not learn from",
     moved: `Moved: ${drift.reason}`,
   }[/** @type {"off" | "collecting" | "steady" | "moved"} */ (drift.state)];
 }

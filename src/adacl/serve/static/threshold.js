@@ -17,7 +17,7 @@ const STEPS = {
 };
 
 /**
- * Share of the held-out normals that score higher than a value.
+ * Share of the normal pictures behind the threshold that score higher than a value.
  * @param {[number, number][]} curve Rising scores, and the share above each.
  * @param {number} value
  * @returns {number | null}
@@ -34,14 +34,27 @@ export function shareAbove(curve, value) {
   return above + ((value - low) / (high - low)) * (below - above);
 }
 
+const SOURCES = {
+  "hold-out": " that it did not learn from",
+  "cross-fitting": ", each scored by a helper network that had not seen it",
+  calibration: " that it was calibrated with",
+};
+
+/** The normal pictures that a threshold was set from. @param {import("./api.js").Threshold} threshold */
+export function normalsOf({ n, method, groups }) {
+  const source = SOURCES[/** @type {keyof typeof SOURCES} */ (method)] ?? "";
+  return groups
+    ? `${counted(n, "group")} of normal pictures${source}`
+    : `${counted(n, "normal picture")}${source}`;
+}
+
 /** @param {import("./api.js").Threshold} threshold @param {number} value */
 function rate(threshold, value) {
   const share = shareAbove(threshold.curve, value);
-  const normals = `${threshold.n.toLocaleString("en")} held-out normals`;
   if (share === null) return "How many normal pictures this flags is not known for this model.";
   if (share === 0)
-    return `None of the ${normals} scored higher: probably fewer than ${percent(Math.min(1, 3 / threshold.n))} of normal pictures do.`;
-  return `About ${percent(share)} of normal pictures would be flagged, an estimate from ${normals}.`;
+    return `Of ${normalsOf(threshold)}, none scored higher: probably fewer than ${percent(Math.min(1, 3 / threshold.n))} of normal pictures would be flagged.`;
+  return `About ${percent(share)} of normal pictures would be flagged, an estimate from ${normalsOf(threshold)}.`;
 }
 
 /**

@@ -102,7 +102,7 @@ function card(training, key) {
     );
     parts.push(make("p", { class: "soft" }, text));
   }
-  const chart = curves(training.history, training.epochs);
+  const chart = curves(training.history, training.epochs, model?.kept_epoch);
   if (chart) parts.push(chart);
   if (training.error) parts.push(make("p", { class: "wrong" }, training.error));
   parts.push(

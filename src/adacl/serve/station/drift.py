@@ -88,8 +88,11 @@ class DriftWatch:
         if self.state == "moved":
             score, usual = self._curve[place]
             self.reason = (
-                f"of the last {WINDOW} scores {above[place]:.0%} lie above {score:.4g}, of the "
-                f"held-out normals {usual:.0%} did"
+                f"{above[place]:.0%} of the last {WINDOW} scores lie above {score:.4g}, but only "
+                f"{usual:.0%} of those of normal images that it did not learn from"
+                if above[place] > usual
+                else f"only {above[place]:.0%} of the last {WINDOW} scores lie above {score:.4g}, "
+                f"but {usual:.0%} of those of normal images that it did not learn from"
             )
 
     def describe(self) -> dict[str, Any]:
@@ -114,14 +117,16 @@ def _unfit(threshold: Threshold) -> str:
     """Say why a threshold's normals cannot be compared with new scores, or "" if they can."""
     if threshold.method == "cross-fitting":
         return (
-            "its held-out normals were scored by other networks than its own, whose scores do not "
-            "compare; calibrate it with fresh normal images, and its scores are watched"
+            "the normal images behind its threshold were scored by other networks than its own; "
+            "calibrate it with new normal images to have its scores watched"
         )
     if threshold.method not in ("hold-out", "calibration") or not threshold.curve:
-        return "its threshold does not come from held-out normals; calibrate it with some"
+        return (
+            "its threshold does not rest on normal images that it did not learn from; calibrate it"
+        )
     if threshold.n < FEWEST:
         return (
-            f"it has {threshold.n} held-out normals, and {FEWEST} are the least to compare with; "
-            "calibrate it with more"
+            f"its threshold rests on {threshold.n} normal images, and at least {FEWEST} are "
+            "needed to compare with; calibrate it with more"
         )
     return ""

@@ -218,7 +218,9 @@ class Station:
             self._metrics.drift_alarm(name)
             log.warning("%s: the scores have moved: %s", name, watch.reason)
         else:
-            log.info("%s: the scores are as those of the held-out normals", name)
+            log.info(
+                "%s: the scores are like those of normal images that it did not learn from", name
+            )
 
     def _write(self, rows: list[dict[str, Any]]) -> None:
         while True:
