@@ -48,6 +48,16 @@ ODD: list[Any] = [
     None, True, False, 0, -1, 1, 3, 2**31, 2**63, 10**400, 0.0, -0.5, 1e308, 1e-308, "", "0", "x",
     "\ud800", "a\0b", [], {}, [[]], [None], [1, 2, 3], {"": 1}, "9" * 5000,
 ]  # fmt: skip
+VIDEOS = [
+    ("mp4", "mpeg4", "yuv420p"), ("avi", "mjpeg", "yuvj420p"), ("mpegts", "mpeg2video", "yuv420p"),
+    ("matroska", "libx264", "yuv420p"), ("asf", "wmv2", "yuv420p"), ("flv", "flv1", "yuv420p"),
+    ("nut", "ffv1", "yuv420p"), ("gif", "gif", "rgb8"), ("ivf", "libvpx", "yuv420p"),
+    ("mov", "prores", "yuv422p10le"), ("h264", "libx264", "yuv420p"), ("rm", "rv10", "yuv420p"),
+    ("webm", "libvpx-vp9", "yuv420p"), ("m4v", "mpeg4", "yuv420p"), ("avi", "rawvideo", "yuv420p"),
+    ("yuv4mpegpipe", "wrapped_avframe", "yuv420p"), ("mov", "png", "rgb24"),
+    ("mov", "qtrle", "rgb24"), ("avi", "utvideo", "yuv420p"),
+]  # fmt: skip
+"""Containers, codecs and colours."""
 
 
 def mutated(data: bytes, most: int, seed: int) -> bytes:
@@ -263,16 +273,15 @@ def video(folder: Path, scratch: Path) -> Target:
     """Video files: probed and decoded, up to 30 frames."""
     import av
 
-    seeds = []
-    kinds = [("mp4", "mpeg4"), ("avi", "mjpeg"), ("mpegts", "mpeg2video"), ("matroska", "libx264")]
     rng = np.random.default_rng(0)
-    for form, codec in kinds:
+    seeds = []
+    for form, codec, colours in VIDEOS:
         file = io.BytesIO()
         with av.open(file, "w", format=form) as container:
             track = container.add_stream(codec, rate=10)
             track.width = track.height = 32
-            track.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            for _ in range(5):
+            track.pix_fmt = colours
+            for _ in range(3):
                 pixels = rng.integers(0, 256, (32, 32), np.uint8)
                 picture = av.VideoFrame.from_ndarray(pixels, format="gray")
                 container.mux(track.encode(picture))
@@ -372,8 +381,7 @@ TARGETS = {
 
 def main() -> None:
     """Write the seeds, and hand over to libFuzzer."""
-    name, folder, corpus = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    scratch = corpus.with_name(f"scratch-{name}")
+    name, (folder, corpus, scratch) = sys.argv[1], map(Path, sys.argv[2:5])
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     logging.disable(logging.CRITICAL)
@@ -393,7 +401,7 @@ def main() -> None:
     with contextlib.suppress(AdaclError, ProblemError):
         one(seeds[0])  # loads what is loaded at first use
 
-    atheris.Setup([sys.argv[0], str(corpus), *sys.argv[4:]], guarded, custom_mutator=mutated)
+    atheris.Setup([sys.argv[0], str(corpus), *sys.argv[5:]], guarded, custom_mutator=mutated)
     atheris.Fuzz()
 
 
