@@ -29,14 +29,24 @@ from typing import Any
 from benchmarks.common import RESULTS, record
 from benchmarks.hardening.common import FIT, earlier, run, write_textures
 
-TARGETS = ("model", "checkpoint", "exported", "image", "video", "upload", "settings", "records")
+TARGETS = (
+    "model",
+    "checkpoint",
+    "exported",
+    "image",
+    "video",
+    "upload",
+    "settings",
+    "records",
+    "manifest",
+)
 WAIT_SECONDS = 60
 """By the clock, on a busy machine; 5 seconds of a processor count as a hang."""
 MEMORY_MIB = 1200
 """PyTorch, onnxruntime and the libraries take about 600 before the first input."""
 MOST_CRASHES = 20
 IN_MEMORY = Path("/dev/shm")
-"""Where the targets write their files: on a disk they would mostly wait for it."""
+"""Where the targets write their files: some are synced, which would wait for a disk."""
 
 
 def main() -> None:

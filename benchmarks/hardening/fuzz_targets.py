@@ -373,9 +373,101 @@ def recorded(folder: Path, scratch: Path) -> Target:
     return [json.dumps(vars(training)).encode(), b'{"a": 1}\n{"a": 2}\n'], one
 
 
+def manifest(folder: Path, scratch: Path) -> Target:
+    """Folders of results, and tables of parts and models: as trees, or one file as raw bytes."""
+    with atheris.instrument_imports(include=["adacl"]):
+        from adacl.scale import manifest as listing
+        from adacl.scale import parts, results
+        from adacl.scale.fleet import Fleet
+        from adacl.scale.fleet_fit import records_in
+        from adacl.scale.fleet_parts import parts_of
+        from adacl.scale.fleet_table import write_tables
+        from adacl.scale.scoring import read_run
+        from adacl.scale.storage import Folder
+        from adacl.scale.verification import verify
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    out, images = scratch / "out", scratch / "images"
+    images.mkdir()
+    paths = [str(images / f"{name}.png") for name in "abc"]
+    for path in paths:
+        Path(path).write_bytes(b"")
+    work = parts.Work("0" * 64, None, [str(images)], 2, 1 << 20)
+    place = Folder(str(out))
+    list(listing.write_manifest(place, work.sources, work.shard_images, work.shard_bytes))
+    place.create("run.json", json.dumps(vars(work)).encode())
+    place.create("_SUCCESS", b"{}")
+    for number, unit in enumerate((paths[:2], paths[2:])):
+        rows = [parts.Row(path, listing.id_of(path), 0.5, 0, 0.5, status="scored") for path in unit]
+        name = parts.name_of(f"{number:06}", work.hash)
+        parts.write_part(place, name, rows, len(unit), {"model": work.model})
+    record = {
+        "name": "a", "source": "a", "preset": "paper", "settings": [], "version": "0",
+        "grade": "good", "verdict": "", "warnings": ["w"], "model": "a.onnx", "fitted": "",
+        "sensitive": "", "normals": 9, "threshold": 0.5, "fpr": 0.01, "upper_bound": None,
+        "validation_auroc": 0.9, "next": ["n"], "seconds": 1.5,
+    }  # fmt: skip
+    (out / "a.onnx").write_bytes(b"")
+    (out / "a.adacl").write_bytes(b"")
+    (out / "a.json").write_text(json.dumps(record))
+    (out / "models.csv").write_text("name,model,threshold\na,a.onnx,0.5\n")
+    (out / "p.csv").write_text("name,source,preset,settings\na,images,paper,network.hidden=8\n")
+    files = {str(path.relative_to(out)): path for path in sorted(out.rglob("*")) if path.is_file()}
+    sound = {name: path.read_bytes() for name, path in files.items()}
+    names = [name for name in sound if not name.endswith((".onnx", ".adacl"))]
+
+    def as_tree(name: str) -> Any:
+        if not name.endswith(".parquet"):
+            return sound[name].decode() if name.endswith(".csv") else json.loads(sound[name])
+        table = pq.read_table(files[name])
+        marks = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+        return {"columns": table.to_pydict(), "metadata": marks}
+
+    def as_bytes(name: str, tree: Any) -> bytes:
+        if isinstance(tree, str):
+            return tree.encode()
+        if not name.endswith(".parquet"):
+            return json.dumps(tree).encode()
+        file = io.BytesIO()
+        pq.write_table(pa.table(tree["columns"], metadata=tree["metadata"]), file)
+        return file.getvalue()
+
+    def one(data: bytes) -> None:
+        tree = parsed(data)
+        if tree is None:
+            contents = {names[data[0] % len(names)]: data[1:]} if data else {}
+        else:
+            try:
+                contents = {name: as_bytes(name, tree[name]) for name in names if name in tree}
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+                return
+        for name in names:
+            files[name].write_bytes(contents.get(name, sound[name]))
+        for read in (
+            lambda: list(verify(place)),
+            lambda: list(results.rows_of(place)),
+            lambda: list(results.file_scores(place, [])),
+            lambda: read_run(place),
+            lambda: Fleet(out).model_of("x/a/1.png"),
+            lambda: parts_of(out / "p.csv", "auto", ()),
+            lambda: write_tables(scratch, records_in(out)),
+        ):
+            with contextlib.suppress(AdaclError):
+                read()
+        files["manifest.json"].unlink()
+        with contextlib.suppress(AdaclError):  # goes on with the listing
+            list(listing.write_manifest(place, work.sources, 2, 1 << 20))
+
+    trees = [json.dumps({name: as_tree(name)}).encode() for name in names]
+    raw = [bytes([number]) + sound[name] for number, name in enumerate(names)]
+    return [*trees, *raw], one
+
+
 TARGETS = {
     "model": model, "checkpoint": checkpoint, "exported": exported, "image": image,
     "video": video, "upload": upload, "settings": settings, "records": recorded,
+    "manifest": manifest,
 }  # fmt: skip
 
 
