@@ -48,6 +48,16 @@ ODD: list[Any] = [
     None, True, False, 0, -1, 1, 3, 2**31, 2**63, 10**400, 0.0, -0.5, 1e308, 1e-308, "", "0", "x",
     "\ud800", "a\0b", [], {}, [[]], [None], [1, 2, 3], {"": 1}, "9" * 5000,
 ]  # fmt: skip
+VIDEOS = [
+    ("mp4", "mpeg4", "yuv420p"), ("avi", "mjpeg", "yuvj420p"), ("mpegts", "mpeg2video", "yuv420p"),
+    ("matroska", "libx264", "yuv420p"), ("asf", "wmv2", "yuv420p"), ("flv", "flv1", "yuv420p"),
+    ("nut", "ffv1", "yuv420p"), ("gif", "gif", "rgb8"), ("ivf", "libvpx", "yuv420p"),
+    ("mov", "prores", "yuv422p10le"), ("h264", "libx264", "yuv420p"), ("rm", "rv10", "yuv420p"),
+    ("webm", "libvpx-vp9", "yuv420p"), ("m4v", "mpeg4", "yuv420p"), ("avi", "rawvideo", "yuv420p"),
+    ("yuv4mpegpipe", "wrapped_avframe", "yuv420p"), ("mov", "png", "rgb24"),
+    ("mov", "qtrle", "rgb24"), ("avi", "utvideo", "yuv420p"),
+]  # fmt: skip
+"""Containers, codecs and colours."""
 
 
 def mutated(data: bytes, most: int, seed: int) -> bytes:
@@ -263,16 +273,15 @@ def video(folder: Path, scratch: Path) -> Target:
     """Video files: probed and decoded, up to 30 frames."""
     import av
 
-    seeds = []
-    kinds = [("mp4", "mpeg4"), ("avi", "mjpeg"), ("mpegts", "mpeg2video"), ("matroska", "libx264")]
     rng = np.random.default_rng(0)
-    for form, codec in kinds:
+    seeds = []
+    for form, codec, colours in VIDEOS:
         file = io.BytesIO()
         with av.open(file, "w", format=form) as container:
             track = container.add_stream(codec, rate=10)
             track.width = track.height = 32
-            track.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
-            for _ in range(5):
+            track.pix_fmt = colours
+            for _ in range(3):
                 pixels = rng.integers(0, 256, (32, 32), np.uint8)
                 picture = av.VideoFrame.from_ndarray(pixels, format="gray")
                 container.mux(track.encode(picture))
@@ -364,16 +373,107 @@ def recorded(folder: Path, scratch: Path) -> Target:
     return [json.dumps(vars(training)).encode(), b'{"a": 1}\n{"a": 2}\n'], one
 
 
+def manifest(folder: Path, scratch: Path) -> Target:
+    """Folders of results, and tables of parts and models: as trees, or one file as raw bytes."""
+    with atheris.instrument_imports(include=["adacl"]):
+        from adacl.scale import manifest as listing
+        from adacl.scale import parts, results
+        from adacl.scale.fleet import Fleet
+        from adacl.scale.fleet_fit import records_in
+        from adacl.scale.fleet_parts import parts_of
+        from adacl.scale.fleet_table import write_tables
+        from adacl.scale.scoring import read_run
+        from adacl.scale.storage import Folder
+        from adacl.scale.verification import verify
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    out, images = scratch / "out", scratch / "images"
+    images.mkdir()
+    paths = [str(images / f"{name}.png") for name in "abc"]
+    for path in paths:
+        Path(path).write_bytes(b"")
+    work = parts.Work("0" * 64, None, [str(images)], 2, 1 << 20)
+    place = Folder(str(out))
+    list(listing.write_manifest(place, work.sources, work.shard_images, work.shard_bytes))
+    place.create("run.json", json.dumps(vars(work)).encode())
+    place.create("_SUCCESS", b"{}")
+    for number, unit in enumerate((paths[:2], paths[2:])):
+        rows = [parts.Row(path, listing.id_of(path), 0.5, 0, 0.5, status="scored") for path in unit]
+        name = parts.name_of(f"{number:06}", work.hash)
+        parts.write_part(place, name, rows, len(unit), {"model": work.model})
+    record = {
+        "name": "a", "source": "a", "preset": "paper", "settings": [], "version": "0",
+        "grade": "good", "verdict": "", "warnings": ["w"], "model": "a.onnx", "fitted": "",
+        "sensitive": "", "normals": 9, "threshold": 0.5, "fpr": 0.01, "upper_bound": None,
+        "validation_auroc": 0.9, "next": ["n"], "seconds": 1.5,
+    }  # fmt: skip
+    (out / "a.onnx").write_bytes(b"")
+    (out / "a.adacl").write_bytes(b"")
+    (out / "a.json").write_text(json.dumps(record))
+    (out / "models.csv").write_text("name,model,threshold\na,a.onnx,0.5\n")
+    (out / "p.csv").write_text("name,source,preset,settings\na,images,paper,network.hidden=8\n")
+    files = {str(path.relative_to(out)): path for path in sorted(out.rglob("*")) if path.is_file()}
+    sound = {name: path.read_bytes() for name, path in files.items()}
+    names = [name for name in sound if not name.endswith((".onnx", ".adacl"))]
+
+    def as_tree(name: str) -> Any:
+        if not name.endswith(".parquet"):
+            return sound[name].decode() if name.endswith(".csv") else json.loads(sound[name])
+        table = pq.read_table(files[name])
+        marks = {key.decode(): value.decode() for key, value in table.schema.metadata.items()}
+        return {"columns": table.to_pydict(), "metadata": marks}
+
+    def as_bytes(name: str, tree: Any) -> bytes:
+        if isinstance(tree, str):
+            return tree.encode()
+        if not name.endswith(".parquet"):
+            return json.dumps(tree).encode()
+        file = io.BytesIO()
+        pq.write_table(pa.table(tree["columns"], metadata=tree["metadata"]), file)
+        return file.getvalue()
+
+    def one(data: bytes) -> None:
+        tree = parsed(data)
+        if tree is None:
+            contents = {names[data[0] % len(names)]: data[1:]} if data else {}
+        else:
+            try:
+                contents = {name: as_bytes(name, tree[name]) for name in names if name in tree}
+            except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+                return
+        for name in names:
+            files[name].write_bytes(contents.get(name, sound[name]))
+        for read in (
+            lambda: list(verify(place)),
+            lambda: list(results.rows_of(place)),
+            lambda: list(results.file_scores(place, [])),
+            lambda: read_run(place),
+            lambda: Fleet(out).model_of("x/a/1.png"),
+            lambda: parts_of(out / "p.csv", "auto", ()),
+            lambda: write_tables(scratch, records_in(out)),
+        ):
+            with contextlib.suppress(AdaclError):
+                read()
+        files["manifest.json"].unlink()
+        with contextlib.suppress(AdaclError):  # goes on with the listing
+            list(listing.write_manifest(place, work.sources, 2, 1 << 20))
+
+    trees = [json.dumps({name: as_tree(name)}).encode() for name in names]
+    raw = [bytes([number]) + sound[name] for number, name in enumerate(names)]
+    return [*trees, *raw], one
+
+
 TARGETS = {
     "model": model, "checkpoint": checkpoint, "exported": exported, "image": image,
     "video": video, "upload": upload, "settings": settings, "records": recorded,
+    "manifest": manifest,
 }  # fmt: skip
 
 
 def main() -> None:
     """Write the seeds, and hand over to libFuzzer."""
-    name, folder, corpus = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    scratch = corpus.with_name(f"scratch-{name}")
+    name, (folder, corpus, scratch) = sys.argv[1], map(Path, sys.argv[2:5])
     shutil.rmtree(scratch, ignore_errors=True)
     scratch.mkdir()
     logging.disable(logging.CRITICAL)
@@ -393,7 +493,7 @@ def main() -> None:
     with contextlib.suppress(AdaclError, ProblemError):
         one(seeds[0])  # loads what is loaded at first use
 
-    atheris.Setup([sys.argv[0], str(corpus), *sys.argv[4:]], guarded, custom_mutator=mutated)
+    atheris.Setup([sys.argv[0], str(corpus), *sys.argv[5:]], guarded, custom_mutator=mutated)
     atheris.Fuzz()
 
 

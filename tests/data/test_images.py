@@ -1,4 +1,5 @@
 import io
+import math
 import os
 import socket
 import struct
@@ -403,13 +404,32 @@ def test_decompression_bombs_are_refused(side, tmp_path):
 
 
 @pytest.mark.parametrize("between", [b"", b"\xff\x01", b"\xff"])
-def test_sent_jpegs_of_many_scans_are_refused(between):
+def test_jpegs_of_many_scans_are_refused(between, tmp_path):
     buffer = io.BytesIO()
     Image.new("L", (64, 64)).save(buffer, "JPEG", progressive=True)
     image = buffer.getvalue()[:-2]
     scan = between + image[image.rindex(b"\xff\xda") :]
     assert decode("a", image + scan * 50 + b"\xff\xd9", 1).pixels.shape == (64, 64, 1)
-    with pytest.raises(ImageError, match="a: a JPEG of more than 100 scans"):
+    with pytest.raises(ImageError, match=r"a: cannot be read \(a JPEG of more than 100 scans"):
         decode("a", image + scan * 150 + b"\xff\xd9", 1)
+    (tmp_path / "a.jpg").write_bytes(image + scan * 150 + b"\xff\xd9")
+    with pytest.raises(ImageError, match=r"a\.jpg: cannot be read \(a JPEG of more than 100"):
+        read_image(tmp_path / "a.jpg", 1)
     behind = image + b"\xff\xd9" + scan * 150  # such as the film that phones append
     assert decode("a", behind, 1).pixels.shape == (64, 64, 1)
+
+
+@pytest.mark.parametrize("sides", [(1 << 24, 1), (4, 2)])
+def test_large_bitmaps_of_runs_are_refused(sides, tmp_path):
+    """A few bytes that end a line fill it, pixel by pixel, in Python."""
+    pixels, palette = b"\x01\x05\0\0" * 2 + b"\0\1", bytes(1024)
+    head = struct.pack("<IiiHHIIiiII", 40, *sides, 1, 8, 1, len(pixels), 1, 1, 256, 0)
+    start = 14 + len(head) + len(palette)
+    begin = b"BM" + struct.pack("<IHHI", start + len(pixels), 0, 0, start)
+    path = tmp_path / "runs.bmp"
+    path.write_bytes(begin + head + palette + pixels)
+    if math.prod(sides) > 1 << 23:
+        with pytest.raises(ImageError, match=r"runs\.bmp: a BMP of more than 8 megapixels that"):
+            read_image(path, 1)
+    else:
+        assert read_image(path, 1).shape == (*sides[::-1], 1)

@@ -53,6 +53,20 @@ def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
         list(Clip("list", tmp_path / "list.mp4").frames())
 
 
+def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path) -> None:
+    """AVI files of cameras and old programs have titles in the code page of their country."""
+    path = tmp_path / "hall.avi"
+    with av.open(str(path), "w") as container:
+        container.metadata["title"] = "Pruefstand"
+        track = container.add_stream("mpeg4", rate=10)
+        track.height, track.width, track.pix_fmt = 48, 64, "yuv420p"
+        for image in pictures(5):
+            container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+        container.mux(track.encode())
+    path.write_bytes(path.read_bytes().replace(b"Pruefstand", b"Pr\xfcf-Stand"))
+    assert len(list(Clip("hall", path).frames())) == 5
+
+
 def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
     images = pictures(12)
     (clip,) = list_clips(write_frames(tmp_path / "c", images))

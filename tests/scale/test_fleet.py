@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -191,8 +192,50 @@ def test_the_innermost_folder_counts(tmp_path: Path) -> None:
     (tmp_path / "models.csv").write_text("name,model\nbolt,\n")
     with pytest.raises(DataError, match="names no model"):
         Fleet(tmp_path)
+    for content in (b"name,model\ncaf\xe9,a.onnx\n", b"name,model\n" + b"x" * 200_000):
+        (tmp_path / "models.csv").write_bytes(content)
+        with pytest.raises(DataError, match=r"models\.csv: not a sound table"):
+            Fleet(tmp_path)
+    (tmp_path / "models.csv").write_text("part,model\nbolt,bolt-2.onnx\n")
+    with pytest.raises(DataError, match="names no model"):
+        Fleet(tmp_path)
     with pytest.raises(MissingDataError, match="adacl scale fit"):
         Fleet(tmp_path / "elsewhere")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"normals": None},
+        {"normals": 10**30},
+        {"threshold": "0.5"},
+        {"seconds": None},
+        {"warnings": "x"},
+        {"model": "../a.onnx"},
+        {"model": None},
+        {"name": 5},
+    ],
+)
+def test_a_damaged_record_is_passed_over(
+    models: Path, tmp_path: Path, changes: dict[str, object]
+) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    sound = records_in(tmp_path / "models")
+    path = next((tmp_path / "models").glob("bolt-*.json"))
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    (tmp_path / "models" / "nested.json").write_text("[" * 100_000)
+    found = records_in(tmp_path / "models")
+    assert [record["name"] for record in found] == [r["name"] for r in sound if r["name"] != "bolt"]
+    write_tables(tmp_path / "models", found)
+
+
+def test_names_that_are_no_utf_8_are_written_out(models: Path, tmp_path: Path) -> None:
+    records = records_in(models)
+    records[-1] |= {"source": "/caf\udce9/bolt", "warnings": ["passed over caf\udce9.png"]}
+    write_tables(tmp_path, records)
+    last = pd.read_parquet(tmp_path / "models.parquet").iloc[-1]
+    assert (last.source, last.warnings) == (r"/caf\udce9/bolt", r"passed over caf\udce9.png")
+    assert r"passed over caf\udce9.png" in (tmp_path / "index.html").read_text()
 
 
 def test_folders_that_are_no_parts(tmp_path: Path) -> None:

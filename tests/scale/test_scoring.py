@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
@@ -219,6 +220,18 @@ def test_how_far_a_run_is_is_said_where_no_bar_can_be_drawn(
     assert "scoring" not in call(*command, "--out", tmp_path / "again", "-q")[2]
     _, _, err = call("score", model, images, "--format", "csv")
     assert re.search("^scoring: 19 of 20, about [0-9]+ s left$", err, re.MULTILINE), err
+
+
+@pytest.mark.parametrize("reached", [{}, {"source": "7", "taken": "2"}, {"source": "x"}])
+def test_a_listing_that_does_not_say_how_far_it_went_goes_on(
+    images: Path, tmp_path: Path, reached: dict[str, str]
+) -> None:
+    folder = Folder(str(tmp_path / "out"))
+    expected = listed(folder, images / "a", images / "b", shard_images=3)
+    last = tmp_path / "out" / "manifest" / folder.names("manifest")[-1]
+    pq.write_table(pq.read_table(last).replace_schema_metadata(reached), last)
+    (tmp_path / "out" / "manifest.json").unlink()
+    assert listed(folder, images / "a", images / "b", shard_images=3) == expected
 
 
 def test_two_commands_at_once_end_with_the_same(model: Path, images: Path, tmp_path: Path) -> None:

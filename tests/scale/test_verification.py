@@ -47,6 +47,27 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+def _put(number: int, values: pa.Array) -> Callable[[Path], None]:
+    """Put values in place of a column of a part."""
+
+    def damage(out: Path) -> None:
+        table = pq.read_table(_part(out))
+        field = table.schema.field(number).with_type(values.type)
+        pq.write_table(table.set_column(number, field, values), _part(out))
+
+    return damage
+
+
+def _counted(count: object) -> Callable[[Path], None]:
+    def damage(out: Path) -> None:
+        table = pq.read_table(_part(out))
+        header = json.loads(table.schema.metadata[b"adacl"])
+        header["counts"]["scored"] = count
+        pq.write_table(table.replace_schema_metadata({"adacl": json.dumps(header)}), _part(out))
+
+    return damage
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "part removed": (lambda out: _part(out).unlink(), "1 of 5 units of work have no results"),
     "part of another unit": (
@@ -65,15 +86,13 @@ DAMAGES: dict[str, tuple[Callable[[Path], None], str]] = {
         _changed(lambda table: pa.concat_tables([table.slice(0, 1), table.slice(0, 1), table[2:]])),
         "not those of the manifest",
     ),
-    "status changed": (
-        lambda out: pq.write_table(
-            (table := pq.read_table(_part(out))).set_column(
-                7, table.schema.field(7), pa.array(["failed"] * table.num_rows)
-            ),
-            _part(out),
-        ),
-        "not those that were counted",
+    "status changed": (_put(7, pa.array(["failed"] * 4)), "not those that were counted"),
+    "column of another type": (_put(2, pa.array(["x"] * 4)), "not the columns that"),
+    "text that is no UTF-8": (
+        _put(8, pa.array([b"\xff"] * 4).view(pa.string())),
+        "not a sound Parquet file",
     ),
+    "count that is no number": (_counted("4"), "their counts are no numbers"),
 }
 FOREIGN: dict[str, tuple[Callable[[Path], None], str]] = {
     "foreign file": (
@@ -87,6 +106,22 @@ FOREIGN: dict[str, tuple[Callable[[Path], None], str]] = {
     "manifest file cut": (
         lambda out: _cut(out / "manifest" / "000001.parquet"),
         "not a sound Parquet file",
+    ),
+    "manifest file of something else": (
+        lambda out: pq.write_table(pa.table({"a": [1]}), out / "manifest" / "000001.parquet"),
+        "not the columns that",
+    ),
+    "listing of no numbers": (
+        lambda out: (out / "manifest.json").write_text('{"entries": 1, "size": 1, "shards": "5"}'),
+        r"manifest\.json: damaged",
+    ),
+    "nested listing": (
+        lambda out: (out / "manifest.json").write_text("[" * 100_000),
+        r"manifest\.json: damaged",
+    ),
+    "nested run": (
+        lambda out: (out / "run.json").write_text("[" * 100_000),
+        "not a folder that adacl scale score",
     ),
     "listing without an end": (lambda out: (out / "manifest.json").unlink(), "come to its end"),
     "not ended": (lambda out: (out / "_SUCCESS").unlink(), "no _SUCCESS"),

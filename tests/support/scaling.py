@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from adacl.scale import tables
-from adacl.scale.manifest import entries_of, shard_names, write_manifest
+from adacl.scale.manifest import entries_of, read_unit, shard_names, write_manifest
 from adacl.scale.parts import Counts, Row
 from adacl.scale.results import rows_of
 from adacl.scale.scoring import ScoringRun
@@ -26,9 +25,7 @@ def listed(folder: Folder, *sources: object, shard_images: int = 5) -> list[Entr
 
 def manifest_of(folder: Folder) -> list[Entry]:
     return [
-        entry
-        for shard in shard_names(folder)
-        for entry in entries_of(tables.read(folder, f"manifest/{shard}.parquet"))
+        entry for shard in shard_names(folder) for entry in entries_of(read_unit(folder, shard))
     ]
 
 

@@ -12,7 +12,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -50,10 +49,8 @@ MAX_PIXELS = 1 << 27
 """Larger images are refused: a small file can unpack to any size."""
 
 SMALL_FILE = 1 << 20
-MOST_SCANS = 100
-"""Of a JPEG that was sent: each, of a few bytes, makes the decoder go through the whole image."""
-
-_MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd7\xff]")
+MOST_RUNS = 1 << 23
+"""Pixels of a BMP compressed by run length: a few bytes unpack to all of them, in Python."""
 
 _SIGNATURES = {
     b"\x1f\x8b": "compressed by gzip",
@@ -120,12 +117,15 @@ def _opened(
     sent = sent and content is not None
     try:
         file = _content(Path(path)) if content is None else io.BytesIO(content)
-        if sent and content is not None and _scans(content) > MOST_SCANS:
-            raise ImageError(f"{path}: a JPEG of more than {MOST_SCANS} scans; save it anew")
         formats = FORMATS if sent else FORMATS + MORE_FORMATS
         with file, Heard() as remarks, _identified(file, formats, remarks) as image:
             if image.width * image.height > most:
                 raise _too_large(path, most)
+            if _has_runs(image) and image.width * image.height > MOST_RUNS:
+                raise ImageError(
+                    f"{path}: a BMP of more than {MOST_RUNS // 10**6} megapixels that is "
+                    "compressed by run length; save it as PNG"
+                )
             if image.mode == "F":
                 raise ImageError(
                     f"{path}: floating-point pixels are not supported; save it as 16-bit"
@@ -174,6 +174,10 @@ def _left_out(image: Image.Image, dtype: str) -> Iterator[str]:
         yield "has more than 8 bits for each colour, of which 8 are read"
 
 
+def _has_runs(image: Any) -> bool:
+    return any(tile.codec_name == "bmp_rle" for tile in image.tile)
+
+
 def _has_deep_colour(image: Any) -> bool:
     if image.format == "JPEG2000":
         position = image.fp.tell()
@@ -198,17 +202,6 @@ def _kind(file: IO[bytes], sound: bool) -> str:
         if start.startswith(signature):
             return kind
     return "not an image" if start else "empty file"
-
-
-def _scans(content: bytes) -> int:
-    """Count the scans of a JPEG up to its end; 0 for all that cannot have too many."""
-    count, position = 0, 2
-    if not content.startswith(b"\xff\xd8") or content.count(b"\xff\xda") <= MOST_SCANS:
-        return 0
-    while (marker := _MARKER.search(content, position)) and marker[0] != b"\xff\xd9":
-        count += marker[0] == b"\xff\xda"
-        position = marker.end() + int.from_bytes(content[marker.end() : marker.end() + 2])
-    return count
 
 
 def _too_large(path: Path | str, most: int) -> ImageError:

@@ -31,12 +31,14 @@ PADDING = b"\xff\x00" * 8
 
 MORE = 16
 BLOCK = 1 << 16
+MOST_SCANS = 100
+"""Each, of a few bytes, makes the decoder go through the whole image."""
 STRIP = 64
 """Rows of which a checksum is taken at once, and bytes of rows are copied."""
 
 _MARKER = re.compile(rb"\xff[^\x00\xff]")
 _SEQUENTIAL, _PROGRESSIVE = (0xC0, 0xC1), 0xC2
-_RESTARTS = range(0xD0, 0xD8)
+_RESTARTS, _TEMPORARY = range(0xD0, 0xD8), 0x01
 _END, _SCAN = 0xD9, 0xDA
 
 
@@ -54,7 +56,7 @@ def load_jpeg(image: Image.Image) -> None:
     Raises
     ------
     ImageError
-        If they are damaged.
+        If they are damaged, or come in too many scans.
     """
     file = image.fp  # type: ignore[attr-defined]
     content: Content = (
@@ -88,7 +90,7 @@ def _layout(content: Content) -> _Layout:
     frame, scans, restarts, position = 0, [], [], 2
     while (match := _MARKER.search(content, position)) and match[0][1] != _END:
         marker, position = match[0][1], match.end()
-        if marker not in _RESTARTS:
+        if marker not in (*_RESTARTS, _TEMPORARY):  # those have no length
             position += int.from_bytes(content[position : position + 2])
         if marker == _SCAN:
             start, number = position, 0
@@ -99,6 +101,8 @@ def _layout(content: Content) -> _Layout:
                 number, position = number + 1, match.end()
             position = match.start() if match else len(content)
             scans.append((start, position))
+            if len(scans) > MOST_SCANS:
+                raise ImageError(f"a JPEG of more than {MOST_SCANS} scans; save it anew")
         elif 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
             frame = marker
     return _Layout(frame, scans, restarts)

@@ -169,7 +169,13 @@ class Clip:
             timeout = STREAM_TIMEOUT if self.live else None
             kind = CAMERA if self.live and "://" not in str(self.source) else None
             options = {} if self.live else {"format_whitelist": KINDS}
-            container = av.open(str(self.source), format=kind, timeout=timeout, options=options)
+            container = av.open(
+                str(self.source),
+                format=kind,
+                timeout=timeout,
+                options=options,
+                metadata_errors="replace",
+            )
         except (av.FFmpegError, OSError) as error:
             reason = plain_words(error, self.live)
             raise DataError(f"{label}: cannot be opened as video ({reason})") from error

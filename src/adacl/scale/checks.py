@@ -30,7 +30,7 @@ def check_unit(folder: Folder, shard: str, name: str) -> Checked:
     """
     entries = manifest.read_unit(folder, shard)
     try:
-        results = tables.opened(folder, name)
+        results = tables.opened(folder, name, parts.SCHEMA)
         counts = parts.counts_in(results)
         table = tables.decoded(results, folder, name)
     except DamagedError as error:

@@ -29,7 +29,7 @@ class Fleet:
     MissingDataError
         If it has no table of models.
     DataError
-        If the table has no model.
+        If the table is damaged, or has no model.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,7 +42,9 @@ class Fleet:
                 f"{folder / TABLE}: cannot be read ({error.strerror}); it is the table that adacl "
                 "scale fit ends with"
             ) from error
-        rows = [row for row in rows if row.get("model")]
+        except (UnicodeDecodeError, csv.Error) as error:
+            raise DataError(f"{folder / TABLE}: not a sound table ({error})") from error
+        rows = [row for row in rows if row.get("name") and row.get("model")]
         self.files = {row["name"]: row["model"] for row in rows}
         self._thresholds = [f"{row['model']} {row.get('threshold')}" for row in rows]
         if not self.files:

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ NEEDED = ("torch", "sklearn", "onnx")
 """Modules without which no part gets a model."""
 GRADES = ("failed", "weak", "usable", "good")
 """Those that need a look come first."""
+
+NUMBERS = ("normals", "threshold", "validation_auroc", "seconds")
+RATES = ("fpr", "upper_bound")
+"""Numbers of a model's record, and those that may be unknown."""
+LARGEST = 2**53
+"""Numbers beyond are not as they were written."""
 
 Record = dict[str, Any]
 
@@ -201,9 +208,33 @@ def _has_model(out: Path, record: Record) -> bool:
 def _read(path: Path) -> Record | None:
     try:
         record = json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, RecursionError, ValueError):
         return None
-    return record if isinstance(record, dict) and record.get("grade") in GRADES else None
+    return record if isinstance(record, dict) and _is_sound(record) else None
+
+
+def _is_sound(record: Record) -> bool:
+    """Tell whether a record has the fields that the tables show."""
+    if record.get("grade") not in GRADES:
+        return False
+    lists = [record.get("settings"), record.get("warnings"), record.get("next", [])]
+    if not all(isinstance(words, list) for words in lists):
+        return False
+    texts = [record.get(name) for name in ("name", "source", "preset", "verdict", "version")]
+    texts += [record.get("sensitive", ""), *chain.from_iterable(lists)]
+    if not all(isinstance(text, str) for text in texts):
+        return False
+    if record["grade"] == "failed":
+        return not record.keys() & {"model", *NUMBERS, *RATES}
+    numbers = [record.get(name) for name in NUMBERS]
+    numbers += [record[name] for name in RATES if record.get(name) is not None]
+    model = record.get("model")
+    return (
+        all(isinstance(x, int | float) and not abs(x) > LARGEST for x in numbers)
+        and isinstance(record["normals"], int)
+        and isinstance(model, str)
+        and Path(model).name == model
+    )
 
 
 def _write(path: Path, record: Record) -> None:

@@ -50,6 +50,7 @@ def write_tables(out: Path, records: Sequence[Record]) -> None:
     DataError
         If they cannot be written.
     """
+    records = [_written(record) for record in records]
     rows = [_row(record) for record in records]
     file = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(rows, SCHEMA), file)
@@ -61,6 +62,19 @@ def write_tables(out: Path, records: Sequence[Record]) -> None:
         writer.writerows(rows)
     with atomic_file(out / PAGE, "w") as target:
         target.write(_page(records))
+
+
+def _written(record: Record) -> Record:
+    """Return a record whose texts can be written: names of files may be no UTF-8."""
+
+    def text(value: Any) -> Any:
+        if isinstance(value, list):
+            return [text(word) for word in value]
+        if not isinstance(value, str):
+            return value
+        return value.encode(errors="backslashreplace").decode()
+
+    return {name: text(value) for name, value in record.items()}
 
 
 def _row(record: Record) -> dict[str, Any]:

@@ -81,8 +81,8 @@ def write_manifest(
     opened = opened_sources(sources)
     entries, size, shards = 0, 0, 0
     number, taken, last = 0, 0, ""
-    for table in _written(folder):
-        number, taken = (int(table.schema.metadata[key]) for key in (b"source", b"taken"))
+    for table, *reached in _written(folder, len(opened)):
+        number, taken = reached
         last = path_of(table["path"][-1].as_py())
         entries, shards = entries + table.num_rows, shards + 1
         size += sum(filter(None, table["size"].to_pylist()))
@@ -111,9 +111,12 @@ def read_listing(folder: Folder) -> Listing | None:
     if content is None:
         return None
     try:
-        return Listing(**json.loads(content))
-    except (TypeError, ValueError) as error:
+        listing = Listing(**json.loads(content))
+        if not all(isinstance(count, int) for count in asdict(listing).values()):
+            raise ValueError("its counts are no numbers")
+    except (RecursionError, TypeError, ValueError) as error:
         raise DataError(f"{folder.url(LISTED)}: damaged; score into another folder") from error
+    return listing
 
 
 def shard_names(folder: Folder) -> list[str]:
@@ -152,7 +155,7 @@ def read_unit(folder: Folder, shard: str) -> Any:
         If it is damaged, or the storage does not answer.
     """
     try:
-        return tables.read(folder, f"{FOLDER}/{shard}.parquet")
+        return tables.read(folder, f"{FOLDER}/{shard}.parquet", SCHEMA)
     except DamagedError as error:
         raise DataError(f"{error}; score into another folder") from error
 
@@ -163,19 +166,31 @@ def entries_of(table: Any) -> list[Entry]:
     return [Entry(*row) for row in zip(map(path_of, paths), *columns, strict=True)]
 
 
-def _written(folder: Folder) -> Iterator[Any]:
-    """Yield the units of work that were listed before; delete the last one if it is not whole.
+def _written(folder: Folder, sources: int) -> Iterator[tuple[Any, int, int]]:
+    """Yield the units of work that were listed before, with the source and entry they end with.
 
-    Some storages leave a part of a file when they are killed.
+    The last one is deleted if it is not whole: some storages leave a part of a file when they are
+    killed.
     """
     names = [f"{FOLDER}/{name}" for name in folder.names(FOLDER)]
     for name in names:
         try:
-            yield tables.read(folder, name)
+            yield _reached(folder, name, sources)
         except DamagedError:
             if name != names[-1]:
                 raise
             folder.delete(name)
+
+
+def _reached(folder: Folder, name: str, sources: int) -> tuple[Any, int, int]:
+    table = tables.read(folder, name, SCHEMA)
+    try:
+        number, taken = (int(table.schema.metadata[key]) for key in (b"source", b"taken"))
+    except (KeyError, TypeError, ValueError):
+        number = taken = -1
+    if not (len(table) and 0 <= number < sources and taken > 0):
+        raise DamagedError(f"{folder.url(name)}: does not say how far it goes")
+    return table, number, taken
 
 
 class _Found(NamedTuple):
@@ -216,7 +231,10 @@ def _write(folder: Folder, shard: int, part: Sequence[_Found]) -> None:
     reached = {"source": str(part[-1].source), "taken": str(part[-1].taken)}
     content = tables.written(SCHEMA, columns, reached)
     name = f"{FOLDER}/{shard:06}.parquet"
-    if not folder.create(name, content) and entries_of(tables.read(folder, name)) != entries:
+    if (
+        not folder.create(name, content)
+        and entries_of(tables.read(folder, name, SCHEMA)) != entries
+    ):
         raise DataError(
             f"{folder.path}: another command listed something else into this folder; the sources "
             "changed meanwhile, so score into another folder"

@@ -142,8 +142,10 @@ def counts_in(results: Any) -> Counts:
     try:
         metadata = results.schema_arrow.metadata[KEY.encode()]
         counts = Counts(**json.loads(metadata)["counts"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, RecursionError, TypeError, ValueError) as error:
         raise DamagedError(f"not results ({error})") from error
+    if not all(isinstance(count, int) for count in asdict(counts).values()):
+        raise DamagedError("not results (their counts are no numbers)")
     if results.metadata.num_rows != counts.images:
         raise DamagedError("rows are missing")
     return counts

@@ -8,7 +8,7 @@ from pathlib import Path
 from adacl.data.folders import Skipped
 from adacl.model.scoring import FileScore
 from adacl.scale import tables
-from adacl.scale.parts import FOLDER, Row
+from adacl.scale.parts import FOLDER, SCHEMA, Row
 from adacl.scale.storage import Folder, path_of
 
 NAMED = 1_000
@@ -24,7 +24,7 @@ def rows_of(folder: Folder) -> Iterator[Row]:
         If results are damaged.
     """
     for name in folder.names(FOLDER):
-        table = tables.read(folder, f"{FOLDER}/{name}").select(Row._fields)
+        table = tables.read(folder, f"{FOLDER}/{name}", SCHEMA)
         for batch in table.to_batches():
             columns = [column.to_pylist() for column in batch.columns]
             yield from (Row(*values) for values in zip(*columns, strict=True))

@@ -21,7 +21,7 @@ from adacl.scale import manifest, tables
 from adacl.scale.checks import check_unit
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet import Fleet
-from adacl.scale.parts import FOLDER, Counts, Work, counts_in, name_of
+from adacl.scale.parts import FOLDER, SCHEMA, Counts, Work, counts_in, name_of
 from adacl.scale.shard import Task, hash_of, score_shard
 from adacl.scale.sources import opened_sources
 from adacl.scale.storage import Folder, absolute, reason_of
@@ -189,7 +189,9 @@ class ScoringRun:
                 "command goes on"
             )
         names = (name_of(shard, self.work.hash) for shard in shards)
-        counts = sum((counts_in(tables.opened(self.folder, name)) for name in names), Counts())
+        counts = sum(
+            (counts_in(tables.opened(self.folder, name, SCHEMA)) for name in names), Counts()
+        )
         listing = manifest.read_listing(self.folder)
         if listing is None or counts.entries != listing.entries:
             raise DataError(
@@ -212,7 +214,7 @@ def read_run(folder: Folder) -> dict[str, object]:
     content = folder.read(RUN)
     try:
         found = json.loads(content or b"")
-    except ValueError as error:
+    except (RecursionError, ValueError) as error:
         raise DataError(f"{folder.path}: not a folder that adacl scale score wrote") from error
     if not isinstance(found, dict) or not {"model", "sources", "version"} <= found.keys():
         raise DataError(f"{folder.path}: its {RUN} is damaged")

@@ -26,13 +26,13 @@ def written(schema: Any, columns: Iterable[Any], metadata: Mapping[str, str]) ->
     return file.getvalue()
 
 
-def opened(folder: Folder, name: str) -> Any:
+def opened(folder: Folder, name: str, schema: Any) -> Any:
     """Return a Parquet file of a run, open, whose columns are not decoded yet.
 
     Raises
     ------
     DamagedError
-        If it is not there, or damaged.
+        If it is not there, or damaged, or its columns are not those of the schema.
     DataError
         If the storage does not answer.
     """
@@ -40,14 +40,18 @@ def opened(folder: Folder, name: str) -> Any:
     if content is None:
         raise DamagedError(f"{folder.url(name)}: no such file")
     try:
-        return pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
+        file = pq.ParquetFile(io.BytesIO(content), pre_buffer=False)
+        sound = file.schema_arrow.equals(schema)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(folder, name, error) from error
+    if not sound:
+        raise DamagedError(f"{folder.url(name)}: not the columns that adacl scale score writes")
+    return file
 
 
-def read(folder: Folder, name: str) -> Any:
+def read(folder: Folder, name: str, schema: Any) -> Any:
     """Return the table in a Parquet file of a run; raises as :func:`opened`."""
-    return decoded(opened(folder, name), folder, name)
+    return decoded(opened(folder, name, schema), folder, name)
 
 
 def decoded(file: Any, folder: Folder, name: str) -> Any:
@@ -57,9 +61,11 @@ def decoded(file: Any, folder: Folder, name: str) -> Any:
     then aborts.
     """
     try:
-        return file.read(use_threads=False)
+        table = file.read(use_threads=False)
+        table.validate(full=True)  # its texts may be no UTF-8
     except (pa.ArrowException, OSError) as error:
         raise _damaged(folder, name, error) from error
+    return table
 
 
 def _damaged(folder: Folder, name: str, error: Exception) -> DamagedError:
