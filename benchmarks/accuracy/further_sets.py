@@ -1,9 +1,10 @@
-"""Lay out public copies of further sets for ``inspection``: carbon fibre, fabric, CT of heads.
+"""Lay out public copies of further sets for ``inspection``: carbon fibre, fabric, paper, CT.
 
     python -m benchmarks.accuracy.further_sets carbon CLONE OUT
 
 CLONE is a clone of the repository below, OUT a new folder. Where a set has no split, a quarter of
-the good images is held out at random (seed 0), of fabric a quarter of each of the seven fabrics.
+the good images is held out at random (seed 0), of fabric a quarter of each of the seven fabrics, of
+paper the last third of the sheets of each of the twelve papers.
 The method was not changed after these sets were measured, nor had they been measured before.
 """
 
@@ -16,9 +17,12 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from PIL import Image, ImageOps
+
 FOUND_IN = {
     "carbon": "idinyte/SimpleNet_SDU, its own split: layers of carbon fibre, 1,024×1,024",
     "aitex": "sadanalog/defect-detection-using-cnn: AITEX, 4,096×256 grey",
+    "piped": "bianconif/PIPED: impurities in twelve kinds of paper, 128×128, CC BY 4.0",
     "headct": "Roiabr/Head-CT-hemorrhage-detection: from the web, 134 to 957 pixels, mixed",
 }
 KINDS = {
@@ -29,7 +33,7 @@ KINDS = {
 NO_FABRIC = "08"
 """Defects of this fabric have no good images beside them."""
 
-Copy = tuple[Path, str]
+Copy = tuple[Path | Image.Image, str]
 
 
 def main() -> None:
@@ -40,11 +44,14 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
     given.out.mkdir()
-    layouts = {"carbon": _carbon, "aitex": _fabric, "headct": _headct}
+    layouts = {"carbon": _carbon, "aitex": _fabric, "piped": _piped, "headct": _headct}
     for source, target in layouts[given.name](given.clone):
         path = given.out / target
         path.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, path)
+        if isinstance(source, Path):
+            shutil.copyfile(source, path)
+        else:
+            source.save(path)
 
 
 def _carbon(clone: Path) -> Iterator[Copy]:
@@ -64,6 +71,30 @@ def _fabric(clone: Path) -> Iterator[Copy]:
         name = re.fullmatch(r"\d{4}_(\d{3})_(\d\d)\.png", path.name)
         if name and name[2] != NO_FABRIC:
             yield path, f"test/{KINDS[name[1]]}/{path.name}"
+
+
+def _piped(clone: Path) -> Iterator[Copy]:
+    for folder in sorted((clone / "data").glob("PA_*")):
+        good = sorted((folder / "NoDefects").glob("*.bmp"), key=_sheet)
+        sheets = sorted(set(map(_sheet, good)))
+        held_out = sheets[2 * len(sheets) // 3 :]
+        for path in good:
+            yield path, f"{'test' if _sheet(path) in held_out else 'train'}/good/{path.name}"
+        masks = {_numbers(path): path for path in (folder / "Defects").glob("GroundT*/*.bmp")}
+        for path in sorted((folder / "Defects").glob("*.bmp")):
+            yield path, f"test/{folder.name}/{path.name}"
+            dark = ImageOps.invert(Image.open(masks[_numbers(path)]).convert("L"))
+            yield dark, f"ground_truth/{folder.name}/{path.stem}_mask.png"
+
+
+def _numbers(path: Path) -> tuple[int, int]:
+    """Return the numbers of a sheet and of a piece of it."""
+    sheet, piece = path.stem.split("_")[-2:]
+    return int(sheet), int(piece)
+
+
+def _sheet(path: Path) -> int:
+    return _numbers(path)[0]
 
 
 def _headct(clone: Path) -> Iterator[Copy]:
