@@ -2,7 +2,7 @@
 
     python -m benchmarks.accuracy.inspection_pictures MODEL SET_DIR PICTURE.png
 
-The data sets may not be copied into the project, so the pictures are made where the data are.
+Most data sets may not be copied into the project, so the pictures are made where the data are.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageOps
 
 from adacl import AnomalyDetector
 from adacl.data.folders import list_images
@@ -48,9 +48,8 @@ def main() -> None:
             limit = detector.threshold_ if score > detector.threshold_ else None
             coloured = overlay(pixels, heat, detector.header.map_scale, limit)
             for place, picture in enumerate((pixels, coloured)):
-                small = Image.fromarray(picture)
-                small.thumbnail((SIDE - 4, SIDE - 4))
-                page.paste(small, ((2 * column + place) * SIDE, top + 16))
+                shown_as = ImageOps.contain(Image.fromarray(picture), (SIDE - 4, SIDE - 4))
+                page.paste(shown_as, ((2 * column + place) * SIDE, top + 16))
             text = f"{title}: {score:.3f} (threshold {detector.threshold_:.3f}) {path.parent.name}"
             draw.text((2 * column * SIDE, top + 2), text, fill="black")
     page.save(arguments.picture)
