@@ -194,8 +194,8 @@ def train(folder: Path, kinds: str, seed: int) -> None:
 def smoothed(scores: Any, sigma: float = 6.0) -> Any:
     """Smooth the scores of a clip as the product does."""
     kernel = np.exp(-0.5 * (np.arange(-18, 19) / sigma) ** 2)
-    weight = np.convolve(np.ones(len(scores)), kernel, "same")
-    return np.convolve(scores, kernel, "same") / weight
+    weight = np.convolve(np.ones(len(scores)), kernel)
+    return (np.convolve(scores, kernel) / weight)[18:-18]
 
 
 def rank(folder: Path) -> None:
