@@ -221,8 +221,8 @@ def test_a_damaged_record_is_passed_over(
 ) -> None:
     shutil.copytree(models, tmp_path / "models")
     sound = records_in(tmp_path / "models")
-    path = next((tmp_path / "models").glob("bolt-*.json"))
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+    for path in (tmp_path / "models").glob("bolt-*.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     (tmp_path / "models" / "nested.json").write_text("[" * 100_000)
     found = records_in(tmp_path / "models")
     assert [record["name"] for record in found] == [r["name"] for r in sound if r["name"] != "bolt"]

@@ -77,8 +77,7 @@ def test_it_learns_to_find_scratches_that_it_never_saw(images):
         auroc(raw_scores(model, normal), raw_scores(model, abnormal))
         for model in (untrained, network)
     ]
-    assert areas[1] > 0.8
-    assert areas[1] > areas[0] + 0.1
+    assert areas[1] > max(0.95, areas[0])  # chance gives some untrained ones 0.9
     maps = dense_maps(network, abnormal)
     places = masks.reshape(40, 32, 2, 32, 2).any((2, 4))
     assert auroc(maps[~places], maps[places]) > 0.8
