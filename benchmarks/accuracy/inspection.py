@@ -5,12 +5,11 @@ there are masks, ``ground_truth/KIND``), or one of folds ``fold0``, ``fold1``, �
 
     python -m benchmarks.accuracy.inspection bottle=DIR kolektor=DIR --seeds 0,1,2
 
-Every fit is that of ``AnomalyDetector(preset=…)`` and a folder, nothing else being set but the
-light where ``--light`` is given, which the record's preset then says. Records are appended to
-``benchmarks/results/inspection.jsonl`` as they come; those that are there are not run again.
-``--table`` prints the means. Intervals are those of a bootstrap over the parts of the test images;
-parts of KolektorSDD and runs of magnetic tiles have several. The sets, records and measures here
-are also those of the rival (``inspection_rival``).
+Every fit is that of ``AnomalyDetector(preset=…)`` and a folder, nothing else being set. Records are
+appended to ``benchmarks/results/inspection.jsonl`` as they come; those that are there are not run
+again. ``--table`` prints the means. Intervals are those of a bootstrap over the parts of the test
+images; parts of KolektorSDD and runs of magnetic tiles have several. The sets, records and measures
+here are also those of the rival (``inspection_rival``).
 """
 
 from __future__ import annotations
@@ -29,8 +28,6 @@ import torch
 from numpy.typing import NDArray
 
 from adacl import AnomalyDetector
-from adacl.config import presets
-from adacl.config.hints import with_hints
 from adacl.data.folders import list_images
 from adacl.data.masks import find_masks, read_mask
 from adacl.metrics import Localisation, auroc
@@ -52,7 +49,6 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="NAME=DIR")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--preset", default="inspect")
-    parser.add_argument("--light", choices=("varies", "fixed"), help="as for adacl fit")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to fit")
     parser.add_argument("--keep", type=Path, help="folder for the models")
     parser.add_argument("--table", action="store_true")
@@ -65,12 +61,10 @@ def main() -> None:
         name, _, folder = entry.partition("=")
         for fold, fold_name in folds(Path(folder)):
             for seed in map(int, arguments.seeds.split(",")):
-                preset, light = arguments.preset, arguments.light
-                named = f"{preset}, light {light}" if light else preset
-                wanted = {"set": name, "fold": fold_name, "preset": named, "seed": seed}
+                wanted = {"set": name, "fold": fold_name, "preset": arguments.preset, "seed": seed}
                 if key(wanted) not in done:
-                    keep = arguments.keep and arguments.keep / f"{name}-{fold.name}-{named}-{seed}"
-                    append(RECORDS, wanted | run(fold, preset, light, seed, arguments.device, keep))
+                    keep, device = arguments.keep, arguments.device
+                    append(RECORDS, wanted | run(fold, arguments.preset, seed, device, keep, name))
 
 
 def folds(folder: Path) -> list[tuple[Path, str | None]]:
@@ -96,16 +90,15 @@ def append(path: Path, record: dict[str, Any]) -> None:
 
 
 def run(
-    folder: Path, preset: str, light: str | None, seed: int, device: str, keep: Path | None
+    folder: Path, preset: str, seed: int, device: str, keep: Path | None, name: str
 ) -> dict[str, Any]:
     """Fit on the good images of a folder, and score its test images."""
     started = time.perf_counter()
-    config = with_hints(presets.preset(preset), [], light) if light else None
-    detector = AnomalyDetector(preset=preset, config=config, random_state=seed, device=device)
+    detector = AnomalyDetector(preset=preset, random_state=seed, device=device)
     detector.fit(folder / "train" / "good")
     fit_seconds = time.perf_counter() - started
     if keep:
-        detector.save(keep.with_name(f"{keep.name}.adacl"))
+        detector.save(keep / f"{name}-{folder.name}-{preset}-{seed}.adacl")
     images = test_images(folder)
     started = time.perf_counter()
     scores = {kind: -detector.score_samples(paths) for kind, paths in images.items()}

@@ -4,7 +4,7 @@ A model and folders, of which images that it was fitted on are left out, or one 
 Fashion-MNIST against the others, for which a model is fitted first::
 
     python -m benchmarks.accuracy.light bottle --model bottle.adacl --good DIR... --bad DIR...
-    python -m benchmarks.accuracy.light mnist --class 3 --epochs 5 --preset accurate
+    python -m benchmarks.accuracy.light mnist --class 3 --epochs 5
 
 All images, good and bad, are changed alike. A record is appended to
 ``benchmarks/results/light.jsonl``; ``--table`` prints all of them.
@@ -43,7 +43,6 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=10**6, help="images of each folder's kind")
     parser.add_argument("--class", dest="label", type=int, default=3)
     parser.add_argument("--epochs", type=int)
-    parser.add_argument("--preset", default="paper")
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
     if given.table:
@@ -55,7 +54,7 @@ def main() -> None:
         label = None
     else:
         images, labels = catalogue.load(given.set, "train")
-        detector = AnomalyDetector(given.preset, epochs=given.epochs, device="cpu")
+        detector = AnomalyDetector("paper", epochs=given.epochs, device="cpu")
         detector.fit(images[labels == given.label])
         images, labels = catalogue.load(given.set, "test")
         images = images.reshape(*images.shape[:3], -1)

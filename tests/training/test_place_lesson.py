@@ -62,7 +62,9 @@ def without_seconds(history):
 
 def test_it_learns_to_find_scratches_that_it_never_saw(images):
     network, history = train(images, LEARNING_MAP)
-    untrained = build_network(LEARNING_MAP.network, SPEC)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        untrained = build_network(LEARNING_MAP.network, SPEC)
     untrained.mean.copy_(network.mean)
     untrained.std.copy_(network.std)
     before = dict(untrained.named_parameters())
@@ -77,7 +79,8 @@ def test_it_learns_to_find_scratches_that_it_never_saw(images):
         auroc(raw_scores(model, normal), raw_scores(model, abnormal))
         for model in (untrained, network)
     ]
-    assert areas[1] > max(0.95, areas[0])  # chance gives some untrained ones 0.9
+    assert areas[1] > 0.8
+    assert areas[1] > areas[0] + 0.1
     maps = dense_maps(network, abnormal)
     places = masks.reshape(40, 32, 2, 32, 2).any((2, 4))
     assert auroc(maps[~places], maps[places]) > 0.8

@@ -84,8 +84,8 @@ def pictures_fitting(
         If they cannot be what was learnt.
     """
     spec, size = header.spec, header.resize
-    remark = header.learnt.remark_on_file(header_of(pictures[0]), size is not None)
-    if first == 0 and remark:
+    remarks = (header.learnt.remark_on_file(header_of(p), size is not None) for p in pictures)
+    if first == 0 and (remark := next(filter(None, remarks), "")):
         log.warning("images: %s", remark)
     converted = []
     for number, picture in enumerate(pictures, start=first):
