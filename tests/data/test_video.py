@@ -3,7 +3,10 @@
 import os
 import re
 import socket
+import struct
 import threading
+import zlib
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -65,6 +68,43 @@ def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path) -> None:
         container.mux(track.encode())
     path.write_bytes(path.read_bytes().replace(b"Pruefstand", b"Pr\xfcf-Stand"))
     assert len(list(Clip("hall", path).frames())) == 5
+
+
+def write_black_pngs(path: Path, declared: int, *sides: int) -> Path:
+    """Write square black frames, a few kB each however large they are."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        check = zlib.crc32(kind + data)
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", check)
+
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("png", rate=10)
+        track.height, track.width, track.pix_fmt = declared, declared, "gray"
+        for number, side in enumerate(sides):
+            header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+            rows = zlib.compress(bytes(side * (1 + (side + 7) // 8)))
+            packet = av.Packet(
+                b"\x89PNG\r\n\x1a\n"
+                + chunk(b"IHDR", header)
+                + chunk(b"IDAT", rows)
+                + chunk(b"IEND", b"")
+            )
+            packet.stream, packet.time_base = track, Fraction(1, 10)
+            packet.pts = packet.dts = number
+            container.mux(packet)
+    return path
+
+
+def test_frames_too_large_to_hold_are_not_decoded(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A few kB can declare frames that fill the memory, also behind a small first one."""
+    path = write_black_pngs(tmp_path / "one.mov", 64, 64, 16000, *[64] * 40)
+    assert len(list(Clip("one", path).frames())) == 41
+    assert "one: 1 damaged packets" in caplog.text
+    path = write_black_pngs(tmp_path / "all.mov", 16000, 16000)
+    with pytest.raises(DataError, match=r"all\.mov: frames of 16000x16000 pixels, more than 134"):
+        next(Clip("all", path).frames())
 
 
 def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:

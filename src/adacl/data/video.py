@@ -21,7 +21,7 @@ from PIL import Image
 
 from adacl.config.sections import finite
 from adacl.data.folders import stream
-from adacl.data.images import EXTENSIONS, read_image
+from adacl.data.images import EXTENSIONS, MAX_PIXELS, read_image
 from adacl.data.video_times import Gaps, LiveTimes, Times
 from adacl.data.video_words import plain_words, shown_address
 from adacl.errors import DataError, MissingDataError, missing_extra
@@ -183,6 +183,12 @@ class Clip:
             if not container.streams.video:
                 raise DataError(f"{label}: has no video track")
             track = container.streams.video[0]
+            if track.width * track.height > MAX_PIXELS:
+                raise DataError(
+                    f"{label}: frames of {track.width}x{track.height} pixels, more than "
+                    f"{MAX_PIXELS // 10**6} megapixels; save it with smaller ones"
+                )
+            track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             track.thread_type = "AUTO"
             rate = float(track.average_rate or self.frame_rate)
             size: tuple[int, int] | None = None
