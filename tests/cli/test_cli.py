@@ -20,7 +20,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from adacl.cli.support.progress import epochs, messages
-from adacl.config.presets import preset
+from adacl.config.presets import PRESETS, preset
 from adacl.data import folders
 from adacl.model import tensor_file
 from adacl.model.history import EpochRecord
@@ -315,8 +315,8 @@ def test_config_file(parts: Path, tmp_path: Path) -> None:
 def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
     parts: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    options = ["--epochs", "20", "--set", "training.min_epoch_images=1024", "--set",
-               "threshold.folds=2", "--set", "training.patience=20"]  # fmt: skip
+    options = ["--epochs", "12", "--set", "training.min_epoch_images=512", "--set",
+               "threshold.folds=2", "--set", "training.patience=12"]  # fmt: skip
     target = tmp_path / "m"
     command = [sys.executable, "-m", "adacl", "fit", str(parts / "train"), "-o", str(target)]
     process = subprocess.Popen(
@@ -634,7 +634,8 @@ def test_tiles_name_the_place(tmp_path: Path) -> None:
     pixels[40:56, 66:82] = stripes[40:56, 66:82].T[:16, :16]
     Image.fromarray(pixels).save(tmp_path / "defect.png")
     model = tmp_path / "m"
-    call("fit", folder, "-o", model, "--tile", "32x32", "--epochs", "3", "-q")
+    quick = ["--set", "training.min_epoch_images=1024", "--set", "threshold.folds=2"]
+    call("fit", folder, "-o", model, "--tile", "32x32", "--epochs", "3", *quick, "-q")
     _, out, _ = call("score", model, tmp_path / "defect.png", "--format", "jsonl")
     assert json.loads(out)["tile"] == [32, 64]
     assert "32 x 32" in call("info", model)[1]
@@ -678,6 +679,8 @@ def test_demo_writes_a_report_and_touches_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adacl.cli.demo.EPOCHS", 2)
+    quick = preset("paper").replace(training__min_epoch_images=256, threshold__folds=2)
+    monkeypatch.setitem(PRESETS, "paper", quick)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious.txt").write_text("keep")
     assert "holds other files" in refused(3, "demo", "-o", tmp_path / "mine")
