@@ -460,6 +460,7 @@ def test_what_a_picture_really_is_can_be_told(visit, model, mixed, tmp_path):
         expect(pressed).to_be_focused()
         expect(page.locator("#live-region")).to_have_text("Kept: 0000.png really is anomalous.")
         page.reload()
+        expect(tiles(ready(page))).to_have_count(2)
         tiles(page).last.get_by_role("button").click()
         expect(pressed).to_be_visible()
         truth.get_by_role("button", name="Normal").click()
