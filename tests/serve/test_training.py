@@ -77,6 +77,7 @@ def test_trains_serves_and_survives_a_restart(folder, normals, tmp_path):
             (stage, epoch) for stage in ("network", "fold 1", "fold 2") for epoch in (0, 1)
         ]
         assert any(note.startswith("threshold ") for note in done["notes"])
+        assert [note.startswith("verdict: ") for note in done["notes"]].count(True) == 1
         assert done["error"] is None
 
         mine = AnomalyDetector(config=LEARNING, epochs=2).fit(folder / "threes")

@@ -112,10 +112,11 @@ function card(training, key) {
       `${counted(training.images, "picture")}, ${counted(training.epochs, "epoch")}, ${new Date(training.created).toLocaleString()}`,
     ),
   );
-  if (training.notes.length)
-    parts.push(
-      make("ul", { class: "notes" }, ...plain(training.notes).map((note) => make("li", {}, note))),
-    );
+  const notes = plain(training.notes);
+  const verdict = notes.find((note) => note.startsWith("verdict: "));
+  if (verdict) parts.push(make("p", { class: "judged" }, verdict));
+  const others = notes.filter((note) => note !== verdict).map((note) => make("li", {}, note));
+  if (others.length) parts.push(make("ul", { class: "notes" }, ...others));
   if (training.skipped.length) parts.push(skipped(training.skipped));
   const actions = make("p", { class: "actions" });
   if (model) {

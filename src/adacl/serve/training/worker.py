@@ -18,6 +18,7 @@ from typing import Any
 from adacl.config import Config
 from adacl.deploy.export import export_model
 from adacl.errors import AdaclError
+from adacl.model.advice import advice
 from adacl.model.history import EpochRecord
 
 NICENESS = 10
@@ -56,6 +57,8 @@ def _train(folder: Path, settings: dict[str, Any]) -> None:
         on_epoch=_tell_epoch,
     )
     detector.fit(images).save(folder / "model.adacl")
+    for line in advice(detector.header)._replace(steps=()).lines():
+        _tell(note=line)
     export_model(folder / "model.adacl", folder / "model.onnx", dynamic_batch=True)
 
 
