@@ -6,6 +6,7 @@ CLONE is a clone of the repository below, OUT a new folder. Where a set has no s
 the good images is held out at random (seed 0), of fabric a quarter of each of the seven fabrics, of
 paper the last third of the sheets of each of the twelve papers.
 The method was not changed after these sets were measured, nor had they been measured before.
+The anomalies of ``papers`` and ``cells`` are whole images: papers and solar cells of another kind.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ FOUND_IN = {
     "carbon": "idinyte/SimpleNet_SDU, its own split: layers of carbon fibre, 1,024×1,024",
     "aitex": "sadanalog/defect-detection-using-cnn: AITEX, 4,096×256 grey",
     "piped": "bianconif/PIPED: impurities in twelve kinds of paper, 128×128, CC BY 4.0",
+    "papers": "bianconif/PIPED: the first six kinds of paper, and the six others as anomalies",
+    "cells": "zae-bayern/elpv-dataset as folders: mono cells, and poly cells as anomalies",
     "headct": "Roiabr/Head-CT-hemorrhage-detection: from the web, 134 to 957 pixels, mixed",
 }
 KINDS = {
@@ -44,7 +47,10 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     given = parser.parse_args()
     given.out.mkdir()
-    layouts = {"carbon": _carbon, "aitex": _fabric, "piped": _piped, "headct": _headct}
+    layouts = {
+        "carbon": _carbon, "aitex": _fabric, "piped": _piped, "papers": _papers, "cells": _cells,
+        "headct": _headct,
+    }  # fmt: skip
     for source, target in layouts[given.name](given.clone):
         path = given.out / target
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -85,6 +91,27 @@ def _piped(clone: Path) -> Iterator[Copy]:
             yield path, f"test/{folder.name}/{path.name}"
             dark = ImageOps.invert(Image.open(masks[_numbers(path)]).convert("L"))
             yield dark, f"ground_truth/{folder.name}/{path.stem}_mask.png"
+
+
+def _papers(clone: Path) -> Iterator[Copy]:
+    normal = sorted(folder.name for folder in (clone / "data").glob("PA_*"))[:6]
+    for path, target in _piped(clone):
+        if isinstance(path, Path) and "/good/" in target:
+            paper = path.parts[-3]
+            if paper in normal:
+                yield path, target
+            elif target.startswith("test/"):
+                yield path, target.replace("good", paper)
+
+
+def _cells(folders: Path) -> Iterator[Copy]:
+    for source, target in (
+        ("mono/train", "train/good"),
+        ("mono/test", "test/good"),
+        ("poly/test", "test/poly"),
+    ):
+        for path in sorted((folders / source / "good").iterdir()):
+            yield path, f"{target}/{path.name}"
 
 
 def _numbers(path: Path) -> tuple[int, int]:
