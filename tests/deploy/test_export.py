@@ -299,6 +299,9 @@ def test_the_file_says_what_it_is(scorer, model, learned):
         learned.model_.network.mean.flatten().tolist()
     )
     assert "not stated" in json.loads(properties["adacl.licence"])
+    names = [node.name for node in onnx.load(scorer.path).graph.node]
+    assert all(names)
+    assert len(set(names)) == len(names), "onnxruntime 1.20 joins nodes by name, and fails"
     shown = json.loads(call("info", model, "--json")[1])
     assert json.loads(properties["adacl.fingerprint"]) == shown["fingerprint"]
     code, out, _ = call("info", scorer.path)
