@@ -83,8 +83,8 @@ def test_a_fit_is_judged(given, grade, why, steps):
     [
         ({}, {}, "good", "90% of the anomalies are found", ["score m"]),
         ({"auroc": 0.9}, {}, "usable", "AUROC 0.90", ["--epochs"]),
-        ({"auroc": 0.7}, {}, "weak", "hardly score higher", ["--epochs"]),
-        ({"auroc": 0.1}, {}, "weak", "normal images score higher", ["swapped", "--epochs"]),
+        ({"auroc": 0.7}, {}, "weak", "hardly score higher", ["--preset paper", "--epochs"]),
+        ({"auroc": 0.1}, {}, "weak", "normal images score higher", ["swapped", "--preset paper"]),
         ({"auroc": 0.7, "tpr": 0.1}, {"name": "paper"}, "weak", "hardly", ["inspect", "accurate"]),
         ({"tpr": 0.4}, {}, "usable", "only 40% of them score above", ["--fpr", "--epochs"]),
         ({"tpr": 0.1}, {"threshold": ROUGH}, "weak", "do score higher", ["rests on 41", "--fpr"]),

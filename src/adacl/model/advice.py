@@ -18,6 +18,7 @@ TOO_FAR = 2
 """How often further above the usual the threshold of the folds lies than the highest normal."""
 TOO_FEW_IMAGES, FEW_IMAGES, ROUGH = 20, 100, 10
 """Images to learn from (twice), and labelled images of a kind, below which more would help."""
+FIT = "adacl fit NORMALS -o NEW"
 
 
 class Advice(NamedTuple):
@@ -142,6 +143,8 @@ def _faults_found(header: ModelHeader, figures: Mapping[str, Any], model: str) -
     area, found, alarms = (figures[name] for name in ("auroc", "tpr", "fpr"))
     flagged = round(alarms * figures["n_normal"])
     refuted = threshold.refuted_by(flagged, figures["n_normal"])
+    if header.has_map and area < FAIR_AUROC:
+        learn = (f"{FIT} --preset paper: if images differ as a whole", *learn)
     if area < SWAPPED:
         why = f"normal images score higher than anomalies (AUROC {area:.2f})"
         step = f"adacl evaluate {model} --normal GOOD --abnormal BAD: if the two were swapped"
@@ -193,10 +196,9 @@ def _learn_more(header: ModelHeader) -> tuple[str, ...]:
     steps = []
     if facts["train"] < FEW_IMAGES:
         steps.append(f"adacl fit MORE_NORMALS -o NEW: it learnt from {facts['train']} images")
-    fit = "adacl fit NORMALS -o NEW"
     if not header.has_map:
-        steps.append(f"{fit} --preset inspect: if the defects are small parts of the image")
+        steps.append(f"{FIT} --preset inspect: if the defects are small parts of the image")
     if config.preset == "paper" and not header.any_size:
-        steps.append(f"{fit} --preset accurate: if images differ as a whole")
-    steps.append(f"{fit} --epochs {2 * config.training.epochs}: trains twice as long")
+        steps.append(f"{FIT} --preset accurate: if images differ as a whole")
+    steps.append(f"{FIT} --epochs {2 * config.training.epochs}: trains twice as long")
     return tuple(steps)
