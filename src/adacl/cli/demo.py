@@ -29,7 +29,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="Equal seeds give equal results.")] = 0,
     quiet: options.Quiet = False,
 ) -> None:
-    """Learn one handwritten digit and find the others, in under a minute.
+    """Learn one handwritten digit and find the others, in a minute or two.
 
     The digits come with scikit-learn. They are written as folders of PNG files; a model is
     fitted on the normal ones; a report shows how well it finds the rest.
