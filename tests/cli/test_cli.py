@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -148,6 +149,10 @@ def test_evaluate_says_what_may_help_where_few_anomalies_are_found(
     assert call(*command, "--threshold", "9", "-q")[2] == ""
     _, out, err = call(*command, "--threshold", "-9")
     assert "63 of 63 normal images are flagged" in err
+    swapped = ["--normal", parts / "bad", "--abnormal", parts / "good"]
+    _, _, err = call("evaluate", parts / "model", *swapped)
+    command = shlex.join(map(str, ["evaluate", parts / "model", *folders]))
+    assert f"next: adacl {command}: if the two were swapped" in err
     assert json.loads(out)["verdict"]["grade"] == "weak"
 
 

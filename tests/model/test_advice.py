@@ -106,6 +106,17 @@ def test_figures_are_judged(measured, given, grade, why, steps):
         assert word in step
 
 
+def test_steps_name_what_the_command_was_given():
+    weak = header(area=0.5)
+    assert advice(weak, model="m", normals="'good parts'").steps == (
+        "adacl fit 'good parts' -o NEW --epochs 20: trains twice as long",
+    )
+    found = advice(weak, figures(auroc=0.1), "m", swapped="--normal bad --abnormal good")
+    assert found.steps[0] == (
+        "adacl evaluate m --normal bad --abnormal good: if the two were swapped"
+    )
+
+
 def test_an_exported_file_is_calibrated_before_it_is_exported():
     exported = Exported("0.1", "MIT", 17, "float32", None, None, {})
     found = advice(header(exported=exported), figures(tpr=0.3), "m.onnx")

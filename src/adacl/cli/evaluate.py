@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from dataclasses import asdict
 from functools import partial
 from itertools import product
@@ -125,7 +126,11 @@ def evaluate(
             title = f"{title_of(abnormal)} against {title_of(normal)}"
             report_scores(report, scorer, in_use, model, gathering, title, quiet, figures)
     figures["n_seen_in_fit"] = seen
-    verdict = advice(scorer.header, figures, str(model))
+    folders = [("--normal", abnormal), ("--abnormal", normal)]
+    swapped = shlex.join(
+        part for option, named in folders for folder in named for part in (option, str(folder))
+    )
+    verdict = advice(scorer.header, figures, shlex.quote(str(model)), swapped=swapped)
     result: dict[str, Any] = {
         **figures,
         "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -184,7 +185,9 @@ def fit(
     if report is not None:
         with messages(quiet), interruptible([report]), reading_by(readers):
             report_fit(report, detector, output, paths, quiet)
-    verdict = advice(detector.header, model=str(output))
+    verdict = advice(
+        detector.header, model=shlex.quote(str(output)), normals=shlex.join(map(str, normal_dir))
+    )
     if json_output:
         summary = {**_summary(detector.header), "verdict": verdict._asdict()}
         typer.echo(json.dumps({"model": str(output), **summary}))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -69,7 +70,7 @@ def evaluate(
         tracked = count(clips, "clips", len(clips), quiet)
         scored = [score_clip(detector, clip, known) for clip in tracked]
         figures = evaluate(scored, detector.alarm.threshold)
-    verdict = advice(figures, detector.alarm, str(model))
+    verdict = advice(figures, detector.alarm, shlex.quote(str(model)))
     if json_output:
         typer.echo(json.dumps({**figures, "verdict": verdict._asdict()}))
     else:

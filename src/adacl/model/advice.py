@@ -18,7 +18,6 @@ TOO_FAR = 2
 """How often further above the usual the threshold of the folds lies than the highest normal."""
 TOO_FEW_IMAGES, FEW_IMAGES, ROUGH = 20, 100, 10
 """Images to learn from (twice), and labelled images of a kind, below which more would help."""
-FIT = "adacl fit NORMALS -o NEW"
 
 
 class Advice(NamedTuple):
@@ -62,7 +61,11 @@ class _Fault(NamedTuple):
 
 
 def advice(
-    header: ModelHeader, figures: Mapping[str, Any] | None = None, model: str = "MODEL"
+    header: ModelHeader,
+    figures: Mapping[str, Any] | None = None,
+    model: str = "MODEL",
+    normals: str = "NORMALS",
+    swapped: str = "--normal GOOD --abnormal BAD",
 ) -> Advice:
     """Judge a model by its training or, better, by labelled images.
 
@@ -72,18 +75,25 @@ def advice(
         Of the model.
     figures
         What :func:`adacl.metrics.evaluation` returned, and ``n_seen_in_fit``; None after a fit.
-    model
-        How commands name its file.
+    model, normals
+        How commands name its file and the images that it learnt from.
+    swapped
+        How a command names the labelled images if normal and anomalous were confused.
     """
-    sensitive = ""
+    sensitive, learn = "", _learn_more(header, normals)
     if figures is None:
         sensitive = header.sensitive_to(1)
-        faults = _faults_of_fit(header, model)
+        faults = _faults_of_fit(header, model, learn)
         area = header.history.best.validation_auroc
         why = f"made anomalies are told from normal images (AUROC {area:.2f}); real ones may differ"
         further = f"adacl evaluate {model} --planted FRESH_NORMALS: the smallest defect it finds"
     else:
-        faults = _faults_found(header, figures, model)
+        if header.has_map and figures["auroc"] < FAIR_AUROC:
+            learn = (
+                f"adacl fit {normals} -o NEW --preset paper: if images differ as a whole",
+                *learn,
+            )
+        faults = _faults_found(header, figures, model, learn, swapped)
         why = (
             f"AUROC {figures['auroc']:.2f}; {figures['tpr']:.0%} of the anomalies are found, and "
             f"{figures['fpr']:.0%} of the normal images flagged"
@@ -98,9 +108,9 @@ def advice(
     return Advice(grade, why, tuple(steps)[:2], sensitive)
 
 
-def _faults_of_fit(header: ModelHeader, model: str) -> list[_Fault]:
+def _faults_of_fit(header: ModelHeader, model: str, learn: tuple[str, ...]) -> list[_Fault]:
     area, threshold = header.history.best.validation_auroc, header.threshold
-    learn, faults = _learn_more(header), []
+    faults = []
     weak = WEAK_MAP if header.has_map else FAIR_AUROC
     if area < GOOD_MADE:
         word = "hardly" if area < weak else "not always"
@@ -138,16 +148,20 @@ def _too_careful(header: ModelHeader) -> bool:
     return bool(scale.threshold - scale.usual > TOO_FAR * max(0, highest - scale.usual))
 
 
-def _faults_found(header: ModelHeader, figures: Mapping[str, Any], model: str) -> list[_Fault]:
-    threshold, learn, faults = header.threshold, _learn_more(header), []
+def _faults_found(
+    header: ModelHeader,
+    figures: Mapping[str, Any],
+    model: str,
+    learn: tuple[str, ...],
+    swapped: str,
+) -> list[_Fault]:
+    threshold, faults = header.threshold, []
     area, found, alarms = (figures[name] for name in ("auroc", "tpr", "fpr"))
     flagged = round(alarms * figures["n_normal"])
     refuted = threshold.refuted_by(flagged, figures["n_normal"])
-    if header.has_map and area < FAIR_AUROC:
-        learn = (f"{FIT} --preset paper: if images differ as a whole", *learn)
     if area < SWAPPED:
         why = f"normal images score higher than anomalies (AUROC {area:.2f})"
-        step = f"adacl evaluate {model} --normal GOOD --abnormal BAD: if the two were swapped"
+        step = f"adacl evaluate {model} {swapped}: if the two were swapped"
         faults.append(_Fault(True, why, (step, *learn)))
     elif area < FAIR_AUROC:
         why = f"anomalies hardly score higher than normal images (AUROC {area:.2f})"
@@ -190,15 +204,15 @@ def _evaluate(model: str, what: str) -> str:
     return f"adacl evaluate {model} --normal GOOD --abnormal BAD: {what}"
 
 
-def _learn_more(header: ModelHeader) -> tuple[str, ...]:
+def _learn_more(header: ModelHeader, normals: str) -> tuple[str, ...]:
     """Return ways to a better network, the most promising first."""
     facts, config = header.training, header.config
-    steps = []
+    fit, steps = f"adacl fit {normals} -o NEW", []
     if facts["train"] < FEW_IMAGES:
         steps.append(f"adacl fit MORE_NORMALS -o NEW: it learnt from {facts['train']} images")
     if not header.has_map:
-        steps.append(f"{FIT} --preset inspect: if the defects are small parts of the image")
+        steps.append(f"{fit} --preset inspect: if the defects are small parts of the image")
     if config.preset == "paper" and not header.any_size:
-        steps.append(f"{FIT} --preset accurate: if images differ as a whole")
-    steps.append(f"{FIT} --epochs {2 * config.training.epochs}: trains twice as long")
+        steps.append(f"{fit} --preset accurate: if images differ as a whole")
+    steps.append(f"{fit} --epochs {2 * config.training.epochs}: trains twice as long")
     return tuple(steps)
