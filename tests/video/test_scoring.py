@@ -151,6 +151,10 @@ def test_what_the_footage_can_assure_is_said() -> None:
     assert short.false_alarms == 0
     assert short.upper_bound == pytest.approx(2.9957 / 0.02, rel=1e-4)
     assert "cannot be assured" in short.notes()[1]
+    assert "for 0.3 an hour, which allows none" in short.notes()[1]
+    enough = from_normal_footage([np.random.default_rng(0).random(5000)], 3, 0.3)
+    assert enough.false_alarms == 0
+    assert enough.upper_bound == pytest.approx(1, abs=0.01)
     assert short.notes()[0].endswith("at most 150 an hour")
     assert Alarm(0.5, 0, 1, 0.001455).notes()[0].endswith("at most 2,060 an hour")
     long = from_normal_footage([np.random.default_rng(0).random(500)], 5, 1)

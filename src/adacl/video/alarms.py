@@ -22,6 +22,8 @@ from adacl.video.frame_scores import FrameScore
 Series = NDArray[np.float64]
 
 CONFIDENCE = 0.95
+NONE_ALLOWED = 0.3
+"""Of a rate: what footage that can just assure it must be asked for, to allow no event at all."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +89,11 @@ class Alarm:
         ]
         needed = -math.log(1 - CONFIDENCE) / self.per_hour
         if bound > self.per_hour and self.hours < needed:
-            share = "" if self.calibrated else ", five times as much footage in all"
+            share = "" if self.calibrated else ", five times as much footage in all,"
             lines.append(
                 f"{self.per_hour:g} an hour cannot be assured with so little: that takes at "
-                f"least {duration(needed)} without any{share}"
+                f"least {duration(needed)} without any{share} and a threshold for "
+                f"{NONE_ALLOWED * self.per_hour:g} an hour, which allows none"
             )
         return lines
 
