@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 
 from adacl.data import video
-from adacl.data.video import Clip, list_clips
+from adacl.data.clips import list_clips
+from adacl.data.video import Clip
 from adacl.datasets import ucsd
 from adacl.errors import DataError, MissingDataError
 from adacl.video.chunks import segments

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from adacl.data.video import list_clips
+from adacl.data.clips import list_clips
 from adacl.data.video_words import plain_words, shown_address
 from adacl.errors import DataError
 

@@ -18,7 +18,8 @@ import pytest
 
 from adacl import AnomalyDetector, VideoAnomalyDetector
 from adacl.data import video
-from adacl.data.video import Clip, Frame, list_clips
+from adacl.data.clips import list_clips
+from adacl.data.video import Clip, Frame
 from adacl.errors import ConfigError, DataError, InputError, ModelFileError
 from adacl.metrics import auroc
 from adacl.model.file import load_model

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacl.data.video import list_clips
+from adacl.data.clips import list_clips
 from adacl.errors import ConfigError, DataError
 from adacl.imaging.tiles import Tiling
 from adacl.video.motion import Background, FrameDifference, motion_threshold, tile_energy

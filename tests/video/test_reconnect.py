@@ -19,7 +19,8 @@ import pytest
 
 from adacl import VideoAnomalyDetector
 from adacl.cli.support.records import RecordWriter, is_headed, opened
-from adacl.data.video import Frame, list_clips
+from adacl.data.clips import list_clips
+from adacl.data.video import Frame
 from adacl.errors import DataError
 from adacl.video import reconnect
 from adacl.video.alarms import Alarm, events

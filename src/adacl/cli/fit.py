@@ -199,7 +199,7 @@ def fit(
 
 def _listed(roots: list[Path]) -> list[Path]:
     """List the images; videos instead of them are pointed to the command that takes them."""
-    from adacl.data.video import VIDEO_EXTENSIONS
+    from adacl.data.clips import VIDEO_EXTENSIONS
 
     def video(path: Path) -> bool:
         return path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file()

@@ -46,7 +46,7 @@ def evaluate(
     All frames of all clips are ranked together by their smoothed scores. An abnormal interval is
     found if an event overlaps it; an event that overlaps none is a false alarm.
     """
-    from adacl.data.video import list_clips
+    from adacl.data.clips import list_clips
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.evaluation import advice, evaluate, score_clip
     from adacl.video.truth import Truth

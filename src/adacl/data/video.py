@@ -5,7 +5,6 @@ Video files and streams are decoded by PyAV (extra ``video``).
 
 from __future__ import annotations
 
-import itertools
 import logging
 import re
 import time
@@ -24,13 +23,9 @@ from adacl.data.folders import stream
 from adacl.data.images import EXTENSIONS, MAX_PIXELS, read_image
 from adacl.data.video_times import Gaps, LiveTimes, Times
 from adacl.data.video_words import plain_words, shown_address
-from adacl.errors import DataError, MissingDataError, missing_extra
+from adacl.errors import DataError, missing_extra
 
-VIDEO_EXTENSIONS = frozenset(
-    {".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
-)
 FRAME_RATE = 25.0
-MASKS = "_gt"
 STREAM_TIMEOUT = 10.0
 """Seconds without a frame after which a live stream is taken to have ended."""
 SAY_EVERY = 30.0
@@ -134,11 +129,11 @@ class Clip:
     def count(self) -> int:
         """Return the number of frames; those of a video file are decoded for it."""
         if isinstance(self.source, Path) and self.source.is_dir():
-            return len(_frame_files(self.source))
+            return len(frame_files(self.source))
         return sum(1 for _ in self.frames())
 
     def _images(self, channels: Literal[1, 3], tallest: int | None) -> Iterator[Frame]:
-        paths = _frame_files(Path(self.source))
+        paths = frame_files(Path(self.source))
         first: tuple[int, ...] | None = None
         read = partial(read_image, channels=channels, dtype="uint8", size=None)
         places, gaps = _places(paths), Gaps(self.frame_rate)
@@ -251,41 +246,6 @@ class Clip:
             )
 
 
-def list_clips(
-    sources: str | Path | Sequence[str | Path], frame_rate: float = FRAME_RATE
-) -> list[Clip]:
-    """Find the clips in video files, folders and stream addresses.
-
-    A folder with images is one clip; otherwise each folder of images and each video file below
-    it is one, in natural order of their names. Folders whose names end with ``_gt`` hold
-    ground truth and are passed over. An address, with ``://`` in it, is a live stream, as is a
-    device of Linux, such as ``/dev/video0``.
-
-    Raises
-    ------
-    MissingDataError
-        If a source is not there, or holds no clip.
-    """
-    found: list[Clip] = []
-    for source in [sources] if isinstance(sources, str | Path) else sources:
-        if "://" in str(source) or Path(source).is_char_device():
-            found.append(Clip(shown_address(str(source)), str(source), frame_rate))
-            continue
-        path = Path(source)
-        if not path.exists():
-            raise MissingDataError(f"{path}: no such file or folder")
-        clips = list(_below(path, frame_rate)) if path.is_dir() else [
-            Clip(path.stem, path, frame_rate)
-        ]  # fmt: skip
-        if not clips:
-            raise MissingDataError(
-                f"{path}: neither frames ({_kinds(EXTENSIONS)}) nor videos "
-                f"({_kinds(VIDEO_EXTENSIONS)}) in it"
-            )
-        found += clips
-    return found
-
-
 def _places(paths: Sequence[Path]) -> list[int]:
     """Return where each frame of a folder stands, by the numbers in their names if they count."""
     found = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in paths]
@@ -316,44 +276,16 @@ def _shrunk(image: NDArray[np.uint8], tallest: int | None) -> NDArray[np.uint8]:
     return pixels.reshape(*size, channels)
 
 
-def _below(root: Path, frame_rate: float) -> Iterator[Clip]:
-    waiting = [root]
-    while waiting:
-        path = waiting.pop()
-        name = path.name if path == root else path.relative_to(root).as_posix()
-        if not path.is_dir():
-            if path.suffix.lower() not in VIDEO_EXTENSIONS:
-                continue
-            if path.exists() and not path.is_file():
-                log.warning("skipped %s: not a file but a pipe, a socket or a device", path)
-            else:
-                yield Clip(Path(name).with_suffix("").as_posix(), path, frame_rate)
-        elif path.is_symlink() and _leads_back(path, root):
-            log.warning("skipped %s: this link leads back to a folder above it", path)
-        elif _frame_files(path):
-            yield Clip(name, path, frame_rate)
-        else:
-            waiting += [
-                inner
-                for inner in reversed(_natural(path))
-                if not inner.name.startswith(".") and not inner.name.endswith(MASKS)
-            ]
-
-
-def _leads_back(link: Path, root: Path) -> bool:
-    above = itertools.takewhile(lambda folder: folder != root.parent, link.parents)
-    return link != root and any(folder.samefile(link) for folder in above)
-
-
-def _frame_files(folder: Path) -> list[Path]:
+def frame_files(folder: Path) -> list[Path]:
+    """List the images of a folder, in the order of :func:`natural`."""
     return [
         path
-        for path in _natural(folder)
+        for path in natural(folder)
         if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
     ]
 
 
-def _natural(folder: Path) -> list[Path]:
+def natural(folder: Path) -> list[Path]:
     """List a folder with numbers in names in the order of their values."""
 
     def key(path: Path) -> list[tuple[int, str]]:
@@ -361,7 +293,3 @@ def _natural(folder: Path) -> list[Path]:
         return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
 
     return sorted(folder.iterdir(), key=key)
-
-
-def _kinds(extensions: frozenset[str]) -> str:
-    return ", ".join(sorted(extension[1:] for extension in extensions))

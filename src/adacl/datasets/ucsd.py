@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data.video import Clip, list_clips
+from adacl.data.clips import list_clips
+from adacl.data.video import Clip
 from adacl.errors import DataError, MissingDataError
 
 Spans = list[tuple[int, int]]

@@ -12,7 +12,8 @@ import numpy as np
 from adacl.config import Config
 from adacl.config.presets import preset
 from adacl.config.sections import finite
-from adacl.data.video import FRAME_RATE, Clip, Frame, list_clips
+from adacl.data.clips import list_clips
+from adacl.data.video import FRAME_RATE, Clip, Frame
 from adacl.errors import ConfigError
 from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events

@@ -17,9 +17,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.data.clips import list_clips
 from adacl.data.folders import list_images
 from adacl.data.images import read_image
-from adacl.data.video import Clip, list_clips
+from adacl.data.video import Clip
 from adacl.datasets import ucsd
 from adacl.errors import ConfigError, DataError, MissingDataError
 

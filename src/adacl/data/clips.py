@@ -1,0 +1,88 @@
+"""Find clips in video files, folders of frames and addresses of streams."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from adacl.data.images import EXTENSIONS
+from adacl.data.video import FRAME_RATE, Clip, frame_files, natural
+from adacl.data.video_words import shown_address
+from adacl.errors import MissingDataError
+
+VIDEO_EXTENSIONS = frozenset(
+    {".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+)
+MASKS = "_gt"
+
+log = logging.getLogger("adacl")
+
+
+def list_clips(
+    sources: str | Path | Sequence[str | Path], frame_rate: float = FRAME_RATE
+) -> list[Clip]:
+    """Find the clips in video files, folders and stream addresses.
+
+    A folder with images is one clip; otherwise each folder of images and each video file below
+    it is one, in natural order of their names. Folders whose names end with ``_gt`` hold
+    ground truth and are passed over. An address, with ``://`` in it, is a live stream, as is a
+    device of Linux, such as ``/dev/video0``.
+
+    Raises
+    ------
+    MissingDataError
+        If a source is not there, or holds no clip.
+    """
+    found: list[Clip] = []
+    for source in [sources] if isinstance(sources, str | Path) else sources:
+        if "://" in str(source) or Path(source).is_char_device():
+            found.append(Clip(shown_address(str(source)), str(source), frame_rate))
+            continue
+        path = Path(source)
+        if not path.exists():
+            raise MissingDataError(f"{path}: no such file or folder")
+        clips = list(_below(path, frame_rate)) if path.is_dir() else [
+            Clip(path.stem, path, frame_rate)
+        ]  # fmt: skip
+        if not clips:
+            raise MissingDataError(
+                f"{path}: neither frames ({_kinds(EXTENSIONS)}) nor videos "
+                f"({_kinds(VIDEO_EXTENSIONS)}) in it"
+            )
+        found += clips
+    return found
+
+
+def _below(root: Path, frame_rate: float) -> Iterator[Clip]:
+    waiting = [root]
+    while waiting:
+        path = waiting.pop()
+        name = path.name if path == root else path.relative_to(root).as_posix()
+        if not path.is_dir():
+            if path.suffix.lower() not in VIDEO_EXTENSIONS:
+                continue
+            if path.exists() and not path.is_file():
+                log.warning("skipped %s: not a file but a pipe, a socket or a device", path)
+            else:
+                yield Clip(Path(name).with_suffix("").as_posix(), path, frame_rate)
+        elif path.is_symlink() and _leads_back(path, root):
+            log.warning("skipped %s: this link leads back to a folder above it", path)
+        elif frame_files(path):
+            yield Clip(name, path, frame_rate)
+        else:
+            waiting += [
+                inner
+                for inner in reversed(natural(path))
+                if not inner.name.startswith(".") and not inner.name.endswith(MASKS)
+            ]
+
+
+def _leads_back(link: Path, root: Path) -> bool:
+    above = itertools.takewhile(lambda folder: folder != root.parent, link.parents)
+    return link != root and any(folder.samefile(link) for folder in above)
+
+
+def _kinds(extensions: frozenset[str]) -> str:
+    return ", ".join(sorted(extension[1:] for extension in extensions))
