@@ -34,6 +34,13 @@ def test_defects_change_nothing_but_what_is_known_of_the_threshold(fitted, sets)
         assert (judged.model_.network.state_dict()[name] == tensor).all()
 
 
+def test_fewer_images_that_promise_less_are_warned_of(fitted, sets, caplog):
+    copy.deepcopy(fitted).calibrate(sets[1], fpr=0.5)
+    assert not caplog.text
+    copy.deepcopy(fitted).calibrate(sets[1])
+    assert "the new threshold rests on 60 normals, the old one on 100 normals: " in caplog.text
+
+
 def test_a_share_of_the_defects_is_found(fitted, sets):
     _, good, bad = sets
     found = copy.deepcopy(fitted).calibrate(good, defects=bad, find=0.8)

@@ -38,7 +38,7 @@ from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
-from adacl.model.calibration import Scored, calibrated, check_rates
+from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import check_files
 from adacl.model.header import ModelHeader
@@ -366,6 +366,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         shown = None if defects is None else self._for_threshold(defects, None)
         rule = self._fitted().config.threshold
         threshold = calibrated(normals, shown, rule, fpr, find)
+        if less := promises_less(self.header.threshold, threshold):
+            log.warning(less)
         for line in threshold.notes():
             log.info(line)
         return self.set_threshold(threshold)

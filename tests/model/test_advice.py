@@ -60,7 +60,7 @@ def test_a_threshold_far_too_careful_is_doubted_and_calibrate_named(highest, car
          ["MORE_NORMALS", "inspect"]),
         ({"name": "paper", "area": 0.7, "tiling": Tiling(32, 32, 32, 1)}, "weak", "hardly told",
          ["inspect", "--epochs"]),
-        ({"threshold": ROUGH}, "usable", "up to 11% of new ones", ["calibrate m"]),
+        ({"threshold": ROUGH}, "usable", "up to 11% of new ones", ["more than 41 set it"]),
         ({"threshold": ROUGH, "area": 0.5}, "weak", "hardly told", ["--epochs", "calibrate m"]),
         ({"threshold": replace(SURE, value=1.2)}, "weak", "outside [0, 1]", ["--epochs"]),
         ({"threshold": Threshold(0.5, "contamination", 0.1, 200)}, "usable", "nothing is known",

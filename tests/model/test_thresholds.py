@@ -174,7 +174,7 @@ def test_a_group_counts_once_for_the_threshold_by_its_highest_score():
         threshold.upper_bound == from_normal_scores(scores[-4:], 0.3, 0.95, "hold-out").upper_bound
     )
     assert "from 4 groups of calibration normals" in threshold.notes()[0]
-    assert "4 groups, whatever" in threshold.notes()[1]
+    assert "4 groups of normals, whatever" in threshold.notes()[1]
     assert threshold.fpr_at(5.5) == pytest.approx(0.5, abs=0.1)
 
 

@@ -16,7 +16,7 @@ from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
 from adacl.errors import ModelFileError
 from adacl.files import check_writable
-from adacl.model.calibration import Scored, calibrated, check_rates
+from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
 from adacl.model.scoring import FileScore
 
 log = logging.getLogger("adacl")
@@ -95,6 +95,8 @@ def calibrate(
         log.info("before: threshold %.4f, flags %d of these %d", before, flagged, len(normals.raw))
         rule = detector.header.config.threshold
         threshold = calibrated(normals, shown, rule, fpr, find)
+        if less := promises_less(detector.header.threshold, threshold):
+            log.warning("%s, or keep the old file (-o)", less)
         detector.set_threshold(threshold).save(target)
         for line in threshold.notes():
             log.info(line)

@@ -195,7 +195,10 @@ def _faults_found(
 def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = "") -> str:
     if header.exported:
         model = "MODEL.adacl"
-    rests = f"its threshold rests on {header.threshold.n}; more set it better"
+    number = header.threshold.n
+    rests = f"its threshold rests on {number}, which they replace; more than {number} set it better"
+    if header.threshold.upper_bound is None:
+        rests = "images that it has not learnt set its threshold better"
     again = ", then export it again" if header.exported else ""
     return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
 

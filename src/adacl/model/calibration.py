@@ -126,6 +126,24 @@ def calibrated(
     return threshold.judged_by(defects.raw, defects.groups)
 
 
+def promises_less(before: Threshold, after: Threshold) -> str:
+    """Say that fewer normal images set a threshold than the one before, if it promises less so.
+
+    "" if not, and also where a higher rate was asked for.
+    """
+    if before.upper_bound is None or after.upper_bound is None:
+        return ""
+    asked_more = (after.fpr or 1) > (before.fpr or 1)
+    if after.n >= before.n or after.upper_bound <= before.upper_bound or asked_more:
+        return ""
+    return (
+        f"the new threshold rests on {after.rests_on}, the old one on {before.rests_on}: with "
+        f"{after.confidence:.0%} confidence at most {after.upper_bound:.1%} of new normal images "
+        f"are flagged, before {before.upper_bound:.1%}; the images from before do not count again, "
+        "so give all further normal images together"
+    )
+
+
 def check_rates(fpr: float | None, find: float | None, defects: bool, sign: str = "") -> None:
     """Check the rates that :func:`calibrated` is given, before any image is scored.
 

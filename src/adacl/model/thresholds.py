@@ -93,6 +93,11 @@ class Threshold:
             return False
         return self.n >= normals_needed(self.fpr, self.confidence)
 
+    @property
+    def rests_on(self) -> str:
+        """The number of normals that it was set from, in words."""
+        return f"{self.n} groups of normals" if self.groups else f"{self.n} normals"
+
     def moved_to(self, value: float) -> Self:
         """Return a threshold set by hand that keeps the record of how normals score."""
         value = finite("threshold", value)
@@ -140,11 +145,10 @@ class Threshold:
         if self.method == "defects":
             assert self.defects
             assert self.defects.wanted is not None
-            number = f"{self.n} groups of normals" if self.groups else f"{self.n} normals"
             return [
                 f"threshold {self.value:.4f}, set by {self.defects.n} labelled defects to find "
                 f"{self.defects.wanted:.0%} of such defects; it flags {self.defects.flagged} of "
-                f"{number}, of all with {self.confidence:.0%} confidence at most "
+                f"{self.rests_on}, of all with {self.confidence:.0%} confidence at most "
                 f"{self.upper_bound:.1%}"
             ]
         assert self.fpr is not None
@@ -153,7 +157,7 @@ class Threshold:
             "cross-fitting": "normals, each scored by a network that did not see it",
             "calibration": "calibration normals",
         }[self.method]
-        number, unit = (f"{self.n} groups of", "groups") if self.groups else (self.n, "normals")
+        number = f"{self.n} groups of" if self.groups else self.n
         lines = [
             f"threshold {self.value:.4f} for {self.fpr:.1%} false positives, from {number} "
             f"{source}; with {self.confidence:.0%} confidence at most {self.upper_bound:.1%}"
@@ -161,7 +165,7 @@ class Threshold:
         if not self.assured:
             needed = normals_needed(self.fpr, self.confidence)
             lines.append(
-                f"{self.fpr:.1%} cannot be assured with {self.n} {unit}, whatever the threshold; "
+                f"{self.fpr:.1%} cannot be assured with {self.rests_on}, whatever the threshold; "
                 f"that takes at least {needed} untouched ones (adacl calibrate)"
             )
         if not 0 < self.value < 1:
