@@ -66,6 +66,14 @@ def test_too_few_normals_are_said_to_assure_nothing():
     assert "299" not in " ".join(many.notes())
 
 
+@pytest.mark.parametrize(("count", "aside", "above"), [(40, 1, 1), (10, 1, 0), (5000, 0, 49)])
+def test_the_description_counts_the_normals_above_rather_than_promise_the_rate(count, aside, above):
+    threshold = from_normal_scores(shuffled(count), 0.01, 0.95, "hold-out", set_aside=aside)
+    told = f"to flag 1.0%: it flags {above} of these ({above / count:.1%}), and with 95%"
+    assert told in threshold.notes()[0]
+    assert (shuffled(count) > threshold.value).sum() == above
+
+
 @pytest.mark.parametrize("method", ["hold-out", "cross-fitting", "calibration"])
 def test_the_description_names_value_rate_size_and_bound(method):
     threshold = from_normal_scores(shuffled(400) / 2, 0.02, 0.95, method)
@@ -173,7 +181,10 @@ def test_a_group_counts_once_for_the_threshold_by_its_highest_score():
     assert (
         threshold.upper_bound == from_normal_scores(scores[-4:], 0.3, 0.95, "hold-out").upper_bound
     )
-    assert "from 4 groups of calibration normals" in threshold.notes()[0]
+    assert (
+        "from 4 groups of calibration normals to flag 30.0%: it flags 0.0% of their images"
+        in (threshold.notes()[0])
+    )
     assert "4 groups of normals, whatever" in threshold.notes()[1]
     assert threshold.fpr_at(5.5) == pytest.approx(0.5, abs=0.1)
 

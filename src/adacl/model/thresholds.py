@@ -154,13 +154,17 @@ class Threshold:
         assert self.fpr is not None
         source = {
             "hold-out": "normals kept out of training and early stopping",
-            "cross-fitting": "normals, each scored by a network that did not see it",
+            "cross-fitting": "normals, each scored by a network that did not see it,",
             "calibration": "calibration normals",
         }[self.method]
-        number = f"{self.n} groups of" if self.groups else self.n
+        number, share = f"{self.n} groups of" if self.groups else self.n, self.fpr_at(self.value)
+        above = "" if share is None else f"{round(share * self.n)} of these ({share:.1%}), and "
+        if share is not None and self.groups:
+            above = f"{share:.1%} of their images, and "
         lines = [
-            f"threshold {self.value:.4f} for {self.fpr:.1%} false positives, from {number} "
-            f"{source}; with {self.confidence:.0%} confidence at most {self.upper_bound:.1%}"
+            f"threshold {self.value:.4f}, set from {number} {source} to flag {self.fpr:.1%}: it "
+            f"flags {above}with {self.confidence:.0%} confidence at most {self.upper_bound:.1%} "
+            "of new ones"
         ]
         if not self.assured:
             needed = normals_needed(self.fpr, self.confidence)
@@ -223,7 +227,7 @@ def from_normal_scores(
     k = min(most, math.ceil((n + 1) * (1 - fpr)))
     bound = float(beta.ppf(confidence, n - k + 1, k))
     value, grouped = float(ordered[k - 1]), groups is not None
-    return Threshold(value, method, fpr, n, bound, confidence, _curve(every), grouped)
+    return Threshold(value, method, fpr, n, bound, confidence, _curve(every, value), grouped)
 
 
 def from_defects(
@@ -260,7 +264,7 @@ def from_defects(
     flagged = int((usual > value).sum())
     bound = float(beta.ppf(confidence, flagged + 1, n - flagged)) if flagged < n else 1.0
     told = Defects(m, int((ordered > value).sum()), low, high, share, flagged)
-    curve = _curve(_by_group(normals, None))
+    curve = _curve(_by_group(normals, None), value)
     return Threshold(value, "defects", None, n, bound, confidence, curve, groups is not None, told)
 
 
@@ -294,10 +298,10 @@ def _by_group(scores: ArrayLike, groups: ArrayLike | None) -> NDArray[np.float64
     return np.sort([found[labels == group].max() for group in np.unique(labels)])
 
 
-def _curve(ordered: NDArray[np.float64]) -> tuple[tuple[float, float], ...]:
-    """Return the share of scores above some of them, closer together where few are above."""
+def _curve(ordered: NDArray[np.float64], value: float) -> tuple[tuple[float, float], ...]:
+    """Return the share of scores above ``value``, and above some, more of them where few are."""
     n = len(ordered)
-    ranks = np.unique(np.geomspace(1, n, CURVE_POINTS).round().astype(int))
-    scores = np.unique(ordered[n - ranks])
+    ranks = np.unique(np.geomspace(1, n, CURVE_POINTS - 1).round().astype(int))
+    scores = np.unique([*ordered[n - ranks], value])
     above = n - np.searchsorted(ordered, scores, "right")
     return tuple(zip(scores.tolist(), (above / n).tolist(), strict=True))
