@@ -2,6 +2,7 @@
 
 import json
 import tracemalloc
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -396,6 +397,28 @@ def test_explain_writes_a_picture_and_says_where(files, planted, tmp_path, monke
             assert picture.width > 800
         code, out, err = call("explain", files / model, image, "--threshold", 2)
         assert "normal (threshold 2.0000); wrote" in out, "no place where nothing is wrong"
+
+
+def test_explain_keeps_the_picture_of_another_image_of_the_same_name(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, image in zip("abc", sorted((files / "good").iterdir()), strict=False):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "0.png").write_bytes(image.read_bytes())
+
+    def written(*arguments):
+        code, out, err = call("explain", files / "m.adacl", *arguments)
+        assert code == 0, err
+        return out.strip().rpartition("; wrote ")[2]
+
+    first = written("a/0.png")
+    kept = Path(first).read_bytes()
+    assert written("b/0.png", "--npy") == "0.png-2.heatmap.png"
+    assert written("c") == "0.png-3.heatmap.png"
+    assert written(tmp_path / "b" / "0.png") == "0.png-2.heatmap.png"
+    assert written("a/0.png") == first == "0.png.heatmap.png"
+    assert Path(first).read_bytes() == kept
+    assert Path("0.png-2.heatmap.npy").exists()
+    assert written("b/0.png", "-o", first) == first
 
 
 def test_explain_several_images(files, tmp_path):

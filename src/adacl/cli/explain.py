@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import hashlib
+import itertools
 import logging
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
 ENDING = ".heatmap.png"
+MARK = "Image"
+"""The text of a picture that has a hash of the path of its image."""
 
 log = logging.getLogger("adacl")
 
@@ -78,11 +82,14 @@ def explain(
         maps = scorer.explain_files(paths, skipped, method)
         scale = scorer.header.map_scale
         for score, anomaly_map, image in count(maps, "maps", len(paths), quiet):
+            mark = hashlib.sha256(os.fsencode(score.path.resolve())).hexdigest()
             target = targets[score.path]
+            if target != output:
+                target = _free(target, mark)
             written = "no map is written"
             name = escaped(score.path.name)
             shown = Shown(name, image, anomaly_map, score.raw, in_use.value)
-            if _write_png(target, explained(shown, scale)):
+            if _write_png(target, explained(shown, scale), mark):
                 written = f"wrote {target}"
                 if npy:
                     with atomic_file(target.with_suffix(".npy")) as file:
@@ -113,6 +120,24 @@ def _targets(
     if output.resolve() in {path.resolve() for path in (model, *paths)}:
         raise ConfigError(f"{output}: is the model or the image; name another output")
     return {paths[0]: output}
+
+
+def _free(target: Path, mark: str) -> Path:
+    """Return the target, with a number if it is not the picture of the image with this mark."""
+    from PIL import Image, UnidentifiedImageError
+
+    name = target.name.removesuffix(ENDING)
+    for number in itertools.count(2):
+        try:
+            with Image.open(target) as picture:
+                if picture.info.get(MARK) == mark:
+                    break
+        except UnidentifiedImageError:
+            pass
+        except OSError:
+            break
+        target = target.with_name(f"{name}-{number}{ENDING}")
+    return target
 
 
 def _verdict(score: FileScore, shown: Shown) -> str:
@@ -174,9 +199,10 @@ def with_heatmaps(scorer: Opened, folder: Path, roots: Sequence[Path]) -> ScoreF
     return score_files
 
 
-def _write_png(path: Path, pixels: NDArray[np.uint8]) -> bool:
+def _write_png(path: Path, pixels: NDArray[np.uint8], mark: str = "") -> bool:
     """Write pixels as a PNG file, its folder too, unless the name would be too long."""
     from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -187,8 +213,11 @@ def _write_png(path: Path, pixels: NDArray[np.uint8]) -> bool:
             log.warning("%s: no heat map is written, its name would be too long", path)
             return False
         raise DataError(f"{path.parent}: cannot be made ({error.strerror})") from error
+    info = PngInfo()
+    if mark:
+        info.add_text(MARK, mark)
     with atomic_file(path) as file:
-        Image.fromarray(pixels).save(file, "PNG")
+        Image.fromarray(pixels).save(file, "PNG", pnginfo=info)
     return True
 
 
