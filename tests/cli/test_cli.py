@@ -197,7 +197,9 @@ def test_score_formats_agree_and_keep_the_order(parts: Path, tmp_path: Path) -> 
     rows = list(csv.DictReader((tmp_path / "scores.csv").open()))
     assert [float(row["pred_score"]) for row in rows] == [r["pred_score"] for r in records]
 
-    _, table, _ = call("score", parts / "model", *paths)
+    _, table, err = call("score", parts / "model", *paths)
+    assert f"{sum(r['pred_label'] for r in records)} of 202 images are anomalous\n" in err
+    assert call("score", parts / "model", *paths, "-q")[1:] == (table, "")
     lines = table.splitlines()
     assert lines[0].split() == ["pred_score", "pred_label", "image_path"]
     assert [line.split()[1] == "ANOMALOUS" for line in lines[1:]] == [

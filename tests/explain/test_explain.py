@@ -494,6 +494,10 @@ def test_score_writes_heat_maps(files, tmp_path):
     code, out, err = call("score", files / "m.adacl", good, tmp_path / "more", "--heatmaps", folder)
     assert code == 0, err
     assert out == plain[1]
+    anomalous = out.count("ANOMALOUS")
+    total = f"{anomalous} of 7 images {'is' if anomalous == 1 else 'are'} anomalous"
+    assert err.splitlines()[-2:] == [total, f"wrote 7 heat maps to {folder}"]
+    assert plain[2].splitlines()[-1] == total
     written = sorted(folder.rglob("*.png"))
     assert len(written) == len({path.resolve() for path in written}) == 7
     with Image.open(written[0]) as picture:

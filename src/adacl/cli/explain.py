@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import logging
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -183,8 +184,13 @@ def check_outside(folder: Path, roots: Sequence[Path]) -> None:
             )
 
 
-def with_heatmaps(scorer: Opened, folder: Path, roots: Sequence[Path]) -> ScoreFiles:
-    """Return a function that scores files and writes the heat map of each over its image."""
+def with_heatmaps(
+    scorer: Opened, folder: Path, roots: Sequence[Path], tally: Counter[str]
+) -> ScoreFiles:
+    """Return a function that scores files and writes the heat map of each over its image.
+
+    It counts them as ``heat maps`` in the tally.
+    """
     from adacl.explain.heatmap import overlay
 
     target = layout(roots, folder)
@@ -193,7 +199,8 @@ def with_heatmaps(scorer: Opened, folder: Path, roots: Sequence[Path]) -> ScoreF
     def score_files(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[FileScore]:
         for score, anomaly_map, shown in scorer.explain_files(paths, skipped):
             outline = limit if score.raw > limit else None
-            _write_png(target(score.path), overlay(shown, anomaly_map, scale, outline))
+            picture = overlay(shown, anomaly_map, scale, outline)
+            tally["heat maps"] += _write_png(target(score.path), picture)
             yield score
 
     return score_files

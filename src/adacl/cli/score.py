@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,6 +26,11 @@ from adacl.cli.support.reports import (
 from adacl.data.folders import ImageFiles, reading_by
 from adacl.errors import ConfigError
 from adacl.files import check_writable
+
+if TYPE_CHECKING:
+    from adacl.model.scoring import FileScore
+
+log = logging.getLogger("adacl")
 
 
 def score(
@@ -57,7 +65,8 @@ def score(
     table in words), raw_score is the regression before clipping (rank by it), tile the top-left
     corner of the worst tile. Models of parts and surfaces (preset inspect) name the regions of
     anomalous images, box, area, peak and centre in pixels (CSV and JSON lines), and remark on
-    images that are darker or brighter than any learnt.
+    images that are darker or brighter than any learnt. A line on stderr says how many images are
+    anomalous.
     """
     if output is not None:
         check_writable(output)
@@ -72,13 +81,28 @@ def score(
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold, readers)
         files = ImageFiles(paths)
         gathering = gathering_for(scorer, in_use) if report else None
-        mapped = with_heatmaps(scorer, heatmaps, paths) if heatmaps else None
+        tally: Counter[str] = Counter()
+        mapped = with_heatmaps(scorer, heatmaps, paths, tally) if heatmaps else None
         score_files = mapped or scorer.score_files
         scores = scores_of_files(score_files, files, "scoring", quiet, gathering)
+        scores = _counted(scores, in_use.value, tally)
         header = scorer.header
         tiled = header.tiling is not None
         write_records(output, output_format, scores, in_use.value, tiled, header.has_map)
         if output:
             unwritten.remove(output)
+        verb = "is" if tally["anomalous"] == 1 else "are"
+        log.info("%d of %d images %s anomalous", tally["anomalous"], tally["images"], verb)
+        if heatmaps:
+            log.info("wrote %d heat maps to %s", tally["heat maps"], heatmaps)
         if report and gathering:
             report_scores(report, scorer, in_use, model, gathering, title_of(paths), quiet)
+
+
+def _counted(
+    scores: Iterable[FileScore], threshold: float, tally: Counter[str]
+) -> Iterator[FileScore]:
+    for score in scores:
+        tally["images"] += 1
+        tally["anomalous"] += score.raw > threshold
+        yield score
