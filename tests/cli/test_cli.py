@@ -278,6 +278,23 @@ def test_fit_tells_beforehand_what_is_trained(parts: Path, tmp_path: Path) -> No
     assert call("fit", parts / "train", *options, "-q")[2] == ""
 
 
+def test_fit_says_that_the_images_of_all_folders_are_taken_for_normal(
+    parts: Path, tmp_path: Path
+) -> None:
+    copies = [*("good" for _ in range(3)), *(f"broken/{number}" for number in range(6))]
+    for number, name in enumerate(copies):
+        (tmp_path / "parts" / name).mkdir(parents=True, exist_ok=True)
+        shutil.copy(parts / "good" / "000.png", tmp_path / "parts" / name / f"{number}.png")
+    code, _, err = call("fit", tmp_path / "parts", "-o", tmp_path / "m")
+    assert code == 3
+    named = ", ".join(f"{tmp_path / 'parts' / 'broken' / str(number)} (1)" for number in range(4))
+    told = f"{tmp_path / 'parts' / 'good'} (3), {named}, and 2 more"
+    assert f"the images of all 7 folders are taken for normal; name good folders only: {told}" in (
+        err
+    )
+    assert "of all" not in call("fit", tmp_path / "parts" / "good", "-o", tmp_path / "m")[2]
+
+
 def test_the_time_left_counts_all_networks(caplog: pytest.LogCaptureFixture) -> None:
     with messages(), epochs(5, quiet=False, networks=4) as display:
         for stage, epoch in (("network", 0), ("network", 1), ("fold 2", 3), ("fold 3", 4)):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import shlex
+from collections import Counter
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,9 @@ from adacl.model.advice import advice
 from adacl.model.header import ModelHeader
 
 log = logging.getLogger("adacl")
+
+FOLDERS = 5
+"""Folders that are named, those with most images."""
 
 
 def fit(
@@ -251,6 +255,20 @@ def _summary(header: ModelHeader) -> dict[str, Any]:
     }
 
 
+def _tell_folders(paths: list[Path]) -> None:
+    """Say that all images are taken for normal, if they lie in more than one folder."""
+    counts = Counter(path.parent for path in paths)
+    if len(counts) > 1:
+        told = [f"{folder} ({count})" for folder, count in counts.most_common(FOLDERS)]
+        if more := len(counts) - len(told):
+            told.append(f"and {more} more")
+        log.info(
+            "the images of all %d folders are taken for normal; name good folders only: %s",
+            len(counts),
+            ", ".join(told),
+        )
+
+
 def _announce(
     files: ProbedFiles,
     units: int,
@@ -264,6 +282,7 @@ def _announce(
     """
     from adacl.training.splits import networks_to_train, split
 
+    _tell_folders(files.paths)
     count, training = len(files.paths), config.training
     if units < SMALLEST_SET:
         return 1
