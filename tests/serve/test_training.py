@@ -234,7 +234,7 @@ def test_a_preset_takes_the_place_of_the_service_s_configuration(service, normal
     while not (notes := service.ask(address).json["notes"]):
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    assert notes[0].startswith("preset aligned: a linear model tells the images from their puzzles")
+    assert notes[0].startswith("preset aligned, because the images show the same thing at")
     assert service.ask(address, method="DELETE").status == 204
 
 

@@ -1,6 +1,7 @@
 """Whether images have a common layout, and what the preset accurate becomes."""
 
 import copy
+import logging
 
 import numpy as np
 import pytest
@@ -60,11 +61,18 @@ def test_large_images_are_seen_shrunk(side, shrink):
     assert kept.network.shrink == 1
 
 
-def test_a_network_with_a_map_learns_turned_copies_where_there_is_no_upright():
+def test_a_network_with_a_map_learns_turned_copies_where_there_is_no_upright(caplog):
+    caplog.set_level(logging.INFO, "adacl")
     config = preset("inspect")
     grain = brushed()
     found = [settled(config, Samples(x), 0) for x in (grain, turned_at_random(grain), grain[:10])]
     assert [each.training.turned for each in found] == ["no", "yes", "no"]
+    for told in ("are not learnt, so turned parts may be flagged; ", "are learnt as normal; "):
+        assert f"images turned by quarters {told}--turned yes or no decides it (" in caplog.text
+    assert (
+        "normal does not depend on the place in the image, because the images do not show the"
+        in (caplog.text)
+    )
     told = settled(config.replace(training__turned="yes"), Samples(grain), 0)
     assert (told.training.turned, told.network.place) == ("yes", "no")
 

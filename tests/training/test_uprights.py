@@ -1,5 +1,7 @@
 """Parts that lie at any angle are told from those that do not, by normal images alone."""
 
+import logging
+
 import numpy as np
 import pytest
 
@@ -21,8 +23,10 @@ def scattered():
     return Samples(np.array(images))
 
 
-def test_parts_at_any_angle_are_turned_upright(scattered):
-    way = wanted(scattered)
+def test_parts_at_any_angle_are_turned_upright(scattered, caplog):
+    with caplog.at_level(logging.INFO, "adacl"):
+        way = wanted(scattered)
+    assert caplog.messages[-1].startswith("parts are turned upright before they are judged (the")
     assert way is not None
     height, width = way.frame.size
     assert 85 < height < 110
@@ -46,10 +50,12 @@ def test_no_pixel_lies_at_the_limit(scattered, dtype):
         assert steps % 1 == pytest.approx(0.43, abs=1e-6)
 
 
-def test_parts_that_lie_alike_are_left_as_they_lie():
+def test_parts_that_lie_alike_are_left_as_they_lie(caplog):
     rng = np.random.default_rng(1)
     angles = 0.7 + rng.normal(0, 0.02, 24)
-    assert wanted(Samples(wedges(angles))) is None
+    with caplog.at_level(logging.INFO, "adacl"):
+        assert wanted(Samples(wedges(angles))) is None
+    assert caplog.messages[-1].startswith("parts are judged as they lie, not turned (the places")
 
 
 def test_surfaces_have_no_parts():

@@ -62,18 +62,20 @@ def settled(config: Config, samples: Samples, seed: int) -> Config:
     if config.preset != "accurate":
         return config
     if len(samples) < FEWEST:
-        log.info("preset aligned: fewer than %d images do not tell whether it suits", FEWEST)
+        log.info("preset aligned, unchecked: fewer than %d images do not show what suits", FEWEST)
         return suited(config, True)
     area = layout_auroc(samples, seed)
     chosen = suited(config, area >= COMMON)
-    log.info(
-        "preset %s: a linear model tells the images from their puzzles with an AUROC of %.2f; "
-        "from %.2f on they count as aligned",
-        chosen.preset,
-        area,
-        COMMON,
-    )
+    log.info("preset %s, because %s", chosen.preset, _reason(area))
     return chosen
+
+
+def _reason(area: float) -> str:
+    return (
+        f"the images {'' if area >= COMMON else 'do not '}show the same thing at the same place (a "
+        f"simple model tells them from copies with shuffled pieces with an AUROC of {area:.2f}; at "
+        f"least {COMMON:.2f} is needed)"
+    )
 
 
 def _placed(config: Config, samples: Samples, seed: int) -> Config:
@@ -84,11 +86,9 @@ def _placed(config: Config, samples: Samples, seed: int) -> Config:
         area = layout_auroc(_thumbnails(samples.subset(slice(IMAGES))), seed)
         aligned = area >= COMMON
         log.info(
-            "places %s: a linear model tells the images from their puzzles with an AUROC of %.2f; "
-            "from %.2f on they count as aligned",
-            "are told to the network" if aligned else "do not count",
-            area,
-            COMMON,
+            "what is normal %s on the place in the image, because %s",
+            "may depend" if aligned else "does not depend",
+            _reason(area),
         )
     return config.replace(network__place="coordinates" if aligned else "no")
 
@@ -117,8 +117,8 @@ def _shrunk(config: Config, samples: Samples) -> Config:
     shrink = next((factor for factor in SHRUNK if side / factor <= LONGEST), SHRUNK[-1])
     if shrink > 1:
         log.info(
-            "images are seen at 1/%d of their size: the shorter side has %g pixels (median); up to "
-            "%d are seen as they are; hair lines may need --set network.shrink=1",
+            "images are seen at 1/%d of their size; hair lines may need --set network.shrink=1 "
+            "(the shorter side has %g pixels, median; up to %d are seen as they are)",
             shrink,
             side,
             LONGEST,
@@ -134,9 +134,9 @@ def _turned(config: Config, samples: Samples, seed: int) -> Config:
         area = turned_auroc(samples.subset(slice(IMAGES)), seed)
         turned = area <= TURNED
         log.info(
-            "turned copies %s: layout and grain tell the images from them with an AUROC of %.2f; "
-            "up to %.2f they count as normal (--turned yes or no decides it)",
-            "are learnt as normal" if turned else "do not count as normal",
+            "images turned by quarters %s; --turned yes or no decides it (simple models tell them "
+            "from the others with an AUROC of %.2f; up to %.2f they are learnt)",
+            "are learnt as normal" if turned else "are not learnt, so turned parts may be flagged",
             area,
             TURNED,
         )

@@ -59,7 +59,9 @@ def on_plain_ground(samples: Samples) -> Samples:
         return samples
     limit, share = found
     log.info(
-        "parts on a plain background cover %.0f %% of an image; changes are made there", 100 * share
+        "anomalies are made on the parts alone (they cover %.0f %% of an image; the rest is plain "
+        "background)",
+        100 * share,
     )
     return Samples(_OnPlainGround(samples, limit), samples.spec)
 

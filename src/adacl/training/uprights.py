@@ -117,9 +117,9 @@ def wanted(samples: Samples) -> Upright | None:
     before, after = (_differ(images, way.limit) for images in (some, way.of(some)))
     found = before > SCATTERED and after <= ALIKE * before
     log.info(
-        "parts %s: the places that they cover differ by %.2f, and by %.2f when they are; from %.1f "
-        "on, and if that halves it, they are",
-        "are turned upright" if found else "are not turned upright",
+        "parts are %s (the places that they cover differ by %.2f, and by %.2f once turned; they "
+        "are turned above %.1f, if that halves it)",
+        "turned upright before they are judged" if found else "judged as they lie, not turned",
         before,
         after,
         SCATTERED,
