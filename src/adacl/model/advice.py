@@ -12,6 +12,9 @@ HARDLY_FOUND, FEW_FOUND, MANY_FOUND = 0.2, 0.5, 0.8
 """Shares of the anomalies that score above the threshold."""
 FEW_ALARMS, MANY_ALARMS = 0.05, 0.2
 """Shares of the normal images that are flagged, or may be."""
+UNSURE = 0.25
+"""The bound on flagged normal images above which a threshold rests on too few of them. Of 100
+images ``inspect`` holds out 20 and sets one aside, which gives 0.22."""
 GOOD_MADE, WEAK_MAP = 0.9, 0.6
 """Validation AUROC of a good network, and that below which one with a map has hardly learnt."""
 TOO_FAR = 2
@@ -134,7 +137,8 @@ def _faults_of_fit(header: ModelHeader, model: str, learn: tuple[str, ...]) -> l
             f"the threshold rests on {threshold.n} normal images: up to "
             f"{threshold.upper_bound:.0%} of new ones like them may be flagged"
         )
-        faults.append(_Fault(False, why, (_calibrate(header, model),)))
+        severe = threshold.upper_bound > UNSURE
+        faults.append(_Fault(severe, why, (_calibrate(header, model),)))
     if (count := header.training["train"]) < TOO_FEW_IMAGES:
         faults.append(_Fault(True, f"the network learnt from {count} images only", learn))
     return faults
