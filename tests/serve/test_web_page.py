@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from adacl import Scorer
+from adacl.config.presets import THUMBNAIL
 from adacl.explain.heatmap import colours
 from adacl.explain.maps import anomaly_map
 from adacl.model.map_scale import MapScale
@@ -351,6 +352,28 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
         row = rows[score.path.name]
         assert row["model"] == "sevens"
         assert float(row["raw_score"]) == pytest.approx(score.raw, abs=1e-6)
+
+
+def test_the_size_of_the_pictures_chooses_until_the_user_does(visit, service, digits, tmp_path):
+    def folder(side):
+        images = [Image.fromarray(image).resize((side, side)) for image in digits.of(3)[:4]]
+        return write_images(tmp_path / str(side), np.stack(images))[0].parent
+
+    page = ready(visit(f"{service}#teach"))
+    whole, small, part = (page.locator("[name=look]").nth(number) for number in range(3))
+    for side, chosen in ((THUMBNAIL + 1, small), (THUMBNAIL, whole)):
+        drop(page, folder(side))
+        why = page.locator("#look-why")
+        expect(why).to_have_text(f"Chosen for pictures of {side} pixels on the shorter side.")
+        expect(chosen).to_be_checked()
+        expect(page.locator("#lesson-size")).to_be_visible(visible=chosen is whole)
+        page.get_by_role("button", name="Start over").click()
+        expect(why).to_be_hidden()
+    page.get_by_text("A part of a large picture").click()
+    drop(page, folder(THUMBNAIL))
+    expect(page.locator("#lesson-time")).not_to_be_empty()
+    expect(part).to_be_checked()
+    expect(why).to_be_hidden()
 
 
 def test_a_training_is_cancelled(visit, service, threes):
