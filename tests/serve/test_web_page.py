@@ -1,7 +1,10 @@
 """The web page of ``adacl serve``, in a real browser and against the real service."""
 
 import csv
+import os
 import re
+import signal
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -14,6 +17,7 @@ from adacl.explain.heatmap import colours
 from adacl.explain.maps import anomaly_map
 from adacl.model.map_scale import MapScale
 from adacl.serve.station.records import Records
+from adacl.serve.training.estimate import MOST_SECONDS
 from support.helpers import LEARNING, write_images
 from support.serving import serving, write_model
 
@@ -374,6 +378,21 @@ def test_the_size_of_the_pictures_chooses_until_the_user_does(visit, service, di
     expect(page.locator("#lesson-time")).not_to_be_empty()
     expect(part).to_be_checked()
     expect(why).to_be_hidden()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_the_estimate_of_a_changed_choice_arrives(visit, model, threes, tmp_path):
+    """The measurement for the earlier choice, which never ends here, does not hold it up."""
+    config = tmp_path / "config.toml"
+    config.write_text(LEARNING.to_toml())
+    with serving(model, "--config", config) as service:
+        page = ready(visit(f"{address(service)}#teach"))
+        drop(page, threes.train)
+        os.kill(service.worker(), signal.SIGSTOP)
+        page.get_by_text("Quick").click()
+        arrived = re.compile(r"About \d+ (s|min), .*: 3 epochs of")
+        assert MOST_SECONDS > 80
+        expect(page.locator("#lesson-time")).to_have_text(arrived, timeout=80_000)
 
 
 def test_a_training_is_cancelled(visit, service, threes):

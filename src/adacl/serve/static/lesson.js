@@ -129,7 +129,10 @@ async function measure() {
   asking = new AbortController();
   const { signal } = asking;
   try {
-    const found = await json(`/v1/estimate?${asked}`, { method: "POST", signal, patient: true });
+    const onBusy = () =>
+      say($("lesson-time"), "The server measures for somebody else first; then for you …");
+    const options = { method: "POST", signal, patient: true, onBusy };
+    const found = await json(`/v1/estimate?${asked}`, options);
     say($("lesson-time"), inWords(found));
   } catch (error) {
     if (signal.aborted) return;
@@ -255,7 +258,9 @@ function setRecording(on) {
 export function start() {
   $("lesson").addEventListener("submit", submit);
   $("lesson-clear").addEventListener("click", forget);
-  for (const choice of document.querySelectorAll("[name=look], [name=course], #lesson-size"))
+  for (const choice of document.querySelectorAll(
+    "[name=look], [name=course], #lesson-size, #lesson-tile",
+  ))
     choice.addEventListener("change", offer);
   for (const choice of document.querySelectorAll(
     "[name=look], [value='preset=accurate'], #lesson-size",
