@@ -331,6 +331,7 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
     expect(card).to_contain_text("1 file left out")
     words = card.inner_text()
     assert re.search(r"verdict: (good|usable|weak, do not rely on it)\. \w", words, re.I)
+    assert re.search(r"next: (teach it again with|try it under|if \w+ )", words, re.I)
     assert "parameters" in words
     assert not re.search(r"--|adacl ", words), "no commands for a mouse"
     shown = card.locator("figcaption b").all_inner_texts()
