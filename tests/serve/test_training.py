@@ -281,12 +281,7 @@ def test_failure_is_told(service, normals):
 def trainer_of(service, normals):
     """Begin a training, and return the number of its process."""
     service.until(begin(service, normals, "name=a").headers["location"], "running")
-    children = Path(f"/proc/{service.process.pid}/task/{service.process.pid}/children")
-    deadline = time.monotonic() + 10
-    while not children.read_text():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return int(children.read_text())
+    return service.worker()
 
 
 @linux

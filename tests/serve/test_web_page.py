@@ -1,7 +1,10 @@
 """The web page of ``adacl serve``, in a real browser and against the real service."""
 
 import csv
+import os
 import re
+import signal
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -9,10 +12,12 @@ import pytest
 from PIL import Image
 
 from adacl import Scorer
+from adacl.config.presets import THUMBNAIL
 from adacl.explain.heatmap import colours
 from adacl.explain.maps import anomaly_map
 from adacl.model.map_scale import MapScale
 from adacl.serve.station.records import Records
+from adacl.serve.training.estimate import MOST_SECONDS
 from support.helpers import LEARNING, write_images
 from support.serving import serving, write_model
 
@@ -232,12 +237,38 @@ def test_the_history_survives_a_reload_until_it_is_cleared(visit, service, mixed
     expect(page.locator("#picture")).to_have_js_property("naturalWidth", 8)
     page.keyboard.press("Tab")
     page.locator(".thumb[aria-current=true]").focus()
-    page.keyboard.press("End")
+    page.keyboard.press("Home")
     expect(page.locator("#verdict")).to_contain_text("0000.png")
     page.get_by_role("button", name="Clear").click()
     expect(page.get_by_role("heading", name="See what is not normal.")).to_be_visible()
     page.reload()
     expect(ready(page).locator("#empty")).to_be_visible()
+
+
+def test_pictures_of_one_name_are_told_apart_in_the_order_given(visit, service, mixed, tmp_path):
+    named = [tmp_path / kind / "000.png" for kind in ("good", "broken", "third")]
+    for path, source in zip(named, mixed, strict=False):
+        path.parent.mkdir()
+        path.write_bytes(source.read_bytes())
+    page = ready(visit(service))
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Choose pictures").click()
+    chooser.value.set_files(named[:2])
+    names = page.locator("#gallery .name")
+    expect(names).to_have_text(["000.png", "000.png (2)"])
+    expect(page.locator("#previous")).to_be_disabled()
+    page.locator("#next").click()
+    expect(page.locator("#verdict")).to_contain_text("000.png (2)")
+    with page.expect_file_chooser() as chooser:
+        page.get_by_role("button", name="Add").click()
+    chooser.value.set_files(named[2])
+    expect(names).to_have_text(["000.png (3)", "000.png", "000.png (2)"])
+    drop(page, named[0].parent, named[1].parent)
+    folders = ["broken/000.png", "good/000.png"]
+    expect(names).to_have_text([*folders, "000.png (3)", "000.png", "000.png (2)"])
+    page.reload()
+    expect(names).to_have_text([*folders, "000.png (3)", "000.png", "000.png (2)"])
+    assert history(page).keys() == {*folders, "000.png", "000.png (2)", "000.png (3)"}
 
 
 def test_a_pasted_picture_is_scored(visit, service, mixed):
@@ -318,14 +349,15 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
 
     card = page.get_by_role("article", name="Training of sevens")
     expect(card).to_contain_text("running")
-    expect(card).to_contain_text(re.compile(r"epoch \d+ of 10"), timeout=30_000)
+    expect(card).to_contain_text(re.compile(r"epoch \d+ of 10"), timeout=120_000)
     expect(card.get_by_role("img", name="Made faults told apart by epoch")).to_be_visible()
     page.reload()
     expect(card).to_contain_text("running")
-    expect(card).to_contain_text("finished", timeout=60_000)
+    expect(card).to_contain_text("finished", timeout=120_000)
     expect(card).to_contain_text("1 file left out")
     words = card.inner_text()
     assert re.search(r"verdict: (good|usable|weak, do not rely on it)\. \w", words, re.I)
+    assert re.search(r"next: (teach it again with|try it under|if \w+ )", words, re.I)
     assert "parameters" in words
     assert not re.search(r"--|adacl ", words), "no commands for a mouse"
     shown = card.locator("figcaption b").all_inner_texts()
@@ -351,6 +383,43 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
         row = rows[score.path.name]
         assert row["model"] == "sevens"
         assert float(row["raw_score"]) == pytest.approx(score.raw, abs=1e-6)
+
+
+def test_the_size_of_the_pictures_chooses_until_the_user_does(visit, service, digits, tmp_path):
+    def folder(side):
+        images = [Image.fromarray(image).resize((side, side)) for image in digits.of(3)[:4]]
+        return write_images(tmp_path / str(side), np.stack(images))[0].parent
+
+    page = ready(visit(f"{service}#teach"))
+    whole, small, part = (page.locator("[name=look]").nth(number) for number in range(3))
+    for side, chosen in ((THUMBNAIL + 1, small), (THUMBNAIL, whole)):
+        drop(page, folder(side))
+        why = page.locator("#look-why")
+        expect(why).to_have_text(f"Chosen for pictures of {side} pixels on the shorter side.")
+        expect(chosen).to_be_checked()
+        expect(page.locator("#lesson-size")).to_be_visible(visible=chosen is whole)
+        page.get_by_role("button", name="Start over").click()
+        expect(why).to_be_hidden()
+    page.get_by_text("A part of a large picture").click()
+    drop(page, folder(THUMBNAIL))
+    expect(page.locator("#lesson-time")).not_to_be_empty()
+    expect(part).to_be_checked()
+    expect(why).to_be_hidden()
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="needs /proc")
+def test_the_estimate_of_a_changed_choice_arrives(visit, model, threes, tmp_path):
+    """The measurement for the earlier choice, which never ends here, does not hold it up."""
+    config = tmp_path / "config.toml"
+    config.write_text(LEARNING.to_toml())
+    with serving(model, "--config", config) as service:
+        page = ready(visit(f"{address(service)}#teach"))
+        drop(page, threes.train)
+        os.kill(service.worker(), signal.SIGSTOP)
+        page.get_by_text("Quick").click()
+        arrived = re.compile(r"About \d+ (s|min), .*: 3 epochs of")
+        assert MOST_SECONDS > 80
+        expect(page.locator("#lesson-time")).to_have_text(arrived, timeout=80_000)
 
 
 def test_a_training_is_cancelled(visit, service, threes):
@@ -454,7 +523,7 @@ def test_what_a_picture_really_is_can_be_told(visit, model, mixed, tmp_path):
         page = ready(visit(address(service)))
         drop(page, *mixed[:2])
         expect(tiles(page)).to_have_count(2)
-        tiles(page).last.get_by_role("button").click()
+        tiles(page).first.get_by_role("button").click()
         truth = page.get_by_role("group", name="What it really is")
         truth.get_by_role("button", name="Anomalous").click()
         pressed = truth.get_by_role("button", name="Anomalous", pressed=True)
@@ -462,7 +531,7 @@ def test_what_a_picture_really_is_can_be_told(visit, model, mixed, tmp_path):
         expect(page.locator("#live-region")).to_have_text("Kept: 0000.png really is anomalous.")
         page.reload()
         expect(tiles(ready(page))).to_have_count(2)
-        tiles(page).last.get_by_role("button").click()
+        tiles(page).first.get_by_role("button").click()
         expect(pressed).to_be_visible()
         truth.get_by_role("button", name="Normal").click()
         expect(truth.get_by_role("button", name="Normal", pressed=True)).to_be_visible()

@@ -93,6 +93,15 @@ class Service:
             time.sleep(0.05)
         return found
 
+    def worker(self) -> int:
+        """Wait for the process that it trains or measures with, on Linux, and return its number."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        deadline = time.monotonic() + WAIT_SECONDS
+        while not (found := children.read_text()):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        return int(found)
+
     def stop(self, number: int = signal.SIGTERM) -> str:
         """Stop it, and return what it said; its exit code must be 0."""
         self.process.send_signal(number)

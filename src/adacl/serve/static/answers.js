@@ -5,7 +5,7 @@ import { request } from "./api.js";
 import { modelOf } from "./state.js";
 
 /** @typedef {import("./history.js").Item} Item */
-/** @typedef {import("./files.js").Picked & {model: string, id: number}} Job */
+/** @typedef {import("./files.js").Picked & {model: string, id: number, batch: number}} Job */
 
 /**
  * @param {Job[]} jobs Of one model.
@@ -26,8 +26,9 @@ export async function ask(jobs, map, options) {
  * @param {any} result
  * @param {number} limit The threshold of the model.
  */
-export const scored = ({ file, name, model, id }, result, limit) => ({
+export const scored = ({ file, name, model, id, batch }, result, limit) => ({
   id,
+  batch,
   name,
   model,
   file,

@@ -3,7 +3,7 @@
 
 import { end, isOpen } from "./camera.js";
 import { $, icon, make, save } from "./dom.js";
-import { clear, csv, items, verdictOf } from "./history.js";
+import { called, clear, csv, items, verdictOf } from "./history.js";
 import { rounded, show, shown, WORDS } from "./stage.js";
 import { on } from "./state.js";
 
@@ -15,7 +15,7 @@ let filter = "all";
 
 /** @type {Record<string, (a: Item, b: Item) => number>} */
 const ORDERS = {
-  new: (a, b) => b.id - a.id,
+  new: (a, b) => b.batch - a.batch || a.id - b.id,
   high: (a, b) => rank(b) - rank(a),
   low: (a, b) => rank(a) - rank(b),
   name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
@@ -37,13 +37,15 @@ function tile(item) {
     picture.classList.toggle("coarse", Math.max(item.width, item.height) <= 128);
   } else picture = make("span", { class: "blank" }, icon("images"));
   const label = make("span", { class: "label" });
+  const [, folder, name] = /** @type {string[]} */ (/([^/]*\/)?([^/]*)$/.exec(called(item)));
   const button = make("button", {
     type: "button",
     class: "thumb",
-    title: item.name,
+    title: called(item),
     onclick: () => look(item),
   });
-  button.append(picture, label, make("span", { class: "name" }, item.name.split("/").at(-1) ?? ""));
+  const where = folder ? make("i", {}, folder) : null;
+  button.append(picture, label, make("span", { class: "name" }, where, make("span", {}, name)));
   return make("li", {}, button);
 }
 

@@ -4,11 +4,12 @@
 import { emit, modelOf, on, thresholdOf } from "./state.js";
 
 /**
- * @typedef {{id: number, at: number, name: string, model: string, error: string | null,
+ * @typedef {{id: number, at: number, batch: number, copy: number, name: string, model: string, error: string | null,
  *   raw: number, score: number, limit: number, height: number, width: number, tile: [number, number] | null,
  *   map: string | null, peak: [number, number] | null, range: [number, number] | null,
  *   thumb: Blob | null, preview: Blob | null, whole: boolean, file?: Blob, request?: string, result?: number,
  *   truth?: number}} Item
+ *   `batch`, the first that was given with it; `copy`, which of the results of this name and model it is;
  *   `limit`, the threshold of the model then; `file`, the original, is held until the page is left; the pictures
  *   outlast a reload, and `preview` is the original itself where `whole`; `request` and `result` are where the
  *   answer is in the log of the service, and `truth` what was said there of it.
@@ -85,9 +86,14 @@ function changed() {
 /** A place in the order, for an image that is yet to be scored. */
 export const reserve = () => ++last;
 
-/** @param {Omit<Item, "at">} scored @returns {Item} */
+/** The name of an image, numbered where an earlier one has the same. @param {Item} item */
+export const called = ({ name, copy }) => (copy > 1 ? `${name} (${copy})` : name);
+
+/** @param {Omit<Item, "at" | "copy">} scored @returns {Item} */
 export function add(scored) {
-  const item = { ...scored, at: Date.now() };
+  const twins = items.filter(({ name, model }) => name === scored.name && model === scored.model);
+  const copy = 1 + Math.max(0, ...twins.map(({ copy }) => copy));
+  const item = { ...scored, copy, at: Date.now() };
   items.splice(items.findLastIndex(({ id }) => id < item.id) + 1, 0, item);
   keep(item);
   while (items.length > LIMIT) remove(items[0]);
@@ -156,7 +162,7 @@ export function csv() {
     const scores = item.error
       ? ["", "", "", ""]
       : [item.score, item.raw, limitOf(item), Number(verdictOf(item) === "flagged")];
-    return [item.name, ...scores, item.model, new Date(item.at).toISOString(), item.error ?? ""];
+    return [called(item), ...scores, item.model, new Date(item.at).toISOString(), item.error ?? ""];
   });
   const header = [
     "image_path",

@@ -15,6 +15,8 @@ const KIND = 100;
 const SHUTTER = 250;
 /** Time without a further choice, after which the server is asked how long it will take. */
 const PATIENCE = 500;
+/** Shorter side in pixels, up to which `adacl fit` too takes the whole picture to be normal or not. */
+const THUMBNAIL = 64;
 
 /** @type {Picked[]} */
 let gathered = [];
@@ -22,6 +24,8 @@ let gathered = [];
 let closeCamera = null;
 let opening = false;
 let sending = false;
+/** Whether the user said what may be wrong. */
+let told = false;
 
 /** @param {Picked[]} picked */
 export function gather(picked) {
@@ -34,6 +38,7 @@ export function gather(picked) {
     const image = make("img", { alt: "" });
     image.onload = image.onerror = () => {
       URL.revokeObjectURL(image.src);
+      suggest();
       estimate();
     };
     image.src = URL.createObjectURL(file);
@@ -45,6 +50,7 @@ export function gather(picked) {
 function forget() {
   gathered = [];
   $("pile").replaceChildren();
+  say($("look-why"), null);
   render();
 }
 
@@ -123,7 +129,10 @@ async function measure() {
   asking = new AbortController();
   const { signal } = asking;
   try {
-    const found = await json(`/v1/estimate?${asked}`, { method: "POST", signal, patient: true });
+    const onBusy = () =>
+      say($("lesson-time"), "The server measures for somebody else first; then for you …");
+    const options = { method: "POST", signal, patient: true, onBusy };
+    const found = await json(`/v1/estimate?${asked}`, options);
     say($("lesson-time"), inWords(found));
   } catch (error) {
     if (signal.aborted) return;
@@ -138,6 +147,28 @@ function inWords({ seconds, epoch_seconds, epochs, networks }) {
   const also =
     networks > 1 ? ` for the model, and as many for ${networks > 2 ? `each of ${networks - 1} helper networks that set` : "a helper network that sets"} its threshold` : "";
   return `About ${duration(seconds)}, measured on this server just now: ${each}${also}. Other work on the server makes it slower.`;
+}
+
+/** Choose what may be wrong by the sizes of the pictures shown, as `adacl fit` does. */
+function suggest() {
+  const images = [...$("pile").querySelectorAll("img")];
+  if (told || images.some(({ complete }) => !complete)) return;
+  const sides = images
+    .map(({ naturalWidth, naturalHeight }) => Math.min(naturalWidth, naturalHeight))
+    .filter(Boolean)
+    .sort((a, b) => a - b);
+  if (!sides.length) return;
+  const middle = (sides.length - 1) / 2;
+  const side = (sides[Math.floor(middle)] + sides[Math.ceil(middle)]) / 2;
+  $(side <= THUMBNAIL ? "look-whole" : "look-small").checked = true;
+  say($("look-why"), `Chosen for pictures of ${side} pixels on the shorter side.`);
+  offer();
+}
+
+/** Leave what may be wrong as the user said. */
+function keepChoice() {
+  told = true;
+  say($("look-why"), null);
 }
 
 /** Offer what goes with what may be wrong. */
@@ -173,6 +204,7 @@ async function submit(event) {
       },
     );
     forget();
+    told = false;
     $("lesson-name").value = "";
     announce(`The training of ${name} is in the queue.`);
   } catch (error) {
@@ -226,8 +258,14 @@ function setRecording(on) {
 export function start() {
   $("lesson").addEventListener("submit", submit);
   $("lesson-clear").addEventListener("click", forget);
-  for (const choice of document.querySelectorAll("[name=look], [name=course], #lesson-size"))
+  for (const choice of document.querySelectorAll(
+    "[name=look], [name=course], #lesson-size, #lesson-tile",
+  ))
     choice.addEventListener("change", offer);
+  for (const choice of document.querySelectorAll(
+    "[name=look], [value='preset=accurate'], #lesson-size",
+  ))
+    choice.addEventListener("change", keepChoice);
   offer();
   for (const button of document.querySelectorAll("[data-lesson]")) {
     const picker = $(`pick-${/** @type {HTMLElement} */ (button).dataset.lesson}`);

@@ -39,7 +39,8 @@ export function score(picked) {
       `Only the first ${LIMIT} of these ${picked.length} pictures are scored: a tab holds no more. Drop the others once these are done and saved.`,
     );
   total += some.length;
-  pending.push(...some.map((one) => ({ ...one, model, id: reserve() })));
+  const ids = some.map(reserve);
+  pending.push(...some.map((one, i) => ({ ...one, model, id: ids[i], batch: ids[0] })));
   progress();
   begin();
 }

@@ -4,7 +4,7 @@
 import { explain, original } from "./answers.js";
 import { Problem } from "./api.js";
 import { $, announce, icon, make, say } from "./dom.js";
-import { items, keep, limitOf, verdictOf } from "./history.js";
+import { called, items, keep, limitOf, verdictOf } from "./history.js";
 import { decode, paint } from "./heat.js";
 import { emit, on, state } from "./state.js";
 import { question } from "./station.js";
@@ -57,7 +57,7 @@ export async function show(item, aloud = false) {
   say($("unshown"), source ? null : why);
   if (source) {
     picture.src = URL.createObjectURL(source);
-    picture.alt = item.name;
+    picture.alt = called(item);
     await picture.decode().catch(() => {});
     if (current !== item) return;
   }
@@ -126,8 +126,8 @@ function mark() {
 function sentence(item) {
   const { word } = WORDS[verdictOf(item)];
   return item.error
-    ? `${item.name}: ${word}. ${item.error}`
-    : `${item.name}: ${word}, score ${rounded(item.score)}.`;
+    ? `${called(item)}: ${word}. ${item.error}`
+    : `${called(item)}: ${word}, score ${rounded(item.score)}.`;
 }
 
 /** @type {(item: Item) => void} */
@@ -186,7 +186,7 @@ function gauge(item) {
 
 /** @param {Item} item */
 function facts(item) {
-  const rows = [["Picture", item.name]];
+  const rows = [["Picture", called(item)]];
   if (item.width) rows.push(["Size", `${item.width} × ${item.height}`]);
   if (item.tile) rows.push(["Worst tile", `row ${item.tile[0]}, column ${item.tile[1]}`]);
   if (state.models.length > 1 || item.model !== state.model?.name) rows.push(["Model", item.model]);

@@ -3,7 +3,7 @@
 
 import { json, Problem } from "./api.js";
 import { $, announce, make, say } from "./dom.js";
-import { keep } from "./history.js";
+import { called, keep } from "./history.js";
 import { on, state } from "./state.js";
 
 /** @typedef {import("./history.js").Item} Item */
@@ -84,7 +84,7 @@ async function tell(item, label, group) {
   const renewed = question(item);
   group.replaceWith(renewed);
   renewed.querySelector("[aria-pressed=true]").focus();
-  announce(`Kept: ${item.name} really is ${label ? "anomalous" : "normal"}.`);
+  announce(`Kept: ${called(item)} really is ${label ? "anomalous" : "normal"}.`);
 }
 
 export function start() {

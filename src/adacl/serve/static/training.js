@@ -115,7 +115,11 @@ function card(training, key) {
   const notes = plain(training.notes);
   const verdict = notes.find((note) => note.startsWith("verdict: "));
   if (verdict) parts.push(make("p", { class: "judged" }, verdict));
-  const others = notes.filter((note) => note !== verdict).map((note) => make("li", {}, note));
+  const steps = notes.filter((note) => note.startsWith("next: "));
+  parts.push(...steps.map((step) => make("p", { class: "judged next" }, step)));
+  const others = notes
+    .filter((note) => note !== verdict && !steps.includes(note))
+    .map((note) => make("li", {}, note));
   if (others.length) parts.push(make("ul", { class: "notes" }, ...others));
   if (training.skipped.length) parts.push(skipped(training.skipped));
   const actions = make("p", { class: "actions" });

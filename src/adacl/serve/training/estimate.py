@@ -15,12 +15,14 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from PIL import Image
+from starlette.requests import Request
 
 from adacl.config import Config
 from adacl.imaging.tiles import Tiling
@@ -77,6 +79,31 @@ class Estimates:
             del self._known[next(iter(self._known))]
         self._known[asked] = found
         return found
+
+
+async def while_connected(request: Request, work: Coroutine[Any, Any, str]) -> str:
+    """Return what work does, and end it if the client leaves before.
+
+    Raises
+    ------
+    ProblemError
+        400 if the client left.
+    """
+    working = asyncio.create_task(work)
+    leaving = asyncio.create_task(_left(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ProblemError(400, "the client left before the answer")
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def _measured(asked: str) -> str:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from adacl.data.arrays import SMALLEST_SET
 from adacl.serve.limits import Limits
 from adacl.serve.problems import ProblemError
-from adacl.serve.training.estimate import Estimates, Plan
+from adacl.serve.training.estimate import Estimates, Plan, while_connected
 from adacl.serve.training.queue import Reception, Trainings, unavailable
 from adacl.serve.uploads import Memory, Parts, Reservation, chunks, media_type
 
@@ -73,6 +73,7 @@ def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> N
 
     @app.post("/v1/estimate", tags=TAGS, summary="How long a training would take")
     async def estimate(
+        request: Request,
         images: Annotated[int, Query(ge=SMALLEST_SET, le=MOST_IMAGES)],
         height: Annotated[int, Query(ge=1, le=LONGEST_SIDE)],
         width: Annotated[int, Query(ge=1, le=LONGEST_SIDE)],
@@ -94,7 +95,8 @@ def add(app: FastAPI, trainings: Trainings, limits: Limits, memory: Memory) -> N
             _size(tile),
             config.to_dict(),
         )
-        return Response(await estimates.of(plan), media_type="application/json")
+        found = await while_connected(request, estimates.of(plan))
+        return Response(found, media_type="application/json")
 
     @app.get(PATH, tags=TAGS, summary="All trainings, the latest first")
     async def list_trainings() -> Response:

@@ -20,6 +20,7 @@ from adacl.deploy.export import export_model
 from adacl.errors import AdaclError
 from adacl.model.advice import advice
 from adacl.model.history import EpochRecord
+from adacl.serve.training.remedies import remedies
 
 NICENESS = 10
 
@@ -57,7 +58,9 @@ def _train(folder: Path, settings: dict[str, Any]) -> None:
         on_epoch=_tell_epoch,
     )
     detector.fit(images).save(folder / "model.adacl")
-    for line in advice(detector.header)._replace(steps=()).lines():
+    judged = advice(detector.header)
+    steps = tuple(remedies(judged.steps, detector.header.config))
+    for line in judged._replace(steps=steps).lines():
         _tell(note=line)
     export_model(folder / "model.adacl", folder / "model.onnx", dynamic_batch=True)
 
