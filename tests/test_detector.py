@@ -270,6 +270,9 @@ def test_what_was_done_is_logged(normal, caplog):
         ({"epochs": 1.5}, ConfigError, "epochs"),
         ({"fpr": 0}, ConfigError, "fpr"),
         ({"preset": "papers", "config": None}, ConfigError, "papers"),
+        ({"preset": "inspect"}, ConfigError, "'inspect': the config .* has the preset 'paper'"),
+        ({"image_size": (16, 16)}, ConfigError, "image_size: arrays keep their size"),
+        ({"group": "folder"}, ConfigError, "group: it names files"),
         ({"device": "tpu"}, ConfigError, "tpu"),
         ({"tile": (4, 4)}, ConfigError, "tile"),
         ({"tile": (8, 8), "stride": 9}, ConfigError, "stride"),
@@ -316,7 +319,8 @@ def test_images_of_another_form_are_refused(fitted, digits):
         digits.images[..., None].repeat(3, 3),
         digits.images[:, None].repeat(3, 1),
     ):
-        with pytest.raises(InputError, match="shape"):
+        colours = images.shape[-1] == 3
+        with pytest.raises(InputError, match=r"shape.* to grey" if colours else "shape"):
             fitted.score_samples(images[:5])
     for images in (digits.images[:5] / -255, digits.images[:5] / 250, digits.images[:5] > 99):
         with pytest.raises(InputError, match=r"float values .* pass uint8, or floats in \[0, 1\]"):
@@ -503,8 +507,10 @@ def test_images_that_were_trained_on_are_recognised(threes):
         assert {score.trained_on for score in scores} == {known}
 
 
-def test_a_detector_of_float_arrays_scores_no_files(normal, threes):
+def test_a_detector_of_float_arrays_scores_no_files(normal, threes, caplog):
+    caplog.set_level("INFO", "adacl")
     detector = tiny().fit(normal / 255)
+    assert "float32 arrays cannot score image files; for files and the service, fit" in caplog.text
     with pytest.raises(InputError, match="float32"):
         detector.score_samples(threes.test_normal)
 

@@ -40,7 +40,7 @@ from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
 from adacl.model.file import load_model, save_model
-from adacl.model.gate import check_files
+from adacl.model.gate import ONLY_ARRAYS, check_files
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.info import notes
@@ -121,7 +121,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         :func:`~adacl.data.groups.groups_of`. They stay on one side of every split, and count once
         for the threshold. By default each is by itself.
     on_error
-        What to do with a broken image file: ``fail``, or ``skip`` it with a warning.
+        What to do with a broken image file: ``fail``, or ``skip`` it with a warning. Arrays of
+        results are then shorter; :meth:`score_files` tells which file a score belongs to.
     checkpoints
         Folder for checkpoints; a training that was interrupted is continued from there.
     on_epoch
@@ -271,6 +272,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         )
         for line in notes(self.header):
             log.info(line)
+        if self.header.spec.dtype == "float32":
+            log.info("%s; for files and the service, fit on files or on uint8", ONLY_ARRAYS)
         if odd := self.header.training.get("odd"):
             log.info(
                 "look at the normal images that were held out and score above the threshold, the "
@@ -291,6 +294,10 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         tiling, image_size = self._tiling(), _checked_size("image_size", self.image_size)
         mask = region_of_interest(self.mask)
         if not (isinstance(X, ProbedFiles) or is_paths(X)):
+            if self.group is not None:
+                raise ConfigError("group: it names files; with arrays, give fit labels as groups")
+            if image_size is not None:
+                raise ConfigError("image_size: arrays keep their size; resize them, or pass files")
             pictures = pictures_of(X)
             array = pictures_as_array(pictures) if pictures else without_tensors(X)
             return normals_of_array(
@@ -464,6 +471,11 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         tiled = self.tile is not None
         if self.config is not None:
             config = self.config
+            if self.preset not in ("auto", config.preset):
+                raise ConfigError(
+                    f"preset {self.preset!r}: the config that is given with it has the preset "
+                    f"{config.preset!r}; leave preset out, or start the config from the other"
+                )
         elif self.preset == "auto":
             config = for_tiles() if tiled else by_size(sizes)
         else:

@@ -2,10 +2,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
-from adacl.data.arrays import as_images, is_paths, row_shape
+from adacl.data.arrays import as_images, is_paths, pictures_of, row_shape, without_tensors
 from adacl.errors import InputError
 
 
@@ -30,6 +32,29 @@ def test_forms_and_types(given_type, kept):
         assert images.shape == images_shape
         assert images.dtype == kept
         assert (images == 1).all()
+
+
+def test_another_order_of_bytes_changes_nothing():
+    values = np.arange(200, dtype=np.uint16).reshape(2, 10, 10) * 300
+    images = as_images(values.astype(">u2"))
+    assert images.dtype == np.uint16
+    assert images.dtype.isnative
+    assert (images[..., 0] == values).all()
+
+
+def test_floating_point_pictures_are_refused_as_their_files_are():
+    picture = Image.fromarray(np.zeros((9, 9), np.float32))
+    assert picture.mode == "F"
+    with pytest.raises(InputError, match=r"mode F.*pass them as arrays"):
+        pictures_of([picture])
+
+
+def test_half_precision_of_tensors_is_no_obstacle():
+    values = torch.arange(16.0).reshape(1, 4, 4) / 16
+    for half in (torch.bfloat16, torch.float16):
+        found = without_tensors(values.to(half))
+        assert found.dtype == np.float32
+        assert (found == values.numpy()).all()
 
 
 @given(st.integers(1, 2000))

@@ -12,6 +12,7 @@ from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.progress import say
 from adacl.errors import ConfigError
 from adacl.files import check_writable
+from adacl.model.gate import ONLY_ARRAYS
 
 
 def export(
@@ -64,3 +65,5 @@ def export(
             f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB): opset "
             f"{header.exported.opset}, {header.exported.precision}, {batch} at once"
         )
+        if header.spec.dtype == "float32":
+            say(ONLY_ARRAYS)

@@ -137,6 +137,7 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
     """
     if array.dtype.kind not in "buif":
         raise InputError(f"images: need numbers, got values of the type {array.dtype}")
+    array = array.astype(array.dtype.newbyteorder("="), copy=False)
     if array.ndim == 2:
         shape = row_shape(array.shape[1], image_shape)
         missing = math.prod(shape) - array.shape[1]
@@ -157,7 +158,10 @@ def without_tensors(images: Any) -> Any:
         if len(shapes) > 1:
             raise InputError(f"images: tensors of several shapes, {shapes}; pass one at a time")
         return np.stack([without_tensors(image) for image in images])
-    return images.detach().cpu().numpy() if _is_tensor(images) else images
+    if not _is_tensor(images):
+        return images
+    tensor = images.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
 def _is_tensor(images: Any) -> bool:
@@ -172,6 +176,8 @@ def pictures_of(images: Any) -> list[Image.Image] | None:
         return None
     if not all(isinstance(image, Image.Image) for image in images):
         return None
+    if any(image.mode == "F" for image in images):
+        raise InputError("PIL images of floating-point pixels (mode F); pass them as arrays")
     return [ImageOps.exif_transpose(image) for image in images]
 
 

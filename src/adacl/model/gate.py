@@ -19,6 +19,9 @@ log = logging.getLogger("adacl")
 
 MOST = 0.5
 """Share of an image's values outside the learnt range with which it is refused."""
+CHANNELS = (1, 3, 2, 4)
+"""Of pictures: grey and colours, and both with alpha."""
+ONLY_ARRAYS = "a model that takes float32 arrays cannot score image files"
 
 
 def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
@@ -54,9 +57,12 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
         or (exported_for and images.shape[1:3] != exported_for)
         or min(images.shape[1:3]) < least
     ):
+        remedy = "pass N x H x W x C"
+        if images.shape[3] in CHANNELS and spec.channels in CHANNELS[:2]:
+            remedy = f"convert them to {'grey' if spec.channels == 1 else 'colours without alpha'}"
         raise InputError(
             f"images of shape {images.shape[1:]} do not go with a model that takes "
-            f"{(*expected, spec.channels)}; pass N x H x W x C"
+            f"{(*expected, spec.channels)}; {remedy}"
         )
     height, width = images.shape[1:3]
     header.check_layout(height, width, "images")
@@ -146,7 +152,9 @@ def check_files(spec: ImageSpec) -> None:
     InputError
         If it was fitted on arrays that no image file can hold.
     """
-    if spec.channels not in (1, 3) or spec.dtype == "float32":
+    if spec.dtype == "float32":
+        raise InputError(f"{ONLY_ARRAYS}; pass arrays, or fit on files or on uint8")
+    if spec.channels not in (1, 3):
         raise InputError(
             f"a model that takes {spec.channels}-channel {spec.dtype} arrays cannot score image "
             "files; pass arrays"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from adacl.deploy.opening import open_exported
-from adacl.errors import ConfigError
+from adacl.errors import ConfigError, InputError
 from adacl.files import read_whole
 from adacl.model.gate import check_files
 from adacl.serve.problems import ProblemError
@@ -40,7 +40,10 @@ class Served:
         self.model_file = model_file
         self.scorer = open_exported(path, backend, threads=1)
         self.scorer.header.check_kind(path, video=False)
-        check_files(self.scorer.spec)
+        try:
+            check_files(self.scorer.spec)
+        except InputError as error:
+            raise InputError(f"{path}: {error}") from error
 
     def describe(self) -> dict[str, Any]:
         """Return the fields that clients see."""
