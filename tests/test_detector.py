@@ -510,7 +510,7 @@ def test_images_that_were_trained_on_are_recognised(threes):
 def test_a_detector_of_float_arrays_scores_no_files(normal, threes, caplog):
     caplog.set_level("INFO", "adacl")
     detector = tiny().fit(normal / 255)
-    assert "float32 arrays cannot score image files; for files and the service, fit" in caplog.text
+    assert "float32 arrays cannot score image files; fit on files or on uint8" in caplog.text
     with pytest.raises(InputError, match="float32"):
         detector.score_samples(threes.test_normal)
 

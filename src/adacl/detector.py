@@ -273,7 +273,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         for line in notes(self.header):
             log.info(line)
         if self.header.spec.dtype == "float32":
-            log.info("%s; for files and the service, fit on files or on uint8", ONLY_ARRAYS)
+            log.info(ONLY_ARRAYS)
         if odd := self.header.training.get("odd"):
             log.info(
                 "look at the normal images that were held out and score above the threshold, the "

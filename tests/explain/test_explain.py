@@ -496,7 +496,7 @@ def test_score_writes_heat_maps(files, tmp_path):
     assert out == plain[1]
     anomalous = out.count("ANOMALOUS")
     total = f"{anomalous} of 7 images {'is' if anomalous == 1 else 'are'} anomalous"
-    assert err.splitlines()[-2:] == [total, f"wrote 7 heat maps to {folder}"]
+    assert err.splitlines()[-2:] == [total, f"heat maps in {folder}: 7"]
     assert plain[2].splitlines()[-1] == total
     written = sorted(folder.rglob("*.png"))
     assert len(written) == len({path.resolve() for path in written}) == 7

@@ -94,7 +94,7 @@ def score(
         verb = "is" if tally["anomalous"] == 1 else "are"
         log.info("%d of %d images %s anomalous", tally["anomalous"], tally["images"], verb)
         if heatmaps:
-            log.info("wrote %d heat maps to %s", tally["heat maps"], heatmaps)
+            log.info("heat maps in %s: %d", heatmaps, tally["heat maps"])
         if report and gathering:
             report_scores(report, scorer, in_use, model, gathering, title_of(paths), quiet)
 

@@ -21,7 +21,9 @@ MOST = 0.5
 """Share of an image's values outside the learnt range with which it is refused."""
 CHANNELS = (1, 3, 2, 4)
 """Of pictures: grey and colours, and both with alpha."""
-ONLY_ARRAYS = "a model that takes float32 arrays cannot score image files"
+ONLY_ARRAYS = (
+    "a model that takes float32 arrays cannot score image files; fit on files or on uint8 for that"
+)
 
 
 def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
@@ -153,7 +155,7 @@ def check_files(spec: ImageSpec) -> None:
         If it was fitted on arrays that no image file can hold.
     """
     if spec.dtype == "float32":
-        raise InputError(f"{ONLY_ARRAYS}; pass arrays, or fit on files or on uint8")
+        raise InputError(ONLY_ARRAYS)
     if spec.channels not in (1, 3):
         raise InputError(
             f"a model that takes {spec.channels}-channel {spec.dtype} arrays cannot score image "
