@@ -111,7 +111,7 @@ def test_what_cannot_be_right_is_refused_at_every_door(door, doors, learnt):
     for wrong, why in (
         (learnt[1] / 255.0 - 0.5, "float values"),
         ((learnt[1] > 130).astype(float), "pass uint8"),
-        (learnt[1].repeat(3, 3), "pass N x H x W x C"),
+        (learnt[1].repeat(3, 3), "convert them to grey"),
         (learnt[1][:, :5], "pass N x H x W x C"),
         (learnt[1][0, ..., 0], "shape|rows|holds|features"),
     ):

@@ -60,7 +60,8 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
         or min(images.shape[1:3]) < least
     ):
         remedy = "pass N x H x W x C"
-        if images.shape[3] in CHANNELS and spec.channels in CHANNELS[:2]:
+        other_mode = images.shape[3] != spec.channels and images.shape[3] in CHANNELS
+        if other_mode and spec.channels in CHANNELS[:2]:
             remedy = f"convert them to {'grey' if spec.channels == 1 else 'colours without alpha'}"
         raise InputError(
             f"images of shape {images.shape[1:]} do not go with a model that takes "
