@@ -15,6 +15,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from adacl import AnomalyDetector, Scorer
+from adacl.config import Config
 from adacl.data.arrays import as_images
 from adacl.data.folders import list_images
 from adacl.datasets import catalogue
@@ -271,6 +272,7 @@ def test_what_was_done_is_logged(normal, caplog):
         ({"fpr": 0}, ConfigError, "fpr"),
         ({"preset": "papers", "config": None}, ConfigError, "papers"),
         ({"preset": "inspect"}, ConfigError, "'inspect': the config .* has the preset 'paper'"),
+        ({"config": Config("inspect")}, ConfigError, r"start it from adacl.preset\('inspect'\)"),
         ({"image_size": (16, 16)}, ConfigError, "image_size: arrays keep their size"),
         ({"group": "folder"}, ConfigError, "group: it names files"),
         ({"device": "tpu"}, ConfigError, "tpu"),

@@ -16,7 +16,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_array, validate_data
 
 from adacl.config import Config
-from adacl.config.presets import by_size, for_tiles, preset
+from adacl.config.presets import by_size, check_named, for_tiles, preset
 from adacl.data.arrays import (
     SMALLEST_SIDE,
     as_images,
@@ -476,6 +476,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
                     f"preset {self.preset!r}: the config that is given with it has the preset "
                     f"{config.preset!r}; leave preset out, or start the config from the other"
                 )
+            check_named(config)
         elif self.preset == "auto":
             config = for_tiles() if tiled else by_size(sizes)
         else:

@@ -112,6 +112,22 @@ def preset(name: str) -> Config:
     return Config.from_dict(PRESETS[name].to_dict(), explicit=())
 
 
+def check_named(config: Config) -> None:
+    """Check that a configuration named after another preset than ``paper`` is not like ``paper``.
+
+    Raises
+    ------
+    ConfigError
+        If its network is that of ``paper``: ``Config(name)`` sets the name alone.
+    """
+    named, paper = PRESETS.get(config.preset), PRESETS["paper"]
+    if named and config.network == paper.network != named.network:
+        raise ConfigError(
+            f"config: it is named {config.preset}, but has the settings of paper; start it from "
+            f"adacl.preset({config.preset!r})"
+        )
+
+
 def by_size(sizes: Sequence[tuple[int, int]]) -> Config:
     """Return the preset for images of these heights and widths in pixels, and log its name.
 
