@@ -114,6 +114,12 @@ def test_calibrate_sets_the_threshold_from_all_of_the_footage(
     assert after.alarm.per_hour == before.alarm.per_hour == 120
     assert f"the threshold was {before.alarm.threshold:.4f} before" in err
     assert "five times" not in err
+    assert "rests on" not in err
+    short = write_video(tmp_path / "short.mp4", walkers(50, 9))
+    code, _, err = call("video", "calibrate", other, short, "-o", tmp_path / "less.adacl")
+    assert code == 0, err
+    assert "rests on 5 seconds of footage, the old one on 10 seconds" in err
+    assert "or keep the old file (-o)" in err
     assert list(after.events(films / "walk.mp4")) == []
     exported = tmp_path / "gate.onnx"
     assert call("export", model, exported)[0] == 0

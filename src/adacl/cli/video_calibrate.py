@@ -48,8 +48,11 @@ def calibrate(
                 f"{model}: an exported file keeps its threshold; calibrate the model file and "
                 "export it again, or score with --threshold"
             )
-        before = detector.alarm.threshold
-        detector.calibrate(normal, false_alarms).save(target)
+        before = detector.alarm
+        detector.calibrate(normal, false_alarms)
+        if less := detector.alarm.promises_less_than(before):
+            log.warning("%s, or keep the old file (-o)", less)
+        detector.save(target)
         for line in detector.alarm.notes():
             log.info(line)
-        log.info("wrote %s; the threshold was %.4f before", target, before)
+        log.info("wrote %s; the threshold was %.4f before", target, before.threshold)

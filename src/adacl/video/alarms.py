@@ -75,6 +75,20 @@ class Alarm:
         """Return the alarm with a threshold given by hand."""
         return Alarm(finite("threshold", threshold), self.typical)
 
+    def promises_less_than(self, before: Alarm) -> str:
+        """Say that less footage set this than the one before, if it promises less so, or ""."""
+        bound, former = self.upper_bound, before.upper_bound
+        if bound is None or former is None or self.hours >= before.hours or bound <= former:
+            return ""
+        if (self.per_hour or 0) > (before.per_hour or 0):
+            return ""
+        return (
+            f"the new threshold rests on {duration(self.hours)} of footage, the old one on "
+            f"{duration(before.hours)}: with 95% confidence at most {_three_digits(bound)} false "
+            f"alarms an hour, before {_three_digits(former)}; the footage from before does not "
+            "count again, so give all further normal footage together"
+        )
+
     def notes(self) -> list[str]:
         """Say in sentences how the threshold was set and what it is worth."""
         bound = self.upper_bound
