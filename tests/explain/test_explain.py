@@ -505,6 +505,23 @@ def test_score_writes_heat_maps(files, tmp_path):
         assert picture.mode == "RGB"
 
 
+def test_heat_maps_of_other_images_are_kept(files, tmp_path):
+    folder, names = tmp_path / "heat", ["0000.png", "0000.png-2"]
+    for number, name in enumerate(names):
+        (tmp_path / f"day{number}").mkdir()
+        image = (files / "good" / f"000{number}.png").read_bytes()
+        (tmp_path / f"day{number}" / "0000.png").write_bytes(image)
+        for _ in range(2):
+            code, _, err = call(
+                "score", files / "m.adacl", tmp_path / f"day{number}", "--heatmaps", folder
+            )
+            assert code == 0, err
+        made = {path.name: path.read_bytes() for path in folder.iterdir()}
+        assert sorted(made) == sorted(f"{n}.heatmap.png" for n in names[: number + 1]), name
+    first, second = made.values()
+    assert first != second
+
+
 def test_heat_maps_among_the_images_are_refused(files):
     good = files / "good"
     places = {good: "is the folder of the images", good / "heat": f"lies in {good}"}

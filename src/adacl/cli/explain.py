@@ -83,8 +83,7 @@ def explain(
         maps = scorer.explain_files(paths, skipped, method)
         scale = scorer.header.map_scale
         for score, anomaly_map, image in count(maps, "maps", len(paths), quiet):
-            mark = hashlib.sha256(os.fsencode(score.path.resolve())).hexdigest()
-            target = targets[score.path]
+            mark, target = _mark_of(score.path), targets[score.path]
             if target != output:
                 target = _free(target, mark)
             written = "no map is written"
@@ -121,6 +120,10 @@ def _targets(
     if output.resolve() in {path.resolve() for path in (model, *paths)}:
         raise ConfigError(f"{output}: is the model or the image; name another output")
     return {paths[0]: output}
+
+
+def _mark_of(image: Path) -> str:
+    return hashlib.sha256(os.fsencode(image.resolve())).hexdigest()
 
 
 def _free(target: Path, mark: str) -> Path:
@@ -189,7 +192,8 @@ def with_heatmaps(
 ) -> ScoreFiles:
     """Return a function that scores files and writes the heat map of each over its image.
 
-    It counts them as ``heat maps`` in the tally.
+    The map of another image keeps its name: the new one gets a number. It counts
+    them as ``heat maps`` in the tally.
     """
     from adacl.explain.heatmap import overlay
 
@@ -200,13 +204,14 @@ def with_heatmaps(
         for score, anomaly_map, shown in scorer.explain_files(paths, skipped):
             outline = limit if score.raw > limit else None
             picture = overlay(shown, anomaly_map, scale, outline)
-            tally["heat maps"] += _write_png(target(score.path), picture)
+            mark = _mark_of(score.path)
+            tally["heat maps"] += _write_png(_free(target(score.path), mark), picture, mark)
             yield score
 
     return score_files
 
 
-def _write_png(path: Path, pixels: NDArray[np.uint8], mark: str = "") -> bool:
+def _write_png(path: Path, pixels: NDArray[np.uint8], mark: str) -> bool:
     """Write pixels as a PNG file, its folder too, unless the name would be too long."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
@@ -221,8 +226,7 @@ def _write_png(path: Path, pixels: NDArray[np.uint8], mark: str = "") -> bool:
             return False
         raise DataError(f"{path.parent}: cannot be made ({error.strerror})") from error
     info = PngInfo()
-    if mark:
-        info.add_text(MARK, mark)
+    info.add_text(MARK, mark)
     with atomic_file(path) as file:
         Image.fromarray(pixels).save(file, "PNG", pnginfo=info)
     return True
