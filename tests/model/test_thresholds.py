@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import beta
 
 from adacl.errors import ConfigError, InputError
 from adacl.model.thresholds import (
@@ -122,6 +123,29 @@ def test_one_odd_normal_alone_does_not_set_the_threshold(count, rank):
     if rank == 2:
         strict = from_normal_scores(scores, 0.01, 0.95, "hold-out")
         assert threshold.upper_bound >= strict.upper_bound
+
+
+def test_defects_among_the_normals_do_not_set_the_threshold():
+    usual, defects = shuffled(40) / 2, [0.97, 0.98, 0.99]
+    mixed = from_normal_scores([*usual, *defects], 0.01, 0.95, "hold-out", set_aside=1)
+    assert mixed.value == usual.max()
+    assert "flags 3 of these" in mixed.notes()[0]
+    assert mixed.upper_bound == pytest.approx(beta.ppf(0.95, 3 + 1 + 1, 39))
+
+
+@pytest.mark.parametrize(
+    ("defects", "set_aside"),
+    [
+        ([0.45, 0.46], 1),  # no nearer to anomalies than to normals
+        ([0.55, 0.65, 0.75, 0.85], 1),  # no gap as wide as the rest
+        ([0.9] * 6, 1),  # more than a tenth: another kind of normal
+        ([0.98, 0.99], 0),  # other presets, and calibration
+    ],
+)
+def test_high_scores_that_may_be_normal_set_the_threshold(defects, set_aside):
+    scores = [*shuffled(40) / 2.5, *defects]
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=set_aside)
+    assert threshold.value == np.sort(scores)[-1 - set_aside]
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

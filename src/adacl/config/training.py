@@ -177,7 +177,8 @@ class ThresholdConfig(Section, name="threshold"):
     set_aside
         Highest scores of held-out normals that never set the threshold, so that one odd part does
         not hide defects. They count as flagged in the stated bound. Fewer than 20 held-out
-        normals for each are too few: then they do.
+        normals for each are too few: then they do. Unless it is 0, neither do scores above 0.5, up
+        to a tenth of all, that a gap parts from the rest, wider than from there to the median.
     """
 
     fpr: Annotated[float, above(0), below(1)] = 0.01

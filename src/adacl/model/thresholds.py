@@ -30,6 +30,10 @@ BELOW = 1e-5
 its 32-bit export differ."""
 ENOUGH = 20
 """Held-out normals for each score that is set aside, at least."""
+FAR_OFF = 0.1
+"""Share of them that is set aside for scoring far above the others, at most."""
+BETWEEN = 0.5
+"""Half-way between the labels of normal images and of anomalies."""
 
 
 @dataclass(frozen=True)
@@ -204,7 +208,10 @@ def from_normal_scores(
     """Set a threshold from raw scores (n,) of normals that were not trained on.
 
     The highest ``set_aside`` of them do not set it, unless there are fewer than 20 normals for
-    each: one odd part must not hide defects. The bound counts them as flagged.
+    each: one odd part must not hide defects. Nor do further ones, up to a tenth, that score above
+    0.5, nearer to anomalies, if the gap below them is wider than the distance from there down to
+    the median: they may be defects. The bound counts all of these as flagged, and one more if the
+    gap decides.
 
     Images of one part resemble each other, and more of them tell little more. With ``groups``
     (n,), a label for each score, a group counts once, by its highest score. The bound then holds
@@ -223,9 +230,11 @@ def from_normal_scores(
         raise ConfigError(f"fpr: need a rate between 0 and 1, got {fpr}")
     every, ordered = _by_group(scores, None), _by_group(scores, groups)
     n = len(ordered)
-    most = n - set_aside if n >= ENOUGH * set_aside else n
-    k = min(most, math.ceil((n + 1) * (1 - fpr)))
-    bound = float(beta.ppf(confidence, n - k + 1, k))
+    odd = set_aside if n >= ENOUGH * set_aside else 0
+    usual = min(n - odd, math.ceil((n + 1) * (1 - fpr)))
+    k = min(usual, n - _far_off(ordered)) if set_aside else usual
+    counted = k - (k < usual)
+    bound = float(beta.ppf(confidence, n - counted + 1, counted))
     value, grouped = float(ordered[k - 1]), groups is not None
     return Threshold(value, method, fpr, n, bound, confidence, _curve(every, value), grouped)
 
@@ -296,6 +305,16 @@ def _by_group(scores: ArrayLike, groups: ArrayLike | None) -> NDArray[np.float64
         return np.sort(found)
     labels = np.asarray(groups)
     return np.sort([found[labels == group].max() for group in np.unique(labels)])
+
+
+def _far_off(ordered: NDArray[np.float64]) -> int:
+    """Return how many of rising scores (n,) are anomalies by their gap, up to a tenth of them."""
+    n, middle = len(ordered), np.median(ordered)
+    for count in range(int(FAR_OFF * n), 0, -1):
+        below, above = ordered[n - count - 1], ordered[n - count]
+        if above > BETWEEN and above - below > below - middle > 0:
+            return count
+    return 0
 
 
 def _curve(ordered: NDArray[np.float64], value: float) -> tuple[tuple[float, float], ...]:
