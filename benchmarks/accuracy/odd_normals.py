@@ -29,6 +29,7 @@ from adacl import AnomalyDetector
 from adacl.data.folders import list_images
 from adacl.model.thresholds import Threshold, from_normal_scores
 from adacl.scale import records
+from adacl.training.least_normal import least_normal
 from benchmarks.accuracy.inspection import RECORDS, commit, measured, parted, test_images
 from benchmarks.common import RESULTS, machine, record
 
@@ -77,20 +78,21 @@ def run(
             detector = AnomalyDetector(preset="inspect", random_state=0).fit(temporary)
             if model:
                 detector.save(model)
-        named = [learnt[number] for number in detector.header.training["odd"]]
-        of_learnt = dict(zip(learnt, -detector.score_samples(learnt), strict=True))
-    scores = {kind: -detector.score_samples(paths) for kind, paths in images.items()}
+        of_learnt = -detector.score_samples(learnt)
     held_out = from_curve(detector.header.threshold)
+    named = [learnt[number] for number in looked_at(of_learnt, held_out)]
+    scores = {kind: -detector.score_samples(paths) for kind, paths in images.items()}
     return {
         "set": name,
         "share": share,
         "commit": commit(),
         "mixed_in": [path.name for path in odd],
         "named": [path.name for path in named],
-        "highest_learnt": sorted(
-            ((path.name, float(score)) for path, score in of_learnt.items()),
-            key=lambda pair: -pair[1],
-        )[: 3 * len(odd)],
+        "of_mixed_in": {
+            path.name: float(score)
+            for path, score in zip(learnt, of_learnt, strict=True)
+            if path in odd
+        },
         "held_out": held_out,
         **measured(scores, images),
         **judged(held_out, *parted(scores)),
@@ -104,6 +106,15 @@ def from_curve(threshold: Threshold) -> list[float]:
     above = np.rint(np.array(shares) * threshold.n).astype(int)
     times = -np.diff(above, prepend=threshold.n)
     return [score for score, count in zip(scores, times, strict=True) for _ in range(count)]
+
+
+def looked_at(scores: NDArray[Any], held_out: Sequence[float]) -> list[int]:
+    """Return the numbers of the images that a fit names, those held out known by their score."""
+    unseen = np.zeros(len(scores), bool)
+    unseen[np.abs(scores[:, None] - np.array(held_out)).argmin(0)] = True
+    numbers, rest = np.flatnonzero(unseen), np.flatnonzero(~unseen)
+    chosen = from_normal_scores(held_out, FPR, CONFIDENCE, "hold-out", set_aside=1).value
+    return least_normal(numbers, scores[unseen], chosen, rest, scores[rest])
 
 
 def judged(

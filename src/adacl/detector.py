@@ -276,8 +276,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             log.info(ONLY_ARRAYS)
         if odd := self.header.training.get("odd"):
             log.info(
-                "look at the normal images that were held out and score above the threshold, the "
-                "highest first; if one is not normal, take it out and fit again: %s",
+                "look at the normal images that look least normal, the worst first; if one is not "
+                "normal, take it out and fit again: %s",
                 ", ".join(str(normals.paths[n]) if normals.paths else f"number {n}" for n in odd),
             )
         return self

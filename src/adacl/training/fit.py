@@ -38,6 +38,7 @@ from adacl.networks.build import Network, raw_scores
 from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
 from adacl.training.activations import activation_maxima, watched
 from adacl.training.alignment import settled
+from adacl.training.least_normal import least_normal, some_of
 from adacl.training.loop import train
 from adacl.training.sensitivity import sensitivity
 from adacl.training.splits import Images, Split, fold_splits, split
@@ -45,7 +46,6 @@ from adacl.training.splits import Images, Split, fold_splits, split
 OnEpoch = Callable[[str, EpochRecord], object]
 
 MOST_DIGESTS = 100_000
-MOST_ODD = 20
 MOST_WATCHED = 64
 
 log = logging.getLogger("adacl")
@@ -145,7 +145,7 @@ def fit_model(
         "validation_highest": outcome.highest,
         "parameters": count_parameters(network),
         "learnt": learnt.to_dict(),
-        **({"odd": list(outcome.odd[:MOST_ODD])} if fitting.dense else {}),
+        **({"odd": _odd(fitting, network, kept, outcome)} if fitting.dense else {}),
     }
     if isinstance(network, Regressor):
         validation = samples.of(kept.validation)
@@ -282,15 +282,15 @@ class _Outcome(NamedTuple):
     ----------
     threshold
         The threshold.
-    odd
-        Numbers of the images held out that score above it, the highest first.
+    held_out
+        Raw scores of the images held out, in rising order of their numbers, unless cross-fitted.
     flagged, highest
         With cross-fitting, of the normals for early stopping: how many score above it, and the
         highest score.
     """
 
     threshold: Threshold
-    odd: Sequence[int] = ()
+    held_out: NDArray[np.float64] | None = None
     flagged: int | None = None
     highest: float | None = None
 
@@ -318,8 +318,22 @@ def _held_out(
         rule.set_aside,
         None if unit is None else unit[numbers],
     )
-    above = scores > threshold.value
-    return _Outcome(threshold, numbers[above][np.argsort(-scores[above])].tolist())
+    return _Outcome(threshold, scores)
+
+
+def _odd(fitting: _Fitting, network: Network, kept: Split, outcome: _Outcome) -> list[int]:
+    """Return the numbers of the images that look least normal, where some were held out."""
+    if outcome.held_out is None:
+        return []
+    height, width = next(iter(fitting.samples.of(kept.train[:1]))).shape[:2]
+    learnt = some_of(kept.train, height * width)
+    return least_normal(
+        np.sort(kept.calibration),
+        outcome.held_out,
+        outcome.threshold.value,
+        learnt,
+        fitting.score(network, learnt),
+    )
 
 
 def _cross_fitted(
