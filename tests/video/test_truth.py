@@ -8,8 +8,9 @@ import pytest
 from adacl.data.video import Clip
 from adacl.errors import DataError, MissingDataError
 from adacl.metrics import auroc
+from adacl.video.advice import after_evaluation, after_fit
 from adacl.video.alarms import Alarm, Event
-from adacl.video.evaluation import ScoredClip, advice, evaluate, interval_by_clip
+from adacl.video.evaluation import ScoredClip, evaluate, interval_by_clip
 from adacl.video.truth import Truth
 
 CLIPS = [Clip("day", Path("day.mp4")), Clip("in/night", Path("in/night.mp4"))]
@@ -150,6 +151,24 @@ def test_the_verdict_names_what_helps(
     changes: dict[str, float], grade: str, step: str | None
 ) -> None:
     figures = {"auroc": 0.97, "found": 10, "intervals": 10, "false_alarms": 0, "normal_hours": 1.0}
-    found = advice(figures | changes, Alarm(0.5, per_hour=1.0), "m")
+    found = after_evaluation(figures | changes, Alarm(0.5, per_hour=1.0), "m")
     assert found.grade == grade
     assert (step in found.steps[0]) if step else not found.steps
+
+
+@pytest.mark.parametrize(
+    ("area", "hours", "alarms", "grade", "step"),
+    [
+        (0.5, 9.0, 0, "weak", "in which things move"),
+        (0.8, 11 / 3600, 0, "weak", "adacl video calibrate m MORE_NORMAL: 3.0 hours"),
+        (0.8, 1.0, 0, "usable", "adacl video calibrate m MORE_NORMAL: 3.0 hours"),
+        (0.8, 9.0, 20, "usable", "adacl video calibrate m MORE_NORMAL: 3.0 hours"),
+        (0.8, 9.0, 1, "good", "adacl video evaluate m CLIPS"),
+    ],
+)
+def test_a_fit_ends_with_a_verdict(
+    area: float, hours: float, alarms: int, grade: str, step: str
+) -> None:
+    found = after_fit(area, Alarm(0.5, 0.2, 1.0, hours, alarms), "m")
+    assert found.grade == grade
+    assert step in found.steps[0]

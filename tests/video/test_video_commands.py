@@ -37,9 +37,11 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     footage = write_video(root / "monday.mp4", walkers(300, 1))
     code, _, err = call(
         "video", "fit", footage, "-o", root / "gate.adacl", "--config", root / "gate.toml",
-        "--epochs", 4, "--set", "video.max_samples=1500", "--false-alarms", 120, "-q",
+        "--epochs", 4, "--set", "video.max_samples=1500", "--false-alarms", 120,
     )  # fmt: skip
     assert code == 0, err
+    assert "verdict: " in err
+    assert f"adacl video calibrate {root / 'gate.adacl'} MORE_NORMAL" in err
     return root / "gate.adacl"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
@@ -89,6 +90,7 @@ def fit(
     """
     check_writable(output)
     from adacl.config.sections import build
+    from adacl.video.advice import after_fit
     from adacl.video.config import VideoConfig
     from adacl.video.detector import VideoAnomalyDetector
 
@@ -124,16 +126,21 @@ def fit(
             on_epoch=display,
         )
         detector.fit(normal).save(output)
+    model, header = detector.model_, detector.model_.tiles.header
+    area = header.history.best.validation_auroc
+    verdict = after_fit(area, model.alarm, shlex.quote(str(output)))
     if json_output:
-        model = detector.model_
         summary = {
             "model": str(output),
             **model.describe(),
-            "training": model.tiles.header.training,
+            "training": header.training,
+            "verdict": verdict._asdict(),
         }
         typer.echo(json.dumps(summary))
     elif not quiet:
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
+        for line in verdict.lines():
+            say(line)
 
 
 def _with_stride(tree: dict[str, Any]) -> dict[str, Any]:

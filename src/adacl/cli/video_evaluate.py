@@ -47,8 +47,9 @@ def evaluate(
     found if an event overlaps it; an event that overlaps none is a false alarm.
     """
     from adacl.data.clips import list_clips
+    from adacl.video.advice import after_evaluation
     from adacl.video.detector import VideoAnomalyDetector
-    from adacl.video.evaluation import advice, evaluate, score_clip
+    from adacl.video.evaluation import evaluate, score_clip
     from adacl.video.truth import Truth
 
     with interruptible([]), messages(quiet):
@@ -70,7 +71,7 @@ def evaluate(
         tracked = count(clips, "clips", len(clips), quiet)
         scored = [score_clip(detector, clip, known) for clip in tracked]
         figures = evaluate(scored, detector.alarm.threshold)
-    verdict = advice(figures, detector.alarm, shlex.quote(str(model)))
+    verdict = after_evaluation(figures, detector.alarm, shlex.quote(str(model)))
     if json_output:
         typer.echo(json.dumps({**figures, "verdict": verdict._asdict()}))
     else:

@@ -71,6 +71,11 @@ class Alarm:
             return None
         return _most_events(self.false_alarms) / self.hours
 
+    @property
+    def hours_needed(self) -> float:
+        """Normal footage without an event that can assure ``per_hour`` with 95 % confidence."""
+        return -math.log(1 - CONFIDENCE) / self.per_hour if self.per_hour else math.inf
+
     def at(self, threshold: float) -> Alarm:
         """Return the alarm with a threshold given by hand."""
         return Alarm(finite("threshold", threshold), self.typical)
@@ -101,12 +106,11 @@ class Alarm:
             f"did not see; with 95% confidence at most "
             f"{_three_digits(bound)} an hour"
         ]
-        needed = -math.log(1 - CONFIDENCE) / self.per_hour
-        if bound > self.per_hour and self.hours < needed:
+        if bound > self.per_hour and self.hours < self.hours_needed:
             share = "" if self.calibrated else ", five times as much footage in all,"
             lines.append(
                 f"{self.per_hour:g} an hour cannot be assured with so little: that takes at "
-                f"least {duration(needed)} without any{share} and a threshold for "
+                f"least {duration(self.hours_needed)} without any{share} and a threshold for "
                 f"{NONE_ALLOWED * self.per_hour:g} an hour, which allows none"
             )
         return lines

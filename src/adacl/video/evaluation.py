@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 from adacl.data.video import Clip
 from adacl.errors import DataError
 from adacl.metrics import auroc, equal_error_rate
-from adacl.model.advice import FAIR_AUROC, FEW_FOUND, GOOD_AUROC, MANY_FOUND, Advice
-from adacl.video.alarms import Alarm, Event, duration, events
+from adacl.video.alarms import Event, events
 from adacl.video.detector import VideoAnomalyDetector
 from adacl.video.frame_scores import FrameScore
 from adacl.video.truth import Truth
@@ -21,8 +20,6 @@ from adacl.video.truth import Truth
 FEWEST_CLIPS = 5
 """Clips of which an interval can be told by drawing among them."""
 DRAWS = 1000
-ENOUGH_NORMAL = 60.0
-"""Seconds of normal footage below which no verdict is given."""
 
 Floats = NDArray[np.float64]
 Mask = NDArray[np.bool_]
@@ -167,32 +164,3 @@ def _higher(abnormal: Floats, normal: Floats) -> float:
     """Count the pairs in which the abnormal score is higher; ties are a half."""
     below, upto = (np.searchsorted(normal, abnormal, side).sum() for side in ("left", "right"))
     return float(below + upto) / 2
-
-
-def advice(figures: dict[str, Any], alarm: Alarm, model: str) -> Advice:
-    """Judge a model by the figures of :func:`evaluate`, and say what would help most."""
-    if (hours := figures["normal_hours"]) < ENOUGH_NORMAL / 3600:
-        why = (
-            f"{duration(hours)} of normal footage are too little for a verdict, which needs "
-            f"{ENOUGH_NORMAL:g}"
-        )
-        again = f"adacl video evaluate {model} with more normal footage, to count false alarms"
-        return Advice("none", why, (again,))
-    found = figures["found"] / figures["intervals"]
-    too_many = max(1.0, 2 * (alarm.per_hour or 0) * hours)
-    more = f"train on more normal footage of this camera: adacl video fit … -o {model}"
-    explain = f"see what is missed or flagged: adacl video explain {model} VIDEO"
-    higher = f"set the threshold by more normal footage: adacl video calibrate {model} NORMAL"
-    lower = f"accept more false alarms: adacl video calibrate {model} NORMAL --false-alarms N"
-    ranks = f"AUROC {figures['auroc']:.2f}"
-    counts = f"{figures['found']} of {figures['intervals']} abnormal intervals are found"
-    if figures["auroc"] < FAIR_AUROC:
-        why = f"abnormal frames hardly score higher than normal ones ({ranks})"
-        return Advice("weak", why, (explain, more))
-    if figures["false_alarms"] > too_many:
-        return Advice("usable", f"there are {figures['false_alarms']} false alarms", (higher,))
-    if found < FEW_FOUND:
-        return Advice("weak", f"only {counts} at this threshold ({ranks})", (lower, explain))
-    if found < MANY_FOUND or figures["auroc"] < GOOD_AUROC:
-        return Advice("usable", f"{counts} ({ranks})", (explain, more))
-    return Advice("good", f"{counts} ({ranks})", ())
