@@ -529,6 +529,12 @@ def test_wrong_places_are_refused(parts: Path, tmp_path: Path) -> None:
     film.write_bytes(b"film")
     for source in (film, tmp_path / "films"):
         assert "adacl video fit" in refused(3, "fit", source, "-o", tmp_path / "m")
+        for command in (
+            ("score", model, source),
+            ("explain", model, source),
+            ("evaluate", model, "--normal", parts / "good", "--abnormal", source),
+        ):
+            assert "for videos use adacl video fit, score, " in refused(3, *command)
     assert "is a folder" in refused(3, "fit", parts / "train", "-o", tmp_path)
     assert "does not exist" in refused(3, "fit", parts / "train", "-o", tmp_path / "a" / "m")
     assert "no such configuration" in refused(

@@ -455,7 +455,9 @@ def test_command_refuses(models, folder, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.delitem(sys.modules, "adacl.serve.server")
         patch.setitem(sys.modules, "uvicorn", None)  # as if the extra were not installed
-        assert "a model for video" in refused(4, "serve", tmp_path / "film.adacl")
+        assert "a model for video, which adacl serve does not take" in refused(
+            4, "serve", tmp_path / "film.adacl"
+        )
     assert "may wait" in refused(2, "serve", models["three"], "--max-waiting", 10)
     assert "need a finite number above 0" in refused(
         2, "serve", models["three"], "--max-seconds", 0

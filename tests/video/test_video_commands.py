@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from adacl import VideoAnomalyDetector
+from adacl.model.file import save_model
 from support.footage import walkers, write_frames, write_video
 from support.helpers import call, refused
 
@@ -150,6 +151,21 @@ def test_calibrate_refuses_footage_that_was_learnt_from(
     assert "part: the model learnt from" in refused(3, "video", "calibrate", model, part)
     code, _, err = call("video", "calibrate", model, held_out, "--frame-rate", 10, "-o", other)
     assert code == 0, err
+
+
+def test_a_model_of_the_other_kind_is_pointed_to_its_commands(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    stills = write_frames(tmp_path / "stills", walkers(2, 3), "{:03d}.png")
+    assert "use it with adacl video score, evaluate, calibrate or explain" in refused(
+        4, "explain", model, stills / "000.png"
+    )
+    image_model = tmp_path / "image.adacl"
+    save_model(VideoAnomalyDetector.load(model).model_.tiles, image_model)
+    for command in (("score",), ("calibrate",), ("explain", "--at", 1)):
+        assert "use it with adacl score, evaluate, calibrate or explain" in refused(
+            4, "video", command[0], image_model, films / "walk.mp4", *command[1:]
+        )
 
 
 def test_a_picture_that_freezes_is_told(model: Path, tmp_path: Path) -> None:

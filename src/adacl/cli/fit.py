@@ -23,7 +23,8 @@ from adacl.data.folders import list_images, reading_by
 from adacl.data.groups import groups_of
 from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
-from adacl.errors import ConfigError, DataError, MissingDataError
+from adacl.data.video_words import is_video
+from adacl.errors import ConfigError, DataError
 from adacl.files import check_writable
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
@@ -202,22 +203,10 @@ def fit(
 
 
 def _listed(roots: list[Path]) -> list[Path]:
-    """List the images; videos instead of them are pointed to the command that takes them."""
-    from adacl.data.clips import VIDEO_EXTENSIONS
-
-    def video(path: Path) -> bool:
-        return path.suffix.lower() in VIDEO_EXTENSIONS and path.is_file()
-
-    advice = "learn from videos with adacl video fit"
-    if named := next(filter(video, roots), None):
-        raise DataError(f"{named}: a video; {advice}")
-    try:
-        return list_images(roots)
-    except MissingDataError as error:
-        inside = (path for root in roots if root.is_dir() for path in root.rglob("*"))
-        if any(map(video, inside)):
-            raise MissingDataError(f"{error}; {advice}") from error
-        raise
+    """List the images; videos named instead are pointed to the command that takes them."""
+    if named := next((path for path in roots if is_video(path) and path.is_file()), None):
+        raise DataError(f"{named}: a video; learn from videos with adacl video fit")
+    return list_images(roots)
 
 
 def _with_values(config: Config, **values: Any) -> Config:

@@ -84,7 +84,7 @@ def serve(
         from adacl.serve.server import run
     except ModuleNotFoundError:
         for model in models or []:  # one that is never served needs no further package
-            read_header(model).check_kind(model, video=False)
+            read_header(model).check_kind(model, video=False, taker="adacl serve")
         raise
 
     if log_to is None and (log_max_mib is not None or log_thumbnails):

@@ -9,12 +9,9 @@ from pathlib import Path
 
 from adacl.data.images import EXTENSIONS
 from adacl.data.video import FRAME_RATE, Clip, frame_files, natural
-from adacl.data.video_words import shown_address
+from adacl.data.video_words import VIDEO_EXTENSIONS, is_video, shown_address
 from adacl.errors import MissingDataError
 
-VIDEO_EXTENSIONS = frozenset(
-    {".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
-)
 MASKS = "_gt"
 
 log = logging.getLogger("adacl")
@@ -61,7 +58,7 @@ def _below(root: Path, frame_rate: float) -> Iterator[Clip]:
         path = waiting.pop()
         name = path.name if path == root else path.relative_to(root).as_posix()
         if not path.is_dir():
-            if path.suffix.lower() not in VIDEO_EXTENSIONS:
+            if not is_video(path):
                 continue
             if path.exists() and not path.is_file():
                 log.warning("skipped %s: not a file but a pipe, a socket or a device", path)

@@ -15,6 +15,7 @@ from typing import Literal, NamedTuple, TypeVar
 
 from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, read_list
+from adacl.data.video_words import FOR_VIDEOS, VIDEO_EXTENSIONS
 from adacl.errors import DataError, ImageError, MissingDataError
 
 OnError = Literal["skip", "fail"]
@@ -61,7 +62,7 @@ class ImageFiles:
         left_out = _LeftOut()
         self._count = sum(1 for _ in _walk_all(self.roots, left_out))
         left_out.tell()
-        _check_found(self._count, self.roots)
+        _check_found(self._count, self.roots, left_out)
 
     def __len__(self) -> int:
         return self._count
@@ -76,7 +77,7 @@ def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     left_out = _LeftOut()
     images = list(_walk_all(roots, left_out))
     left_out.tell()
-    _check_found(len(images), roots)
+    _check_found(len(images), roots, left_out)
     return images
 
 
@@ -104,11 +105,12 @@ def _existing(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return roots
 
 
-def _check_found(count: int, roots: Sequence[Path]) -> None:
+def _check_found(count: int, roots: Sequence[Path], left_out: _LeftOut) -> None:
     if not count:
         names = ", ".join(str(root) for root in roots) or "an empty list"
         kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
-        raise MissingDataError(f"no images found in {names}; looked for {kinds}")
+        hint = f"; {FOR_VIDEOS}" if left_out.has_videos else ""
+        raise MissingDataError(f"no images found in {names}; looked for {kinds}{hint}")
 
 
 class _LeftOut:
@@ -123,6 +125,10 @@ class _LeftOut:
 
     def count(self, extension: str) -> None:
         self._types[extension or "without an extension"] += 1
+
+    @property
+    def has_videos(self) -> bool:
+        return not VIDEO_EXTENSIONS.isdisjoint(self._types)
 
     def tell(self) -> None:
         """Log what was left out, the files of other types in one line."""

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
+VIDEO_EXTENSIONS = frozenset(
+    {".avi", ".m4v", ".mjpeg", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".ts", ".webm", ".wmv"}
+)
+FOR_VIDEOS = "for videos use adacl video fit, score, evaluate, calibrate or explain"
+"""What images were looked for in may be videos."""
 ADDRESS = "check the address, the network, and that the camera is on"
 WORDS = {
     "HTTPUnauthorizedError": "it asks for a name and a password: write NAME:PASSWORD@ after the ://",
@@ -22,6 +28,11 @@ WORDS = {
     "EOFError": "it ends before the first frame",
 }
 """By the name of the error, of the video library's or Python's; the first match along its bases."""
+
+
+def is_video(path: Path) -> bool:
+    """Return whether a file is named as a video."""
+    return path.suffix.lower() in VIDEO_EXTENSIONS
 
 
 def plain_words(error: Exception, live: bool) -> str:

@@ -27,6 +27,8 @@ from adacl.model.thresholds import Threshold
 from adacl.networks.architecture import smallest_side
 
 FORMAT_VERSION = 1
+COMMANDS = "score, evaluate, calibrate or explain"
+"""What takes a model: of images under adacl, of video under adacl video."""
 
 
 @dataclass(frozen=True)
@@ -179,18 +181,22 @@ class ModelHeader:
         if self.mask is not None:
             check_mask(self.mask, self.config, height, width, name)
 
-    def check_kind(self, path: str | Path, video: bool) -> None:
+    def check_kind(self, path: str | Path, video: bool, taker: str | None = None) -> None:
         """Check that it is a model for video, or one for images.
 
         Raises
         ------
         ModelFileError
-            If it is the other; ``path`` is named in the message.
+            If it is the other; ``path`` is named in the message, and ``taker``, which takes no
+            model for video.
         """
         if video and self.video is None:
-            raise ModelFileError(f"{path}: a model for images; use it with adacl score")
+            raise ModelFileError(f"{path}: a model for images; use it with adacl {COMMANDS}")
         if not video and self.video is not None:
-            raise ModelFileError(f"{path}: a model for video; use it with adacl video score")
+            refusal = f", which {taker} does not take" if taker else ""
+            raise ModelFileError(
+                f"{path}: a model for video{refusal}; use it with adacl video {COMMANDS}"
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Return what a model file or, if it was exported, an exported file holds.

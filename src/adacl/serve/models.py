@@ -39,7 +39,7 @@ class Served:
         self.name = name
         self.model_file = model_file
         self.scorer = open_exported(path, backend, threads=1)
-        self.scorer.header.check_kind(path, video=False)
+        self.scorer.header.check_kind(path, video=False, taker="adacl serve")
         try:
             check_files(self.scorer.spec)
         except InputError as error:

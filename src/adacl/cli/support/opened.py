@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from adacl.cli.support import options
 from adacl.cli.support.progress import count
 from adacl.data.folders import ImageFiles, Skipped
+from adacl.data.video_words import FOR_VIDEOS, is_video
 from adacl.errors import DataError
 
 if TYPE_CHECKING:
@@ -86,7 +87,8 @@ def check_skipped(skipped: Sequence[Skipped], total: int) -> None:
         If all of them were.
     """
     if len(skipped) == total:
-        raise DataError(f"none of {total} image files can be read")
+        hint = f"; {FOR_VIDEOS}" if any(is_video(path) for path, _ in skipped) else ""
+        raise DataError(f"none of {total} image files can be read{hint}")
     if skipped:
         log.warning("%d of %d images were skipped", len(skipped), total)
 
