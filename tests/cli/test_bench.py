@@ -109,6 +109,7 @@ def test_adacl_learns_a_class_of_a_tree(tree: Path, digits) -> None:
 
 def test_interrupt_ends_soon_and_says_how_to_go_on(tree: Path, tmp_path: Path) -> None:
     options = ["--out", str(tmp_path / "out"), "--jobs", "2"]
+    options += ["--set", "training.epochs=2", "--set", "training.min_epoch_images=1024"]
     command = [sys.executable, "-m", "adacl", "bench", "one-vs-rest", str(tree), *options]
     process = subprocess.Popen(
         command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True

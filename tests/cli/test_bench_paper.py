@@ -14,15 +14,20 @@ import pytest
 from adacl.datasets import catalogue
 from adacl.protocols.paper import plan
 
-SMALL = {"training__epochs": 1, "training__min_epoch_images": 128}
+SMALL = {
+    "training__epochs": 1,
+    "training__min_epoch_images": 128,
+    "network__channels": [4, 8],
+    "network__hidden": 8,
+}
 START = """
-import sys
-from adacl.cli import main
-from adacl.protocols.paper import pictures, plan
+if __name__ == "__main__":  # the processes of the cells import this file, too
+    import sys
+    from adacl.cli import main
+    from adacl.protocols.paper import pictures, plan
 
-full = plan.paper_config
-plan.paper_config = pictures.paper_config = lambda source: full(source).replace(**{small})
-if __name__ == "__main__":
+    full = plan.paper_config
+    plan.paper_config = pictures.paper_config = lambda source: full(source).replace(**{small})
     sys.exit(main())
 """
 
@@ -69,11 +74,13 @@ def test_it_is_killed_twice_and_goes_on(data: Path, tmp_path: Path) -> None:
     for enough in (2, 7):
         process = subprocess.Popen(command, stderr=subprocess.DEVNULL, start_new_session=True)
         deadline = time.monotonic() + 120
-        while len(lines()) < enough:
-            assert time.monotonic() < deadline
-            time.sleep(0.01)
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        try:
+            while len(lines()) < enough:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
     before = lines()
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert lines()[: len(before)] == before, "a finished cell is run again, or lost"
