@@ -288,10 +288,14 @@ def visit(browser):
 
 
 def press(page, key: str, times: int) -> float:
-    """Move the slider, and return the threshold that it then shows."""
-    page.locator("#slider").focus()
-    for _ in range(times):
-        page.keyboard.press(key)
+    """Move the slider, with the last step by the key, and return the threshold it then shows."""
+    slider = page.locator("#slider")
+    if times > 1:
+        way = {"ArrowLeft": "stepDown", "ArrowRight": "stepUp"}[key]
+        slider.evaluate(
+            f"(s, n) => {{ s.{way}(n); s.dispatchEvent(new Event('input')) }}", times - 1
+        )
+    slider.press(key)
     page.evaluate(
         "() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))"
     )
