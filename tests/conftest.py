@@ -26,6 +26,29 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("adacl", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("adacl")
 
+LONGEST = [
+    "cli/test_cli.py",
+    "deploy/test_export.py",
+    "report/test_report.py",
+    "serve/test_web_page.py",
+    "serve/test_training.py",
+    "video/test_detector.py",
+    "cli/test_bench_paper.py",
+    "scale/test_fleet.py",
+    "serve/test_station.py",
+    "cli/test_streams.py",
+    "scale/test_scoring.py",
+    "protocols/test_video.py",
+    "protocols/test_image.py",
+    "serve/test_serve.py",
+]
+"""The files whose tests take longest: begun first, as nothing is left to do beside the last."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
+
 
 @dataclass(frozen=True)
 class Digits:
