@@ -286,7 +286,7 @@ def score(
             unwritten[:] = [report]
             timeline.write(report, found)
         if not quiet:
-            say(counts.line(clip.live, wanted))
+            say(counts.line(clip.live, wanted, notices.light))
 
 
 def _parsed(start: str | None) -> float | None:

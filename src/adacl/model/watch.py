@@ -9,6 +9,8 @@ from adacl.model.header import ModelHeader
 ENOUGH = 8
 """Images of which it is said that they are darker or brighter on the whole."""
 DRIFT = 0.05
+FAR = 2
+"""How many times brighter or darker than those learnt images are too far off to be judged."""
 
 log = logging.getLogger("adacl")
 
@@ -57,9 +59,10 @@ class Watch:
         if low <= mean <= high or abs(change) < DRIFT:
             return ""
         word = "darker" if change < 0 else "brighter"
+        far = "" if 1 / FAR <= mean / usual <= FAR else ", so far off that anomalies may be missed"
         return (
             f"these {self._what} are {abs(change):.0%} {word} than those learnt "
-            f"(mean {mean:.3f}, learnt {usual:.3f})"
+            f"(mean {mean:.3f}, learnt {usual:.3f}){far}"
         )
 
     def tell(self) -> None:

@@ -40,6 +40,7 @@ class VideoNotices:
         self.facts = facts
         self.spoken = spoken
         self.number = 0
+        self.light = False
         self._couriers: list[Courier] = []
         if command is not None or webhook is not None:
             from adacl.video.notices import Command, Courier, Webhook
@@ -71,6 +72,7 @@ class VideoNotices:
 
     def changed(self, change: Change) -> None:
         """Tell of a change of the camera."""
+        self.light |= change.kind == "light"
         facts: dict[str, Any] = {"wall_time": wall_time(change.wall)}
         if change.time is not None:
             facts["time"] = round(change.time, 3)
