@@ -39,6 +39,7 @@ def test_darker_footage_is_told_once_and_again_after_it_recovered(caplog):
     assert told(100) == told(100, 100) == []
     assert told(80) == ["darker than those learnt"]
     assert "may be missed" not in caplog.text
+    assert told(80, 30, 80) == 2 * ["darker than those learnt"]
     assert told(30) == ["darker than those learnt"]
     assert "(mean 0.119, learnt 0.391), so far off that anomalies may be missed" in caplog.text
     assert told(80, 100, 130) == [

@@ -50,6 +50,14 @@ class Watch:
             self._remarks += 1
             self._first = self._first or f"{name}: {remark}"
 
+    @property
+    def far_off(self) -> bool:
+        """Whether the images are so dark or bright, on the whole, that they cannot be judged."""
+        if self._levels < ENOUGH or len(self._learnt.level) < 5:
+            return False
+        mean, usual = self._sum / self._levels, self._learnt.level[2]
+        return not usual / FAR <= mean <= usual * FAR
+
     def drift(self) -> str:
         """Return a remark if the images are on the whole darker or brighter than those learnt."""
         if self._levels < ENOUGH or len(self._learnt.level) < 5:
@@ -59,7 +67,7 @@ class Watch:
         if low <= mean <= high or abs(change) < DRIFT:
             return ""
         word = "darker" if change < 0 else "brighter"
-        far = "" if 1 / FAR <= mean / usual <= FAR else ", so far off that anomalies may be missed"
+        far = ", so far off that anomalies may be missed" if self.far_off else ""
         return (
             f"these {self._what} are {abs(change):.0%} {word} than those learnt "
             f"(mean {mean:.3f}, learnt {usual:.3f}){far}"

@@ -34,7 +34,7 @@ def compared(
     frames: Iterator[Frame], header: ModelHeader, name: str, on_change: OnChange
 ) -> Iterator[Frame]:
     """Pass frames on, and tell when they become darker or brighter than those learnt."""
-    watch, told = Watch(header, "frames"), ""
+    watch, told = Watch(header, "frames"), 0
     for number, frame in enumerate(frames):
         if number % EVERY == 0:
             watch.see(frame.number, "", float(measure_frame(frame)[0]))
@@ -46,9 +46,11 @@ def compared(
         _tell(watch, name, frame, told, on_change)
 
 
-def _tell(watch: Watch, name: str, frame: Frame, told: str, on_change: OnChange) -> str:
+def _tell(watch: Watch, name: str, frame: Frame, told: int, on_change: OnChange) -> int:
+    """Tell what is worse than was told; return that: 0 nothing, 1 other light, 2 far off."""
     drift = watch.drift()
-    if drift and not told:
+    found = 1 + watch.far_off if drift else 0
+    if found > told:
         log.warning("%s, up to %.0f s: %s", name, frame.time, drift)
         on_change(Change("light", frame.wall, time=frame.time, remark=drift))
-    return drift
+    return max(found, told) if drift else 0
