@@ -276,7 +276,7 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
             log.info(ONLY_ARRAYS)
         if odd := self.header.training.get("odd"):
             log.info(
-                "look at the normal images that look least normal, the worst first; if one is not "
+                "look at the normal images that seem least normal, the worst first; if one is not "
                 "normal, take it out and fit again: %s",
                 ", ".join(str(normals.paths[n]) if normals.paths else f"number {n}" for n in odd),
             )

@@ -9,7 +9,7 @@ from adacl.data.video import Clip
 from adacl.errors import DataError, MissingDataError
 from adacl.metrics import auroc
 from adacl.video.advice import after_evaluation, after_fit
-from adacl.video.alarms import Alarm, Event
+from adacl.video.alarms import Alarm, Event, from_normal_footage
 from adacl.video.evaluation import ScoredClip, evaluate, interval_by_clip
 from adacl.video.truth import Truth
 
@@ -156,13 +156,16 @@ def test_the_verdict_names_what_helps(
     assert (step in found.steps[0]) if step else not found.steps
 
 
+CALIBRATE = "adacl video calibrate m MORE_NORMAL --false-alarms 0.3: 3.0 hours of it assure 1 false"
+
+
 @pytest.mark.parametrize(
     ("area", "hours", "alarms", "grade", "step"),
     [
         (0.5, 9.0, 0, "weak", "in which things move"),
-        (0.8, 11 / 3600, 0, "weak", "adacl video calibrate m MORE_NORMAL: 3.0 hours"),
-        (0.8, 1.0, 0, "usable", "adacl video calibrate m MORE_NORMAL: 3.0 hours"),
-        (0.8, 9.0, 20, "usable", "adacl video calibrate m MORE_NORMAL: 3.0 hours"),
+        (0.8, 11 / 3600, 0, "weak", CALIBRATE),
+        (0.8, 1.0, 0, "usable", CALIBRATE),
+        (0.8, 9.0, 20, "usable", CALIBRATE),
         (0.8, 9.0, 1, "good", "adacl video evaluate m CLIPS"),
     ],
 )
@@ -172,3 +175,11 @@ def test_a_fit_ends_with_a_verdict(
     found = after_fit(area, Alarm(0.5, 0.2, 1.0, hours, alarms), "m")
     assert found.grade == grade
     assert step in found.steps[0]
+
+
+def test_what_the_verdict_of_a_fit_proposes_assures_the_rate() -> None:
+    asked = Alarm(0.5, 0.2, 1.0, 0.1, 0)
+    calm = from_normal_footage([np.linspace(0, 1, 9)], asked.hours_needed * 1.001, 0.3)
+    assert calm.false_alarms == 0
+    assert calm.upper_bound is not None
+    assert calm.upper_bound <= 1.0

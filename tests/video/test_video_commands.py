@@ -168,6 +168,18 @@ def test_a_model_of_the_other_kind_is_pointed_to_its_commands(
         )
 
 
+def test_the_last_line_says_that_the_light_was_not_as_learnt(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    dark = write_video(tmp_path / "dark.mp4", walkers(300, 8) // 8)
+    code, _, err = call("video", "score", model, dark)
+    assert code == 0, err
+    assert "so far off that anomalies may be missed" in err
+    assert "the light was not as learnt, see the warning" in err.splitlines()[-1]
+    code, _, err = call("video", "score", model, films / "walk.mp4")
+    assert "light" not in err
+
+
 def test_a_picture_that_freezes_is_told(model: Path, tmp_path: Path) -> None:
     images = walkers(130, 3)
     images[5:115] = images[5]

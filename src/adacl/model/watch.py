@@ -51,16 +51,20 @@ class Watch:
             self._first = self._first or f"{name}: {remark}"
 
     @property
+    def _comparable(self) -> bool:
+        return self._levels >= ENOUGH and len(self._learnt.level) == 5
+
+    @property
     def far_off(self) -> bool:
         """Whether the images are so dark or bright, on the whole, that they cannot be judged."""
-        if self._levels < ENOUGH or len(self._learnt.level) < 5:
+        if not self._comparable:
             return False
         mean, usual = self._sum / self._levels, self._learnt.level[2]
         return not usual / FAR <= mean <= usual * FAR
 
     def drift(self) -> str:
         """Return a remark if the images are on the whole darker or brighter than those learnt."""
-        if self._levels < ENOUGH or len(self._learnt.level) < 5:
+        if not self._comparable:
             return ""
         mean, (_, low, usual, high, _) = self._sum / self._levels, self._learnt.level
         change = mean / usual - 1 if usual > 0 else 0.0

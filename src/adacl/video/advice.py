@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from adacl.model.advice import FAIR_AUROC, FEW_FOUND, GOOD_AUROC, MANY_FOUND, WEAK_MAP, Advice
-from adacl.video.alarms import Alarm, duration
+from adacl.video.alarms import NONE_ALLOWED, Alarm, duration
 
 ENOUGH_NORMAL = 60.0
 """Seconds of normal footage below which false alarms cannot be judged."""
@@ -36,8 +36,9 @@ def after_fit(validation_auroc: float, alarm: Alarm, model: str) -> Advice:
         why = f"made anomalies are told from normal motion ({ranks}); real ones may differ"
         return Advice("good", why, (tried,))
     needed = duration(alarm.hours_needed)
+    none = f"--false-alarms {NONE_ALLOWED * alarm.per_hour:g}"
     more = (
-        f"adacl video calibrate {model} MORE_NORMAL: {needed} without an event would assure "
+        f"adacl video calibrate {model} MORE_NORMAL {none}: {needed} of it assure "
         f"{alarm.per_hour:g} false alarm{'s' * (alarm.per_hour != 1)} an hour"
     )
     rests = f"the threshold rests on {duration(alarm.hours)} of normal footage"
