@@ -79,11 +79,15 @@ def ready(page):
 
 
 def drop(page, *paths):
-    """Drop files and folders from outside of the browser onto the page."""
+    """Drop files and folders from outside of the browser onto the page.
+
+    Chromium drops nothing where the page has not yet taken the dragging: a busy one gets its time.
+    """
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
 
 
 def tiles(page):
