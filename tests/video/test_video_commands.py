@@ -3,6 +3,8 @@
 import csv
 import json
 import re
+import shutil
+from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -13,7 +15,8 @@ from PIL import Image
 
 from adacl import VideoAnomalyDetector
 from adacl.model.file import save_model
-from support.footage import walkers, write_frames, write_video
+from adacl.video.repeats import Repeats
+from support.footage import as_frames, walkers, write_frames, write_video
 from support.helpers import call, refused
 
 RUN = range(60, 90)
@@ -151,6 +154,63 @@ def test_calibrate_refuses_footage_that_was_learnt_from(
     assert "part: the model learnt from" in refused(3, "video", "calibrate", model, part)
     code, _, err = call("video", "calibrate", model, held_out, "--frame-rate", 10, "-o", other)
     assert code == 0, err
+
+
+def test_footage_that_is_given_twice_counts_once(model: Path, films: Path, tmp_path: Path) -> None:
+    copy = shutil.copy(films / "walk.mp4", tmp_path / "copy.mp4")
+    other = tmp_path / "other.adacl"
+    code, _, err = call("video", "calibrate", model, films / "walk.mp4", copy, "-o", other)
+    assert code == 0, err
+    assert "copy: the same footage as walk; it counts once" in err
+    assert VideoAnomalyDetector.load(other).alarm.hours == pytest.approx(100 / 10 / 3600)
+    code, _, err = call(
+        "video", "fit", model.with_name("monday.mp4"), copy, copy, "-o", other, "--config",
+        model.with_name("gate.toml"), "--epochs", 1,
+    )  # fmt: skip
+    assert code == 0, err
+    assert err.count("it counts once") == 1
+    training = VideoAnomalyDetector.load(other).model_.tiles.header.training
+    assert (training["clips"], training["frames"]) == (2, 240 + 80)
+
+
+def test_parts_of_a_longer_clip_and_frames_that_stand_still_are_told_apart() -> None:
+    images = walkers(300, 5)
+    still = np.repeat(images[:1], 200, axis=0)
+    repeats = Repeats()
+
+    def repeated(name: str, shown: np.ndarray) -> bool:
+        list(repeats.watch(iter(as_frames(shown)), name))
+        return repeats.repeated
+
+    assert not repeated("whole", images)
+    assert repeated("part", images[100:180])
+    assert not repeated("half new", np.concatenate([images[250:], walkers(60, 6)]))
+    assert not repeated("dark", np.concatenate([still * 0, walkers(20, 8)]))
+    assert not repeated("dark, too", np.concatenate([still * 0, walkers(20, 9)]))
+
+
+def test_calibrate_doubts_footage_that_may_not_be_normal(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.adacl"
+    low = VideoAnomalyDetector.load(model).set_threshold(0.5)
+    low.model_.alarm = replace(low.alarm, per_hour=120, hours=1.0)
+    low.save(tmp_path / "low.adacl")
+    code, _, err = call(
+        "video", "calibrate", tmp_path / "low.adacl", films / "run.mp4", "-o", other
+    )
+    assert code == 0, err
+    (words,) = re.findall(r"is all of it normal\? .*", err)
+    assert "The threshold so far, 0.5000, finds" in words
+    start, end = map(float, re.search(r"in run from (\S+) to (\S+) s", words).groups())
+    assert start < RUN.stop / 10
+    assert end > RUN.start / 10
+    few = write_video(tmp_path / "few.mp4", walkers(3, 9))
+    other.unlink()
+    assert "something moves in only 0 frames" in refused(
+        3, "video", "calibrate", model, few, "-o", other
+    )
+    assert not other.exists()
 
 
 def test_a_model_of_the_other_kind_is_pointed_to_its_commands(

@@ -87,7 +87,10 @@ def explain(
             with atomic_file(target) as file:
                 Image.fromarray(picture).save(file, "PNG")
             word = "ANOMALOUS" if score.smoothed > detector.alarm.threshold else "normal"
-            typer.echo(f"{title}: {word}, score {score.smoothed:.3f}; wrote {escaped(str(target))}")
+            typer.echo(
+                f"{title}: {word}, score {score.smoothed:.3f}, before smoothing {score.raw:.3f}; "
+                f"wrote {escaped(str(target))}"
+            )
             for reason in told:
                 typer.echo(
                     f"  tile at {reason.corner[0]},{reason.corner[1]}, score {reason.score:.3f}: "

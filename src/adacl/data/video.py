@@ -160,6 +160,8 @@ class Clip:
         except ModuleNotFoundError as error:
             raise missing_extra(error) from error
         label = shown_address(str(self.source))
+        if isinstance(self.source, Path) and not self.source.stat().st_size:
+            raise DataError(f"{label}: cannot be opened as video (empty file)")
         try:
             timeout = STREAM_TIMEOUT if self.live else None
             kind = CAMERA if self.live and "://" not in str(self.source) else None
@@ -230,7 +232,10 @@ class Clip:
             except StopIteration:
                 break
             except (av.FFmpegError, OSError) as error:
-                log.warning("%s: ends early (%s)", self.name, plain_words(error, self.live))
+                if self.live:
+                    log.info("%s: nothing more comes from it", self.name)
+                else:
+                    log.warning("%s: ends early (%s)", self.name, plain_words(error, live=False))
                 break
             try:
                 whole = not packet.is_corrupt

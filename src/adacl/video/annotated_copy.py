@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from datetime import datetime
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,9 @@ def draw(image: Picture, score: FrameScore, curve: list[float], model: VideoMode
     _curve(pen, curve, model.alarm, (0, height, width, height + STRIP))
     minutes, seconds = divmod(score.time, 60)
     text = f"{int(minutes):02d}:{seconds:04.1f}  score {score.smoothed:.2f}"
+    text += f"  threshold {model.alarm.threshold:.2f} (grey line)"
+    if score.wall is not None:
+        text = f"{datetime.fromtimestamp(score.wall):%Y-%m-%d %H:%M:%S}  {text}"
     pen.text((6, height + 3), text, ALARM if alarm else "black", ImageFont.load_default(14))
     return np.asarray(whole)
 
@@ -139,14 +143,14 @@ def _reach(alarm: Alarm) -> float:
 def _curve(
     pen: ImageDraw.ImageDraw, curve: list[float], alarm: Alarm, box: tuple[int, int, int, int]
 ) -> None:
-    """Draw the curve from below a typical score to as far above the threshold."""
+    """Draw the curve from below a typical score to as far above the threshold, or to its top."""
     left, top, right, bottom = box
     threshold, reach = alarm.threshold, _reach(alarm)
-    lowest, highest = alarm.typical - reach / 2, threshold + reach
+    lowest, highest = alarm.typical - reach / 2, max(threshold + reach, *curve)
 
     def place(number: int, value: float) -> tuple[float, float]:
         x = left + (right - left) * (number + SHOWN - len(curve)) / (SHOWN - 1)
-        share = (min(max(value, lowest), highest) - lowest) / (highest - lowest)
+        share = (max(value, lowest) - lowest) / (highest - lowest)
         return x, bottom - 4 - (bottom - top - 26) * share
 
     line = place(0, threshold)[1]

@@ -167,17 +167,13 @@ class VideoAnomalyDetector:
             if on_change:
                 on_change(change)
 
-        def read() -> Iterator[Frame]:
-            return self._rate_checked(clip.frames(1, model.config.tallest), clip)
-
         def watched(frames: Iterator[Frame]) -> Iterator[Frame]:
-            frames = unchanging(frames, clip.name, tell)
-            return compared(frames, model.tiles.header, clip.name, tell)
+            return self._watched(frames, clip, tell)
 
         if clip.live:
-            connections = Connections(read, clip.name, give_up, tell)
+            connections = Connections(lambda: self._read(clip), clip.name, give_up, tell)
             return score_stream(model, map(watched, connections), Dropped(clip.name, tell))
-        return model.score(watched(read()), CHUNK)
+        return model.score(watched(self._read(clip)), CHUNK)
 
     def events(self, source: str | Path | Clip) -> Iterator[Event]:
         """Find the events of a clip or live stream; each is given when it has ended."""
@@ -226,11 +222,14 @@ class VideoAnomalyDetector:
         """
         from adacl.video.calibration import alarm_from
 
+        def read(clip: Clip) -> Iterator[Frame]:
+            return self._watched(self._read(clip), clip, lambda change: None)
+
         model = self._fitted()
         wanted = model.alarm.per_hour or 1.0 if false_alarms_per_hour is None else (
             finite("false alarms an hour", false_alarms_per_hour, above=0)
         )  # fmt: skip
-        model.alarm = alarm_from(model, list_clips(sources, self.frame_rate), wanted)
+        model.alarm = alarm_from(model, list_clips(sources, self.frame_rate), wanted, read)
         return self
 
     def notes(self) -> list[str]:
@@ -279,6 +278,13 @@ class VideoAnomalyDetector:
                 "this VideoAnomalyDetector is not fitted yet; call fit or load first"
             )
         return self.model_
+
+    def _read(self, clip: Clip) -> Iterator[Frame]:
+        return self._rate_checked(clip.frames(1, self._fitted().config.tallest), clip)
+
+    def _watched(self, frames: Iterator[Frame], clip: Clip, tell: OnChange) -> Iterator[Frame]:
+        frames = unchanging(frames, clip.name, tell)
+        return compared(frames, self._fitted().tiles.header, clip.name, tell)
 
     def _rate_checked(self, frames: Iterator[Frame], clip: Clip) -> Iterator[Frame]:
         times: list[float] = []

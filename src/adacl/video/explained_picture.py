@@ -173,7 +173,7 @@ def _curve(
             pen.text((x, bottom + 3), f"{time:.1f} s", SOFT, font, anchor)
     here = min(max(here, left + NEAR / 3), right - NEAR / 3)
     pen.text((here, bottom + 3), "this frame", SOFT, font, "ma")
+    far, part = np.abs(values - threshold), max(1, len(values) // 8)
+    x, anchor = (left + 4, "lb") if far[:part].min() > far[-part:].min() else (right - 4, "rb")
     words = f"threshold {threshold:.3f}"
-    room = pen.textbbox((left + 4, line - 2), words, font, "lb")
-    pen.rectangle(room, "white")
-    pen.text((left + 4, line - 2), words, FLAGGED, font, "lb")
+    pen.text((x, line - 2), words, FLAGGED, font, anchor, stroke_width=2, stroke_fill="white")

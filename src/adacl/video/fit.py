@@ -33,6 +33,7 @@ from adacl.video.learnt_frames import LearntFrames
 from adacl.video.light import EVERY, measure_frame
 from adacl.video.model import VideoModel
 from adacl.video.motion import motion_threshold, stack_energy
+from adacl.video.repeats import Repeats
 from adacl.video.row_levels import Level, Levels
 
 HELD_OUT = 0.2
@@ -125,7 +126,7 @@ def fit_video(
         checkpoints=checkpoints, on_epoch=on_epoch,
     )  # fmt: skip
     model.digests = known.digests
-    model.header.training["clips"] = len(clips)
+    model.header.training["clips"] = len(footage.clips)
     model.header.training["frames"] = sum(footage.counts)
     model.header.training["learnt"] = footage.learnt.to_dict()
     found = VideoModel(
@@ -147,6 +148,7 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
     """Read the footage once: its size, its length, and the threshold of the gate.
 
     The gate is set on all of the footage, whatever is normal in it or held out: it needs no label.
+    A clip that shows what an earlier one shows is left out.
 
     Raises
     ------
@@ -159,9 +161,11 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
     size: tuple[int, int] | None = None
     seconds: list[float] = []
     measured: list[NDArray[np.float64]] = []
+    repeats, distinct = Repeats(), list[Clip]()
     for clip in clips:
         count = 0
-        for chunk in _chunks(clip.frames(1, video.tallest), video, 0):
+        frames = repeats.watch(clip.frames(1, video.tallest), clip.name)
+        for chunk in _chunks(frames, video, 0):
             height, width = chunk.frames[0].image.shape[:2]
             size = size or (height, width)
             if size != (height, width):
@@ -179,7 +183,9 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
                         energies.append(row)
             if len(energies) > MOST_ENERGIES:
                 energies, every = energies[1::2], every * 2
-        lengths.append(count)
+        if not repeats.repeated:
+            distinct.append(clip)
+            lengths.append(count)
     if size is None:
         raise DataError("there is no footage to learn from")
     if not energies:
@@ -188,7 +194,7 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
     counts = [round(length * (1 - held_out)) for length in lengths]
     interval = float(np.median(seconds)) if seconds else 1.0
     learnt = Learnt.of_measures(np.array(measured))
-    return Footage(clips, counts, *size, max(interval, 1e-3), motion, learnt)
+    return Footage(distinct, counts, *size, max(interval, 1e-3), motion, learnt)
 
 
 def training_tiles(

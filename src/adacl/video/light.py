@@ -51,6 +51,6 @@ def _tell(watch: Watch, name: str, frame: Frame, told: int, on_change: OnChange)
     drift = watch.drift()
     found = 1 + watch.far_off if drift else 0
     if found > told:
-        log.warning("%s, up to %.0f s: %s", name, frame.time, drift)
+        log.warning("%s, at %.0f s: %s", name, frame.time, drift)
         on_change(Change("light", frame.wall, time=frame.time, remark=drift))
     return max(found, told) if drift else 0

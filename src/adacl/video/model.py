@@ -95,14 +95,19 @@ class VideoModel:
         DataError
             If the frames are not of the size that the model was fitted on.
         """
-        alone = 0
+        alone, number = 0, 0
         for number, segment in enumerate(segments(frames)):
             count, stacked = 0, False
             for score in smooth(self._raw(segment, number, chunk), self.config.smoothing):
                 count, stacked = count + 1, count >= 2 * self.config.reach
                 yield score
             alone += 0 if stacked else count
-        if alone:
+        if alone and not number:
+            log.warning(
+                "%d frames are too few to see motion, which takes %d; they were taken for normal",
+                alone, 2 * self.config.reach + 1,
+            )  # fmt: skip
+        elif alone:
             log.warning(
                 "%d frames stand between gaps in time that are too close for a stack; they were "
                 "taken for normal", alone,
@@ -127,10 +132,10 @@ class VideoModel:
         for frame in frames:
             if frame.image.shape[:2] != (self.height, self.width):
                 height, width = frame.image.shape[:2]
+                shrunk = ", shrunk," if height == self.config.tallest else ""
                 raise DataError(
-                    f"the frames have {height}x{width} pixels, the model was fitted on "
-                    f"{self.height}x{self.width} (after shrinking to {self.config.tallest} "
-                    "lines); fit a model for this camera"
+                    f"the frames{shrunk} have {height}x{width} pixels, the model was fitted on "
+                    f"{self.height}x{self.width}; fit a model for this camera"
                 )
             waiting.append(frame)
             yield frame
