@@ -203,8 +203,8 @@ def score(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When a recording began, as 2026-05-04T08:00:00+02:00, for times of day, which are "
-            "given in the time zone of this machine (TZ).",
+            help="When a recording began, as 2026-05-04T08:00:00+02:00, for times of day; they are "
+            "in the time zone of this machine (TZ).",
         ),
     ] = None,
     frame_rate: FrameRateOption = 25.0,
