@@ -12,13 +12,19 @@ from __future__ import annotations
 import argparse
 import time
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from adacl import AnomalyDetector
+from adacl.anomalies.fillings import FAMILIES
 from adacl.config.presets import preset
+from adacl.training import crops, foreground
 from benchmarks.accuracy.inspection import append, commit, folds, measured, read, test_images
 from benchmarks.common import RESULTS, machine
 
@@ -31,7 +37,26 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "cameras (blur, noise, JPEG, tilt)": {"training__record": 0.0, "training__tilt": 0.0},
     "fillings (pieces of other images alone)": {"local__fillings": {"another": 1.0}},
     "hair lines (no scars)": {"local__shapes": {"blob": 0.35, "ellipse": 0.2, "rectangle": 0.15}},
+    "families (every output learns every change)": {},
+    "the foreground (changes anywhere)": {},
 }
+
+
+@contextmanager
+def replaced(without: str) -> Iterator[None]:
+    """Replace what no setting leaves out."""
+    label_places, learn_limit = crops.label_places, foreground.learn_limit
+
+    def of_every_family(*arguments: Any) -> tuple[Tensor, Tensor, Tensor]:
+        labels, changed, _ = label_places(*arguments)
+        return labels, changed, torch.arange(len(FAMILIES)).view(1, -1, 1, 1)
+
+    if without.startswith("families"):
+        crops.label_places = of_every_family
+    if without.startswith("the foreground"):
+        foreground.learn_limit = lambda samples: None
+    yield
+    crops.label_places, foreground.learn_limit = label_places, learn_limit
 
 
 def main() -> None:
@@ -59,7 +84,8 @@ def run(folder: Path, without: str, seed: int) -> dict[str, Any]:
     half = whole.training.min_epoch_images // 2
     config = whole.replace(training__min_epoch_images=half, **WITHOUT[without])
     started = time.perf_counter()
-    detector = AnomalyDetector(config=config, random_state=seed).fit(folder / "train" / "good")
+    with replaced(without):
+        detector = AnomalyDetector(config=config, random_state=seed).fit(folder / "train" / "good")
     seconds = time.perf_counter() - started
     images = test_images(folder)
     scores = {kind: -detector.score_samples(paths) for kind, paths in images.items()}
