@@ -35,11 +35,12 @@ def write(folder: Path, images: np.ndarray, name: str) -> list[Path]:
 
 
 def drop(page: Page, *paths: Path) -> None:
-    """Drop files or folders onto the page."""
+    """Drop files or folders onto the page, which gets its time to take them."""
     data = {"items": [], "files": list(map(str, paths)), "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
     for kind in ("dragEnter", "dragOver", "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
 
 
 def shoot(page: Page, name: str) -> None:
