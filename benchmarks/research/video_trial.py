@@ -5,7 +5,8 @@
     python -m benchmarks.research.video_trial rank FOLDER
 
 ``gather`` keeps the moving tiles of each fold, to learn from and to score, in FOLDER. ``train``
-teaches one network for each list of kinds, shorter than the product (8,000 tiles, six epochs), and
+teaches one network for each list of kinds (joined by ``+``: with an output for each kind, which
+learns nothing from the other's), shorter than the product (8,000 tiles, six epochs), and
 keeps its raw scores. ``rank`` combines the evidence in several ways and prints frame AUROC and EER.
 Kinds: ``skip`` (twice the speed, the product's), ``shape`` (a filled ellipse or rectangle that
 moves as a pedestrian does), ``stretch`` (1.3 to 2.2 times as wide or tall, or both, from the frames
@@ -146,14 +147,19 @@ def train(folder: Path, kinds: str, seed: int) -> None:
     config = preset("video")
     low, high = config.labels.normal, config.labels.anomalous
     for path in sorted(folder.glob("fold?.npz")):
-        target = folder / f"{path.stem}-{kinds}-{seed}.npz"
-        if target.exists():
+        heads = kinds.split("+")
+        targets = [
+            folder / f"{path.stem}-{kinds}{f'.{head}' if heads[1:] else ''}-{seed}.npz"
+            for head in heads
+        ]
+        if all(target.exists() for target in targets):
             continue
         data = np.load(path)
         learnt = data["learnt"]
         torch.manual_seed(seed)
         g = torch.Generator().manual_seed(seed)
         network = Regressor(config.network, 4, VIDEO.tile, VIDEO.tile)
+        network.output = torch.nn.Linear(config.network.hidden, len(heads))
         mean = torch.tensor(learnt[..., [0, 1, 2, 7]].mean((0, 1, 2)) / 255).float()
         std = torch.tensor(learnt[..., [0, 1, 2, 7]].std((0, 1, 2)) / 255).float()
         network.mean.copy_(mean.view_as(network.mean))
@@ -167,13 +173,14 @@ def train(folder: Path, kinds: str, seed: int) -> None:
             for start in range(0, len(learnt) - BATCH + 1, BATCH):
                 x = torch.from_numpy(learnt[order[start : start + BATCH]]).permute(0, 3, 1, 2) / 255
                 x = torch.where(torch.rand(BATCH, 1, 1, 1, generator=g) < 0.5, x, x.flip(3))
-                parts = x.chunk(len(kinds.split(",")))
-                pairs = [KINDS[k](p, g) for k, p in zip(kinds.split(","), parts, strict=True)]
-                made, normal = (torch.cat(column) for column in zip(*pairs, strict=True))
-                y = torch.rand(2 * len(made), generator=g)
-                y[: len(made)] = low[0] + (low[1] - low[0]) * y[: len(made)]
-                y[len(made) :] = high[0] + (high[1] - high[0]) * y[len(made) :]
-                loss = functional.mse_loss(network(torch.cat([normal, made])).flatten(), y)
+                made, normal = _made(x, heads, g)
+                images = torch.cat([normal, *made])
+                y = torch.rand(len(images), 1, generator=g)
+                y[:BATCH] = low[0] + (low[1] - low[0]) * y[:BATCH]
+                y[BATCH:] = high[0] + (high[1] - high[0]) * y[BATCH:]
+                own = torch.eye(len(heads)).repeat_interleave(BATCH, 0)
+                known = torch.cat([torch.ones(BATCH, len(heads)), own])
+                loss = ((network(images) - y).square() * known).sum() / known.sum()
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
@@ -186,9 +193,21 @@ def train(folder: Path, kinds: str, seed: int) -> None:
             with torch.inference_mode():
                 batches = np.array_split(images, max(1, len(images) // 1000))
                 tensors = (torch.from_numpy(b).permute(0, 3, 1, 2) / 255 for b in batches)
-                return np.concatenate([network(t).flatten().numpy() for t in tensors])
+                return np.concatenate([network(t).numpy() for t in tensors])
 
-        np.savez(target, learnt=raw(learnt[..., [0, 1, 2, 7]]), tested=raw(data["tested"]))
+        of_learnt, of_tested = raw(learnt[..., [0, 1, 2, 7]]), raw(data["tested"])
+        for head, target in enumerate(targets):
+            np.savez(target, learnt=of_learnt[:, head], tested=of_tested[:, head])
+
+
+def _made(x: Tensor, heads: list[str], g: torch.Generator) -> tuple[list[Tensor], Tensor]:
+    """Return made anomalies for each output, a mixture where commas part kinds, and normals."""
+    columns = []
+    for head in heads:
+        parts = x.chunk(len(head.split(",")))
+        pairs = [KINDS[k](p, g) for k, p in zip(head.split(","), parts, strict=True)]
+        columns.append([torch.cat(column) for column in zip(*pairs, strict=True)])
+    return [made for made, _ in columns], columns[0][1]
 
 
 def smoothed(scores: Any, sigma: float = 6.0) -> Any:
@@ -242,6 +261,12 @@ def rank(folder: Path) -> None:
         rules[f"max of default and {name}, tail"] = lambda f, n=name: np.maximum(
             (f["skip-0^"] + f["energy^"]) / 2, f[n + "^"]
         )
+    for name in names:
+        if ".shape" in name:
+            partner = name.replace(".shape", ".skip")
+            rules[f"max of ({partner} + energy) / 2 and {name}, tail"] = (
+                lambda f, n=name, m=partner: np.maximum((f[m + "^"] + f["energy^"]) / 2, f[n + "^"])
+            )
     for rule, combine in rules.items():
         values, truth = [], []
         for data, found in folds:
