@@ -1,8 +1,10 @@
 """Two versions of the service under load, side by side: answers a second of one against the other.
 
     python -m benchmarks.speed.serve_ratio --data-dir DATA --before SRC --out FILE
+    python -m benchmarks.speed.serve_ratio --data-dir DATA --log --out FILE
 
-SRC is the ``src`` folder of the other version, for instance in a worktree. Each version fits and
+SRC is the ``src`` folder of the other version, for instance in a worktree; with ``--log`` it is the
+present version without a log of its answers against the same with one. Each version fits and
 exports its own model of one digit of MNIST. Both services run all the time; the same clients ask
 them in turn, so that what else the machine does hits both alike. Every answer is compared with
 the offline score, as in :mod:`benchmarks.speed.serve_load`.
@@ -49,7 +51,7 @@ print(json.dumps({s.path.name: (s.raw, int(s.raw > limit)) for s in scorer.score
 class Version:
     """One version of adacl, its model and its service."""
 
-    def __init__(self, src: Path, folder: Path, name: str) -> None:
+    def __init__(self, src: Path, folder: Path, name: str, *options: str) -> None:
         os.environ["PYTHONPATH"] = str(src)
         fitted, model = folder / f"{name}.adacl", folder / f"{name}.onnx"
         adacl = [sys.executable, "-m", "adacl"]
@@ -59,7 +61,7 @@ class Version:
         offline = [sys.executable, "-c", OFFLINE, str(model), str(folder / "test")]
         found = subprocess.run(offline, check=True, stdout=subprocess.PIPE)
         self.expected = json.loads(found.stdout)
-        self.service = Service(str(model))
+        self.service = Service(str(model), *options)
         self.rates: dict[int, list[float]] = {clients: [] for clients in CLIENTS}
         self.seconds: dict[int, list[float]] = {clients: [] for clients in CLIENTS}
 
@@ -80,7 +82,9 @@ class Version:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--before", type=Path, required=True)
+    other = parser.add_mutually_exclusive_group(required=True)
+    other.add_argument("--before", type=Path)
+    other.add_argument("--log", action="store_true")
     parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--out", type=Path, required=True)
@@ -94,10 +98,9 @@ def main() -> None:
         write_images(test, map(str, range(len(test))), folder / "test")
         sent = [(path.name, path.read_bytes()) for path in sorted((folder / "test").iterdir())]
         own = os.environ.get("PYTHONPATH", "")
-        before, after = (
-            Version(src, folder, name)
-            for src, name in ((arguments.before.resolve(), "before"), (SRC, "after"))
-        )
+        before = Version((arguments.before or SRC).resolve(), folder, "before")
+        log = ["--log", str(folder / "answers.db")] if arguments.log else []
+        after = Version(SRC, folder, "after", *log)
         os.environ["PYTHONPATH"] = own  # for the clients
         for each in (before, after):
             load(each.service, 8, 2000, sent, each.expected)  # warm
@@ -109,12 +112,22 @@ def main() -> None:
                     each.run(clients, arguments.requests, sent)
         for each in (before, after):
             each.service.stop()
+        kept = _kept(folder / "answers.db") if arguments.log else None
     results: dict[str, Any] = {
         "versions": {name: version(name) for name in SERVERS},
         "load_average": averages,
         "clients": [_compared(clients, before, after) for clients in CLIENTS],
     }
+    if kept is not None:
+        results["answers_in_the_log"] = kept
+        results["answers_given"] = 2000 + arguments.rounds * arguments.requests * len(CLIENTS)
     record(arguments.out, results)
+
+
+def _kept(log: Path) -> int:
+    command = [sys.executable, "-m", "adacl", "log", str(log), "--format", "csv"]
+    rows = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return len(rows.splitlines()) - 1
 
 
 def _compared(clients: int, before: Version, after: Version) -> dict[str, Any]:
