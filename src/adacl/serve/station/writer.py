@@ -101,6 +101,7 @@ class Station:
     def note(self, served: Served, rows: list[dict[str, Any]], files: list[Upload]) -> None:
         """Take the answer to a request; never waits, and counts what there is no room for."""
         with self._ready:
+            idle = not self._waiting
             room = max(0, MOST_WAITING - len(self._waiting))
             for row, upload in zip(rows[:room], files, strict=False):
                 content = upload.content
@@ -109,7 +110,8 @@ class Station:
                     continue
                 self._bytes += len(content)
                 self._waiting.append(Answered(served, row, content))
-            self._ready.notify()
+            if idle:  # else it gathers or writes: to wake it for each answer costs more than both
+                self._ready.notify()
         if len(rows) > room:
             self._metrics.log_dropped(len(rows) - room)
 
