@@ -501,25 +501,6 @@ def test_an_interrupted_run_leaves_no_film(model_file: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.realdata
-def test_avenue_footage_goes_all_the_way(data_dir: Path, tmp_path: Path) -> None:
-    root = data_dir / "avenue"
-    if not root.is_dir():
-        pytest.skip(f"no avenue footage in {data_dir}")
-    model = tmp_path / "avenue.adacl"
-    quick = ["--set", "training.epochs=2", "--set", "video.max_samples=3000", "-q"]
-    code, _, err = call("video", "fit", root / "train" / "11.mp4", "-o", model, *quick)
-    assert code == 0, err
-    code, out, err = call(
-        "video", "score", model, root / "test" / "08.mp4", "--format", "jsonl", "-q",
-        "--annotate", tmp_path / "08.mp4",
-    )  # fmt: skip
-    assert code == 0, err
-    assert len(out.splitlines()) == 36
-    with av.open(str(tmp_path / "08.mp4")) as container:
-        assert len(list(container.decode(video=0))) == 36
-
-
-@pytest.mark.realdata
 def test_real_footage_goes_from_fit_to_an_annotated_copy(data_dir: Path, tmp_path: Path) -> None:
     footage = data_dir / "avenue"
     if not footage.is_dir():
