@@ -680,6 +680,7 @@ def test_tiles_name_the_place(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "defect.png")
     model = tmp_path / "m"
     quick = ["--set", "training.min_epoch_images=1024", "--set", "threshold.folds=2"]
+    quick += ["--set", "network.channels=[8, 16]", "--set", "network.hidden=16"]
     call("fit", folder, "-o", model, "--tile", "32x32", "--epochs", "3", *quick, "-q")
     _, out, _ = call("score", model, tmp_path / "defect.png", "--format", "jsonl")
     assert json.loads(out)["tile"] == [32, 64]
@@ -724,8 +725,9 @@ def test_demo_writes_a_report_and_touches_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adacl.cli.demo.EPOCHS", 2)
-    quick = preset("paper").replace(training__min_epoch_images=256, threshold__folds=2)
-    monkeypatch.setitem(PRESETS, "paper", quick)
+    quick = {"training__min_epoch_images": 256, "threshold__folds": 2}
+    small = {"network__channels": [4, 8], "network__hidden": 8}
+    monkeypatch.setitem(PRESETS, "paper", preset("paper").replace(**quick, **small))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious.txt").write_text("keep")
     assert "holds other files" in refused(3, "demo", "-o", tmp_path / "mine")
@@ -744,7 +746,7 @@ def test_main_job_on_mnist(data_dir: Path, tmp_path: Path) -> None:
     three = tmp_path / "three"
     assert call("data", "export", "mnist", "3", three, "--data-dir", data_dir)[0] == 0
     model = tmp_path / "m"
-    code, _, err = call("fit", three / "train", "-o", model, "--epochs", "3")
+    code, _, err = call("fit", three / "train", "-o", model, "--epochs", "2")
     assert code == 0
     assert "613 normals kept out" in err
     _, out, _ = call(
