@@ -50,7 +50,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_digits(root / "good", threes[120:])
     write_digits(root / "bad", digits.images[digits.target != 3][:200])
     command = ["fit", str(root / "train"), "-o", str(root / "model"), "--epochs", "6"]
-    command += ["--set", "training.min_epoch_images=2048", "--set", "threshold.folds=2"]
+    command += ["--set", "training.min_epoch_images=1024", "--set", "threshold.folds=2"]
     assert call(*command)[0] == 0
     assert call("export", root / "model", root / "model.onnx")[0] == 0
     return root
@@ -355,7 +355,7 @@ def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
 ) -> None:
     options = ["--epochs", "12", "--set", "training.min_epoch_images=512", "--set",
                "threshold.folds=2", "--set", "training.patience=12", "--set",
-               "network.channels=[8, 16]", "--set", "network.hidden=16"]  # fmt: skip
+               "network.channels=[4, 8]", "--set", "network.hidden=8"]  # fmt: skip
     target = tmp_path / "m"
     command = [sys.executable, "-m", "adacl", "fit", str(parts / "train"), "-o", str(target)]
     process = subprocess.Popen(
