@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,13 @@ from PIL import Image
 from adacl.config import Config
 from adacl.protocols.image import one_vs_rest
 from support.helpers import call, refused, write_images
+from support.workers import forked_workers
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workers() -> Iterator[None]:
+    with forked_workers():
+        yield
 
 
 @pytest.fixture

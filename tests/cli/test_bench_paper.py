@@ -22,10 +22,14 @@ SMALL = {
 }
 START = """
 if __name__ == "__main__":  # the processes of the cells import this file, too
+    import multiprocessing
     import sys
     from adacl.cli import main
     from adacl.protocols.paper import pictures, plan
 
+    forked = multiprocessing.get_context("forkserver")  # imports PyTorch once for all of them
+    forked.set_forkserver_preload(["adacl.protocols.image.one_vs_rest", "torch._dynamo"])
+    multiprocessing.get_context = lambda _: forked
     full = plan.paper_config
     plan.paper_config = pictures.paper_config = lambda source: full(source).replace(**{small})
     sys.exit(main())

@@ -39,7 +39,10 @@ def write_digits(folder: Path, images: np.ndarray) -> None:
 
 @pytest.fixture(scope="module")
 def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Real digits: ``train`` and ``good`` hold threes, ``bad`` others; ``model`` is fitted."""
+    """Real digits: ``train`` and ``good`` hold threes, ``bad`` others; ``model`` is fitted.
+
+    It is exported, too, as ``model.onnx``.
+    """
     root = tmp_path_factory.mktemp("parts")
     digits = load_digits()
     threes = digits.images[digits.target == 3]
@@ -47,7 +50,9 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_digits(root / "good", threes[120:])
     write_digits(root / "bad", digits.images[digits.target != 3][:200])
     command = ["fit", str(root / "train"), "-o", str(root / "model"), "--epochs", "6"]
-    assert call(*command, "--set", "training.min_epoch_images=2048")[0] == 0
+    command += ["--set", "training.min_epoch_images=1024", "--set", "threshold.folds=2"]
+    assert call(*command)[0] == 0
+    assert call("export", root / "model", root / "model.onnx")[0] == 0
     return root
 
 
@@ -337,7 +342,8 @@ def test_the_preset_accurate_says_what_it_becomes(parts: Path, tmp_path: Path) -
 
 
 def test_config_file(parts: Path, tmp_path: Path) -> None:
-    config = preset("paper").replace(training__epochs=1, training__optimizer="radam")
+    quick = {"training__epochs": 1, "training__min_epoch_images": 64, "threshold__folds": 2}
+    config = preset("paper").replace(**quick, training__optimizer="radam")
     (tmp_path / "my.toml").write_text(config.to_toml())
     call("fit", parts / "train", "-o", tmp_path / "m", "--config", tmp_path / "my.toml")
     assert tensor_file.read(tmp_path / "m")[1]["config"] == config.to_dict()
@@ -348,7 +354,8 @@ def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
     parts: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     options = ["--epochs", "12", "--set", "training.min_epoch_images=512", "--set",
-               "threshold.folds=2", "--set", "training.patience=12"]  # fmt: skip
+               "threshold.folds=2", "--set", "training.patience=12", "--set",
+               "network.channels=[4, 8]", "--set", "network.hidden=8"]  # fmt: skip
     target = tmp_path / "m"
     command = [sys.executable, "-m", "adacl", "fit", str(parts / "train"), "-o", str(target)]
     process = subprocess.Popen(
@@ -646,7 +653,7 @@ def test_unsound_models_are_refused(parts: Path, tmp_path: Path) -> None:
 def test_full_disk_leaves_the_old_file(parts: Path) -> None:
     if not Path("/dev/full").exists():
         pytest.skip("needs /dev/full")
-    command = [sys.executable, "-m", "adacl", "score", str(parts / "model"), str(parts / "good")]
+    command = [sys.executable, "-m", "adacl", "score", parts / "model.onnx", parts / "good"]
     with Path("/dev/full").open("w") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 3
@@ -656,7 +663,7 @@ def test_full_disk_leaves_the_old_file(parts: Path) -> None:
 
 def test_no_colour_and_no_progress_when_not_a_terminal(parts: Path) -> None:
     environment = os.environ | {"NO_COLOR": "1"}
-    command = [sys.executable, "-m", "adacl", "score", str(parts / "model"), str(parts / "good")]
+    command = [sys.executable, "-m", "adacl", "score", parts / "model.onnx", parts / "good"]
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert "\x1b" not in done.stdout + done.stderr
 
@@ -673,6 +680,7 @@ def test_tiles_name_the_place(tmp_path: Path) -> None:
     Image.fromarray(pixels).save(tmp_path / "defect.png")
     model = tmp_path / "m"
     quick = ["--set", "training.min_epoch_images=1024", "--set", "threshold.folds=2"]
+    quick += ["--set", "network.channels=[8, 16]", "--set", "network.hidden=16"]
     call("fit", folder, "-o", model, "--tile", "32x32", "--epochs", "3", *quick, "-q")
     _, out, _ = call("score", model, tmp_path / "defect.png", "--format", "jsonl")
     assert json.loads(out)["tile"] == [32, 64]
@@ -717,8 +725,9 @@ def test_demo_writes_a_report_and_touches_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("adacl.cli.demo.EPOCHS", 2)
-    quick = preset("paper").replace(training__min_epoch_images=256, threshold__folds=2)
-    monkeypatch.setitem(PRESETS, "paper", quick)
+    quick = {"training__min_epoch_images": 256, "threshold__folds": 2}
+    small = {"network__channels": [4, 8], "network__hidden": 8}
+    monkeypatch.setitem(PRESETS, "paper", preset("paper").replace(**quick, **small))
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "precious.txt").write_text("keep")
     assert "holds other files" in refused(3, "demo", "-o", tmp_path / "mine")
@@ -737,7 +746,7 @@ def test_main_job_on_mnist(data_dir: Path, tmp_path: Path) -> None:
     three = tmp_path / "three"
     assert call("data", "export", "mnist", "3", three, "--data-dir", data_dir)[0] == 0
     model = tmp_path / "m"
-    code, _, err = call("fit", three / "train", "-o", model, "--epochs", "3")
+    code, _, err = call("fit", three / "train", "-o", model, "--epochs", "2")
     assert code == 0
     assert "613 normals kept out" in err
     _, out, _ = call(

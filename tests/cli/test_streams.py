@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from adacl import AnomalyDetector
+from adacl.deploy.export import export_model
 from support.helpers import TINY
 
 ADACL = [sys.executable, "-m", "adacl"]
@@ -16,9 +17,10 @@ QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "thr
 
 @pytest.fixture(scope="module")
 def parts(digits, tmp_path_factory):
-    """Return a folder with a model."""
+    """Return a folder with a model, and what it is exported to, which needs no PyTorch."""
     folder = tmp_path_factory.mktemp("streams")
     AnomalyDetector(config=TINY).fit(digits.of(3)[:60]).save(folder / "model")
+    export_model(folder / "model", folder / "model.onnx", dynamic_batch=True)
     return folder
 
 
@@ -40,7 +42,7 @@ def unread(command, stream="stdout"):
 
 @pytest.mark.parametrize("form", ["table", "csv"])
 def test_a_pipe_without_a_reader_ends_scoring(form, parts, threes):
-    done = unread(["score", parts / "model", threes.test_abnormal, "-q", "--format", form])
+    done = unread(["score", parts / "model.onnx", threes.test_abnormal, "-q", "--format", form])
     assert (done.returncode, done.stderr) == (141, "")
 
 
@@ -51,7 +53,7 @@ def test_a_pipe_without_a_reader_ends_other_commands(command, parts):
 
 
 def test_head_shows_what_it_wants(parts, threes):
-    done = shell(["score", parts / "model", threes.test_abnormal, "-q"], "| head -1")
+    done = shell(["score", parts / "model.onnx", threes.test_abnormal, "-q"], "| head -1")
     assert done.stdout.startswith("pred_score")
     assert len(done.stdout.splitlines()) == 1
     assert done.stderr == ""
@@ -61,8 +63,8 @@ def test_a_closed_output_is_no_error(parts, threes, tmp_path):
     output = tmp_path / "records.csv"
     for command in (
         ["info", parts / "model"],
-        ["score", parts / "model", threes.test_normal, "-q"],
-        ["score", parts / "model", threes.test_normal, "-q", "--format", "csv", "-o", output],
+        ["score", parts / "model.onnx", threes.test_normal, "-q"],
+        ["score", parts / "model.onnx", threes.test_normal, "-q", "--format", "csv", "-o", output],
         [
             "evaluate",
             parts / "model",

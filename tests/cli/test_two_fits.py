@@ -14,8 +14,9 @@ from adacl.cli.support.interrupts import resumable
 from adacl.errors import DataError
 from support.helpers import call, refused
 
-LONG = ["--epochs", "20", "--set", "training.min_epoch_images=1024", "--set",
-        "threshold.folds=2", "--set", "training.patience=20"]  # fmt: skip
+LONG = ["--epochs", "12", "--set", "training.min_epoch_images=1024", "--set",
+        "threshold.folds=2", "--set", "training.patience=12", "--set",
+        "network.channels=[4, 8]", "--set", "network.hidden=8"]  # fmt: skip
 REFUSAL = "another fit is writing it; wait for that to end, stop it, or name another file"
 
 

@@ -271,7 +271,7 @@ def test_int8_keeps_the_depth_of_16_bit_images(tmp_path):
 def test_real_images_score_as_with_pytorch(name, data_dir, cifar_dir, tmp_path):
     folder = cifar_dir if name == "cifar10" else data_dir
     images, labels = (found[:2000] for found in catalogue.load(name, "test", folder))
-    detector = AnomalyDetector(config=LEARNING).fit(images[labels == 3])
+    detector = AnomalyDetector(config=LEARNING, epochs=2).fit(images[labels == 3])
     wanted = detector.score_samples(images)
     for int8, tolerance in ((False, TOLERANCE), (True, 0.1)):
         scorer = exported(detector, tmp_path, dynamic_batch=True, int8=int8)

@@ -1,3 +1,4 @@
+import itertools
 import math
 
 import pytest
@@ -17,13 +18,20 @@ SIZES = [8, 9, 15, 16, 28, 32, 33, 64, 100, 224, 256, 500, 1000, 1024]
 sides = st.integers(8, 48)
 
 
+def form(config, height, width):
+    """What of the size of images decides the parameters: the stages, and what they leave of it."""
+    stages = len(stage_widths(config, height, width))
+    return stages, *(math.ceil(side / 2**stages) for side in sorted((height, width)))
+
+
 @pytest.mark.parametrize("name", PRESETS)
 @pytest.mark.parametrize("channels", [1, 3, 5])
 def test_presets_stay_within_the_paper_limit_at_every_size(channels, name):
-    for height in SIZES:
-        for width in SIZES:
-            network = build_network(PRESETS[name].network, ImageSpec(height, width, channels))
-            assert count_parameters(network) < PARAMETER_LIMIT
+    config = PRESETS[name].network
+    one_of_each_form = {form(config, *size): size for size in itertools.product(SIZES, SIZES)}
+    for height, width in one_of_each_form.values():
+        network = build_network(config, ImageSpec(height, width, channels))
+        assert count_parameters(network) < PARAMETER_LIMIT
 
 
 def test_parameters_are_counted():

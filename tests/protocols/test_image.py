@@ -17,13 +17,14 @@ from adacl.metrics import auroc
 from adacl.protocols import summary
 from adacl.protocols.image import ablations, data, one_vs_rest, rivals
 from adacl.scale import grid
-from support.helpers import write_cell, write_images
+from support.helpers import LEARNING, write_cell, write_images
 
 
-@pytest.fixture
-def digits_as_mnist(digits, tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def digits_as_mnist(digits, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Digits 0 to 9, enlarged and written as IDX files."""
-    folder = tmp_path / "data" / "MNIST" / "raw"
+    root = tmp_path_factory.mktemp("digits")
+    folder = root / "data" / "MNIST" / "raw"
     folder.mkdir(parents=True)
     enlarged = np.stack([np.asarray(Image.fromarray(i).resize((28, 28))) for i in digits.images])
     parts = {"train": slice(0, 1200), "test": slice(1200, None)}
@@ -35,26 +36,27 @@ def digits_as_mnist(digits, tmp_path: Path) -> Path:
         ):
             header = bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes()
             (folder / f"{file.name}.gz").write_bytes(gzip.compress(header + array.tobytes()))
-    return tmp_path / "data"
+    return root / "data"
 
 
-QUICK = one_vs_rest.Variant(
-    "quick", Config().replace(training__epochs=4, training__min_epoch_images=1024)
-)
+QUICK = one_vs_rest.Variant("quick", LEARNING.replace(training__epochs=4))
 
 
-def test_a_cell_records_what_it_did_and_repeats(digits_as_mnist: Path, digits) -> None:
-    first, second = (
-        one_vs_rest.run_cell("mnist", "3", 0, QUICK, digits_as_mnist, "cpu") for _ in range(2)
-    )
-    assert first["auroc"] > 0.7
-    assert (first["class"], first["variant"]) == ("3", "quick")
-    assert len(first["history"]["epochs"]) == 4
-    assert first["n_train"] + first["n_validation"] == (digits.target[:1200] == 3).sum()
-    assert first["n_test_normal"] + first["n_test_abnormal"] == len(digits.target) - 1200
-    assert first["training_gflop"] > 0
-    assert json.loads(json.dumps(first)) == first
-    assert without_times(first) == without_times(second)
+@pytest.fixture(scope="module")
+def plain(digits_as_mnist: Path) -> dict:
+    return one_vs_rest.run_cell("mnist", "3", 0, QUICK, digits_as_mnist, "cpu")
+
+
+def test_a_cell_records_what_it_did_and_repeats(digits_as_mnist: Path, digits, plain) -> None:
+    again = one_vs_rest.run_cell("mnist", "3", 0, QUICK, digits_as_mnist, "cpu")
+    assert plain["auroc"] > 0.7
+    assert (plain["class"], plain["variant"]) == ("3", "quick")
+    assert len(plain["history"]["epochs"]) == 4
+    assert plain["n_train"] + plain["n_validation"] == (digits.target[:1200] == 3).sum()
+    assert plain["n_test_normal"] + plain["n_test_abnormal"] == len(digits.target) - 1200
+    assert plain["training_gflop"] > 0
+    assert json.loads(json.dumps(plain)) == plain
+    assert without_times(plain) == without_times(again)
 
 
 def without_times(cell: dict) -> dict:
@@ -65,8 +67,7 @@ def without_times(cell: dict) -> dict:
     return cell
 
 
-def test_testing_every_epoch_changes_nothing_else(digits_as_mnist: Path) -> None:
-    plain = one_vs_rest.run_cell("mnist", "3", 0, QUICK, digits_as_mnist, "cpu")
+def test_testing_every_epoch_changes_nothing_else(digits_as_mnist: Path, plain) -> None:
     watched = dataclasses.replace(QUICK, every_epoch=True)
     cell = one_vs_rest.run_cell("mnist", "3", 0, watched, digits_as_mnist, "cpu")
     curve = cell.pop("test_auroc_by_epoch")

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from adacl.scale.fleet_fit import fit_parts, records_in
 from adacl.scale.fleet_parts import Part, parts_of
 from adacl.scale.fleet_table import write_tables
 from support.helpers import call, refused
+from support.workers import forked_workers
 
 QUICK = ("training.epochs=1", "training.min_epoch_images=32", "threshold.folds=1")
 SET = [word for setting in QUICK for word in ("--set", setting)]
@@ -34,6 +36,12 @@ def write_images(folder: Path, count: int, seed: int = 0) -> None:
     for number in range(count):
         pixels = generator.integers(0, 256, (16, 16), np.uint8)
         Image.fromarray(pixels).save(folder / f"{number:03}.png")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def workers() -> Iterator[None]:
+    with forked_workers():
+        yield
 
 
 @pytest.fixture(scope="module")

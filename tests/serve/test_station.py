@@ -7,8 +7,6 @@ import json
 import re
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -29,7 +27,7 @@ from adacl.serve.station.drift import WINDOW, DriftWatch
 from adacl.serve.station.records import COLUMNS, Records
 from adacl.serve.station.writer import Station, thumbnail
 from adacl.serve.uploads import Upload
-from support.helpers import LEARNING, refused, write_images
+from support.helpers import LEARNING, call, refused, write_images
 from support.serving import WAIT_SECONDS, serving
 
 JSON = {"Content-Type": "application/json"}
@@ -71,8 +69,9 @@ def wait(condition):
 
 
 def exported(*arguments):
-    command = [sys.executable, "-m", "adacl", "log", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    code, out, err = call("log", *arguments)
+    assert code == 0, err
+    return out
 
 
 def test_every_answer_is_in_the_log_after_a_stop(model, digits, tmp_path):

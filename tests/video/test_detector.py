@@ -57,6 +57,14 @@ def model_file(fitted: VideoAnomalyDetector, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
+def exported_file(model_file: Path) -> Path:
+    """The model as a program scores with it that imports no PyTorch."""
+    path = model_file.with_suffix(".onnx")
+    assert call("export", model_file, path, "--dynamic-batch")[0] == 0
+    return path
+
+
+@pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_video(tmp_path_factory.mktemp("film") / "run.mp4", walkers(150, 7, RUN))
 
@@ -453,13 +461,13 @@ def test_how_far_a_recording_is_read_is_said(
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_live_stream_is_written_line_by_line_and_ends_with_a_signal(
-    model_file: Path, tmp_path: Path, number: signal.Signals
+    exported_file: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
     events, records = tmp_path / "events.csv", tmp_path / "scores.jsonl"
     with camera(walkers(150, 7, RUN), stalls=True) as address:
         program = subprocess.Popen(
             [
-                sys.executable, "-m", "adacl", "video", "score", model_file, address,
+                sys.executable, "-m", "adacl", "video", "score", exported_file, address,
                 "--events", events, "--format", "jsonl", "-o", records, "--threshold", "0.6",
             ],
             stderr=subprocess.PIPE,
@@ -481,11 +489,11 @@ def test_a_live_stream_is_written_line_by_line_and_ends_with_a_signal(
     assert len(events.read_text().splitlines()) > 1
 
 
-def test_an_interrupted_run_leaves_no_film(model_file: Path, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_no_film(exported_file: Path, tmp_path: Path) -> None:
     long = write_video(tmp_path / "long.mp4", walkers(2500, 2))
     program = subprocess.Popen(
         [
-            sys.executable, "-m", "adacl", "video", "score", model_file, long,
+            sys.executable, "-m", "adacl", "video", "score", exported_file, long,
             "--annotate", tmp_path / "a.mp4", "--events", tmp_path / "e.csv", "--format", "jsonl",
         ],
         stdout=subprocess.PIPE,
@@ -498,25 +506,6 @@ def test_an_interrupted_run_leaves_no_film(model_file: Path, tmp_path: Path) -> 
     assert program.returncode == 130
     assert b"Traceback" not in err
     assert [p.name for p in tmp_path.iterdir()] == ["long.mp4"]
-
-
-@pytest.mark.realdata
-def test_avenue_footage_goes_all_the_way(data_dir: Path, tmp_path: Path) -> None:
-    root = data_dir / "avenue"
-    if not root.is_dir():
-        pytest.skip(f"no avenue footage in {data_dir}")
-    model = tmp_path / "avenue.adacl"
-    quick = ["--set", "training.epochs=2", "--set", "video.max_samples=3000", "-q"]
-    code, _, err = call("video", "fit", root / "train" / "11.mp4", "-o", model, *quick)
-    assert code == 0, err
-    code, out, err = call(
-        "video", "score", model, root / "test" / "08.mp4", "--format", "jsonl", "-q",
-        "--annotate", tmp_path / "08.mp4",
-    )  # fmt: skip
-    assert code == 0, err
-    assert len(out.splitlines()) == 36
-    with av.open(str(tmp_path / "08.mp4")) as container:
-        assert len(list(container.decode(video=0))) == 36
 
 
 @pytest.mark.realdata

@@ -171,8 +171,9 @@ def test_addresses_are_shown_without_secrets() -> None:
 
 def test_a_camera_is_pulled_out_and_put_back(fitted: VideoAnomalyDetector, tmp_path: Path) -> None:
     """The whole way: records with times of day, notices, and an exit code that tells."""
-    model, told = tmp_path / "door.adacl", tmp_path / "told.jsonl"
-    fitted.save(model)
+    model, told = tmp_path / "door.onnx", tmp_path / "told.jsonl"
+    fitted.save(tmp_path / "door.adacl")
+    assert call("export", tmp_path / "door.adacl", model, "--dynamic-batch")[0] == 0
     hook = tmp_path / "hook.py"
     hook.write_text(
         f"import sys\nopen({str(told)!r}, 'a').write(sys.stdin.read())\nprint('heard')\n"
