@@ -1,6 +1,8 @@
 """Regions of interest: what a mask leaves out is neither learnt, nor judged, nor shown."""
 
+import io
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from PIL import Image
 
 from adacl import AnomalyDetector, Scorer
 from adacl.config.presets import preset
+from adacl.data.masks import region_of_interest
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError, ImageError, InputError
 from adacl.imaging.mask import Mask
@@ -217,3 +220,20 @@ def test_an_interrupted_fit_is_not_continued_with_another_mask(tmp_path):
     AnomalyDetector(mask=left_half(*SIZE), **options).fit(images)
     with pytest.raises((DataError, ValueError), match="other"):
         AnomalyDetector(**options).fit(images)
+
+
+def test_a_mask_is_read_alike_from_a_file_and_as_a_pil_image(tmp_path: Path) -> None:
+    deep = np.full((20, 30), 300, np.uint16)
+    deep[:, 15:] = 4095
+    clear = np.full((20, 30, 4), 255, np.uint8)
+    clear[:, 15:, 3] = 0
+    turned = Image.fromarray((deep > 300).astype(np.uint8) * 255)
+    turned.getexif()[0x0112] = 6
+    for picture in (Image.fromarray(deep), Image.fromarray(clear), turned):
+        path = tmp_path / "mask.png"
+        picture.save(path, exif=picture.getexif())
+        of_file, of_picture = (region_of_interest(mask) for mask in (path, Image.open(path)))
+        assert of_file == of_picture
+        looked_at = np.asarray(Image.open(io.BytesIO(of_picture.png)))
+        assert looked_at.shape == ((30, 20) if picture is turned else (20, 30))
+        assert 0.4 < looked_at.mean() < 0.6

@@ -757,3 +757,27 @@ def test_main_job_on_mnist(data_dir: Path, tmp_path: Path) -> None:
     assert (result["n_normal"], result["n_abnormal"]) == (1010, 8990)
     assert result["auroc"] > 0.93
     assert result["n_seen_in_fit"] == 0
+
+
+def test_records_and_models_replace_no_image(parts: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(parts / "good", tmp_path / "good"))
+    image = sorted(folder.iterdir())[0]
+    before = image.read_bytes()
+    for command in (
+        ("score", parts / "model.onnx", folder, "--format", "csv", "-o", image),
+        ("calibrate", parts / "model", folder, "-o", image),
+        ("fit", folder, "-o", image),
+    ):
+        assert "is an image, which would be replaced" in refused(2, *command)
+    assert image.read_bytes() == before
+
+
+def test_evaluate_warns_of_images_that_are_normal_and_anomalous(
+    parts: Path, tmp_path: Path
+) -> None:
+    both = Path(shutil.copytree(parts / "bad", tmp_path / "both"))
+    shutil.copy(sorted((parts / "good").iterdir())[0], both / "copy.png")
+    code, _, err = call("evaluate", parts / "model", "--normal", parts / "good", "--abnormal", both)
+    assert code == 0, err
+    assert "1 of the anomalous images are also among the normal ones, the first" in err
+    assert "copy.png" in err

@@ -11,11 +11,11 @@ import typer
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
 from adacl.errors import ModelFileError
-from adacl.files import check_writable
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
 from adacl.model.scoring import FileScore
 
@@ -61,7 +61,7 @@ def calibrate(
     such defects it finds or, with --find, set it.
     """
     target = output or model
-    check_writable(target)
+    check_output(target)
     if group:
         check_rule(group)
     check_rates(fpr, find, bool(defects), "--")

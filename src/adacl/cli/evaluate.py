@@ -114,6 +114,7 @@ def evaluate(
                     name,
                     distinct,
                 )
+        _warned_of_both(good, bad)
         pixels = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
         figures: dict[str, Any] = evaluation(
             [s.raw for s in good],
@@ -215,6 +216,20 @@ def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
                 f"--normal {good} and --abnormal {bad}: images would count as both; name folders "
                 "of which neither lies in the other"
             )
+
+
+def _warned_of_both(good: list[FileScore], bad: list[FileScore]) -> None:
+    """Warn of images that are given as normal and as anomalous, by their pixels or their path."""
+
+    def identity(score: FileScore) -> object:
+        return score.path.resolve() if score.digest is None else score.digest
+
+    normal = {identity(score) for score in good}
+    if both := [score for score in bad if identity(score) in normal]:
+        log.warning(
+            "%d of the anomalous images are also among the normal ones, the first %s; they count "
+            "as both", len(both), both[0].path,
+        )  # fmt: skip
 
 
 def _kinds(

@@ -9,9 +9,9 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import say
 from adacl.errors import ConfigError
-from adacl.files import check_writable
 from adacl.model.gate import ONLY_ARRAYS
 
 
@@ -42,7 +42,7 @@ def export(
     form of the input and provenance are in its metadata. adacl score, evaluate, info and video
     score take it in place of MODEL. See docs/how-to/export.md.
     """
-    check_writable(output)
+    check_output(output)
     if output.resolve() == model.resolve():
         raise ConfigError(f"{output}: is the model itself; name another output")
     if output.suffix.lower() not in {"", ".onnx"}:

@@ -13,6 +13,7 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
@@ -25,7 +26,6 @@ from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.data.video_words import is_video
 from adacl.errors import ConfigError, DataError
-from adacl.files import check_writable
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
 from adacl.model.advice import advice
@@ -135,7 +135,7 @@ def fit(
     quiet: options.Quiet = False,
 ) -> None:
     """Learn from folders of normal images and write a model file."""
-    check_writable(output)
+    check_output(output)
     if report is not None:
         check_report(report, [output, *normal_dir])
     if white_level is not None:

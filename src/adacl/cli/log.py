@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.records import RecordWriter, opened
 from adacl.errors import ConfigError, DataError
-from adacl.files import check_writable
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula."""
@@ -52,7 +52,7 @@ def log(
     if output is not None:
         if output.resolve() == Path(where).resolve():
             raise ConfigError(f"{output}: is the log itself; write to another file")
-        check_writable(output)
+        check_output(output)
     begin = None if since is None else _in_utc(since)
     records = Records(where, create=False)
     as_csv = output_format == "csv"

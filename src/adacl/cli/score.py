@@ -14,6 +14,7 @@ from adacl.cli.explain import check_outside, with_heatmaps
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import open_scorer, scores_of_files
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import messages
 from adacl.cli.support.records import Format, write_records
 from adacl.cli.support.reports import (
@@ -25,7 +26,6 @@ from adacl.cli.support.reports import (
 )
 from adacl.data.folders import ImageFiles, reading_by
 from adacl.errors import ConfigError
-from adacl.files import check_writable
 
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
@@ -69,7 +69,7 @@ def score(
     anomalous.
     """
     if output is not None:
-        check_writable(output)
+        check_output(output)
         if output.resolve() in {path.resolve() for path in (model, *paths)}:
             raise ConfigError(f"{output}: is the model or an image to score; name another output")
     if heatmaps is not None:

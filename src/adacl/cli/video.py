@@ -20,6 +20,7 @@ from adacl.cli.support.interrupts import (
     resumable,
     until_stopped,
 )
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.records import RecordWriter, is_headed, opened
 from adacl.cli.support.reports import check_page_name
@@ -34,7 +35,6 @@ from adacl.cli.support.video_records import (
 )
 from adacl.config.presets import from_tree, parse_settings, read_toml
 from adacl.errors import ConfigError
-from adacl.files import check_writable
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip
@@ -88,7 +88,7 @@ def fit(
     Four fifths of each clip are learned from; the last fifth sets the threshold. Tiles in which
     nothing moves are passed over. See docs/how-to/video.md for the settings.
     """
-    check_writable(output)
+    check_output(output)
     from adacl.config.sections import build
     from adacl.video.advice import after_fit
     from adacl.video.config import VideoConfig
@@ -224,7 +224,7 @@ def score(
     """
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
-        check_writable(path)
+        check_output(path)
     used = [path.resolve() for path in (model, Path(source), *wanted)]
     for path in wanted:
         if used.count(path.resolve()) > 1:

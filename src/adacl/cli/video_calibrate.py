@@ -10,10 +10,10 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import messages
 from adacl.cli.video import FrameRateOption
 from adacl.errors import ModelFileError
-from adacl.files import check_writable
 
 log = logging.getLogger("adacl")
 
@@ -38,7 +38,7 @@ def calibrate(
 ) -> None:
     """Set the threshold anew from more normal footage, without retraining."""
     target = output or model
-    check_writable(target)
+    check_output(target)
     from adacl.video.detector import VideoAnomalyDetector
 
     with interruptible([target]), messages(quiet):

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from adacl.data.images import EXTENSIONS, probe, read_image
+from adacl.data.arrays import pictures_of
+from adacl.data.images import EXTENSIONS, header_of, pixels_of, probe, read_image
 from adacl.errors import DataError, InputError, MissingDataError
 from adacl.imaging.mask import Mask
 
@@ -117,8 +117,11 @@ def region_of_interest(mask: Any) -> Mask | None:
         if not path.exists():
             raise MissingDataError(f"{path}: no such mask")
         pixels = read_image(path, 1, probe(path).dtype)[..., 0]
+    elif pictures := pictures_of(mask):
+        (picture,) = pictures
+        pixels = pixels_of(picture, 1, header_of(picture).dtype)[..., 0]
     else:
-        pixels = np.asarray(mask.convert("L") if isinstance(mask, Image.Image) else mask)
+        pixels = np.asarray(mask)
     if pixels.ndim != 2 or pixels.dtype.kind not in "buif" or not np.isfinite(pixels).all():
         raise InputError(f"mask: need numbers H x W, got shape {pixels.shape} of {pixels.dtype}")
     return Mask.of(_bright(pixels))

@@ -182,6 +182,11 @@ def _scaled(images: Array, spec: ImageSpec) -> Array:
         return (images.clip(0, 1) * full).round().astype(wanted)
     if integral and low >= 0 and 1 < high <= np.iinfo(wanted).max:
         return images.astype(wanted)
+    if in_unit_range(low, high):
+        raise InputError(
+            f"float values of 0 and 1 alone may be meant as those of a model that takes {wanted}, "
+            f"or as black and white; pass {wanted}: multiply white by {full}"
+        )
     raise InputError(
         f"float values from {low:g} to {high:g} do not go with a model that takes {wanted}; pass "
         f"{wanted}, or floats in [0, 1]"
