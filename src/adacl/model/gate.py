@@ -184,8 +184,8 @@ def _scaled(images: Array, spec: ImageSpec) -> Array:
         return images.astype(wanted)
     if in_unit_range(low, high):
         raise InputError(
-            f"float values of 0 and 1 alone may be meant as those of a model that takes {wanted}, "
-            f"or as black and white; pass {wanted}: multiply white by {full}"
+            f"values of 0 and 1 alone can be read in two ways by a model that takes {wanted}; pass "
+            f"{wanted}, multiplied by {full} if 1 is white"
         )
     raise InputError(
         f"float values from {low:g} to {high:g} do not go with a model that takes {wanted}; pass "
