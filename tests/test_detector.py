@@ -673,3 +673,13 @@ def test_arrays_of_another_shape_are_remarked_on(fitted, normal, caplog):
 def test_pixels_that_are_no_numbers_are_refused(kind):
     with pytest.raises(InputError, match="need numbers, got values of the type"):
         as_images(np.zeros((2, 8, 8)).astype(kind))
+
+
+def test_missing_labels_of_groups_and_rates_that_are_no_numbers_are_refused(fitted, digits):
+    images = digits.of(3)[100:104]
+    for missing in (None, float("nan")):
+        with pytest.raises(InputError, match="groups: 2 of 4 labels are missing"):
+            fitted.calibrate(images, groups=["a", "b", missing, missing] if missing is None else
+                             [1.0, 2.0, missing, missing])  # fmt: skip
+    with pytest.raises(ConfigError, match=r"fpr: need a rate between 0 and 1, got '0\.1'"):
+        fitted.calibrate(images, fpr="0.1")

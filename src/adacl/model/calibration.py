@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 from numpy.typing import NDArray
@@ -155,8 +156,8 @@ def check_rates(fpr: float | None, find: float | None, defects: bool, sign: str 
         If one is out of range, both are given, or ``find`` without defects.
     """
     for name, rate in (("fpr", fpr), ("find", find)):
-        if rate is not None and not 0 < rate < 1:
-            raise ConfigError(f"{sign}{name}: need a rate between 0 and 1, got {rate}")
+        if rate is not None and not (isinstance(rate, Real) and 0 < rate < 1):
+            raise ConfigError(f"{sign}{name}: need a rate between 0 and 1, got {rate!r}")
     if find is not None and not defects:
         raise ConfigError(f"{sign}find: defects set that threshold; give some ({sign}defects)")
     if find is not None and fpr is not None:

@@ -114,9 +114,14 @@ def numbered(groups: ArrayLike, count: int) -> Indices:
     Raises
     ------
     InputError
-        If there is not one label for each image.
+        If there is not one label for each image, or one is None or NaN.
     """
     labels = np.asarray(groups)
     if labels.shape != (count,):
         raise InputError(f"groups: need one label for each of {count} images, got {labels.shape}")
+    if missing := sum(label is None or label != label for label in labels.tolist()):
+        raise InputError(
+            f"groups: {missing} of {count} labels are missing (None or NaN); give each image one, "
+            "an image by itself a label of its own"
+        )
     return np.unique(labels, return_inverse=True)[1]
