@@ -37,6 +37,8 @@ from benchmarks.speed.serve_load import (
 )
 
 SRC = Path(__file__).parents[2] / "src"
+WARM = 2000
+"""Requests to each service before any is counted."""
 OFFLINE = """
 import json, sys
 from pathlib import Path
@@ -103,7 +105,7 @@ def main() -> None:
         after = Version(SRC, folder, "after", *log)
         os.environ["PYTHONPATH"] = own  # for the clients
         for each in (before, after):
-            load(each.service, 8, 2000, sent, each.expected)  # warm
+            load(each.service, 8, WARM, sent, each.expected)
         averages = []
         for number in range(arguments.rounds):
             averages.append(round(os.getloadavg()[0], 1))
@@ -120,7 +122,7 @@ def main() -> None:
     }
     if kept is not None:
         results["answers_in_the_log"] = kept
-        results["answers_given"] = 2000 + arguments.rounds * arguments.requests * len(CLIENTS)
+        results["answers_given"] = WARM + arguments.rounds * arguments.requests * len(CLIENTS)
     record(arguments.out, results)
 
 

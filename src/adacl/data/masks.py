@@ -117,9 +117,8 @@ def region_of_interest(mask: Any) -> Mask | None:
         if not path.exists():
             raise MissingDataError(f"{path}: no such mask")
         pixels = read_image(path, 1, probe(path).dtype)[..., 0]
-    elif pictures := pictures_of(mask):
-        (picture,) = pictures
-        pixels = pixels_of(picture, 1, header_of(picture).dtype)[..., 0]
+    elif (pictures := pictures_of(mask)) and len(pictures) == 1:
+        pixels = pixels_of(pictures[0], 1, header_of(pictures[0]).dtype)[..., 0]
     else:
         pixels = np.asarray(mask)
     if pixels.ndim != 2 or pixels.dtype.kind not in "buif" or not np.isfinite(pixels).all():

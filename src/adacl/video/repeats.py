@@ -13,7 +13,7 @@ from adacl.video.learnt_frames import MOST, LearntFrames
 
 BATCH = 64
 SHARED = 0.5
-"""Of the frames of the shorter clip: above this share, both are the same footage."""
+"""Of the frames of a clip: above this share, it shows what an earlier one shows."""
 
 log = logging.getLogger("adacl")
 
@@ -41,7 +41,7 @@ class Repeats:
                 waiting = []
             yield frame
         noted.add(waiting)
-        same = [other for other, seen in self._clips if _shared(seen, noted.digests) > SHARED]
+        same = [other for other, seen in self._clips if _share(noted.digests, seen) > SHARED]
         self.repeated = bool(same)
         if same:
             log.warning("%s: the same footage as %s; it counts once", name, same[0])
@@ -49,10 +49,9 @@ class Repeats:
             self._clips.append((name, noted.digests))
 
 
-def _shared(one: NDArray[np.uint64], other: NDArray[np.uint64]) -> float:
-    """Return the share of the shorter clip that both have, from their smallest hashes."""
-    full = [hashes[-1] for hashes in (one, other) if len(hashes) == MOST]
+def _share(clip: NDArray[np.uint64], earlier: NDArray[np.uint64]) -> float:
+    """Return the share of a clip that an earlier one has, from the smallest hashes of both."""
+    full = [hashes[-1] for hashes in (clip, earlier) if len(hashes) == MOST]
     if full:
-        one, other = (hashes[hashes <= min(full)] for hashes in (one, other))
-    fewer = min(len(one), len(other))
-    return len(np.intersect1d(one, other, assume_unique=True)) / fewer if fewer else 0.0
+        clip = clip[clip <= min(full)]
+    return float(np.isin(clip, earlier).mean()) if len(clip) else 0.0
