@@ -421,6 +421,27 @@ def test_explain_keeps_the_picture_of_another_image_of_the_same_name(files, tmp_
     assert written("b/0.png", "-o", first) == first
 
 
+def test_explain_replaces_no_values_of_others(files, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    image = sorted((files / "good").iterdir())[0]
+    command = ["explain", files / "m.adacl", image, "--npy"]
+    own, named = Path("own.npy"), [*command, "-o", "own.png"]
+    np.save(own, np.zeros((3, 3), np.float32))
+    before = own.read_bytes()
+    assert "own.npy: is there" in refused(2, *named)
+    assert own.read_bytes() == before
+    assert not Path("own.png").exists()
+    own.unlink()
+    for _ in range(2):
+        assert call(*named)[0] == 0
+    np.save(own, np.arange(3))
+    assert "own.npy: is there" in refused(2, *named)
+    values = Path(f"{image.name}.heatmap.npy")
+    values.write_text("notes")
+    assert call(*command)[1].strip().endswith(f"wrote {image.name}-2.heatmap.png")
+    assert values.read_text() == "notes"
+
+
 def test_explain_several_images(files, tmp_path):
     code, out, err = call(
         "explain", files / "m.adacl", files / "good", files / "bad", "-o", tmp_path / "maps",

@@ -78,28 +78,28 @@ def explain(
     with messages(quiet):
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
         paths = list_images(images)
-        targets = _targets(model, images, paths, output)
+        targets = _targets(model, images, paths, output, npy)
         skipped: list[Skipped] = []
         maps = scorer.explain_files(paths, skipped, method)
         scale = scorer.header.map_scale
         for score, anomaly_map, image in count(maps, "maps", len(paths), quiet):
             mark, target = _mark_of(score.path), targets[score.path]
             if target != output:
-                target = _free(target, mark)
+                target = _free(target, mark, npy)
             written = "no map is written"
             name = escaped(score.path.name)
             shown = Shown(name, image, anomaly_map, score.raw, in_use.value)
             if _write_png(target, explained(shown, scale), mark):
                 written = f"wrote {target}"
                 if npy:
-                    with atomic_file(target.with_suffix(".npy")) as file:
+                    with atomic_file(_values_beside(target)) as file:
                         np.save(file, anomaly_map)
             typer.echo(escaped(f"{_verdict(score, shown)}; {written}"))
         check_skipped(skipped, len(paths))
 
 
 def _targets(
-    model: Path, roots: list[Path], paths: list[Path], output: Path | None
+    model: Path, roots: list[Path], paths: list[Path], output: Path | None, npy: bool
 ) -> dict[Path, Path]:
     """Return the path to write for the heat map of each image."""
     alone = len(paths) == 1 and not (roots[0].is_dir() or is_list(roots[0]))
@@ -119,6 +119,11 @@ def _targets(
     check_writable(output)
     if output.resolve() in {path.resolve() for path in (model, *paths)}:
         raise ConfigError(f"{output}: is the model or the image; name another output")
+    if npy and _foreign_values(output):
+        raise ConfigError(
+            f"{_values_beside(output)}: is there, and is no map that explain wrote beside "
+            f"{output.name}; name another output, or remove it"
+        )
     return {paths[0]: output}
 
 
@@ -126,22 +131,49 @@ def _mark_of(image: Path) -> str:
     return hashlib.sha256(os.fsencode(image.resolve())).hexdigest()
 
 
-def _free(target: Path, mark: str) -> Path:
-    """Return the target, with a number if it is not the picture of the image with this mark."""
-    from PIL import Image, UnidentifiedImageError
+def _free(target: Path, mark: str, npy: bool = False) -> Path:
+    """Return the target, with a number if it is not the picture of the image with this mark.
 
+    Nor may other values be in the place of those of the picture, with ``npy``.
+    """
     name = target.name.removesuffix(ENDING)
     for number in itertools.count(2):
-        try:
-            with Image.open(target) as picture:
-                if picture.info.get(MARK) == mark:
-                    break
-        except UnidentifiedImageError:
-            pass
-        except OSError:
+        texts = _texts(target)
+        ours = texts is None or texts.get(MARK) == mark
+        if ours and not (npy and _foreign_values(target)):
             break
         target = target.with_name(f"{name}-{number}{ENDING}")
     return target
+
+
+def _texts(target: Path) -> dict[str, Any] | None:
+    """Return what a picture says of itself; None if there is none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(target) as picture:
+            return dict(picture.info)
+    except UnidentifiedImageError:
+        return {}
+    except OSError:
+        return None
+
+
+def _values_beside(target: Path) -> Path:
+    return target.with_suffix(".npy")
+
+
+def _foreign_values(target: Path) -> bool:
+    """Whether the file of values beside a picture is there, and is none that explain wrote."""
+    path = _values_beside(target)
+    if not path.exists():
+        return False
+    try:
+        values = np.load(path, mmap_mode="r", allow_pickle=False)
+        is_map = values.ndim == 2 and values.dtype == np.float32
+    except (OSError, ValueError, EOFError, AttributeError):
+        is_map = False
+    return not is_map or MARK not in (_texts(target) or {})
 
 
 def _verdict(score: FileScore, shown: Shown) -> str:
