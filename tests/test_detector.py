@@ -594,6 +594,13 @@ def test_arrays_of_several_sizes_are_refused_with_the_remedy(fitted):
             use(mixed)
 
 
+def test_paths_among_arrays_are_refused_as_such(fitted, normal, files):
+    mixed = [str(files[0]), normal[0], files[1]]
+    for use in (fitted.score_samples, tiny().fit, fitted.anomaly_map, fitted.calibrate):
+        with pytest.raises(InputError, match="2 of 3 are paths, the others are not; pass paths"):
+            use(mixed)
+
+
 def test_maps_of_a_batch_are_those_of_its_images(fitted, normal, files):
     wanted = np.stack([fitted.anomaly_map(image) for image in normal[:3]])
     for batch in (normal[:3], normal[:3, ..., None], list(normal[:3])):

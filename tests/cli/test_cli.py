@@ -781,3 +781,30 @@ def test_evaluate_warns_of_images_that_are_normal_and_anomalous(
     assert code == 0, err
     assert "1 of the anomalous images are also among the normal ones, the first" in err
     assert "copy.png" in err
+
+
+def test_an_image_that_is_named_twice_is_scored_once(parts: Path, tmp_path: Path) -> None:
+    image = parts / "good" / "000.png"
+    for named in ([image, image], [parts / "good", image], [image, parts / "good"]):
+        code, out, err = call("score", parts / "model.onnx", *named, "--format", "jsonl")
+        assert code == 0, err
+        paths = [json.loads(line)["image_path"] for line in out.splitlines()]
+        assert paths.count(str(image)) == 1
+        assert len(set(paths)) == len(paths)
+        assert f"warning: {image}: named more than once, taken once" in err
+    code, out, err = call("explain", parts / "model", image, image, "-o", tmp_path / "x.png")
+    assert code == 0, err
+    assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize(("threshold", "few"), [(40, "hardly anything"), (-1, "nearly everything")])
+def test_a_threshold_that_is_no_score_is_remarked_on(
+    parts: Path, threshold: float, few: str
+) -> None:
+    command = ["score", parts / "model.onnx", parts / "good", "-q", "--threshold"]
+    code, _, err = call(*command, threshold)
+    assert code == 0, err
+    assert f"warning: --threshold {threshold}: scores lie in [0, 1]" in err
+    assert f"{few} may be flagged" in err
+    for within in (0, 0.4, 1):
+        assert call(*command, within)[2] == ""

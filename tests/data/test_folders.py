@@ -12,6 +12,7 @@ from adacl.data.folders import (
     processors,
     reading_by,
     stream,
+    without_repeats,
 )
 from adacl.errors import ImageError, MissingDataError
 
@@ -51,6 +52,19 @@ def test_named_paths_keep_their_order(tmp_path):
     named = [tmp_path / "two.png", tmp_path / "one", tmp_path / "strange.name"]
     expected = ["two.png", "one/a.png", "one/b.png", "strange.name"]
     assert names(tmp_path, list_images(named)) == expected
+
+
+def test_what_is_named_twice_is_left_out_and_told(tmp_path, caplog):
+    touch(tmp_path, "one/a.png", "one/.b.png", "one/c.name", "one/in/d.png", "one/l.txt", "e.png")
+    (tmp_path / "link.png").symlink_to(tmp_path / "e.png")
+    given = [
+        "e.png", "one/a.png", "one", "one/../e.png", "one/in", "one/.b.png", "one/c.name",
+        "one/l.txt", "one/none.png", "link.png",
+    ]  # fmt: skip
+    kept = ["e.png", "one", "one/.b.png", "one/c.name", "one/l.txt", "one/none.png", "link.png"]
+    assert names(tmp_path, without_repeats([tmp_path / name for name in given])) == kept
+    assert len(caplog.messages) == len(given) - len(kept)
+    assert caplog.messages[0] == f"{tmp_path}/one/a.png: named more than once, taken once"
 
 
 def test_linked_folders_and_files_are_followed(tmp_path):

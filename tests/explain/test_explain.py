@@ -1,6 +1,7 @@
 """Anomaly maps on defects planted at a known place, and the commands that show them."""
 
 import json
+import re
 import tracemalloc
 from pathlib import Path
 from types import SimpleNamespace
@@ -565,6 +566,20 @@ def test_evaluate_with_masks(files):
     code, out, err = call(*arguments)
     assert f"pixel AUROC        {found['pixel_auroc']:.4f}" in out
     assert f"peaks in the mask  {found['peaks_inside']:.2%} of 6 images" in out
+    assert "inverted" not in err
+
+
+def test_evaluate_doubts_inverted_masks(files, tmp_path):
+    for mask in (files / "masks" / "inner").iterdir():
+        target = tmp_path / "masks" / "inner" / mask.name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(255 - 255 * read_mask(mask, mask).astype(np.uint8)).save(target)
+    code, _, err = call(
+        "evaluate", files / "m.onnx", "--normal", files / "good", "--abnormal", files / "bad",
+        "--masks", tmp_path / "masks",
+    )  # fmt: skip
+    assert code == 0, err
+    assert re.search("the masks are white in [0-9]+% of their pixels, .* are they inverted", err)
 
 
 def test_masks_are_found_by_name(tmp_path):

@@ -301,3 +301,10 @@ def test_what_is_said_of_defects_holds_as_often_as_stated():
 def test_a_record_of_defects_that_cannot_be_is_refused(fields, words):
     with pytest.raises(ConfigError, match=words):
         Threshold(0.5, "calibration", 0.01, 9, 0.1, 0.95, defects=fields)
+
+
+@pytest.mark.parametrize(("fpr", "told"), [(1e-4, "0.01%"), (1e-17, "1e-15%"), (0.01, "1.0%")])
+def test_a_tiny_rate_is_told_as_it_is(fpr, told):
+    set_by, cannot = from_normal_scores([0.1, 0.2, 0.3], fpr, 0.95, "hold-out").notes()
+    assert f"to flag {told}: " in set_by
+    assert cannot.startswith(f"{told} cannot be assured with 3 normals")

@@ -484,6 +484,7 @@ def test_a_live_stream_is_written_line_by_line_and_ends_with_a_signal(
     assert b"stopped" in err
     assert re.search(rb"[0-9]+ frames of [0-9.]+ s, [0-9]+ events?; wrote ", err)
     assert re.search(rb"above the threshold since [0-9.]+ s, \d{4}-\d\d-\d\dT", err)
+    assert re.search(rb"the event is over, at [0-9.]+ s, \d{4}-\d\d-\d\dT", err)
     frames = [json.loads(line)["frame"] for line in records.read_text().splitlines()]
     assert frames == sorted(set(frames))  # some may be dropped: this camera is in a hurry
     assert len(events.read_text().splitlines()) > 1

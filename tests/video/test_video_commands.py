@@ -236,9 +236,29 @@ def test_the_last_line_says_that_the_light_was_not_as_learnt(
     code, _, err = call("video", "score", model, dark)
     assert code == 0, err
     assert "so far off that anomalies may be missed" in err
-    assert "the light was not as learnt, see the warning" in err.splitlines()[-1]
+    assert "so far off that anomalies may be missed, see the warning" in err.splitlines()[-1]
+    dim = write_video(tmp_path / "dim.mp4", walkers(300, 8) // 5 * 4)
+    code, _, err = call("video", "score", model, dim)
+    assert code == 0, err
+    assert "; the light was not as learnt, see the warning" in err.splitlines()[-1]
     code, _, err = call("video", "score", model, films / "walk.mp4")
     assert "light" not in err
+
+
+def test_a_recording_replaces_no_records_of_a_live_stream(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    """Nor those with times of day of a recording, which look the same."""
+    command, start = ("video", "score", model, films / "run.mp4", "--threshold", 0.6), "2026-05-04"
+    for records in (["--events"], ["-o"], *(["--format", form, "-o"] for form in ("csv", "jsonl"))):
+        file = tmp_path / "records"
+        assert call(*command, *records, file)[0] == 0
+        assert call(*command, *records, file, "--start", start)[0] == 0
+        before = file.read_bytes()
+        message = refused(3, *command, *records, file)
+        assert "records: holds records with times of day, as of a live stream" in message
+        assert file.read_bytes() == before
+        file.unlink()
 
 
 def test_a_picture_that_freezes_is_told(model: Path, tmp_path: Path) -> None:

@@ -57,6 +57,10 @@ def calibrate(
 ) -> None:
     """Set the threshold anew from normal images, without retraining.
 
+    Images that were fitted on are left out. They are recognised by their pixels: copies that were
+    saved again, as JPEG, resized or cropped, are taken for new ones, and the threshold comes out
+    too low.
+
     Labelled defects, if there are some, are used for the threshold alone: they tell which share of
     such defects it finds or, with --find, set it.
     """

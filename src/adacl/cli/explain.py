@@ -21,7 +21,7 @@ from adacl.cli.support import options
 from adacl.cli.support.opened import check_skipped, open_scorer
 from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
-from adacl.data.folders import Skipped, list_images
+from adacl.data.folders import Skipped, list_images, without_repeats
 from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, with_folders
 from adacl.errors import ConfigError, DataError
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
 ENDING = ".heatmap.png"
+HALF = 0.5
+"""Share of white that masks of anomalies hardly have, on average."""
 MARK = "Image"
 """The text of a picture that has a hash of the path of its image."""
 
@@ -77,7 +79,7 @@ def explain(
 
     with messages(quiet):
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
-        paths = list_images(images)
+        paths = list_images(without_repeats(images))
         targets = _targets(model, images, paths, output, npy)
         skipped: list[Skipped] = []
         maps = scorer.explain_files(paths, skipped, method)
@@ -276,10 +278,17 @@ def localisation(
     from adacl.metrics import Localisation
 
     images = [*((s.path, masks[s.path]) for s in abnormal), *((s.path, None) for s in normal)]
-    measured = Localisation()
+    measured, white = Localisation(), []
     for path, mask in count(images, "anomaly maps", len(images), quiet):
         known = None if mask is None else read_mask(mask, path)
         measured.add(scorer.anomaly_map(path), known)
+        if known is not None and known.any():
+            white.append(float(known.mean()))
+    if white and (share := sum(white) / len(white)) > HALF:
+        log.warning(
+            "the masks are white in %.0f%% of their pixels, on average; white marks the anomaly, so "
+            "are they inverted?", 100 * share,
+        )  # fmt: skip
     return {
         "pixel_auroc": measured.pixel_auroc,
         "peaks_inside": measured.peaks_inside,

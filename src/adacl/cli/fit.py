@@ -140,7 +140,7 @@ def fit(
         check_report(report, [output, *normal_dir])
     if white_level is not None:
         check_white(white_level)
-    region_of_interest(mask)
+    look = region_of_interest(mask)
     size = options.parse_size("--image-size", image_size)
     tile_size = options.parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
@@ -169,6 +169,8 @@ def fit(
     with resumable(output, resume) as checkpoints, messages(quiet), reading_by(readers):
         files = files or probe_files(paths, on_error)
         units = len(set(groups_of(files.paths, group))) if group else len(files.paths)
+        if look:
+            log.info("by the mask %.0f%% of each image is looked at", 100 * look.share)
         networks = _announce(files, units, config, tiling, size)
         with epochs(config.training.epochs, quiet, networks) as display:
             detector = AnomalyDetector(

@@ -24,7 +24,7 @@ from adacl.cli.support.reports import (
     report_scores,
     title_of,
 )
-from adacl.data.folders import ImageFiles, reading_by
+from adacl.data.folders import ImageFiles, reading_by, without_repeats
 from adacl.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -59,6 +59,8 @@ def score(
 ) -> None:
     """Score images: one record each, in the order of the paths.
 
+    An image that is named twice, or beside its folder, is scored once.
+
     MODEL is a model file, which PyTorch scores with, or what adacl export made of it.
 
     pred_score is the anomaly score in [0, 1], pred_label is 1 for anomalous and 0 for normal (in a
@@ -79,7 +81,7 @@ def score(
     unwritten = [path for path in (output, report) if path]
     with interruptible(unwritten), messages(quiet), reading_by(readers):
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold, readers)
-        files = ImageFiles(paths)
+        files = ImageFiles(without_repeats(paths))
         gathering = gathering_for(scorer, in_use) if report else None
         tally: Counter[str] = Counter()
         mapped = with_heatmaps(scorer, heatmaps, paths, tally) if heatmaps else None

@@ -41,7 +41,7 @@ def listed(images: Any) -> Any:
     Raises
     ------
     InputError
-        If it is a list of arrays whose shapes differ.
+        If it is a list of arrays whose shapes differ, or of paths and other things.
     """
     images = loaded(images)
     if type(images).__module__.partition(".")[0] == "pandas":
@@ -50,6 +50,12 @@ def listed(images: Any) -> Any:
     if isinstance(images, Iterator):
         images = list(images)
     if isinstance(images, list | tuple):
+        paths = [isinstance(image, str | Path) for image in images]
+        if any(paths) and not all(paths):
+            raise InputError(
+                f"images: {sum(paths)} of {len(paths)} are paths, the others are not; pass paths "
+                "alone, or pixels alone"
+            )
         shapes = {np.shape(image) for image in images if isinstance(image, np.ndarray)}
         if len(shapes) > 1:
             first, second = sorted(shapes)[:2]

@@ -81,6 +81,26 @@ def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     return images
 
 
+def without_repeats(paths: Sequence[Path]) -> list[Path]:
+    """Return files and folders without those that are named twice, or lie in one named, too.
+
+    Images that a folder leaves out, as hidden ones, stay. What is left out is told.
+    """
+    absolute = {path: Path(os.path.abspath(path)) for path in paths}  # noqa: PTH100, keeps links
+    folders = {absolute[path] for path in paths if path.is_dir()}
+    kept: dict[Path, Path] = {}
+    for path in paths:
+        own = absolute[path]
+        above = next((folder for folder in own.parents if folder in folders), None)
+        found = path.is_dir() or (path.is_file() and own.suffix.lower() in EXTENSIONS)
+        hidden = above and any(part.startswith(".") for part in own.relative_to(above).parts)
+        if own in kept or (above and found and not hidden):
+            log.warning("%s: named more than once, taken once", path)
+        else:
+            kept[own] = path
+    return list(kept.values())
+
+
 def each_image(paths: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     """Yield the image files named, as they come, and those of the folders and lists named.
 

@@ -166,14 +166,14 @@ class Threshold:
         if share is not None and self.groups:
             above = f"{share:.1%} of their images, and "
         lines = [
-            f"threshold {self.value:.4f}, set from {number} {source} to flag {self.fpr:.1%}: it "
+            f"threshold {self.value:.4f}, set from {number} {source} to flag {_rate(self.fpr)}: it "
             f"flags {above}with {self.confidence:.0%} confidence at most {self.upper_bound:.1%} "
             "of new ones"
         ]
         if not self.assured:
             needed = normals_needed(self.fpr, self.confidence)
             lines.append(
-                f"{self.fpr:.1%} cannot be assured with {self.rests_on}, whatever the threshold; "
+                f"{_rate(self.fpr)} cannot be assured with {self.rests_on}, whatever the threshold; "
                 f"that takes at least {needed} untouched ones (adacl calibrate)"
             )
         if not 0 < self.value < 1:
@@ -192,9 +192,14 @@ class Threshold:
         return fields
 
 
+def _rate(rate: float) -> str:
+    """Return a rate as a percentage that is not 0 unless it is."""
+    return f"{rate:.1%}" if rate >= 0.001 else f"{100 * rate:.2g}%"
+
+
 def normals_needed(fpr: float, confidence: float) -> int:
     """Return how many normals can assure ``fpr`` with ``confidence``: 299 for 1 % and 95 %."""
-    return math.ceil(math.log(1 - confidence) / math.log(1 - fpr))
+    return math.ceil(math.log(1 - confidence) / math.log1p(-fpr))
 
 
 def from_normal_scores(

@@ -37,6 +37,8 @@ class Change:
         How the light differs.
     dropped
         Frames that were dropped since the last word of it; when it is over, in all.
+    far_off
+        Whether the light differs so much that anomalies may be missed.
     """
 
     kind: Literal["lost", "back", "behind", "caught_up", "frozen", "unfrozen", "light"]
@@ -45,6 +47,7 @@ class Change:
     time: float | None = None
     remark: str = ""
     dropped: int = 0
+    far_off: bool = False
 
 
 OnChange = Callable[[Change], object]

@@ -52,5 +52,6 @@ def _tell(watch: Watch, name: str, frame: Frame, told: int, on_change: OnChange)
     found = 1 + watch.far_off if drift else 0
     if found > told:
         log.warning("%s, at %.0f s: %s", name, frame.time, drift)
-        on_change(Change("light", frame.wall, time=frame.time, remark=drift))
+        facts = {"time": frame.time, "remark": drift, "far_off": watch.far_off}
+        on_change(Change("light", frame.wall, **facts))
     return max(found, told) if drift else 0

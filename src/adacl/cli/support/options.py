@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
+from adacl.cli.support.progress import messages
 from adacl.data import folders
+
+log = logging.getLogger("adacl")
 
 Model = Annotated[Path, typer.Argument(metavar="MODEL", help="Model file.")]
 Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to compute.")]
@@ -25,8 +29,25 @@ Readers = Annotated[
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
+
+
+def _remarked(threshold: float | None) -> float | None:
+    """Pass on a threshold given by hand, and warn if it lies where no score does."""
+    if threshold is not None and not 0 <= threshold <= 1:
+        few = "hardly anything" if threshold > 1 else "nearly everything"
+        with messages(quiet=True):
+            log.warning(
+                "--threshold %g: scores lie in [0, 1]; beyond, raw scores are compared, and "
+                "%s may be flagged", threshold, few,
+            )  # fmt: skip
+    return threshold
+
+
 Threshold = Annotated[
-    float | None, typer.Option(help="Use this threshold instead of the model's own.")
+    float | None,
+    typer.Option(
+        callback=_remarked, help="Use this threshold, on scores in [0, 1], instead of the model's."
+    ),
 ]
 ModelOutput = Annotated[
     Path, typer.Option("--output", "-o", metavar="MODEL", help="File to write.")

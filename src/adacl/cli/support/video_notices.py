@@ -16,6 +16,10 @@ LASTING = {"back": "away_seconds", "frozen": "frozen_seconds", "unfrozen": "froz
 LASTING |= {"behind": "behind_seconds", "caught_up": "behind_seconds"}
 
 
+OTHER_LIGHT = "the light was not as learnt, see the warning"
+FAR_OFF = "the light was so far off that anomalies may be missed, see the warning"
+
+
 class VideoNotices:
     """Tells when an event begins and ends, and of changes of the camera.
 
@@ -26,7 +30,12 @@ class VideoNotices:
     facts
         What every notice says beside its own.
     spoken
-        Whether the beginning of an event is said on stderr.
+        Whether the beginning and the end of an event are said on stderr.
+
+    Attributes
+    ----------
+    doubt : str
+        What the light of the frames seen so far leaves in doubt, or "".
 
     Raises
     ------
@@ -40,7 +49,7 @@ class VideoNotices:
         self.facts = facts
         self.spoken = spoken
         self.number = 0
-        self.light = False
+        self.doubt = ""
         self._couriers: list[Courier] = []
         if command is not None or webhook is not None:
             from adacl.video.notices import Command, Courier, Webhook
@@ -68,11 +77,17 @@ class VideoNotices:
 
     def ended(self, record: dict[str, Any]) -> None:
         """Tell of an event that is over."""
+        if self.spoken:
+            day = record["wall_end"]
+            say(f"the event is over, at {record['end']:.1f} s" + (f", {day}" if day else ""))
         self._tell("ended", number=self.number, **record)
 
     def changed(self, change: Change) -> None:
         """Tell of a change of the camera."""
-        self.light |= change.kind == "light"
+        if change.far_off:
+            self.doubt = FAR_OFF
+        elif change.kind == "light":
+            self.doubt = self.doubt or OTHER_LIGHT
         facts: dict[str, Any] = {"wall_time": wall_time(change.wall)}
         if change.time is not None:
             facts["time"] = round(change.time, 3)

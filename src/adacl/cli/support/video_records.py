@@ -96,16 +96,16 @@ class Counts:
             self.seconds = score.time
             yield score
 
-    def line(self, live: bool, written: Sequence[Path], light: bool) -> str:
+    def line(self, live: bool, written: Sequence[Path], doubt: str) -> str:
         """Return a summary in a line; how fast it went is not told of a live stream.
 
-        ``light`` is whether that of some frames differed from what was learnt.
+        ``doubt`` is what may be wrong with it, or "".
         """
         events = "1 event" if self.events == 1 else f"{self.events or 'no'} events"
         speed = self.frames / max(time.monotonic() - self._began, 1e-9)
         parts = [
             f"{self.frames:,} frames of {self.seconds:.1f} s, {events}",
-            "the light was not as learnt, see the warning" if light else "",
+            doubt,
             "" if live else f"{speed:,.{0 if speed >= 10 else 1}f} frames a second",
             "wrote " + ", ".join(map(str, written)) if written else "",
         ]
