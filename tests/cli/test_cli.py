@@ -808,3 +808,34 @@ def test_a_threshold_that_is_no_score_is_remarked_on(
     assert f"{few} may be flagged" in err
     for within in (0, 0.4, 1):
         assert call(*command, within)[2] == ""
+
+
+SIGNALLED_TWICE = """
+import os, signal, sys
+from adacl import cli
+from adacl.cli.support.interrupts import interruptible
+
+def work():
+    try:
+        yield
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+@cli.app.command("wait")
+def wait():
+    with interruptible([]):
+        items = work()
+        next(items)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+sys.argv = ["adacl", "wait"]
+cli.main()
+"""
+
+
+def test_a_second_signal_does_not_disturb_the_end() -> None:
+    """As `timeout` sends it, while what reads files ahead is being closed."""
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED_TWICE], capture_output=True, text=True, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (130, "adacl: interrupted\n")

@@ -4,6 +4,7 @@ import contextlib
 import io
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Iterator
@@ -61,6 +62,7 @@ def slow_square(x: int, delay: float) -> dict[str, int]:
 def call(*arguments: object) -> tuple[int, str, str]:
     """Run the command line in this process; return exit code, stdout and stderr."""
     out, err, before = io.StringIO(), io.StringIO(), (sys.argv, sys.stdout, sys.stderr)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     sys.argv = ["adacl", *map(str, arguments)]
     sys.stdout, sys.stderr = out, err
     try:
@@ -69,6 +71,8 @@ def call(*arguments: object) -> tuple[int, str, str]:
         return int(leaving.code or 0), out.getvalue(), err.getvalue()
     finally:
         sys.argv, sys.stdout, sys.stderr = before
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
     raise AssertionError("main() must leave by SystemExit")
 
 

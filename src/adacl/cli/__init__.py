@@ -121,8 +121,7 @@ def main() -> None:
         code = _fail("interrupted", INTERRUPTED)
     except Exception as error:
         code = _unexpected(error)
-    for number in (signal.SIGINT, signal.SIGTERM):  # the exit code is settled
-        atexit.register(signal.signal, number, signal.SIG_IGN)
+    atexit.register(_ignore_signals)
     sys.exit(code or 0)
 
 
@@ -145,7 +144,14 @@ def _unexpected(error: Exception) -> int:
     return _fail(f"internal error, {reason} (ADACL_DEBUG=1 shows where; please report it)", 1)
 
 
+def _ignore_signals() -> None:
+    """Let no further signal disturb the end, as `timeout` sends two: the exit code is settled."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
+
+
 def _fail(message: str, code: int) -> int:
+    _ignore_signals()
     try:
         print(f"adacl: {escaped(message)}", file=sys.stderr)
     except OSError:

@@ -148,7 +148,7 @@ def _free(target: Path, mark: str, npy: bool = False) -> Path:
     return target
 
 
-def _texts(target: Path) -> dict[str, Any] | None:
+def _texts(target: Path) -> dict[Any, Any] | None:
     """Return what a picture says of itself; None if there is none."""
     from PIL import Image, UnidentifiedImageError
 
@@ -286,7 +286,7 @@ def localisation(
             white.append(float(known.mean()))
     if white and (share := sum(white) / len(white)) > HALF:
         log.warning(
-            "the masks are white in %.0f%% of their pixels, on average; white marks the anomaly, so "
+            "the masks are white in %.0f%% of their pixels, on average; white marks the anomaly: "
             "are they inverted?", 100 * share,
         )  # fmt: skip
     return {

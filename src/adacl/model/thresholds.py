@@ -173,8 +173,8 @@ class Threshold:
         if not self.assured:
             needed = normals_needed(self.fpr, self.confidence)
             lines.append(
-                f"{_rate(self.fpr)} cannot be assured with {self.rests_on}, whatever the threshold; "
-                f"that takes at least {needed} untouched ones (adacl calibrate)"
+                f"{_rate(self.fpr)} cannot be assured with {self.rests_on}, whatever the "
+                f"threshold; that takes at least {needed} untouched ones (adacl calibrate)"
             )
         if not 0 < self.value < 1:
             side = "above 1" if self.value >= 1 else "below 0"

@@ -52,6 +52,6 @@ def _tell(watch: Watch, name: str, frame: Frame, told: int, on_change: OnChange)
     found = 1 + watch.far_off if drift else 0
     if found > told:
         log.warning("%s, at %.0f s: %s", name, frame.time, drift)
-        facts = {"time": frame.time, "remark": drift, "far_off": watch.far_off}
-        on_change(Change("light", frame.wall, **facts))
+        change = Change("light", frame.wall, 0.0, frame.time, drift, far_off=watch.far_off)
+        on_change(change)
     return max(found, told) if drift else 0
