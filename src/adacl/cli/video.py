@@ -250,7 +250,7 @@ def score(
                     "to a file"
                 )
             unwritten.clear()
-        else:
+        elif start is None:
             for path in filter(None, (events, output)):
                 check_replaceable(path)
         if started is not None:
