@@ -245,23 +245,6 @@ def test_the_last_line_says_that_the_light_was_not_as_learnt(
     assert "light" not in err
 
 
-def test_a_recording_replaces_no_records_of_a_live_stream(
-    model: Path, films: Path, tmp_path: Path
-) -> None:
-    """Nor those of a recording with times of day, which look the same, unless it has such, too."""
-    command, start = ("video", "score", model, films / "run.mp4", "--threshold", 0.6), "2026-05-04"
-    for records in (["--events"], ["-o"], *(["--format", form, "-o"] for form in ("csv", "jsonl"))):
-        file = tmp_path / "records"
-        assert call(*command, *records, file)[0] == 0
-        assert call(*command, *records, file, "--start", start)[0] == 0
-        before = file.read_bytes()
-        message = refused(3, *command, *records, file)
-        assert "records: holds records with times of day, as of a live stream" in message
-        assert file.read_bytes() == before
-        assert call(*command, *records, file, "--start", start)[0] == 0
-        file.unlink()
-
-
 def test_a_picture_that_freezes_is_told(model: Path, tmp_path: Path) -> None:
     images = walkers(130, 3)
     images[5:115] = images[5]

@@ -22,7 +22,7 @@ from adacl.cli.support.interrupts import (
 )
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import epochs, messages, say
-from adacl.cli.support.records import RecordWriter, check_replaceable, is_headed, opened
+from adacl.cli.support.records import RecordWriter, is_headed, opened
 from adacl.cli.support.reports import check_page_name
 from adacl.cli.support.video_notices import VideoNotices
 from adacl.cli.support.video_records import (
@@ -250,9 +250,6 @@ def score(
                     "to a file"
                 )
             unwritten.clear()
-        elif start is None:
-            for path in filter(None, (events, output)):
-                check_replaceable(path)
         if started is not None:
             if clip.live:
                 raise ConfigError("--start is for recordings; a live stream has the time of day")

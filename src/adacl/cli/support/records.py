@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-import itertools
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -24,7 +22,6 @@ Format = Literal["table", "jsonl", "csv"]
 
 TILE_COLUMNS = ["tile_top", "tile_left"]
 MAP_COLUMNS = ["regions"]
-TIME_OF_DAY = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d")
 
 
 class RecordWriter:
@@ -106,25 +103,6 @@ def is_headed(output: Path | None, columns: Sequence[str]) -> bool:
             "it; name another file"
         )
     return True
-
-
-def check_replaceable(output: Path) -> None:
-    """Check that records of a recording do not replace those of a live stream.
-
-    Raises
-    ------
-    DataError
-        If a file has a time of day in its first record, as those of streams have.
-    """
-    if not output.is_file():
-        return
-    with output.open(encoding="utf-8", errors="replace") as file:
-        beginning = "".join(itertools.islice(file, 2))  # with the head of a table
-    if TIME_OF_DAY.search(beginning):
-        raise DataError(
-            f"{output}: holds records with times of day, as of a live stream, which would be "
-            "replaced; name another file, or remove it"
-        )
 
 
 def write_records(
