@@ -62,7 +62,7 @@ def calibrate(
     """
     target = output or model
     check_output(target)
-    if group:
+    if group is not None:
         check_rule(group)
     check_rates(fpr, find, bool(defects), "--")
     from adacl.deploy.scorer import Scorer
