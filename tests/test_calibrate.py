@@ -9,6 +9,7 @@ import pytest
 from adacl import AnomalyDetector, Scorer
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError
+from adacl.model.calibration import calibrated
 from support.helpers import LEARNING, call, refused, write_images
 
 
@@ -81,3 +82,19 @@ def test_defects_that_cannot_be_used_are_refused(fitted, sets, tmp_path):
     assert "between 0 and 1" in refused(
         2, "calibrate", tmp_path / "m.adacl", tmp_path, "--defects", tmp_path, "--find", 1
     )
+
+
+def test_a_model_that_was_written_meanwhile_is_not_replaced(fitted, sets, tmp_path, monkeypatch):
+    model = tmp_path / "m.adacl"
+    fitted.save(model)
+    write_images(tmp_path / "good", sets[1])
+    newer = copy.deepcopy(fitted).set_threshold(0.9)
+
+    def calibrated_while_another_writes(*args):
+        newer.save(model)
+        return calibrated(*args)
+
+    monkeypatch.setattr("adacl.cli.calibrate.calibrated", calibrated_while_another_writes)
+    refusal = refused(3, "calibrate", model, tmp_path / "good")
+    assert "another command wrote it meanwhile" in refusal
+    assert AnomalyDetector.load(model).threshold_ == 0.9

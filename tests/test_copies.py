@@ -118,7 +118,7 @@ def grouped_textures(folder, parts=12, each=3, seed=0):
     return folder
 
 
-def test_images_of_one_part_stay_together_and_count_once(tmp_path):
+def test_images_of_one_part_stay_together_and_count_once(tmp_path, caplog):
     folder = grouped_textures(tmp_path)
     found = AnomalyDetector(config=TINY_MAP, group=r"part(\d+)").fit(folder)
     training, threshold = found.header.training, found.header.threshold
@@ -135,6 +135,9 @@ def test_images_of_one_part_stay_together_and_count_once(tmp_path):
     images = np.stack([np.asarray(Image.open(path)) for path in sorted(fresh.iterdir())])
     assert same.calibrate(images, groups=labels).header.threshold.n == 12
     assert found.calibrate(fresh).header.threshold.n == 12
+    assert "is now calibrated without" not in caplog.text
+    same.calibrate(images)
+    assert "fitted with groups, and is now calibrated without" in caplog.text
 
 
 def test_groups_that_cannot_be_are_refused(tmp_path):
@@ -162,4 +165,6 @@ def test_the_commands_take_groups(tmp_path):
     assert "not a regular expression" in refused(
         2, "calibrate", tmp_path / "m.adacl", folder, "--group", "("
     )
+    for command in (fit, ["calibrate", tmp_path / "m.adacl", fresh]):
+        assert "the rule is empty" in refused(2, *command, "--group", "")
     assert "part00_0.png: the name does not" in refused(3, *fit, "--group", "kos")

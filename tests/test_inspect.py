@@ -157,6 +157,8 @@ def test_hints_raise_what_is_expected_and_keep_the_level(tmp_path):
         (("--expect", "dirt"), "--expect dirt: need one of missing, scratches, spots, wear"),
         (("--light", "dim"), "--light dim: need one of varies, fixed"),
         (("--turned", "maybe"), "--turned maybe: need one of yes, no, auto"),
+        (("--expect", "wear", "--set", "local.fillings={flat=1.0}"), "--expect wear: none of what"),
+        (("--turned", "no", "--set", "network.upright=yes"), "--turned no: with network.upright"),
         (("--expect", "spots", "--preset", "paper"), "takes no hints; use --preset inspect"),
     ],
 )

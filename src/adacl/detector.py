@@ -368,6 +368,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         """
         check_rates(fpr, find, defects is not None)
         normals = self._for_threshold(X, groups)
+        if "groups" in self.header.training and normals.groups is None:
+            log.warning("the model was fitted with groups, and is now calibrated without")
         learnt = self._fitted().learnt
         normals = normals.unlearnt([digest in learnt for digest in normals.digests])
         shown = None if defects is None else self._for_threshold(defects, None)

@@ -32,6 +32,8 @@ def test_a_name_that_does_not_match_is_told():
 def test_a_rule_that_is_no_pattern_is_refused():
     with pytest.raises(ConfigError, match="not a regular expression"):
         groups_of(FILES, "(")
+    with pytest.raises(ConfigError, match="the rule is empty"):
+        groups_of(FILES, "")
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=1, max_size=20))

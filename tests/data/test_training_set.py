@@ -180,3 +180,17 @@ def test_files_of_any_size_and_mode_become_alike_in_channels_and_depth(tmp_path)
     found, size, _ = samples_of_files(probed, None, (16, 18), "fail", any_size=True)
     assert size == (16, 18)
     assert found.pixels.shape == (4, 16, 18, 3)
+
+
+@pytest.mark.parametrize("tiling", [None, Tiling(8, 8)])
+def test_a_file_whose_size_changes_while_the_images_are_read_is_not_taken(tiling, images, tmp_path):
+    paths = [tmp_path / f"{number}.png" for number in range(3)]
+    for path, image in zip(paths, images, strict=False):
+        Image.fromarray(image).save(path)
+    files = probe_files(paths, "skip")
+    for size in ((60, 50), (10, 8)):
+        Image.fromarray(images[1]).resize(size).save(paths[1])
+        _, _, kept = samples_of_files(files, tiling, None, "skip", tiling is None)
+        assert kept == [paths[0], paths[2]]
+        with pytest.raises(DataError, match=r"1\.png: its size changed while the images were read"):
+            samples_of_files(files, tiling, None, "fail", tiling is None)

@@ -122,6 +122,8 @@ def test_what_cannot_be_right_is_refused_at_every_door(door, doors, learnt):
 NO_IMAGES = [
     (np.full((2, SIDE, SIDE), np.nan), "NaN or infinity in 2 of 2, the first is number 0"),
     (np.where(np.arange(3) == 1, np.inf, np.zeros((SIDE, SIDE, 3))).T, "1 of 3, .* number 1"),
+    (np.ma.masked_equal(np.eye(SIDE)[None], 0), "masked array are masked"),
+    ([np.ma.masked_less(np.arange(SIDE**2).reshape(SIDE, SIDE), 9)], "masked array are masked"),
     (np.zeros((0, SIDE, SIDE)), "there are none"),
     ([], "there are none"),
     ((image for image in ()), "there are none"),

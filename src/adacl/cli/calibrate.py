@@ -15,7 +15,7 @@ from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
-from adacl.errors import ModelFileError
+from adacl.errors import DataError, ModelFileError
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
 from adacl.model.scoring import FileScore
 
@@ -66,12 +66,13 @@ def calibrate(
     """
     target = output or model
     check_output(target)
-    if group:
+    if group is not None:
         check_rule(group)
     check_rates(fpr, find, bool(defects), "--")
     from adacl.deploy.scorer import Scorer
 
     with interruptible([target]), messages(quiet):
+        version = _version(target)
         detector, _ = open_scorer(model, device, "onnxruntime", on_error)
         if isinstance(detector, Scorer):
             raise ModelFileError(
@@ -101,7 +102,20 @@ def calibrate(
         threshold = calibrated(normals, shown, rule, fpr, find)
         if less := promises_less(detector.header.threshold, threshold):
             log.warning("%s, or keep the old file (-o)", less)
+        if _version(target) != version:
+            raise DataError(
+                f"{target}: another command wrote it meanwhile, and that file stays; calibrate "
+                "again, or name another file (-o)"
+            )
         detector.set_threshold(threshold).save(target)
         for line in threshold.notes():
             log.info(line)
         log.info("wrote %s", target)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Return what differs once a file has been replaced; None if there is none."""
+    if not path.exists():
+        return None
+    found = path.stat()
+    return found.st_ino, found.st_mtime_ns

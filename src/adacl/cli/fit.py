@@ -21,7 +21,7 @@ from adacl.config.hints import DEFECTS, with_hints
 from adacl.config.presets import by_size, for_tiles, from_toml, parse_settings, preset
 from adacl.data.arrays import SMALLEST_SET
 from adacl.data.folders import list_images, reading_by
-from adacl.data.groups import groups_of
+from adacl.data.groups import check_rule, groups_of
 from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.data.video_words import is_video
@@ -141,6 +141,8 @@ def fit(
     if white_level is not None:
         check_white(white_level)
     look = region_of_interest(mask)
+    if group is not None:
+        check_rule(group)
     size = options.parse_size("--image-size", image_size)
     tile_size = options.parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None

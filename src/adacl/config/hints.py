@@ -40,7 +40,7 @@ def with_hints(
     Raises
     ------
     ConfigError
-        If a hint is not known, or the network has no map.
+        If a hint is not known or contradicts the configuration, or the network has no map.
     """
     if (defects or light or turned) and config.network.output != "map":
         raise ConfigError(
@@ -50,6 +50,14 @@ def with_hints(
     for name in defects:
         if name not in DEFECTS:
             raise ConfigError(f"--expect {name}: need one of {', '.join(DEFECTS)}")
+        if not any(
+            getattr(config.local, setting).keys() & factors
+            for setting, factors in DEFECTS[name].items()
+        ):
+            raise ConfigError(
+                f"--expect {name}: none of what it would make more of is made; see local.shapes "
+                "and local.fillings"
+            )
         for setting, factors in DEFECTS[name].items():
             shares = getattr(config.local, setting)
             raised = {key: share * factors.get(key, 1) for key, share in shares.items()}
@@ -58,6 +66,11 @@ def with_hints(
         raise ConfigError(f"--light {light}: need one of {', '.join(get_args(Light))}")
     if turned not in (None, *get_args(Turned)):
         raise ConfigError(f"--turned {turned}: need one of {', '.join(get_args(Turned))}")
+    if turned == "no" and config.network.upright == "yes":
+        raise ConfigError(
+            "--turned no: with network.upright=yes all parts are turned upright before they are "
+            "judged; leave out one of them"
+        )
     if light == "fixed":
         config = config.replace(training__light=0.0, training__tint=0.0)
     return config.replace(training__turned=turned) if turned else config

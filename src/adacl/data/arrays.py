@@ -158,7 +158,18 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
 
 
 def without_tensors(images: Any) -> Any:
-    """Return PyTorch tensors, or a list of them, as an array; anything else as it is."""
+    """Return PyTorch tensors, or a list of them, as an array; anything else as it is.
+
+    Raises
+    ------
+    InputError
+        If tensors are of several shapes, or values of a masked array are masked.
+    """
+    if any(map(np.ma.is_masked, images if isinstance(images, list | tuple) else [images])):
+        raise InputError(
+            "images: some values of a masked array are masked, and would be read as if they were "
+            "not; fill them with normal pixels (filled), or pass mask for a part of all images"
+        )
     if isinstance(images, list | tuple) and len(images) and _is_tensor(images[0]):
         shapes = {tuple(image.shape) for image in images}
         if len(shapes) > 1:

@@ -21,8 +21,10 @@ def check_rule(rule: str) -> re.Pattern[str] | None:
     Raises
     ------
     ConfigError
-        If the pattern is not a regular expression.
+        If it is empty or the pattern is not a regular expression.
     """
+    if not rule:
+        raise ConfigError("group: the rule is empty; need folder or a regular expression")
     if rule == FOLDER:
         return None
     try:
@@ -46,7 +48,7 @@ def groups_of(paths: Sequence[Path], rule: str) -> Indices:
     Raises
     ------
     ConfigError
-        If the rule is not a regular expression.
+        If the rule is empty or not a regular expression.
     DataError
         If it is not found in a file's name.
     """

@@ -20,7 +20,7 @@ from adacl.data.copies import digest
 from adacl.data.folders import OnError, stream
 from adacl.data.images import ImageHeader, probe, read_image
 from adacl.data.samples import Ragged, Samples
-from adacl.errors import DataError, InputError
+from adacl.errors import DataError, ImageError, InputError
 from adacl.imaging.tiles import Tiling
 
 Size = tuple[int, int]
@@ -209,9 +209,17 @@ def samples_of_files(
     if dtype == "uint16" and white is None:
         _tell_depths(headers)
     kept: list[Path] = []
+    probed = dict(zip(paths, files.sizes(None), strict=True))
+
+    def read_as_probed(path: Path) -> NDArray[Any]:
+        image = read(path)
+        if image.shape[:2] != probed[path]:
+            raise ImageError(f"{path}: its size changed while the images were read")
+        return image
 
     def decoded(size: Size | None) -> Iterator[NDArray[Any]]:
-        for path, image in _readable(paths, partial(read, size=size), on_error):
+        reader = partial(read, size=size) if size else read_as_probed
+        for path, image in _readable(paths, reader, on_error):
             kept.append(path)
             yield image
 
