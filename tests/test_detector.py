@@ -594,6 +594,14 @@ def test_arrays_of_several_sizes_are_refused_with_the_remedy(fitted):
             use(mixed)
 
 
+def test_an_array_of_arrays_is_called_so(fitted, normal):
+    nested = np.empty(2, object)
+    nested[:] = list(normal[:2])
+    for use in (fitted.score_samples, tiny().fit):
+        with pytest.raises(InputError, match="an array of arrays; pass a list of them"):
+            use(nested)
+
+
 def test_paths_among_arrays_are_refused_as_such(fitted, normal, files):
     mixed = [str(files[0]), normal[0], files[1]]
     for use in (fitted.score_samples, tiny().fit, fitted.anomaly_map, fitted.calibrate):

@@ -210,6 +210,8 @@ def test_a_group_counts_once_for_the_threshold_by_its_highest_score():
         in (threshold.notes()[0])
     )
     assert "4 groups of normals, whatever" in threshold.notes()[1]
+    alone = from_normal_scores(scores, 0.3, 0.95, "calibration", groups=np.zeros(12))
+    assert "from 1 group of calibration normals" in alone.notes()[0]
     assert threshold.fpr_at(5.5) == pytest.approx(0.5, abs=0.1)
 
 

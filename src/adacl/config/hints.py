@@ -47,7 +47,7 @@ def with_hints(
             f"--expect, --light and --turned: the preset {config.preset} makes anomalies of whole "
             "images and takes no hints; use --preset inspect"
         )
-    for name in defects:
+    for name in dict.fromkeys(defects):
         if name not in DEFECTS:
             raise ConfigError(f"--expect {name}: need one of {', '.join(DEFECTS)}")
         if not any(

@@ -87,6 +87,8 @@ def as_numbers(images: Any) -> Array:
         )
     if array.ndim < 2 and not hasattr(images, "toarray"):
         kind = type(array[0] if array.ndim else images).__name__
+        if kind == "ndarray":
+            raise InputError("images: an array of arrays; pass a list of them, or stack them")
         raise InputError(f"images: need arrays, PIL images, tensors or paths, got {kind}")
     if array.dtype.kind == "f":
         broken = ~np.isfinite(array).reshape(len(array), -1).all(1)

@@ -100,7 +100,9 @@ class Threshold:
     @property
     def rests_on(self) -> str:
         """The number of normals that it was set from, in words."""
-        return f"{self.n} groups of normals" if self.groups else f"{self.n} normals"
+        if self.groups:
+            return f"{self.n} {'group' if self.n == 1 else 'groups'} of normals"
+        return f"{self.n} {'normal' if self.n == 1 else 'normals'}"
 
     def moved_to(self, value: float) -> Self:
         """Return a threshold set by hand that keeps the record of how normals score."""
@@ -161,7 +163,8 @@ class Threshold:
             "cross-fitting": "normals, each scored by a network that did not see it,",
             "calibration": "calibration normals",
         }[self.method]
-        number, share = f"{self.n} groups of" if self.groups else self.n, self.fpr_at(self.value)
+        number = f"{self.n} {'group' if self.n == 1 else 'groups'} of" if self.groups else self.n
+        share = self.fpr_at(self.value)
         above = "" if share is None else f"{round(share * self.n)} of these ({share:.1%}), and "
         if share is not None and self.groups:
             above = f"{share:.1%} of their images, and "
