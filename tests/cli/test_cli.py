@@ -151,7 +151,7 @@ def test_evaluate_says_what_may_help_where_few_anomalies_are_found(
     assert err.count("next: ") == 2
     assert json.loads(out)["verdict"]["grade"] == "weak"
     assert ">weak, do not rely on it</strong>" in (tmp_path / "page.html").read_text()
-    assert call(*command, "--threshold", "9", "-q")[2] == ""
+    assert call(*command, "--threshold", "1", "-q")[2] == ""
     _, out, err = call(*command, "--threshold", "-9")
     assert "63 of 63 normal images are flagged" in err
     swapped = ["--normal", parts / "bad", "--abnormal", parts / "good"]
