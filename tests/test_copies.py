@@ -91,7 +91,7 @@ def test_the_command_line_says_how_many_are_distinct(fitted, threes, tmp_path):
     code, _, err = call("calibrate", model, folder)
     assert code == 0
     assert "320 images, 1 distinct" in err
-    assert "from 1 calibration normals" in err
+    assert "from 1 calibration normal to flag" in err
     assert "cannot be assured with 1 normal," in err
     evaluation = call("evaluate", model, "--normal", threes.test_normal, "--abnormal", folder)
     assert "320 anomalous images, 1 distinct" in evaluation[2]

@@ -135,15 +135,8 @@ def test_what_inspection_does_not_take_is_refused(tmp_path):
 
 def test_hints_raise_what_is_expected_and_keep_the_level(tmp_path):
     folder = files(tmp_path / "good", of_many_sizes(8))
-    hints = (
-        *("--expect", "scratches") * 2,
-        "--expect",
-        "spots",
-        "--light",
-        "fixed",
-        "--turned",
-        "no",
-    )
+    twice = ("--expect", "scratches") * 2
+    hints = (*twice, "--expect", "spots", "--light", "fixed", "--turned", "no")
     code, _, err = call("fit", folder, "-o", tmp_path / "m.adacl", *OPTIONS, *hints)
     assert code == 0, err
     usual, found = preset("inspect"), AnomalyDetector.load(tmp_path / "m.adacl").header.config

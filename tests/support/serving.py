@@ -94,13 +94,20 @@ class Service:
         return found
 
     def worker(self) -> int:
-        """Wait for the process that it trains or measures with, on Linux, and return its number."""
+        """Wait for the process that it trains or measures with, on Linux, and return its number.
+
+        It has begun its own program: the service waits for that, and a stop before it would halt
+        the service, too.
+        """
         children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
         deadline = time.monotonic() + WAIT_SECONDS
-        while not (found := children.read_text()):
-            assert time.monotonic() < deadline
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                for number in children.read_text().split():
+                    if b"adacl.serve.training" in Path(f"/proc/{number}/cmdline").read_bytes():
+                        return int(number)
             time.sleep(0.05)
-        return int(found)
+        raise AssertionError("it has begun no process")
 
     def stop(self, number: int = signal.SIGTERM) -> str:
         """Stop it, and return what it said; its exit code must be 0."""

@@ -164,6 +164,8 @@ class Threshold:
             "calibration": "calibration normals",
         }[self.method]
         number = f"{self.n} {'group' if self.n == 1 else 'groups'} of" if self.groups else self.n
+        if self.n == 1 and not self.groups:
+            source = source.replace("normals", "normal")
         share = self.fpr_at(self.value)
         above = "" if share is None else f"{round(share * self.n)} of these ({share:.1%}), and "
         if share is not None and self.groups:
