@@ -86,8 +86,12 @@ def test_it_learns_to_find_scratches_that_it_never_saw(images):
     assert auroc(maps[~places], maps[places]) > 0.8
 
 
-def test_equal_seeds_give_equal_networks(images):
+@pytest.mark.parametrize("threads", [1, 2])
+def test_equal_seeds_give_equal_networks(threads, images):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     (network, history), (again, history_again) = train(images), train(images)
+    torch.set_num_threads(before)
     assert state_of(network) == state_of(again)
     assert without_seconds(history) == without_seconds(history_again)
     assert state_of(train(images, seed=1)[0]) != state_of(network)

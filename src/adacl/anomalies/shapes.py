@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from adacl.anomalies.drawing import uniform
+from adacl.anomalies.drawing import below, uniform
 
 SMALLEST_RADIUS = 2.5
 LARGEST_RADIUS = 0.3
@@ -172,9 +172,10 @@ def _moved_to(
     Those of images that do not show the part stay where they are.
     """
     count, width = len(part), part.shape[-1]
-    inside = part.flatten(1).float()
-    shown = inside.any(1)
-    place = torch.where(shown[:, None], inside, 1).multinomial(1, generator=generator)
+    passed = part.flatten(1).cumsum(1)
+    pixels = passed[:, -1]
+    shown = pixels > 0
+    place = torch.searchsorted(passed, below(pixels.clamp(min=1), generator)[:, None] + 1)
     beside = uniform((-BESIDE, BESIDE), 2 * count, generator).view(2, count, 1, 1)
     moved = (shown & (uniform((0, 1), count, generator) >= ANYWHERE)).view(-1, 1, 1)
     place = place.view(-1, 1, 1)

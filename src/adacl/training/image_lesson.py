@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -14,8 +16,12 @@ from adacl.errors import ConfigError
 from adacl.imaging.spec import Array
 from adacl.metrics import auroc
 from adacl.networks.regressor import SCORING_BATCH, Regressor, raw_scores
+from adacl.networks.views import views_of
 from adacl.training.batches import draw_samples
 from adacl.training.fit_distance import SOME, fit_distance
+
+Step: TypeAlias = tuple[Tensor, Tensor, Tensor]
+"""Images, labels, and which of them are anomalies, see :func:`draw_samples`."""
 
 
 class ImageLesson:
@@ -33,6 +39,8 @@ class ImageLesson:
     ConfigError
         If the anomalies' kinds are unknown, the network too large or the images too small.
     """
+
+    slow_to_draw = False
 
     def __init__(self, train_on: Samples, validate_on: Samples, config: Config) -> None:
         check_anomaly_config(config.anomalies)
@@ -54,15 +62,18 @@ class ImageLesson:
         network.std.copy_(pixels.std((0, 2, 3)).clamp(min=1e-3).view_as(network.std))
         return network
 
-    def loss(self, network: Regressor, chosen: Samples, generator: torch.Generator) -> Tensor:
-        """Return the loss of a step that shows some of the images."""
-        config, device = self.config, network.mean.device
-        normal = chosen.ordered().tensor(device)
-        samples, labels, anomalous = draw_samples(normal, network.views, generator, config)
-        half = config.training.precision == "bfloat16"
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
+    def draw(self, chosen: Samples, generator: torch.Generator) -> Step:
+        """Draw what a step sees that shows some of the images."""
+        normal = chosen.ordered().tensor(generator.device)
+        return draw_samples(normal, views_of(self.config.network), generator, self.config)
+
+    def loss(self, network: Regressor, step: Step) -> Tensor:
+        """Return the loss of a step."""
+        samples, labels, anomalous = step
+        half = self.config.training.precision == "bfloat16"
+        with torch.autocast(samples.device.type, torch.bfloat16, enabled=half):
             output = network(samples)
-        return _loss(output.float(), labels, anomalous, config.training)
+        return _loss(output.float(), labels, anomalous, self.config.training)
 
     def validate(
         self, network: Regressor, generator: torch.Generator

@@ -12,6 +12,7 @@ import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -26,6 +27,7 @@ from adacl.imaging.spec import Array
 from adacl.model.history import EpochRecord, History
 from adacl.networks.build import Network, raw_scores
 from adacl.training import checkpoints
+from adacl.training.ahead import drawn_ahead
 from adacl.training.image_lesson import ImageLesson
 from adacl.training.optimizers import make_optimizer
 from adacl.training.place_lesson import PlaceLesson
@@ -34,11 +36,17 @@ from adacl.training.place_lesson import PlaceLesson
 class Lesson(Protocol):
     """The loss of a training, and its validation."""
 
+    slow_to_draw: bool
+    """Whether drawing a step takes about as long as learning from it."""
+
     def network(self) -> Any:
         """Return an untrained network."""
 
-    def loss(self, network: Any, chosen: Samples, generator: torch.Generator) -> Tensor:
-        """Return the loss of a step that shows some of the images."""
+    def draw(self, chosen: Samples, generator: torch.Generator) -> Any:
+        """Draw what a step sees that shows some of the images, on the generator's device."""
+
+    def loss(self, network: Any, step: Any) -> Tensor:
+        """Return the loss of a step."""
 
     def validate(self, network: Any, generator: torch.Generator) -> tuple[float, dict[str, float]]:
         """Return the AUROC of held-out normals against anomalies made from them, and per kind."""
@@ -202,15 +210,18 @@ def _train_epoch(
     total = torch.zeros((), device=device)
     rate = 0.0
     network.train()
-    for number, chosen in enumerate(order.parts(training.batch_size)):
-        rate = learning_rate(epoch * steps + number, training.epochs * steps, training)
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        loss = lesson.loss(network, chosen, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        total += loss.detach() * len(chosen)
+    parts = list(order.parts(training.batch_size))
+    ahead = lesson.slow_to_draw and device.type == "cpu"
+    with drawn_ahead(partial(lesson.draw, generator=generator), parts, ahead) as drawn:
+        for number, step in enumerate(drawn):
+            rate = learning_rate(epoch * steps + number, training.epochs * steps, training)
+            for group in optimizer.param_groups:
+                group["lr"] = rate
+            loss = lesson.loss(network, step)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            total += loss.detach() * len(parts[number])
     mean = float(total) / len(order)
     return mean, rate
 

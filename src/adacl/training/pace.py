@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import time
+from functools import partial
 
 import numpy as np
 import torch
 
 from adacl.config import Config
 from adacl.data.samples import Samples
+from adacl.training.ahead import drawn_ahead
 from adacl.training.alignment import settled
 from adacl.training.image_lesson import ImageLesson
 from adacl.training.loop import Lesson
@@ -48,14 +50,21 @@ def epoch_seconds(samples: Samples, images: int, config: Config, tiles: int = 1)
     chosen = learnt.subset(np.arange(batch) % len(learnt))
     network.train()
     times: list[float] = []
-    while len(times) <= STEPS and sum(times) < SECONDS:
+    shown_again = (1 + STEPS) * [chosen]
+    draw = partial(lesson.draw, generator=generator)
+    with drawn_ahead(draw, shown_again, lesson.slow_to_draw) as drawn:
         started = time.perf_counter()
-        loss = lesson.loss(network, chosen, generator)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimizer.step()
-        times.append(time.perf_counter() - started)
-    step = float(np.median(times[1:] or times))
+        for step in drawn:
+            loss = lesson.loss(network, step)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            optimizer.step()
+            ended = time.perf_counter()
+            times.append(ended - started)
+            started = ended
+            if sum(times) >= SECONDS:
+                break
+    seconds = float(np.median(times[1:] or times))
     started = time.perf_counter()
     lesson.validate(network, generator)
     validation = time.perf_counter() - started
@@ -66,4 +75,4 @@ def epoch_seconds(samples: Samples, images: int, config: Config, tiles: int = 1)
         share = max(VALIDATED, len(parts.calibration)) / max(VALIDATED, len(held_out))
     else:
         share = len(parts.validation) * tiles / len(held_out)
-    return math.ceil(shown / batch) * step + share * validation
+    return math.ceil(shown / batch) * seconds + share * validation

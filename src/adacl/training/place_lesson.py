@@ -13,7 +13,7 @@ from adacl.errors import InputError
 from adacl.metrics import auroc
 from adacl.networks.architecture import smallest_side
 from adacl.networks.dense import DenseRegressor, local_mean, peaks
-from adacl.training.crops import Cuts, draw_crops, learn_pixels, take_crops
+from adacl.training.crops import Crops, Cuts, draw_crops, learn_pixels, take_crops
 from adacl.training.uprights import learn_way
 
 VALIDATION_BATCH = 16
@@ -41,6 +41,8 @@ class PlaceLesson:
         If parts are to be turned upright, and there is no plain background.
     """
 
+    slow_to_draw = True
+
     def __init__(self, train_on: Samples, validate_on: Samples, config: Config) -> None:
         check_local_config(config.local)
         self.train_on, self.validate_on, self.config = train_on, validate_on, config
@@ -62,17 +64,20 @@ class PlaceLesson:
             network.upright.copy_(torch.tensor([self.way.limit, *self.way.frame]))
         return network
 
-    def loss(self, network: DenseRegressor, chosen: Samples, generator: torch.Generator) -> Tensor:
-        """Return the loss of a step that shows crops of some of the images.
+    def draw(self, chosen: Samples, generator: torch.Generator) -> Crops:
+        """Draw what a step sees: crops of some of the images."""
+        cuts = self._cuts(chosen, generator)
+        return draw_crops(cuts, generator, self.config, chosen.spec, self.pixels)
+
+    def loss(self, network: DenseRegressor, step: Crops) -> Tensor:
+        """Return the loss of a step.
 
         Changed places weigh ``training.made_weight`` together, all others 1. With equal weights
         the outputs could not rank what lies beyond them: one place in some ten thousand decides
         the score of an image.
         """
-        cuts = self._cuts(chosen, generator, network.mean.device)
-        step = draw_crops(cuts, generator, self.config, chosen.spec, self.pixels)
         half = self.config.training.precision == "bfloat16"
-        with torch.autocast(cuts.images.device.type, torch.bfloat16, enabled=half):
+        with torch.autocast(step.images.device.type, torch.bfloat16, enabled=half):
             output = network(step.images)
         loss: Tensor = (step.weights * (output.float() - step.labels) ** 2).sum()
         return loss
@@ -97,7 +102,7 @@ class PlaceLesson:
             local__clean=0.0, training__light=0.0, training__tint=0.0, training__record=0.0
         )
         for part in chosen.parts(VALIDATION_BATCH):
-            cuts = self._cuts(part, generator, network.mean.device)
+            cuts = self._cuts(part, generator)
             step = draw_crops(cuts, generator, config, part.spec, self.pixels)
             for images, scores in ((cuts.images, normals), (step.images, made)):
                 found = local_mean(network(images), network.config.window).mean(1)
@@ -138,9 +143,9 @@ class PlaceLesson:
         upright = self.upright[id(chosen.pixels)]
         return Samples(upright.pixels, upright.spec, numbers=chosen.numbers)
 
-    def _cuts(self, chosen: Samples, generator: torch.Generator, device: torch.device) -> Cuts:
+    def _cuts(self, chosen: Samples, generator: torch.Generator) -> Cuts:
         seed = int(torch.randint(2**62, (), generator=generator, device=generator.device))
         rng = np.random.default_rng(seed)
         images, *planes = take_crops(self._seen(chosen), self.cut, rng, self.pixels.part)
-        moved = (None if plane is None else plane.to(device) for plane in planes)
-        return Cuts(images.to(device), *moved)
+        moved = (None if plane is None else plane.to(generator.device) for plane in planes)
+        return Cuts(images.to(generator.device), *moved)
