@@ -15,6 +15,7 @@ from adacl.model.thresholds import (
     from_defects,
     from_normal_scores,
     normals_needed,
+    with_learnt,
 )
 
 
@@ -146,6 +147,89 @@ def test_high_scores_that_may_be_normal_set_the_threshold(defects, set_aside):
     scores = [*shuffled(40) / 2.5, *defects]
     threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=set_aside)
     assert threshold.value == np.sort(scores)[-1 - set_aside]
+
+
+def held_out_and_learnt(count, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.gumbel(0.2, 0.05, count), rng.gumbel(0.2, 0.05, 4 * count)
+
+
+def test_normals_learnt_from_steady_a_threshold_that_few_held_out_ones_set():
+    values, above = [], []
+    for seed in range(200):
+        scores, learnt = held_out_and_learnt(40, seed)
+        alone = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+        both = with_learnt(alone, scores, learnt)
+        values.append((alone.value, both.value))
+        above.append([(held_out_and_learnt(5000, 1000)[0] > x).mean() for x in values[-1]])
+    alone, both = np.transpose(values)
+    assert both.std() < 0.75 * alone.std()
+    assert np.mean(above, 0)[1] == pytest.approx(1.5 / 41, abs=0.006)
+
+
+def test_the_bound_with_normals_learnt_from_holds_as_often_as_stated():
+    new = held_out_and_learnt(5000, 1000)[0]
+    kept = []
+    for seed in range(400):
+        scores, learnt = held_out_and_learnt(40, seed)
+        threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+        threshold = with_learnt(threshold, scores, learnt)
+        kept.append((new > threshold.value).mean() <= threshold.upper_bound)
+    assert np.mean(kept) >= 0.95
+
+
+def test_learnt_normals_that_score_lower_are_raised_first():
+    scores, learnt = held_out_and_learnt(40)
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+    level = np.median(scores) - np.median(learnt)
+    as_they_are, lower = (with_learnt(threshold, scores, x) for x in (learnt + level, learnt - 0.1))
+    assert lower.value == pytest.approx(as_they_are.value)
+
+
+@pytest.mark.parametrize(
+    ("count", "learnt"),
+    [
+        (29, held_out_and_learnt(29)[1]),  # too few held out to judge the threshold
+        (300, held_out_and_learnt(300)[1]),  # enough to assure the rate
+        (40, np.full(160, 0.2)),  # remembered: a network that gives them all one score
+    ],
+)
+def test_normals_learnt_from_do_not_count_where_they_cannot_help(count, learnt):
+    scores = held_out_and_learnt(count)[0]
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+    assert with_learnt(threshold, scores, learnt) == threshold
+
+
+def test_defects_among_the_normals_learnt_from_do_not_set_the_threshold():
+    scores, learnt = held_out_and_learnt(40)
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+    found = with_learnt(threshold, scores, [*learnt, *np.linspace(0.9, 0.99, 9)])
+    assert found.value < 0.5
+
+
+def test_copies_and_groups_of_normals_learnt_from_count_once():
+    scores, learnt = held_out_and_learnt(40)
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+    once = with_learnt(threshold, scores, learnt)
+    copies = with_learnt(
+        threshold, scores, np.repeat(learnt, 3), None, np.repeat(np.arange(len(learnt)), 3)
+    )
+    assert copies == once
+    assert once.learnt == 160
+
+
+def test_it_is_told_that_normals_learnt_from_set_the_threshold():
+    scores, learnt = held_out_and_learnt(40)
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+    found = with_learnt(threshold, scores, learnt)
+    flagged = int((scores > found.value).sum())
+    told = found.notes()[0]
+    assert (
+        "from 40 normals kept out of training and early stopping, and 160 learnt from, to" in told
+    )
+    assert f"it flags {flagged} of those kept out ({flagged / 40:.1%}), and with 95%" in told
+    assert Threshold(**found.to_dict()) == found
+    assert found.moved_to(0.5).learnt == 0
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])

@@ -178,7 +178,8 @@ class ThresholdConfig(Section, name="threshold"):
         Highest scores of held-out normals that never set the threshold, so that one odd part does
         not hide defects. They count as flagged in the stated bound. Fewer than 20 held-out
         normals for each are too few: then they do. Unless it is 0, neither do scores above 0.5, up
-        to a tenth of all, that a gap parts from the rest, wider than from there to the median.
+        to a tenth of all, that a gap parts from the rest, wider than from there to the median; and
+        with a map and 30 held-out normals or more, those learnt set the threshold, too.
     """
 
     fpr: Annotated[float, above(0), below(1)] = 0.01

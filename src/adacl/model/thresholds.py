@@ -30,6 +30,9 @@ BELOW = 1e-5
 its 32-bit export differ."""
 ENOUGH = 20
 """Held-out normals for each score that is set aside, at least."""
+HELD_OUT, ABOVE = 30, 1.5
+"""Held-out normals, at least, for those learnt to set the threshold, too, and how many of n + 1 are
+to lie above it then: the highest of n has 1, the second highest 2."""
 FAR_OFF = 0.1
 """Share of them that is set aside for scoring far above the others, at most."""
 BETWEEN = 0.5
@@ -53,7 +56,7 @@ class Threshold:
     fpr
         The false-positive rate asked for.
     n
-        Number of scores it was set from.
+        Number of scores of normals that were not learnt from: the bound rests on these.
     upper_bound
         With ``confidence``, the true false-positive rate is at most this.
     curve
@@ -62,6 +65,8 @@ class Threshold:
         Whether ``n`` counts groups of normals, each by its highest score.
     defects
         What labelled defects tell of it, if some were given.
+    learnt
+        Number of scores of normals learnt from, or of their groups, if these set it, too.
     """
 
     value: float
@@ -73,6 +78,7 @@ class Threshold:
     curve: tuple[tuple[float, float], ...] = ()
     groups: bool = False
     defects: Defects | None = None
+    learnt: int = 0
 
     def __post_init__(self) -> None:
         if isinstance(self.defects, Mapping):
@@ -166,10 +172,15 @@ class Threshold:
         number = f"{self.n} {'group' if self.n == 1 else 'groups'} of" if self.groups else self.n
         if self.n == 1 and not self.groups:
             source = source.replace("normals", "normal")
+        if self.learnt:
+            source += f", and {self.learnt} learnt from,"
         share = self.fpr_at(self.value)
-        above = "" if share is None else f"{round(share * self.n)} of these ({share:.1%}), and "
+        these = "those kept out" if self.learnt else "these"
+        above = "" if share is None else f"{round(share * self.n)} of {these} ({share:.1%}), and "
         if share is not None and self.groups:
-            above = f"{share:.1%} of their images, and "
+            above = (
+                f"{share:.1%} of {'the images kept out' if self.learnt else 'their images'}, and "
+            )
         lines = [
             f"threshold {self.value:.4f}, set from {number} {source} to flag {_rate(self.fpr)}: it "
             f"flags {above}with {self.confidence:.0%} confidence at most {self.upper_bound:.1%} "
@@ -190,10 +201,11 @@ class Threshold:
         return lines
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the fields as a plain dictionary, without ``defects`` if there were none."""
+        """Return the fields as a plain dictionary, without ``defects`` and ``learnt`` if unused."""
         fields = asdict(self)
-        if self.defects is None:
-            del fields["defects"]
+        for name in ("defects", "learnt"):
+            if not fields[name]:
+                del fields[name]
         return fields
 
 
@@ -234,8 +246,6 @@ def from_normal_scores(
     ConfigError
         If ``fpr`` does not lie between 0 and 1.
     """
-    from scipy.stats import beta
-
     if not 0 < fpr < 1:
         raise ConfigError(f"fpr: need a rate between 0 and 1, got {fpr}")
     every, ordered = _by_group(scores, None), _by_group(scores, groups)
@@ -243,10 +253,68 @@ def from_normal_scores(
     odd = set_aside if n >= ENOUGH * set_aside else 0
     usual = min(n - odd, math.ceil((n + 1) * (1 - fpr)))
     k = min(usual, n - _far_off(ordered)) if set_aside else usual
-    counted = k - (k < usual)
-    bound = float(beta.ppf(confidence, n - counted + 1, counted))
+    bound = _bound(n - k + (k < usual), n, confidence)
     value, grouped = float(ordered[k - 1]), groups is not None
     return Threshold(value, method, fpr, n, bound, confidence, _curve(every, value), grouped)
+
+
+def with_learnt(
+    threshold: Threshold,
+    scores: ArrayLike,
+    learnt: ArrayLike,
+    groups: ArrayLike | None = None,
+    learnt_groups: ArrayLike | None = None,
+) -> Threshold:
+    """Set a threshold by the normals learnt from (m,), too, where those held out (n,) are few.
+
+    The highest scores of 40 normals vary much with the 40. A network with a map, which hardly
+    remembers its images, scores those learnt nearly as those held out. So all are ranked together,
+    once those learnt are raised until their median is not below that of the others, and a share of
+    1.5 / (n + 1), or ``fpr`` if that is more, lies above the threshold: between the highest and the
+    second highest of n. Scores above 0.5 that a gap parts from the rest do not set it, as in
+    :func:`from_normal_scores`. The bound counts the held-out ones above it.
+
+    Nothing is changed with fewer than 30 held out, where they are enough to assure the rate, or
+    where so many of them would be flagged that they cannot be like those learnt.
+
+    Parameters
+    ----------
+    threshold
+        From :func:`from_normal_scores`.
+    scores, groups
+        From which it was set.
+    learnt, learnt_groups
+        The same of the normals learnt from.
+    """
+    assert threshold.fpr is not None
+    assert threshold.confidence is not None
+    every, ordered = _by_group(scores, None), _by_group(scores, groups)
+    known, n = _by_group(learnt, learnt_groups), len(ordered)
+    if n < HELD_OUT or threshold.assured:
+        return threshold
+    raised = known + max(0.0, float(np.median(ordered) - np.median(known)))
+    both = np.sort(np.concatenate([ordered, raised]))
+    share = max(threshold.fpr, ABOVE / (n + 1))
+    usual = math.ceil((len(both) + 1) * (1 - share))
+    k = min(usual, len(both) - _far_off(both))
+    value = float(both[k - 1])
+    flagged = int((ordered > value).sum())
+    if _at_least(flagged, n, share) < CHANCE:
+        return threshold
+    return replace(
+        threshold,
+        value=value,
+        upper_bound=_bound(flagged + (k < usual), n, threshold.confidence),
+        curve=_curve(every, value),
+        learnt=len(known),
+    )
+
+
+def _bound(flagged: int, n: int, confidence: float) -> float:
+    """Return which rate is not exceeded if so many of n are flagged."""
+    from scipy.stats import beta
+
+    return float(beta.ppf(confidence, flagged + 1, n - flagged)) if flagged < n else 1.0
 
 
 def from_defects(
@@ -281,7 +349,7 @@ def from_defects(
     value = float(ordered[k - 1]) - BELOW
     low, high = (float(beta.ppf(tail, m - k + 1, k)) for tail in (0.025, 0.975))
     flagged = int((usual > value).sum())
-    bound = float(beta.ppf(confidence, flagged + 1, n - flagged)) if flagged < n else 1.0
+    bound = _bound(flagged, n, confidence)
     told = Defects(m, int((ordered > value).sum()), low, high, share, flagged)
     curve = _curve(_by_group(normals, None), value)
     return Threshold(value, "defects", None, n, bound, confidence, curve, groups is not None, told)

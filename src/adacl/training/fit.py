@@ -116,16 +116,16 @@ def fit_model(
         on_epoch,
     )
     network, history = fitting.train("network", kept)
-    grouped = unit if groups is not None else None
+    grouped = groups is not None
     if contamination is not None:
         scores = fitting.score(network, np.arange(count))
         outcome = _Outcome(thresholds.from_contamination(scores, contamination))
     elif len(kept.calibration):
-        outcome = _held_out(fitting, network, kept.calibration, rule, grouped)
+        outcome = _held_out(fitting, network, kept, rule, unit, grouped)
     else:
         splits = fold_splits(int(unit.max()) + 1, size, rule.folds, seed)
         folds = [fold.of_images(first, unit) for fold in splits]
-        outcome = _cross_fitted(fitting, folds, rule, grouped)
+        outcome = _cross_fitted(fitting, folds, rule, unit if grouped else None)
         outcome = outcome.checked(fitting.score(network, kept.validation))
     config, learnt = fitting.config, Learnt.of(samples).joined(seen or Learnt())
     facts = {
@@ -145,7 +145,7 @@ def fit_model(
         "validation_highest": outcome.highest,
         "parameters": count_parameters(network),
         "learnt": learnt.to_dict(),
-        **({"odd": _odd(fitting, network, kept, outcome)} if fitting.dense else {}),
+        **({"odd": list(outcome.odd)} if fitting.dense else {}),
     }
     if isinstance(network, Regressor):
         validation = samples.of(kept.validation)
@@ -282,15 +282,16 @@ class _Outcome(NamedTuple):
     ----------
     threshold
         The threshold.
-    held_out
-        Raw scores of the images held out, in rising order of their numbers, unless cross-fitted.
+    odd
+        Numbers of the images that look least normal, of a network with a map that others were held
+        out from.
     flagged, highest
         With cross-fitting, of the normals for early stopping: how many score above it, and the
         highest score.
     """
 
     threshold: Threshold
-    held_out: NDArray[np.float64] | None = None
+    odd: Sequence[int] = ()
     flagged: int | None = None
     highest: float | None = None
 
@@ -303,37 +304,29 @@ class _Outcome(NamedTuple):
 def _held_out(
     fitting: _Fitting,
     network: Network,
-    images: Images,
+    kept: Split,
     rule: ThresholdConfig,
-    unit: Images | None,
+    unit: Images,
+    grouped: bool,
 ) -> _Outcome:
-    """Set the threshold from normals that the network did not see."""
-    numbers = np.sort(images)
-    scores = fitting.score(network, images)
+    """Set the threshold from normals that the network did not see.
+
+    With a network with a map those that it learnt from tell how normal ones score, too.
+    """
+    held_out = np.sort(kept.calibration)
+    scores = fitting.score(network, held_out)
+    groups = unit[held_out] if grouped else None
     threshold = thresholds.from_normal_scores(
-        scores,
-        rule.fpr,
-        rule.confidence,
-        "hold-out",
-        rule.set_aside,
-        None if unit is None else unit[numbers],
+        scores, rule.fpr, rule.confidence, "hold-out", rule.set_aside, groups
     )
-    return _Outcome(threshold, scores)
-
-
-def _odd(fitting: _Fitting, network: Network, kept: Split, outcome: _Outcome) -> list[int]:
-    """Return the numbers of the images that look least normal, where some were held out."""
-    if outcome.held_out is None:
-        return []
+    if not fitting.dense:
+        return _Outcome(threshold)
     height, width = next(iter(fitting.samples.of(kept.train[:1]))).shape[:2]
     learnt = some_of(kept.train, height * width)
-    return least_normal(
-        np.sort(kept.calibration),
-        outcome.held_out,
-        outcome.threshold.value,
-        learnt,
-        fitting.score(network, learnt),
-    )
+    known = fitting.score(network, learnt)
+    if rule.set_aside:
+        threshold = thresholds.with_learnt(threshold, scores, known, groups, unit[learnt])
+    return _Outcome(threshold, least_normal(held_out, scores, threshold.value, learnt, known))
 
 
 def _cross_fitted(
