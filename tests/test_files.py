@@ -2,13 +2,15 @@
 
 import os
 import stat
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from adacl import AnomalyDetector
 from adacl.errors import DataError
 from adacl.files import atomic_file, check_writable
-from support.helpers import TINY, call, refused
+from support.helpers import TINY, call, refused, without_rights
 
 LONGEST = 255
 
@@ -109,3 +111,29 @@ def test_the_longest_name_can_be_written(letter, tmp_path):
     ):
         file.write(b"1")
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root makes files of another user")
+def test_a_file_that_only_its_owner_may_replace_is_refused_before_work_begins():
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "m.adacl"
+        path.touch()
+        path.chmod(0o666)
+        Path(folder).chmod(0o1777)
+        with without_rights():
+            with pytest.raises(PermissionError):
+                path.rename(path.with_name("other"))
+            with pytest.raises(DataError, match=r"belongs to another user.*name another file"):
+                check_writable(path)
+            check_writable(path.with_name("new"))
+        os.chown(path, 65534, -1)
+        with without_rights():
+            check_writable(path)
+
+
+def test_a_link_to_itself_among_the_inputs_is_named(model, threes, tmp_path):
+    loop = tmp_path / "loop.png"
+    loop.symlink_to(loop)
+    out = tmp_path / "out.csv"
+    assert f"{loop}: no such file" in refused(3, "score", model, loop, "-o", out)
+    assert not out.exists()

@@ -116,7 +116,24 @@ def target_of(path: Path) -> Path:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
     if not (mode & ANYONE_WRITES and os.access(target, os.W_OK)):
         raise DataError(f"{path}: is read-only; make it writable (chmod u+w) or name another file")
+    if _others_keep(target):
+        raise DataError(
+            f"{path}: belongs to another user, and the folder lets only owners replace files; "
+            "name another file"
+        )
     return target
+
+
+def _others_keep(target: Path) -> bool:
+    """Return whether a file cannot be replaced, because its folder is as /tmp (sticky)."""
+    folder, user = target.parent.stat(), os.geteuid()
+    sticky = bool(folder.st_mode & stat.S_ISVTX)
+    return sticky and user not in (0, target.stat().st_uid, folder.st_uid)
+
+
+def resolved(path: Path) -> Path:
+    """Return where a path leads, also if that is a link to itself, which ``resolve`` refuses."""
+    return Path(os.path.realpath(path))
 
 
 def replace_file(temporary: Path, target: Path) -> None:

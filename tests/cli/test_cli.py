@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import resource
 import shlex
 import shutil
 import signal
@@ -159,6 +160,25 @@ def test_evaluate_says_what_may_help_where_few_anomalies_are_found(
     command = shlex.join(map(str, ["evaluate", parts / "model", *folders]))
     assert f"next: adacl {command}: if the two were swapped" in err
     assert json.loads(out)["verdict"]["grade"] == "weak"
+
+
+def test_evaluate_tells_its_figures_before_a_report_that_fails(parts: Path, tmp_path: Path) -> None:
+    small = tmp_path / "small.png"
+    with Image.open(next((parts / "bad").iterdir())) as image:
+        image.save(small)
+    command = [sys.executable, "-m", "adacl", "evaluate", parts / "model.onnx", "--normal"]
+    command += [parts / "good", "--abnormal", small, "--report", tmp_path / "page.html"]
+    ended = subprocess.run(
+        command,
+        check=False,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000)),
+    )
+    assert ended.returncode == 3
+    assert "AUROC" in ended.stdout
+    assert f"adacl: {tmp_path / 'page.html'}: cannot be written" in ended.stderr
+    assert sorted(tmp_path.iterdir()) == [small]
 
 
 def test_evaluate_breaks_down_by_folder(parts: Path, tmp_path: Path) -> None:

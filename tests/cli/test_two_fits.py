@@ -12,6 +12,7 @@ import torch
 from adacl import AnomalyDetector
 from adacl.cli.support.interrupts import resumable
 from adacl.errors import DataError
+from adacl.files import atomic_file
 from support.helpers import call, refused
 
 LONG = ["--epochs", "12", "--set", "training.min_epoch_images=1024", "--set",
@@ -56,6 +57,15 @@ def test_a_killed_one_locks_nothing(running, threes, tmp_path):
     assert "an interrupted fit is there; add --resume" in message
     assert call("fit", threes.train, "-o", tmp_path / "m", *LONG, "--resume")[0] == 0
     assert [path.name for path in tmp_path.iterdir()] == ["m"]
+
+
+def test_a_fit_that_cannot_be_written_says_how_to_go_on(tmp_path):
+    model = tmp_path / "m"
+    failure = pytest.raises(DataError, match=r"cannot be written .*with --resume to go on")
+    with failure, resumable(model, False) as checkpoints, atomic_file(model):
+        (checkpoints / "network.ckpt").touch()
+        model.mkdir()
+    assert (checkpoints / "network.ckpt").exists()
 
 
 def test_the_lock_goes_with_what_held_it(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 from adacl.data.folders import (
     AHEAD,
     ImageFiles,
+    each_image,
     list_images,
     processors,
     reading_by,
@@ -220,3 +221,17 @@ def test_stream_hides_no_other_error(on_error):
 
 def test_stream_of_nothing():
     assert list(stream([], broken)) == []
+
+
+def test_what_was_found_is_not_looked_into_once_it_is_a_folder(tmp_path):
+    images = [tmp_path / "a.png", tmp_path / "b.png"]
+    for image in images:
+        image.touch()
+    named, found = list_images(tmp_path), each_image(ImageFiles(tmp_path))
+    assert next(found) == images[0]
+    images[1].unlink()
+    images[1].mkdir()
+    (images[1] / "inner.png").touch()
+    assert list(found) == images[1:]
+    assert list(each_image(named)) == images
+    assert list(each_image([images[1]])) == [images[1] / "inner.png"]

@@ -580,3 +580,19 @@ def test_a_clean_environment_scores_without_torch(scorer, threes, tmp_path):
     done = subprocess.run([adacl, *command], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == call(*command)[1]
+
+
+def test_the_engine_reports_to_nobody(threes, tmp_path):
+    detector = AnomalyDetector(config=TINY).fit(threes.train)
+    exported(detector, tmp_path)
+    home = tmp_path / "home"
+    home.mkdir()
+    unset = {"ORT_DISABLE_TELEMETRY", "XDG_CACHE_HOME"}
+    subprocess.run(
+        [sys.executable, "-c", "import sys; from adacl import runtime; runtime.Scorer(sys.argv[1])",
+         tmp_path / "model.onnx"],
+        env={name: value for name, value in os.environ.items() if name not in unset}
+        | {"HOME": str(home)},
+        check=True,
+    )  # fmt: skip
+    assert not list(home.iterdir())

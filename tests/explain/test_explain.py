@@ -15,8 +15,9 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from adacl import AnomalyDetector, Scorer
+from adacl.cli.explain import localisation
 from adacl.data.images import read_image
-from adacl.data.masks import find_masks, read_mask
+from adacl.data.masks import check_masks, find_masks, read_mask
 from adacl.data.video import Clip
 from adacl.datasets import ucsd
 from adacl.deploy.export import export_model
@@ -582,6 +583,32 @@ def test_evaluate_doubts_inverted_masks(files, tmp_path):
     assert re.search("the masks are white in [0-9]+% of their pixels, .* are they inverted", err)
 
 
+def test_grey_levels_that_do_not_count_are_told(tmp_path, caplog):
+    image = np.zeros((1, 24, 24), np.uint8)
+    mask_of = {}
+    for name, values in (("labels", (1, 3)), ("white", (255, 255)), ("soft", range(1, 256))):
+        (path,) = write_images(tmp_path / name, image)
+        pixels = image[0].copy()
+        pixels[4:20, 4:20] = np.resize(values, 256).reshape(16, 16)
+        mask_of[path] = path.with_suffix(".bmp")
+        Image.fromarray(pixels).save(mask_of[path])
+    missing = tmp_path / "gone.png"
+    check_masks(mask_of | {missing: next(iter(mask_of.values()))})
+    (said,) = [record.getMessage() for record in caplog.records]
+    assert said.startswith(f"{tmp_path / 'labels' / '0000.bmp'}: has several grey levels")
+
+
+def test_an_image_that_vanishes_before_it_is_mapped_is_skipped(files, tmp_path, caplog):
+    images = write_images(tmp_path / "bad", np.zeros((2, 16, 16), np.uint8))
+    masks = write_images(tmp_path / "masks", np.eye(16, dtype=np.uint8)[None].repeat(2, 0))
+    scorer = Scorer(files / "m.onnx", on_error="skip")
+    scores = list(scorer.score_files(images))
+    images[0].unlink()
+    figures = localisation(scorer, [], scores, dict(zip(images, masks, strict=True)), quiet=True)
+    assert figures["n_masked"] == 1
+    assert f"skipped {images[0]}: no such file" in caplog.text
+
+
 def test_masks_are_found_by_name(tmp_path):
     image = np.zeros((1, 8, 8), np.uint8)
     for name in ("large", "small"):
@@ -609,7 +636,7 @@ def test_masks_that_do_not_fit(tmp_path, files):
     Image.new("L", (16, 16)).save(tmp_path / "masks" / "0000.png")
     assert "has two masks" in refused(3, *arguments)
     (tmp_path / "masks" / "0000_gt.png").unlink()
-    assert "at least one normal and one anomalous pixel" in refused(2, *arguments)
+    assert "0000.png: is black, and so are all the masks" in refused(3, *arguments)
     with pytest.raises(MissingDataError, match="has no mask"):
         find_masks([image], [image], tmp_path / "bad")
 

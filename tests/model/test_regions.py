@@ -13,18 +13,19 @@ MAPS = arrays(
 )
 
 
-@given(MAPS, st.floats(0, 1))
-def test_regions_are_the_connected_places_above_the_threshold(found, threshold):
-    size = 2 * found.shape[0], 2 * found.shape[1]
+@given(MAPS, st.floats(0, 1), st.booleans(), st.booleans())
+def test_regions_are_the_connected_places_above_the_threshold(found, threshold, odd, uneven):
+    size = 2 * found.shape[0] - odd, 2 * found.shape[1] - uneven
     regions = find_regions(found, threshold, size, least_area=1)
-    numbers, count = ndimage.label(found > threshold, np.ones((3, 3)))
+    pixels = found.repeat(2, 0).repeat(2, 1)[: size[0], : size[1]]
+    numbers, count = ndimage.label(pixels > threshold, np.ones((3, 3)))
     wanted = []
     for number in range(1, count + 1):
         rows, columns = (numbers == number).nonzero()
-        peak = found[rows, columns].max()
-        box = 2 * rows.min(), 2 * columns.min(), 2 * rows.max() + 2, 2 * columns.max() + 2
-        middle = 2 * rows.mean() + 1, 2 * columns.mean() + 1
-        wanted.append((*box, 4 * len(rows), peak, *middle))
+        peak = pixels[rows, columns].max()
+        box = rows.min(), columns.min(), rows.max() + 1, columns.max() + 1
+        middle = rows.mean() + 0.5, columns.mean() + 0.5
+        wanted.append((*box, len(rows), peak, *middle))
     assert len(regions) == count
     np.testing.assert_allclose(
         sorted(regions, key=lambda r: (r.row, r.column)),
@@ -38,7 +39,10 @@ def test_boxes_end_at_the_image_and_small_regions_are_left_out():
     found = np.zeros((5, 6), np.float32)
     found[4, 4:] = 0.9
     found[0, 0] = 0.8
-    for least in (8, 9):
+    found[0, 1] = 0.7
+    for least in (9, 10):
         (region,) = find_regions(found, 0.5, (9, 11), least)
-        assert region[:5] == (8, 8, 9, 11, 8)
+        assert region[:5] == (8, 8, 9, 11, 3)
         assert region.peak == np.float32(0.9)
+    (region,) = find_regions(found, 0.5, (9, 11), 4)
+    assert region[:5] == (0, 0, 2, 4, 8)

@@ -28,6 +28,7 @@ from adacl.cli.support.reports import (
 from adacl.data.folders import ImageFiles, list_images
 from adacl.data.lists import with_folders
 from adacl.errors import ConfigError, DataError
+from adacl.files import resolved
 from adacl.model.advice import advice
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def evaluate(
     of known size and contrast are drawn into up to 20 normal images that the model was not fitted
     on.
     """
-    from adacl.data.masks import find_masks
+    from adacl.data.masks import check_masks, find_masks
     from adacl.metrics import auroc_interval, evaluation
 
     if planted:
@@ -97,13 +98,16 @@ def evaluate(
         check_report(report, [model, *normal, *abnormal])
     _check_apart(normal, abnormal)
     places = with_folders(abnormal)
-    mask_of = find_masks(list(ImageFiles(abnormal)), places, masks) if masks else {}
+    anomalous = list_images(abnormal)
+    mask_of = find_masks(anomalous, places, masks) if masks else {}
     with interruptible([report] if report else []), messages(quiet):
+        if masks:
+            check_masks(mask_of)
         scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
         gathering = gathering_for(scorer, in_use) if report else None
         scored = partial(scores_of_files, scorer.score_files, quiet=quiet, gathering=gathering)
         good = list(scored(ImageFiles(normal), "normal images", group="normal"))
-        bad = list(scored(ImageFiles(abnormal), "anomalous images", group="anomalous"))
+        bad = list(scored(anomalous, "anomalous images", group="anomalous"))
         seen = _warned_of_seen([*good, *bad], model)
         for name, scores in (("normal", good), ("anomalous", bad)):
             distinct = count_distinct(scores)
@@ -123,27 +127,27 @@ def evaluate(
             [s.raw > in_use.value for s in bad],
         )
         figures |= {**pixels, "kinds": _kinds(good, bad, places, in_use.value)}
+        folders = [("--normal", abnormal), ("--abnormal", normal)]
+        swapped = shlex.join(
+            part for option, named in folders for folder in named for part in (option, str(folder))
+        )
+        known = {**figures, "n_seen_in_fit": seen}
+        verdict = advice(scorer.header, known, shlex.quote(str(model)), swapped=swapped)
+        result: dict[str, Any] = {
+            **known,
+            "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
+            "threshold": in_use.value,
+            "verdict": verdict._asdict(),
+        }
+        if json_output:
+            typer.echo(json.dumps(result))
+        else:
+            _print(result)
+        for line in () if quiet else verdict.lines():
+            say(line)
         if report and gathering:
             title = f"{title_of(abnormal)} against {title_of(normal)}"
             report_scores(report, scorer, in_use, model, gathering, title, quiet, figures)
-    figures["n_seen_in_fit"] = seen
-    folders = [("--normal", abnormal), ("--abnormal", normal)]
-    swapped = shlex.join(
-        part for option, named in folders for folder in named for part in (option, str(folder))
-    )
-    verdict = advice(scorer.header, figures, shlex.quote(str(model)), swapped=swapped)
-    result: dict[str, Any] = {
-        **figures,
-        "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
-        "threshold": in_use.value,
-        "verdict": verdict._asdict(),
-    }
-    if json_output:
-        typer.echo(json.dumps(result))
-    else:
-        _print(result)
-    for line in () if quiet else verdict.lines():
-        say(line)
 
 
 def _smallest_defect(
@@ -210,7 +214,7 @@ def _warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
 
 def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
     for good, bad in product(normal, abnormal):
-        first, second = good.resolve(), bad.resolve()
+        first, second = resolved(good), resolved(bad)
         if first.is_relative_to(second) or second.is_relative_to(first):
             raise ConfigError(
                 f"--normal {good} and --abnormal {bad}: images would count as both; name folders "
@@ -222,7 +226,7 @@ def _warned_of_both(good: list[FileScore], bad: list[FileScore]) -> None:
     """Warn of images that are given as normal and as anomalous, by their pixels or their path."""
 
     def identity(score: FileScore) -> object:
-        return score.path.resolve() if score.digest is None else score.digest
+        return resolved(score.path) if score.digest is None else score.digest
 
     normal = {identity(score) for score in good}
     if both := [score for score in bad if identity(score) in normal]:

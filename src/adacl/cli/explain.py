@@ -21,11 +21,11 @@ from adacl.cli.support import options
 from adacl.cli.support.opened import check_skipped, open_scorer
 from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
-from adacl.data.folders import Skipped, list_images, without_repeats
+from adacl.data.folders import Skipped, list_images, pass_over, without_repeats
 from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, with_folders
-from adacl.errors import ConfigError, DataError
-from adacl.files import atomic_file, check_writable
+from adacl.errors import ConfigError, DataError, ImageError
+from adacl.files import atomic_file, check_writable, resolved
 
 if TYPE_CHECKING:
     from adacl.cli.support.opened import Opened, ScoreFiles
@@ -119,7 +119,7 @@ def _targets(
     if output.suffix.lower() != ".png":
         raise ConfigError(f"{output}: is no folder, and a picture's name ends in .png")
     check_writable(output)
-    if output.resolve() in {path.resolve() for path in (model, *paths)}:
+    if resolved(output) in {resolved(path) for path in (model, *paths)}:
         raise ConfigError(f"{output}: is the model or the image; name another output")
     if npy and _foreign_values(output):
         raise ConfigError(
@@ -130,7 +130,7 @@ def _targets(
 
 
 def _mark_of(image: Path) -> str:
-    return hashlib.sha256(os.fsencode(image.resolve())).hexdigest()
+    return hashlib.sha256(os.fsencode(resolved(image))).hexdigest()
 
 
 def _free(target: Path, mark: str, npy: bool = False) -> Path:
@@ -201,11 +201,11 @@ def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
     """
     roots = with_folders(roots)
     bases = {root: root if root.is_dir() else root.parent for root in roots}
-    top = os.path.commonpath([base.resolve() for base in bases.values()])
+    top = os.path.commonpath([resolved(base) for base in bases.values()])
 
     def target(path: Path) -> Path:
         base = next(bases[root] for root in roots if root == path or root in path.parents)
-        inside = (base.resolve() / path.relative_to(base)).relative_to(top)
+        inside = (resolved(base) / path.relative_to(base)).relative_to(top)
         return folder / inside.with_name(inside.name + ENDING)
 
     return target
@@ -214,8 +214,8 @@ def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
 def check_outside(folder: Path, roots: Sequence[Path]) -> None:
     """Refuse a folder among the images, where heat maps would be scored as images."""
     for root in roots:
-        if root.is_dir() and folder.resolve().is_relative_to(root.resolve()):
-            same = folder.resolve() == root.resolve()
+        if root.is_dir() and resolved(folder).is_relative_to(resolved(root)):
+            same = resolved(folder) == resolved(root)
             place = "is the folder of the images" if same else f"lies in {root}"
             raise ConfigError(
                 f"{folder}: {place}, where heat maps would be scored as images; name a folder "
@@ -282,8 +282,13 @@ def localisation(
     images = [*((s.path, masks[s.path]) for s in abnormal), *((s.path, None) for s in normal)]
     measured, white = Localisation(), []
     for path, mask in count(images, "anomaly maps", len(images), quiet):
-        known = None if mask is None else read_mask(mask, path)
-        measured.add(scorer.anomaly_map(path), known)
+        try:
+            known = None if mask is None else read_mask(mask, path)
+            found = scorer.anomaly_map(path)
+        except ImageError as error:
+            pass_over(path, error, scorer.on_error, None)
+            continue
+        measured.add(found, known)
         if known is not None and known.any():
             white.append(float(known.mean()))
     if white and (share := sum(white) / len(white)) > HALF:

@@ -12,6 +12,7 @@ from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import say
 from adacl.errors import ConfigError
+from adacl.files import resolved
 from adacl.model.gate import ONLY_ARRAYS
 
 
@@ -43,7 +44,7 @@ def export(
     score take it in place of MODEL. See docs/how-to/export.md.
     """
     check_output(output)
-    if output.resolve() == model.resolve():
+    if resolved(output) == resolved(model):
         raise ConfigError(f"{output}: is the model itself; name another output")
     if output.suffix.lower() not in {"", ".onnx"}:
         raise ConfigError(f"{output}: is an ONNX file; give it a name that ends in .onnx")

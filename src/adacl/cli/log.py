@@ -11,6 +11,7 @@ import typer
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.records import RecordWriter, opened
 from adacl.errors import ConfigError, DataError
+from adacl.files import resolved
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula."""
@@ -50,7 +51,7 @@ def log(
     from adacl.serve.station.records import COLUMNS, Records
 
     if output is not None:
-        if output.resolve() == Path(where).resolve():
+        if resolved(output) == resolved(Path(where)):
             raise ConfigError(f"{output}: is the log itself; write to another file")
         check_output(output)
     begin = None if since is None else _in_utc(since)

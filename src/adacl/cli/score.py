@@ -26,6 +26,7 @@ from adacl.cli.support.reports import (
 )
 from adacl.data.folders import ImageFiles, reading_by, without_repeats
 from adacl.errors import ConfigError
+from adacl.files import resolved
 
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
@@ -72,7 +73,7 @@ def score(
     """
     if output is not None:
         check_output(output)
-        if output.resolve() in {path.resolve() for path in (model, *paths)}:
+        if resolved(output) in {resolved(path) for path in (model, *paths)}:
             raise ConfigError(f"{output}: is the model or an image to score; name another output")
     if heatmaps is not None:
         check_outside(heatmaps, paths)

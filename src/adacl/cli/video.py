@@ -35,6 +35,7 @@ from adacl.cli.support.video_records import (
 )
 from adacl.config.presets import from_tree, parse_settings, read_toml
 from adacl.errors import ConfigError
+from adacl.files import resolved
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip
@@ -225,9 +226,9 @@ def score(
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
         check_output(path)
-    used = [path.resolve() for path in (model, Path(source), *wanted)]
+    used = [resolved(path) for path in (model, Path(source), *wanted)]
     for path in wanted:
-        if used.count(path.resolve()) > 1:
+        if used.count(resolved(path)) > 1:
             raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
     if report is not None:
         check_page_name(report)

@@ -71,11 +71,15 @@ class ImageFiles:
         return _walk_all(self.roots, _LeftOut())
 
 
+class Listed(list[Path]):
+    """Image files that were found."""
+
+
 def list_images(paths: str | Path | Sequence[str | Path]) -> list[Path]:
     """Return the paths of :class:`ImageFiles`, all at once; folders are gone through once."""
     roots = _existing(paths)
     left_out = _LeftOut()
-    images = list(_walk_all(roots, left_out))
+    images = Listed(_walk_all(roots, left_out))
     left_out.tell()
     _check_found(len(images), roots, left_out)
     return images
@@ -105,8 +109,12 @@ def each_image(paths: str | Path | Iterable[str | Path]) -> Iterator[Path]:
     """Yield the image files named, as they come, and those of the folders and lists named.
 
     Unlike :class:`ImageFiles` it asks for one path after another, so that they may come from a
-    generator, and leaves it to the reader to tell of files that are not there.
+    generator, and leaves it to the reader to tell of files that are not there. A file that was
+    found already, and has become a folder since, is such a file.
     """
+    if isinstance(paths, ImageFiles | Listed):
+        yield from paths
+        return
     for path in map(Path, [paths] if isinstance(paths, str | Path) else paths):
         inside = False
         with suppress(OSError):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -13,10 +15,17 @@ from numpy.typing import NDArray
 
 from adacl.data.arrays import pictures_of
 from adacl.data.images import EXTENSIONS, header_of, pixels_of, probe, read_image
-from adacl.errors import DataError, InputError, MissingDataError
+from adacl.errors import DataError, ImageError, InputError, MissingDataError
+from adacl.files import resolved
 from adacl.imaging.mask import Mask
 
 ENDINGS = ("", "_mask", "_gt")
+FEW = 16
+"""Grey levels that a picture of labels has at most; masks with soft or JPEG edges have more."""
+MANY = 10
+"""Grey pixels are told if they are more than one for so many white ones."""
+
+log = logging.getLogger("adacl")
 
 
 def find_masks(images: Sequence[Path], roots: Sequence[Path], mask_dir: Path) -> dict[Path, Path]:
@@ -49,7 +58,7 @@ def find_masks(images: Sequence[Path], roots: Sequence[Path], mask_dir: Path) ->
         root = next(root for root in roots if root == image or root in image.parents)
         base = root.parent if root == image else root
         inner = image.relative_to(base).parent
-        for folder in (mask_dir / base.resolve().name / inner, mask_dir / inner):
+        for folder in (mask_dir / resolved(base).name / inner, mask_dir / inner):
             named = [path for end in ENDINGS for path in in_folder(folder)[image.stem + end]]
             found = [path for path in named if path != image]
             if found:
@@ -79,6 +88,38 @@ def _in_folder(folder: Path) -> dict[str, list[Path]]:
     return named
 
 
+def check_masks(mask_of: Mapping[Path, Path]) -> None:
+    """Check the masks of images before work begins; images that cannot be read have none.
+
+    Grey levels that would not count are told.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read or has not the size of its image, or if all are black.
+    """
+    white, grey = False, []
+    for image, path in mask_of.items():
+        levels, counts = np.unique(_levels(path), return_counts=True)
+        bright = _bright(levels)
+        dark = counts[~bright & (levels > 0)].sum()
+        if 2 < len(levels) <= FEW and dark > counts[bright].sum() / MANY:
+            grey.append(path)
+        with suppress(ImageError):
+            _check_size(path, image)
+        white = white or bool(bright.any())
+    if not white:
+        raise DataError(
+            f"{path}: is black, and so are all the masks; the pixels of anomalies have to be white"
+        )
+    if grey:
+        log.warning(
+            "%s: has several grey levels, of which only those brighter than half of the brightest "
+            "count (%d of %d masks); paint all anomalous pixels white",
+            grey[0], len(grey), len(mask_of),
+        )  # fmt: skip
+
+
 def read_mask(path: Path, image: Path) -> NDArray[np.bool_]:
     """Read a mask H x W, True where it is brighter than half of its brightest pixel.
 
@@ -89,13 +130,22 @@ def read_mask(path: Path, image: Path) -> NDArray[np.bool_]:
     DataError
         If it has not the size of its image.
     """
+    _check_size(path, image)
+    return _bright(_levels(path))
+
+
+def _levels(path: Path) -> NDArray[Any]:
+    pixels: NDArray[Any] = read_image(path, 1, probe(path).dtype)[..., 0]
+    return pixels
+
+
+def _check_size(path: Path, image: Path) -> None:
     header, expected = probe(path), probe(image)
     if (header.height, header.width) != (expected.height, expected.width):
         raise DataError(
             f"{path}: a mask of {header.height}x{header.width} pixels for {image} of "
             f"{expected.height}x{expected.width}; masks need the size of their image"
         )
-    return _bright(read_image(path, 1, header.dtype)[..., 0])
 
 
 def region_of_interest(mask: Any) -> Mask | None:
@@ -116,7 +166,7 @@ def region_of_interest(mask: Any) -> Mask | None:
         path = Path(mask)
         if not path.exists():
             raise MissingDataError(f"{path}: no such mask")
-        pixels = read_image(path, 1, probe(path).dtype)[..., 0]
+        pixels = _levels(path)
     elif (pictures := pictures_of(mask)) and len(pictures) == 1:
         pixels = pixels_of(pictures[0], 1, header_of(pictures[0]).dtype)[..., 0]
     else:

@@ -80,6 +80,7 @@ def open_backend(name: str, content: bytes, threads: int, least: int = 1) -> Run
 
 
 def _session(content: bytes, optimise: bool = True) -> Any:
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # on by default, to Microsoft
     try:
         import onnxruntime
     except ModuleNotFoundError as error:

@@ -52,22 +52,23 @@ def find_regions(
         Pixels of the smallest region. If all are smaller, the highest is named.
     """
     rows, starts, ends, numbers = _runs(scores > threshold)
+    tops, lefts = 2 * rows, 2 * starts
+    bottoms, rights = np.minimum(tops + 2, size[0]), np.minimum(2 * ends, size[1])
+    areas = (bottoms - tops) * (rights - lefts)
     regions = []
     for number in np.unique(numbers):
         own = np.flatnonzero(numbers == number)
-        lengths = ends[own] - starts[own]
-        area = int(lengths.sum())
-        middles = (starts[own] + ends[own]) / 2
+        area = int(areas[own].sum())
         regions.append(
             Region(
-                2 * int(rows[own].min()),
-                2 * int(starts[own].min()),
-                min(2 * int(rows[own].max()) + 2, size[0]),
-                min(2 * int(ends[own].max()), size[1]),
-                4 * area,
+                int(tops[own].min()),
+                int(lefts[own].min()),
+                int(bottoms[own].max()),
+                int(rights[own].max()),
+                area,
                 max(float(scores[rows[run], starts[run] : ends[run]].max()) for run in own),
-                2 * float((rows[own] + 0.5) @ lengths) / area,
-                2 * float(middles @ lengths) / area,
+                float((tops + bottoms)[own] @ areas[own]) / 2 / area,
+                float((lefts + rights)[own] @ areas[own]) / 2 / area,
             )
         )
     regions.sort(key=lambda region: -region.peak)

@@ -9,6 +9,7 @@ from typing import Any
 
 from adacl.data.folders import list_images
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
+from adacl.files import resolved
 
 TABLES = frozenset({".csv", ".parquet"})
 COLUMNS = {"name", "source", "preset", "settings"}
@@ -58,12 +59,12 @@ def parts_of(
             for path in source.iterdir()
             if path.is_dir()
             and not path.name.startswith(".")
-            and (out is None or path.resolve() != out.resolve())
+            and (out is None or resolved(path) != resolved(out))
         )
         parts = [Part(folder.name, folder.absolute(), preset, settings) for folder in folders]
     else:
         raise MissingDataError(f"{source}: no such folder or table (.csv, .parquet)")
-    if out is not None and out.resolve() == source.resolve():
+    if out is not None and resolved(out) == resolved(source):
         raise DataError(f"{out}: is the folder of the parts; name another for the models")
     if not parts:
         raise DataError(f"{source}: has no {'folders' if source.is_dir() else 'rows'}, one a part")

@@ -116,7 +116,14 @@ def resumable(output: Path, resume: bool) -> Iterator[Path]:
                 f"{checkpoints}: an interrupted fit is there; add --resume to continue it, or "
                 "delete it"
             )
-        yield checkpoints
+        try:
+            yield checkpoints
+        except DataError as error:
+            if not _checkpoints_in(checkpoints):
+                raise
+            raise DataError(
+                f"{error}; once that is mended, repeat the command with --resume to go on from here"
+            ) from error
     except KeyboardInterrupt as error:
         remedy = "; repeat the command with --resume to go on from here"
         raise InterruptError("interrupted" + remedy * bool(_checkpoints_in(checkpoints))) from error

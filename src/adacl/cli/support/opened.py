@@ -57,7 +57,7 @@ def open_scorer(
 
 def scores_of_files(
     score_files: ScoreFiles,
-    files: ImageFiles,
+    files: Sequence[Path] | ImageFiles,
     title: str,
     quiet: bool,
     gathering: Gathering | None = None,

@@ -14,7 +14,7 @@ import typer
 
 from adacl.cli.support.progress import count
 from adacl.errors import ConfigError
-from adacl.files import check_writable
+from adacl.files import check_writable, resolved
 
 if TYPE_CHECKING:
     from adacl.cli.support.opened import Opened
@@ -50,7 +50,7 @@ def check_report(report: Path, others: Iterable[Path]) -> None:
 
     check_page_name(report)
     check_writable(report)
-    if report.resolve() in {path.resolve() for path in others}:
+    if resolved(report) in {resolved(path) for path in others}:
         raise ConfigError(
             f"--report {report}: this command also reads or writes it; name another file"
         )
@@ -70,7 +70,7 @@ def check_page_name(report: Path) -> None:
 
 def title_of(paths: Sequence[Path]) -> str:
     """Return the names of files or folders, shortened."""
-    names = [path.resolve().name or str(path) for path in paths]
+    names = [resolved(path).name or str(path) for path in paths]
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
