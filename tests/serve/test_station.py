@@ -538,3 +538,31 @@ def test_a_station_takes_no_feedback_it_has_no_room_for(tmp_path, served, monkey
     station = Station(Records(str(tmp_path / "log.db"), create=True), Metrics(), False)
     with pytest.raises(writer.ProblemError, match="try again later"):
         asyncio.run(station.tell("0" * 16, 0, 1, ""))
+
+
+@pytest.mark.parametrize("moved", [True, False])
+def test_a_log_that_is_taken_away_is_begun_again(moved, tmp_path, caplog):
+    path, old = tmp_path / "station" / "log.db", tmp_path / "old.db"
+    path.parent.mkdir()
+    records = Records(str(path), create=True)
+    records.write(rows_of(2))
+    if moved:
+        path.rename(old)
+    else:
+        path.unlink()
+    records.write(rows_of(3, start=2))
+    assert f"{path}: was removed or replaced" in caplog.text
+    records.write(rows_of(1, start=5))
+    assert len(list(Records(str(path), create=False).read())) == 4
+    assert len(caplog.records) == 1
+    if moved:
+        assert len(list(Records(str(old), create=False).read())) == 2
+    for file in path.parent.iterdir():
+        file.unlink()
+    path.parent.rmdir()
+    with pytest.raises(OperationalError, match="unable to open"):
+        records.write(rows_of(1, start=6))
+    path.parent.mkdir()
+    records.write(rows_of(1, start=6))
+    assert len(list(Records(str(path), create=False).read())) == 1
+    records.close()

@@ -66,6 +66,15 @@ SHOWN = [column for column in ANSWERS.c if column.name not in ("id", "thumbnail"
 COLUMNS = [*(column.name for column in SHOWN), "true_label", "told", "note"]
 
 
+def _identity(file: Path | None) -> tuple[int, int] | None:
+    """Return what tells a file from another at its place; None if there is none."""
+    try:
+        found = file.stat() if file else None
+    except OSError:
+        return None
+    return (found.st_dev, found.st_ino) if found else None
+
+
 class Removed(NamedTuple):
     """How many of the oldest answers were removed, and the time of the last of them."""
 
@@ -103,6 +112,7 @@ class Records:
             raise ConfigError("--log: name a file; a database in memory would keep nothing")
         if most_bytes is not None and file is None:
             raise ConfigError("--log-max-mib: only for SQLite; bound other databases by their own")
+        self._file = Path(file) if file and create else None
         self._most_bytes = most_bytes or (MOST_BYTES if file else None)
         if not create and file is not None and not Path(file).is_file():
             raise MissingDataError(f"{file}: there is no such log")
@@ -114,6 +124,7 @@ class Records:
             if create:
                 METADATA.create_all(self._engine)
             self._check()
+            self._kept_in = _identity(self._file)
         except ModuleNotFoundError as error:
             raise ConfigError(f"--log: the database's driver is missing ({error.name})") from error
         except SQLAlchemyError as error:
@@ -148,9 +159,19 @@ class Records:
         SQLAlchemyError
             If they cannot be written; then none of them is.
         """
+        self._begin_again_if_gone()
         with self._engine.begin() as connection:
             connection.execute(ANSWERS.insert(), rows)
             return self._make_room(connection)
+
+    def _begin_again_if_gone(self) -> None:
+        """Begin a new file if ours was removed, moved or replaced; SQLite would write on in it."""
+        if _identity(self._file) == self._kept_in:
+            return
+        self._engine.dispose()
+        METADATA.create_all(self._engine)
+        self._kept_in = _identity(self._file)
+        log.warning("%s: was removed or replaced; answers go to the file there now", self.shown)
 
     def _make_room(self, connection: sql.Connection) -> Removed | None:
         if self._most_bytes is None or _used(connection) <= self._most_bytes:
@@ -175,6 +196,7 @@ class Records:
         SQLAlchemyError
             If it cannot be written.
         """
+        self._begin_again_if_gone()
         with self._engine.begin() as connection:
             asked = (ANSWERS.c.request == request) & (ANSWERS.c.result == result)
             found = connection.scalar(sql.select(ANSWERS.c.id).where(asked))
