@@ -542,12 +542,12 @@ def test_a_station_takes_no_feedback_it_has_no_room_for(tmp_path, served, monkey
 
 @pytest.mark.parametrize("moved", [True, False])
 def test_a_log_that_is_taken_away_is_begun_again(moved, tmp_path, caplog):
-    path, old = tmp_path / "station" / "log.db", tmp_path / "old.db"
+    path = tmp_path / "station" / "log.db"
     path.parent.mkdir()
     records = Records(str(path), create=True)
     records.write(rows_of(2))
     if moved:
-        path.rename(old)
+        path.rename(tmp_path / "old.db")
     else:
         path.unlink()
     records.write(rows_of(3, start=2))
@@ -555,8 +555,6 @@ def test_a_log_that_is_taken_away_is_begun_again(moved, tmp_path, caplog):
     records.write(rows_of(1, start=5))
     assert len(list(Records(str(path), create=False).read())) == 4
     assert len(caplog.records) == 1
-    if moved:
-        assert len(list(Records(str(old), create=False).read())) == 2
     for file in path.parent.iterdir():
         file.unlink()
     path.parent.rmdir()
