@@ -166,12 +166,11 @@ class Clip:
             timeout = STREAM_TIMEOUT if self.live else None
             kind = CAMERA if self.live and "://" not in str(self.source) else None
             options = {} if self.live else {"format_whitelist": KINDS}
+            # from 19 on PyAV replaces what is no UTF-8 by itself
+            older = int(av.__version__.split(".")[0]) < 19
+            more: dict[str, Any] = {"metadata_errors": "replace"} if older else {}
             container = av.open(
-                str(self.source),
-                format=kind,
-                timeout=timeout,
-                options=options,
-                metadata_errors="replace",
+                str(self.source), format=kind, timeout=timeout, options=options, **more
             )
         except (av.FFmpegError, OSError) as error:
             reason = plain_words(error, self.live)
