@@ -56,7 +56,10 @@ def record(path: Path, results: Any) -> None:
 
     Folders of the machine are left out of the command: they stand as DIR.
     """
-    arguments = ["DIR" if Path(x).is_absolute() else x for x in sys.argv[1:]]
+    arguments = [
+        "=".join("DIR" if Path(part).is_absolute() else part for part in argument.split("="))
+        for argument in sys.argv[1:]
+    ]
     module = sys.modules["__main__"].__spec__.name
     command = " ".join(["python -m", module, *arguments])
     document = {"command": command, "machine": machine(), "results": results}

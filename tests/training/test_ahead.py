@@ -9,7 +9,7 @@ import torch
 from adacl.training.ahead import drawn_ahead
 
 
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def two_threads():
     before = torch.get_num_threads()
     torch.set_num_threads(2)
@@ -20,15 +20,13 @@ def two_threads():
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("count", [0, 1, 2, 7])
 def test_all_parts_are_drawn_in_order(threads, count):
-    before = torch.get_num_threads()
     torch.set_num_threads(threads)
     with drawn_ahead(lambda part: 10 * part, range(count), True) as drawn:
         assert list(drawn) == [10 * part for part in range(count)]
     assert torch.get_num_threads() == threads
-    torch.set_num_threads(before)
 
 
-def test_the_next_is_drawn_while_the_last_is_looked_at(two_threads):
+def test_the_next_is_drawn_while_the_last_is_looked_at():
     second = threading.Event()
 
     def draw(part):
@@ -41,7 +39,7 @@ def test_the_next_is_drawn_while_the_last_is_looked_at(two_threads):
         assert second.wait(60)
 
 
-def test_one_thread_draws_and_the_others_learn(two_threads):
+def test_one_thread_draws_and_the_others_learn():
     with drawn_ahead(lambda part: torch.get_num_threads(), range(2), True) as drawn:
         assert torch.get_num_threads() == 1
         assert list(drawn) == [1, 1]
@@ -49,14 +47,14 @@ def test_one_thread_draws_and_the_others_learn(two_threads):
 
 
 @pytest.mark.parametrize(("threads", "ahead"), [(1, True), (2, False)])
-def test_else_all_is_done_in_the_thread_that_learns(threads, ahead, two_threads):
+def test_else_all_is_done_in_the_thread_that_learns(threads, ahead):
     torch.set_num_threads(threads)
     with drawn_ahead(lambda part: threading.current_thread(), range(2), ahead) as drawn:
         assert torch.get_num_threads() == threads
         assert set(drawn) == {threading.current_thread()}
 
 
-def test_an_error_in_what_draws_is_raised_and_no_thread_is_left(two_threads):
+def test_an_error_in_what_draws_is_raised_and_no_thread_is_left():
     running = threading.active_count()
     with pytest.raises(ZeroDivisionError), drawn_ahead(lambda part: 1 / part, [1, 0, 2], True) as d:
         list(d)
@@ -64,7 +62,7 @@ def test_an_error_in_what_draws_is_raised_and_no_thread_is_left(two_threads):
     assert torch.get_num_threads() == 2
 
 
-def test_an_interrupt_of_what_learns_ends_the_drawing(two_threads):
+def test_an_interrupt_of_what_learns_ends_the_drawing():
     drawn_parts = []
 
     def draw(part):

@@ -34,7 +34,7 @@ HELD_OUT, ABOVE = 30, 1.5
 """Held-out normals, at least, for those learnt to set the threshold, too, and how many of n + 1 are
 to lie above it then: the highest of n has 1, the second highest 2."""
 FAR_OFF = 0.1
-"""Share of them that is set aside for scoring far above the others, at most."""
+"""Share of the held-out normals that is set aside for scoring far above the others, at most."""
 BETWEEN = 0.5
 """Half-way between the labels of normal images and of anomalies."""
 
