@@ -12,7 +12,7 @@ from adacl.config.sections import finite
 from adacl.data.video import Clip
 from adacl.errors import AdaclError, ConfigError, ModelFileError
 from adacl.model.header import ModelHeader
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.serve.limits import Limits
 from adacl.video.alarms import Alarm
 from adacl.video.detector import VideoAnomalyDetector

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from adacl.model.thresholds import from_normal_scores
+from adacl.model.threshold_rules import from_normal_scores
 from adacl.serve.station.drift import ANSWERS_A_FALSE_ALARM, STEP, WINDOW, DriftWatch, limit
 from benchmarks.common import record
 

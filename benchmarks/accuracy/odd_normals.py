@@ -27,7 +27,8 @@ from numpy.typing import NDArray
 
 from adacl import AnomalyDetector
 from adacl.data.folders import list_images
-from adacl.model.thresholds import Threshold, from_normal_scores
+from adacl.model.threshold import Threshold
+from adacl.model.threshold_rules import from_normal_scores
 from adacl.scale import records
 from adacl.training.least_normal import least_normal
 from benchmarks.accuracy.inspection import RECORDS, commit, measured, parted, test_images

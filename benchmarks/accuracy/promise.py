@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.model.thresholds import from_normal_scores
+from adacl.model.threshold_rules import from_normal_scores
 from adacl.scale import records
 from benchmarks.accuracy.inspection import RECORDS
 from benchmarks.accuracy.robustness import SPLITS, parts_of

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from adacl import AnomalyDetector
 from adacl.data.images import read_image
-from adacl.model.thresholds import from_normal_scores
+from adacl.model.threshold_rules import from_normal_scores
 
 Image = NDArray[Any]
 

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from adacl import AnomalyDetector
 from adacl.data.copies import distinct
 from adacl.data.folders import list_images
-from adacl.model.thresholds import Threshold, from_normal_scores, with_learnt
+from adacl.model.threshold import Threshold
+from adacl.model.threshold_rules import from_normal_scores, with_learnt
 from adacl.training.splits import split
 from benchmarks.common import RESULTS, record
 

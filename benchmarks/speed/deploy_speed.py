@@ -37,7 +37,7 @@ from adacl.model.file import save_model
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.model import Model
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.networks.regressor import Regressor
 from adacl.runtime import Scorer
 from adacl.training.activations import activation_maxima

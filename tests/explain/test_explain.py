@@ -32,7 +32,7 @@ from adacl.imaging.tiles import Tiling
 from adacl.metrics import Localisation
 from adacl.model.header import ModelHeader
 from adacl.model.map_scale import MapScale
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from support.helpers import LEARNING, call, refused, write_images
 
 SIDE = 16

@@ -11,7 +11,7 @@ from adacl.imaging.tiles import Tiling
 from adacl.model.advice import advice
 from adacl.model.header import Exported, ModelHeader
 from adacl.model.history import EpochRecord, History
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 
 SURE = Threshold(0.5, "hold-out", 0.01, 400, 0.02, 0.95)
 ROUGH = Threshold(0.5, "hold-out", 0.01, 41, 0.11, 0.95)

@@ -10,7 +10,7 @@ from adacl.config.presets import preset
 from adacl.deploy.export import export_model
 from adacl.model import large_images
 from adacl.model.model import Model
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.networks.architecture import reach
 from adacl.networks.dense import DenseRegressor
 from adacl.runtime import Scorer

@@ -7,7 +7,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.model.advice import advice
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.serve.training.remedies import MORE, remedies
 
 SURE = Threshold(0.5, "hold-out", 0.01, 400, 0.02, 0.95)

@@ -19,7 +19,7 @@ from sqlalchemy.exc import OperationalError
 from adacl import AnomalyDetector
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError, MissingDataError
-from adacl.model.thresholds import from_normal_scores
+from adacl.model.threshold_rules import from_normal_scores
 from adacl.serve.counters import Metrics
 from adacl.serve.models import Models
 from adacl.serve.station import writer

@@ -16,7 +16,7 @@ from adacl.model.info import facts
 from adacl.model.learnt import Learnt
 from adacl.model.scoring import ScoringModel
 from adacl.model.sensitivity import Sensitivity
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.training.sensitivity import FEWEST, MOST, sensitivity
 
 HISTORY = History([EpochRecord(0, 0.1, 0.95, {}, 0.001)], 0)

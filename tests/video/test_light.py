@@ -8,7 +8,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.model.header import ModelHeader
 from adacl.model.history import History
 from adacl.model.learnt import Learnt
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.video.light import EVERY, compared, measure_frame
 
 

@@ -25,7 +25,7 @@ from adacl.explain.maps import Method, anomaly_map
 from adacl.imaging.spec import Array
 from adacl.model.gate import check_files, check_range, fitting, pictures_fitting
 from adacl.model.scoring import FileScore, ImageScore, ScoringModel
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.model.watch import Watch
 
 Identity = TypeVar("Identity")

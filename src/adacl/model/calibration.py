@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from adacl.config import ThresholdConfig
 from adacl.data.copies import without_copies
 from adacl.errors import ConfigError, DataError
-from adacl.model import thresholds
-from adacl.model.thresholds import Threshold
+from adacl.model import threshold_rules
+from adacl.model.threshold import Threshold
 
 log = logging.getLogger("adacl")
 
@@ -105,7 +105,7 @@ def calibrated(
     check_rates(fpr, find, defects is not None)
     normals = normals.distinct()
     if defects is None:
-        return thresholds.from_normal_scores(
+        return threshold_rules.from_normal_scores(
             normals.raw,
             rule.fpr if fpr is None else fpr,
             rule.confidence,
@@ -120,7 +120,7 @@ def calibrated(
             "image lies in one"
         )
     if find is not None:
-        return thresholds.from_defects(
+        return threshold_rules.from_defects(
             defects.raw, normals.raw, find, rule.confidence, defects.groups, normals.groups
         )
     threshold = calibrated(normals, None, rule, fpr)

@@ -23,7 +23,7 @@ from adacl.model.history import History
 from adacl.model.learnt import Learnt, measure
 from adacl.model.map_scale import MapScale
 from adacl.model.sensitivity import Sensitivity
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.networks.architecture import smallest_side
 
 FORMAT_VERSION = 1

@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from adacl.config.sections import finite
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 
 UNKNOWN = 0.3
 """From where colours begin to where they are full, where no record of normals tells."""

@@ -19,7 +19,7 @@ from adacl.imaging.tiles import Tiling
 from adacl.model.header import ModelHeader
 from adacl.model.large_images import Window, maps_of
 from adacl.model.regions import Region, find_regions
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 
 GATHERED = 1 << 24
 """Pixels of whole images that are gathered before they are scored, about."""

@@ -19,7 +19,7 @@ from adacl._version import __version__
 from adacl.files import atomic_file
 from adacl.model import info
 from adacl.model.advice import advice
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.report.galleries import Track, galleries
 from adacl.report.subject import Subject, readable
 from adacl.report.tally import SKIPPED, STEPS, Gathering, Row, notable

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from adacl.model.header import ModelHeader
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer

@@ -28,12 +28,12 @@ from adacl.data.groups import joined
 from adacl.data.samples import Samples
 from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
-from adacl.model import thresholds
+from adacl.model import threshold_rules
 from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.learnt import Learnt
 from adacl.model.model import Model
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 from adacl.networks.build import Network, raw_scores
 from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
 from adacl.training.activations import activation_maxima, watched
@@ -119,7 +119,7 @@ def fit_model(
     grouped = groups is not None
     if contamination is not None:
         scores = fitting.score(network, np.arange(count))
-        outcome = _Outcome(thresholds.from_contamination(scores, contamination))
+        outcome = _Outcome(threshold_rules.from_contamination(scores, contamination))
     elif len(kept.calibration):
         outcome = _held_out(fitting, network, kept, rule, unit, grouped)
     else:
@@ -316,7 +316,7 @@ def _held_out(
     held_out = np.sort(kept.calibration)
     scores = fitting.score(network, held_out)
     groups = unit[held_out] if grouped else None
-    threshold = thresholds.from_normal_scores(
+    threshold = threshold_rules.from_normal_scores(
         scores, rule.fpr, rule.confidence, "hold-out", rule.set_aside, groups
     )
     if not fitting.dense:
@@ -325,7 +325,7 @@ def _held_out(
     learnt = some_of(kept.train, height * width)
     known = fitting.score(network, learnt)
     if rule.set_aside:
-        threshold = thresholds.with_learnt(threshold, scores, known, groups, unit[learnt])
+        threshold = threshold_rules.with_learnt(threshold, scores, known, groups, unit[learnt])
     return _Outcome(threshold, least_normal(held_out, scores, threshold.value, learnt, known))
 
 
@@ -338,7 +338,7 @@ def _cross_fitted(
         network, _ = fitting.train(f"fold {number}", fold)
         scores.append(fitting.score(network, fold.calibration))
         images.append(np.sort(fold.calibration))
-    threshold = thresholds.from_normal_scores(
+    threshold = threshold_rules.from_normal_scores(
         np.concatenate(scores),
         rule.fpr,
         rule.confidence,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.model.thresholds import BETWEEN
+from adacl.model.threshold_rules import BETWEEN
 from adacl.training.splits import Images
 
 NAMED, PIXELS = 20, 200_000_000

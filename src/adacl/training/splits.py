@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config import Config, ThresholdConfig
-from adacl.model import thresholds
+from adacl.model.threshold import normals_needed
 
 Images = NDArray[np.int64]
 
@@ -72,7 +72,7 @@ def split_normals(
     no cross-fitting.
     """
     order = np.random.default_rng([seed, 0]).permutation(count)
-    needed = thresholds.normals_needed(config.fpr, config.confidence)
+    needed = normals_needed(config.fpr, config.confidence)
     held_out = max(needed, min(count // 10, MOST_HELD_OUT)) if calibrate else 0
     if count < 5 * held_out:
         held_out = 0 if config.folds > 1 else max(1, count // 5)
@@ -88,7 +88,7 @@ def split_once(count: int, validation_size: int, config: ThresholdConfig, seed: 
     needs them. They set the threshold, and tell how the training goes.
     """
     order = np.random.default_rng([seed, 0]).permutation(count)
-    needed = thresholds.normals_needed(config.fpr, config.confidence)
+    needed = normals_needed(config.fpr, config.confidence)
     wanted = max(validation_size, needed, min(count // 10, MOST_HELD_OUT))
     held_out, rest = np.split(order, [validation_count(count, wanted)])
     return Split(rest, held_out[:0], held_out)

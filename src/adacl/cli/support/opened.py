@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
     from adacl.detector import AnomalyDetector
     from adacl.model.scoring import FileScore
-    from adacl.model.thresholds import Threshold
+    from adacl.model.threshold import Threshold
     from adacl.report.tally import Gathering, Group
 
     Opened = AnomalyDetector | Scorer

@@ -19,7 +19,7 @@ from adacl.files import check_writable, resolved
 if TYPE_CHECKING:
     from adacl.cli.support.opened import Opened
     from adacl.detector import AnomalyDetector
-    from adacl.model.thresholds import Threshold
+    from adacl.model.threshold import Threshold
     from adacl.report.tally import Gathering
     from adacl.scale.scoring import ScoringRun
 

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from adacl.model.thresholds import Threshold
+from adacl.model.threshold import Threshold
 
 WINDOW = 200
 STEP = 50

@@ -9,12 +9,11 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from adacl.errors import ConfigError, InputError
-from adacl.model.thresholds import (
-    Threshold,
+from adacl.model.threshold import Threshold, normals_needed
+from adacl.model.threshold_rules import (
     from_contamination,
     from_defects,
     from_normal_scores,
-    normals_needed,
     with_learnt,
 )
 
