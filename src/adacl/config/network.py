@@ -8,7 +8,7 @@ from adacl.config.sections import ODD, SOME, Count, Natural, Rule, Section, Shar
 PARAMETER_LIMIT = 300_000
 """The paper's bound on the size of the network (section 3.3)."""
 
-OF_MAPS = ("channels", "output", "place", "shrink", "upright", "window", "top")
+OF_MAPS = ("channels", "output", "place", "shrink", "upright", "window", "top", "fade")
 """Settings of a network with a map."""
 
 TURNS = Rule(
@@ -65,7 +65,7 @@ class NetworkConfig(Section, name="network"):
     output
         ``score``: one number for an image, as in the paper. ``map``: one for every place, see
         :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
-        ``shrink``, ``upright``, ``window`` and ``top`` are settings.
+        ``shrink``, ``upright``, ``window``, ``top`` and ``fade`` are settings.
     place
         Whether a network with a map is told the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
@@ -83,6 +83,9 @@ class NetworkConfig(Section, name="network"):
     top
         Highest places of the map whose mean is the raw score: their number, not their share, so
         that a defect weighs the same in a larger image.
+    fade
+        0: these places count alike. Else the r-th highest weighs 1 / (r + ``fade``), so that small
+        and large defects count, see :func:`adacl.networks.peak.rank_weights`.
     """
 
     channels: Annotated[tuple[Count, ...], SOME] = (16, 32, 64)
@@ -106,6 +109,7 @@ class NetworkConfig(Section, name="network"):
     upright: Literal["no", "yes", "auto"] = "no"
     window: Annotated[int, ODD, at_least(1)] = 5
     top: Count = 1
+    fade: Natural = 0
 
     @property
     def shrunk(self) -> int:

@@ -65,7 +65,8 @@ PRESETS: dict[str, Config] = {
             shrink="auto",
             upright="auto",
             window=3,
-            top=20,
+            top=2000,
+            fade=10,
         ),
         training=TrainingConfig(
             epochs=10,

@@ -24,8 +24,9 @@ from adacl.deploy.nodes import OPSET, OPSET_UPRIGHT, Graph, Steps
 from adacl.deploy.upright_graph import pose_nodes, scaled_pixels, turned_back_nodes, upright_nodes
 from adacl.imaging.frame import Frame
 from adacl.imaging.mask import FILL, Mask
-from adacl.imaging.spec import ImageSpec
+from adacl.model.header import ModelHeader
 from adacl.networks.architecture import HALVING, HEAD, Layer, dense_plan
+from adacl.networks.peak import rank_weights
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
@@ -40,11 +41,9 @@ FEATURES = Steps(1 / 255, 0)
 
 def build_dense_graph(
     tensors: Tensors,
-    spec: ImageSpec,
-    network: NetworkConfig,
+    header: ModelHeader,
     batch: int | None,
     maxima: Sequence[float] | None = None,
-    mask: Mask | None = None,
 ) -> onnx.ModelProto:
     """Build the graph of a trained network with a map.
 
@@ -52,17 +51,14 @@ def build_dense_graph(
     ----------
     tensors
         Weights and normalisation, by their names in :class:`adacl.networks.dense.DenseRegressor`.
-    spec
-        Form of the images; any height and width are taken.
-    network
-        The network.
+    header
+        Of its model file. Any height and width are taken; where a mask does not look the map is 0,
+        and nothing counts.
     batch
         Images in a batch, or None for any number.
     maxima
         With them the convolutions are computed in 8 bits: the largest feature of each hidden
         layer, see :func:`adacl.training.activations.watched`.
-    mask
-        Which part of the images is looked at; elsewhere the map is 0, and nothing counts.
 
     Returns
     -------
@@ -70,6 +66,7 @@ def build_dense_graph(
         Input ``images``, batch x H x W x C as stored. Outputs ``raw_score`` and ``pred_score``
         (batch,), and ``anomaly_map`` (batch, ceil(H / 2), ceil(W / 2)), all float32.
     """
+    spec, network, mask = header.spec, header.config.network, header.mask
     graph = Graph()
     span = spec.high - spec.low
     mean = spec.low + tensors["mean"].reshape(spec.channels) * span
@@ -120,10 +117,12 @@ def build_dense_graph(
         large = _enlarged(graph, local, value, network.shrunk)
     name = "" if mask else "anomaly_map"
     maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output=name)
-    top = network.top * network.shrunk**2
-    peak = _masked_peak(graph, mask, maps, top) if mask else _peak(graph, maps, top)
+    peak = _masked_peak(graph, mask, maps, network) if mask else _peak(graph, maps, network)
+    offset, factor = map(np.float32, (header.peak_scale.offset, header.peak_scale.factor))
+    scaled = graph.add("Mul", peak, graph.constant(factor))
+    raw = graph.add("Add", scaled, graph.constant(offset))
     opset = OPSET_UPRIGHT if network.upright == "yes" else OPSET
-    return graph.model(peak, spec, network.head, batch, None, opset)
+    return graph.model(raw, spec, network.head, batch, None, opset)
 
 
 def _shrunk(graph: Graph, value: str, side: int) -> str:
@@ -162,23 +161,27 @@ def _resized(graph: Graph, value: str, factor: int) -> str:
     )
 
 
-def _peak(graph: Graph, maps: str, top: int, most: str = "") -> str:
-    """Return the mean of the highest places of each map, or of all where there are fewer.
+def _peak(graph: Graph, maps: str, network: NetworkConfig, most: str = "") -> str:
+    """Return the weighted mean of the highest places of each map.
 
     ``most`` is the number of places that count, if not all do.
     """
+    weights = rank_weights(network, np.iinfo(np.int64).max, enlarged=True).astype(np.float32)
     places = graph.add("Flatten", maps)
     shape = graph.add("Shape", places)
     bounds = (graph.constant(np.array([number])) for number in (1, 2))
     count = graph.add("Slice", shape, *bounds)
-    limits = [graph.constant(np.array([top])), *([most] if most else [])]
+    limits = [graph.constant(np.array([len(weights)])), *([most] if most else [])]
     count = graph.add("Min", count, *limits)
-    highest = graph.add("TopK", places, count, axis=1, sorted=0)
+    highest = graph.add("TopK", places, count, axis=1)
     graph.nodes[-1].output.append("where_highest")
-    return graph.add("ReduceMean", highest, axes=[1], keepdims=0)
+    first = graph.constant(np.array([0]))
+    counted = graph.add("Slice", graph.constant(weights), first, count)
+    share = graph.add("Div", counted, graph.add("ReduceSum", counted, keepdims=1))
+    return graph.add("MatMul", highest, share)
 
 
-def _masked_peak(graph: Graph, mask: Mask, maps: str, top: int) -> str:
+def _masked_peak(graph: Graph, mask: Mask, maps: str, network: NetworkConfig) -> str:
     """Return the peak of what is looked at, and make the map, which is 0 elsewhere."""
     inside = _inside(graph, mask, maps, 2)
     nothing, lowest = (graph.constant(np.float32(limit)) for limit in (0, LOWEST))
@@ -186,7 +189,7 @@ def _masked_peak(graph: Graph, mask: Mask, maps: str, top: int) -> str:
     one = graph.constant(np.array([1]))
     most = graph.add("ReduceSum", graph.cast(inside, onnx.TensorProto.INT64), keepdims=0)
     most = graph.add("Max", graph.add("Reshape", most, one), one)
-    return _peak(graph, graph.add("Where", inside, maps, lowest), top, most)
+    return _peak(graph, graph.add("Where", inside, maps, lowest), network, most)
 
 
 def _inside(graph: Graph, mask: Mask, value: str, step: int) -> str:

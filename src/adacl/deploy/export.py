@@ -86,7 +86,7 @@ def export_model(
     scaled_by = maxima if int8 else None
     try:
         if dense:
-            model = build_dense_graph(network, spec, layers, batch, scaled_by, header.mask)
+            model = build_dense_graph(network, header, batch, scaled_by)
         else:
             model = build_graph(network, spec, layers, batch, exported_for, scaled_by)
     except (KeyError, ValueError, TypeError, IndexError, OverflowError, *onnx_errors) as error:

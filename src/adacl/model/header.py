@@ -22,6 +22,7 @@ from adacl.model.exported_file import EXPORT_VERSION
 from adacl.model.history import History
 from adacl.model.learnt import Learnt, measure
 from adacl.model.map_scale import MapScale
+from adacl.model.peak_scale import PeakScale
 from adacl.model.sensitivity import Sensitivity
 from adacl.model.threshold import Threshold
 from adacl.networks.architecture import smallest_side
@@ -95,6 +96,8 @@ class ModelHeader:
         replaces it only if it comes from normals, not if it is given by hand.
     mask
         Which part of the images is looked at, for a network with a map; by default all.
+    peak_scale
+        From the peak of a map to the raw regression of the image.
     """
 
     spec: ImageSpec
@@ -110,6 +113,7 @@ class ModelHeader:
     fingerprint: str = ""
     map_scale: MapScale = None  # type: ignore[assignment]
     mask: Mask | None = None
+    peak_scale: PeakScale = field(default_factory=PeakScale)
 
     def __post_init__(self) -> None:
         if self.map_scale is None:
@@ -222,6 +226,8 @@ class ModelHeader:
             tree["video"] = dict(self.video)
         if self.mask is not None:
             tree["mask"] = self.mask.to_text()
+        if self.peak_scale != PeakScale():
+            tree["peak_scale"] = asdict(self.peak_scale)
         if self.exported is None:
             return {"activation_maxima": list(self.activation_maxima), **tree}
         return {
@@ -273,6 +279,7 @@ class ModelHeader:
             tree["fingerprint"] if exported else fingerprint,
             MapScale(**tree["map_scale"]) if "map_scale" in tree else MapScale.of(threshold),
             Mask.from_text(tree["mask"]) if "mask" in tree else None,
+            PeakScale(**tree.get("peak_scale", {})),
         )
 
 

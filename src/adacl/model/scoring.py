@@ -20,6 +20,7 @@ from adacl.model.header import ModelHeader
 from adacl.model.large_images import Window, maps_of
 from adacl.model.regions import Region, find_regions
 from adacl.model.threshold import Threshold
+from adacl.networks.peak import rank_weights, weighted_peak
 
 GATHERED = 1 << 24
 """Pixels of whole images that are gathered before they are scored, about."""
@@ -62,15 +63,18 @@ class ScoringModel(Protocol):
         return np.where(self.header.mask.resized(*maps.shape[1:]), maps, np.float32(0))
 
     def peaks(self, maps: Array) -> Array:
-        """Return the raw regression (S,) of images: the mean of their highest places."""
-        places = maps.reshape(len(maps), -1)
+        """Return the raw regression (S,) of images from their maps (S, h, w)."""
+        places = self.looked_at(maps)
+        weights = rank_weights(self.config.network, places.shape[1], enlarged=True)
+        return self.header.peak_scale.applied(weighted_peak(places, weights))
+
+    def looked_at(self, maps: Array) -> Array:
+        """Return the places (S, P) of maps (S, h, w) where a mask looks, or all."""
         if self.header.mask is not None:
             inside = self.header.mask.resized(*maps.shape[1:])
-            places = maps[:, inside] if inside.any() else places
-        network = self.config.network
-        top = min(network.top * network.shrunk**2, places.shape[1])
-        highest: Array = np.partition(places, -top, axis=1)[:, -top:].mean(1, dtype=float)
-        return highest
+            if inside.any():
+                return maps[:, inside]
+        return maps.reshape(len(maps), -1)
 
     def native_map(self, image: Array) -> NDArray[np.float32] | None:
         """Return the raw regression of every pixel of an image, if the network has a map.

@@ -1,7 +1,7 @@
 """The dense regressor: a fully convolutional network whose output is a map.
 
-The paper's regression per pixel. The anomaly score of an image is the mean of the highest places
-of its map, so it has the unit of the labels, whatever the image's size.
+The paper's regression per pixel. The anomaly score of an image comes from the highest places of
+its map, see :mod:`adacl.networks.peak`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from adacl.imaging.mask import Mask
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import shrunk
 from adacl.networks.architecture import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
+from adacl.networks.peak import rank_weights
 from adacl.networks.upright import Pose, pose_of, turned_back, upright
 
 FIRST_OUTPUT = 0.15
@@ -157,7 +158,7 @@ class DenseRegressor(nn.Module):
         images = images if mask is None else mask.filled(images)
         found = local_mean(self.outputs(images), self.config.window)
         inside = None if mask is None else torch.from_numpy(mask.resized(*found.shape[-2:]))
-        return peaks(found, self.config.top, inside)
+        return peaks(found, self.config, inside)
 
     def outputs(self, images: Tensor, window: tuple[int, int, int, int] | None = None) -> Tensor:
         """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates.
@@ -185,8 +186,8 @@ class DenseRegressor(nn.Module):
         return self(shrunk(images, shrink)), pose
 
     def raw_score(self, images: Tensor) -> Tensor:
-        """Return the raw regression (N,) of images (N, C, H, W) in [0, 1]: the map's peak."""
-        return peaks(self.anomaly_map(images), self.config.top * self.config.shrunk**2).double()
+        """Return the peak (N,) of the map of each of some images (N, C, H, W) in [0, 1]."""
+        return peaks(self.anomaly_map(images), self.config, enlarged=True).double()
 
 
 def local_mean(maps: Tensor, window: int) -> Tensor:
@@ -196,15 +197,19 @@ def local_mean(maps: Tensor, window: int) -> Tensor:
     return mean
 
 
-def peaks(maps: Tensor, top: int, inside: Tensor | None = None) -> Tensor:
-    """Return the mean of the ``top`` highest places (..., ) of maps (..., h, w).
+def peaks(
+    maps: Tensor, config: NetworkConfig, inside: Tensor | None = None, enlarged: bool = False
+) -> Tensor:
+    """Return the weighted mean (..., ) of the highest places of maps (..., h, w).
 
-    With ``inside`` (h, w) only places where it is True count.
+    With ``inside`` (h, w) only places where it is True count; for ``enlarged`` and the weights see
+    :func:`adacl.networks.peak.rank_weights`.
     """
     places = maps.flatten(-2)
     if inside is not None and inside.any():
         places = places[..., inside.flatten().to(maps.device)]
-    return places.topk(min(top, places.shape[-1]), sorted=False).values.mean(-1)
+    weights = torch.from_numpy(rank_weights(config, places.shape[-1], enlarged)).to(places)
+    return places.topk(len(weights)).values @ weights
 
 
 def coordinates(

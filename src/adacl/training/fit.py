@@ -33,6 +33,7 @@ from adacl.model.header import ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.learnt import Learnt
 from adacl.model.model import Model
+from adacl.model.peak_scale import PeakScale
 from adacl.model.threshold import Threshold
 from adacl.networks.build import Network, raw_scores
 from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
@@ -40,6 +41,7 @@ from adacl.training.activations import activation_maxima, watched
 from adacl.training.alignment import settled
 from adacl.training.least_normal import least_normal, some_of
 from adacl.training.loop import train
+from adacl.training.place_lesson import WEIGHED
 from adacl.training.sensitivity import sensitivity
 from adacl.training.splits import Images, Split, fold_splits, split
 
@@ -116,17 +118,18 @@ def fit_model(
         on_epoch,
     )
     network, history = fitting.train("network", kept)
+    scale = fitting.peak_scale(network, kept.train)
     grouped = groups is not None
     if contamination is not None:
-        scores = fitting.score(network, np.arange(count))
+        scores = fitting.score(network, np.arange(count), scale)
         outcome = _Outcome(threshold_rules.from_contamination(scores, contamination))
     elif len(kept.calibration):
-        outcome = _held_out(fitting, network, kept, rule, unit, grouped)
+        outcome = _held_out(fitting, network, scale, kept, rule, unit, grouped)
     else:
         splits = fold_splits(int(unit.max()) + 1, size, rule.folds, seed)
         folds = [fold.of_images(first, unit) for fold in splits]
         outcome = _cross_fitted(fitting, folds, rule, unit if grouped else None)
-        outcome = outcome.checked(fitting.score(network, kept.validation))
+        outcome = outcome.checked(fitting.score(network, kept.validation, scale))
     config, learnt = fitting.config, Learnt.of(samples).joined(seen or Learnt())
     facts = {
         "adacl": __version__,
@@ -153,7 +156,7 @@ def fit_model(
     else:
         shown = kept.calibration if len(kept.calibration) else kept.train
         with watched(network) as largest:
-            fitting.score(network, shown[:: 1 + len(shown) // MOST_WATCHED])
+            fitting.score(network, shown[:: 1 + len(shown) // MOST_WATCHED], scale)
         maxima = tuple(largest)
     header = ModelHeader(
         samples.spec,
@@ -165,6 +168,7 @@ def fit_model(
         facts,
         maxima,
         mask=samples.mask,
+        peak_scale=scale,
     )
     model = Model(network, header, samples.digests[:MOST_DIGESTS])
     if contamination is None:
@@ -251,20 +255,34 @@ class _Fitting(NamedTuple):
             on_epoch=(lambda record, _: on_epoch(stage, record)) if on_epoch else None,
         )
 
-    def score(self, network: Network, images: Images) -> NDArray[np.float64]:
+    def scorer(self, network: Network, scale: PeakScale) -> Model:
+        """Return a network with a map as a model, whose threshold is not set yet."""
+        unset = ModelHeader(
+            self.samples.spec,
+            self.config,
+            None,
+            self.resize,
+            Threshold(0.5, "manual"),
+            History(),
+            mask=self.samples.mask,
+            peak_scale=scale,
+        )
+        return Model(network, unset)
+
+    def peak_scale(self, network: Network, learnt: Images) -> PeakScale:
+        """Return the scale of a network's peaks, from some of the images that it learnt."""
+        if not self.dense:
+            return PeakScale()
+        scorer = self.scorer(network, PeakScale())
+        some = self.samples.of(learnt).thinned(WEIGHED)
+        places = (scorer.looked_at(scorer.maps(image[None]))[0] for image in some)
+        return PeakScale.learnt(places, self.config.network)
+
+    def score(self, network: Network, images: Images, scale: PeakScale) -> NDArray[np.float64]:
         """Return the raw score of each of some images, in rising order of their numbers."""
         chosen = self.samples.of(images)
         if self.dense:
-            unset = ModelHeader(
-                self.samples.spec,
-                self.config,
-                None,
-                self.resize,
-                Threshold(0.5, "manual"),
-                History(),
-                mask=self.samples.mask,
-            )
-            scorer = Model(network, unset)
+            scorer = self.scorer(network, scale)
             return np.concatenate([scorer.raw(image[None]) for image in chosen])
         batches = chosen.batches(self.device, SCORING_BATCH)
         raw = np.concatenate([raw_scores(network, batch) for batch in batches])
@@ -304,6 +322,7 @@ class _Outcome(NamedTuple):
 def _held_out(
     fitting: _Fitting,
     network: Network,
+    scale: PeakScale,
     kept: Split,
     rule: ThresholdConfig,
     unit: Images,
@@ -314,7 +333,7 @@ def _held_out(
     With a network with a map those that it learnt from tell how normal ones score, too.
     """
     held_out = np.sort(kept.calibration)
-    scores = fitting.score(network, held_out)
+    scores = fitting.score(network, held_out, scale)
     groups = unit[held_out] if grouped else None
     threshold = threshold_rules.from_normal_scores(
         scores, rule.fpr, rule.confidence, "hold-out", rule.set_aside, groups
@@ -323,7 +342,7 @@ def _held_out(
         return _Outcome(threshold)
     height, width = next(iter(fitting.samples.of(kept.train[:1]))).shape[:2]
     learnt = some_of(kept.train, height * width)
-    known = fitting.score(network, learnt)
+    known = fitting.score(network, learnt, scale)
     if rule.set_aside:
         threshold = threshold_rules.with_learnt(threshold, scores, known, groups, unit[learnt])
     return _Outcome(threshold, least_normal(held_out, scores, threshold.value, learnt, known))
@@ -336,7 +355,8 @@ def _cross_fitted(
     scores, images = [], []
     for number, fold in enumerate(folds, start=1):
         network, _ = fitting.train(f"fold {number}", fold)
-        scores.append(fitting.score(network, fold.calibration))
+        scale = fitting.peak_scale(network, fold.train)
+        scores.append(fitting.score(network, fold.calibration, scale))
         images.append(np.sort(fold.calibration))
     threshold = threshold_rules.from_normal_scores(
         np.concatenate(scores),

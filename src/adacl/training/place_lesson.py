@@ -107,11 +107,11 @@ class PlaceLesson:
             for images, scores in ((cuts.images, normals), (step.images, made)):
                 found = local_mean(network(images), network.config.window).mean(1)
                 if cuts.look is None:
-                    scores.append(peaks(found, network.config.top))
+                    scores.append(peaks(found, network.config))
                     continue
                 looked_at = step.weights.sum(1) > 0  # what is ignored has no weight
                 scores += [
-                    peaks(places, network.config.top, inside)[None]
+                    peaks(places, network.config, inside)[None]
                     for places, inside in zip(found, looked_at, strict=True)
                     if inside.any()
                 ]
