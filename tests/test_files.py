@@ -150,9 +150,13 @@ def test_a_new_folder_appears_once_it_is_complete(tmp_path):
 
 @pytest.mark.parametrize("error", [DataError, KeyboardInterrupt])
 def test_of_a_new_folder_that_fails_nothing_is_left(error, tmp_path):
-    with pytest.raises(error) as raised, new_folder(tmp_path / "new") as temporary:
-        (temporary / "a.txt").write_text("half")
-        raise error(f"{temporary / 'a.txt'}: cannot be written (No space left on device)")
+    def fail():
+        with new_folder(tmp_path / "new") as temporary:
+            (temporary / "a.txt").write_text("half")
+            raise error(f"{temporary / 'a.txt'}: cannot be written (No space left on device)")
+
+    with pytest.raises(error) as raised:
+        fail()
     if error is DataError:
         said = f"{tmp_path / 'new' / 'a.txt'}: cannot be written (No space left on device)"
         assert str(raised.value) == said
