@@ -758,6 +758,14 @@ def test_an_export_of_data_that_fails_leaves_nothing_and_can_be_repeated(
     assert len(list((tmp_path / "out").rglob("*.png"))) == 6
 
 
+def test_scores_are_not_written_as_text_into_a_file_named_parquet(
+    parts: Path, tmp_path: Path
+) -> None:
+    said = refused(2, "score", parts / "model", parts / "good", "-o", tmp_path / "x.parquet")
+    assert "x.parquet: would hold text" in said
+    assert not list(tmp_path.iterdir())
+
+
 def full_disk(*_: object) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
