@@ -9,7 +9,7 @@ import pytest
 
 from adacl import AnomalyDetector
 from adacl.errors import DataError
-from adacl.files import atomic_file, check_writable
+from adacl.files import atomic_file, check_writable, new_folder
 from support.helpers import TINY, call, refused, without_rights
 
 LONGEST = 255
@@ -137,3 +137,30 @@ def test_a_link_to_itself_among_the_inputs_is_named(model, threes, tmp_path):
     out = tmp_path / "out.csv"
     assert f"{loop}: no such file" in refused(3, "score", model, loop, "-o", out)
     assert not out.exists()
+
+
+def test_a_new_folder_appears_once_it_is_complete(tmp_path):
+    target = tmp_path / "above" / "new"
+    with new_folder(target) as temporary:
+        (temporary / "a.txt").write_text("whole")
+        assert not target.exists()
+    assert [path.name for path in target.iterdir()] == ["a.txt"]
+    assert [path.name for path in target.parent.iterdir()] == ["new"]
+
+
+@pytest.mark.parametrize("error", [DataError, KeyboardInterrupt])
+def test_of_a_new_folder_that_fails_nothing_is_left(error, tmp_path):
+    def fail():
+        with new_folder(tmp_path / "new") as temporary:
+            (temporary / "a.txt").write_text("half")
+            raise error(f"{temporary / 'a.txt'}: cannot be written (No space left on device)")
+
+    with pytest.raises(error) as raised:
+        fail()
+    if error is DataError:
+        said = f"{tmp_path / 'new' / 'a.txt'}: cannot be written (No space left on device)"
+        assert str(raised.value) == said
+    assert not list(tmp_path.iterdir())
+    (tmp_path / "file").touch()
+    with pytest.raises(DataError, match="cannot be written"), new_folder(tmp_path / "file" / "x"):
+        pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -56,6 +57,33 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         if not complete:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Make a temporary folder that becomes ``path`` once it is complete, with the folders above.
+
+    Raises
+    ------
+    DataError
+        If it cannot be written; nothing is left then.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name[:PREFIX]}.", dir=path.parent))
+    except OSError as error:
+        raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    try:
+        yield temporary
+        try:
+            temporary.chmod(0o777 & ~_umask())
+            temporary.rename(path)
+        except OSError as error:
+            raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    except DataError as error:
+        raise DataError(str(error).replace(str(temporary), str(path))) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def create_file(path: Path, content: bytes) -> bool:

@@ -1,6 +1,7 @@
 """The command line, as a user meets it: results, messages, exit codes."""
 
 import csv
+import errno
 import json
 import os
 import re
@@ -739,6 +740,34 @@ def test_data_without_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
     assert "class '10'" in refused(2, "data", "export", "mnist", "10", tmp_path / "out")
     assert "known are" in refused(2, "data", "fetch", "imagenet")
     assert not (tmp_path / "out").exists()
+
+
+def test_an_export_of_data_that_fails_leaves_nothing_and_can_be_repeated(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    images, labels = np.zeros((4, 8, 8, 1), np.uint8), np.array([3, 3, 1, 2])
+    monkeypatch.setattr("adacl.datasets.fetch.fetch", lambda *_: [])
+    monkeypatch.setattr("adacl.datasets.catalogue.load", lambda *_: (images, labels))
+    command = ["data", "export", "mnist", "3", tmp_path / "out"]
+    with monkeypatch.context() as broken:
+        broken.setattr(Image.Image, "save", full_disk)
+        said = refused(3, *command)
+    assert f"{tmp_path / 'out' / 'train'}: cannot be written (No space left on device)" in said
+    assert not list(tmp_path.iterdir())
+    assert call(*command)[0] == 0
+    assert len(list((tmp_path / "out").rglob("*.png"))) == 6
+
+
+def test_scores_are_not_written_as_text_into_a_file_named_parquet(
+    parts: Path, tmp_path: Path
+) -> None:
+    said = refused(2, "score", parts / "model", parts / "good", "-o", tmp_path / "x.parquet")
+    assert "x.parquet: would hold text" in said
+    assert not list(tmp_path.iterdir())
+
+
+def full_disk(*_: object) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_demo_writes_a_report_and_touches_nothing_else(

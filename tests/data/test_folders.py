@@ -1,5 +1,6 @@
 import logging
 import os
+import shutil
 import threading
 from pathlib import Path
 
@@ -235,3 +236,43 @@ def test_what_was_found_is_not_looked_into_once_it_is_a_folder(tmp_path):
     assert list(found) == images[1:]
     assert list(each_image(named)) == images
     assert list(each_image([images[1]])) == [images[1] / "inner.png"]
+
+
+def test_images_that_are_gone_when_folders_are_gone_through_again_are_told(tmp_path, caplog):
+    touch(tmp_path, *(f"{folder}/{n}.png" for folder in "abcd" for n in range(3)))
+    found = iter(ImageFiles(tmp_path))
+    assert next(found) == tmp_path / "a" / "0.png"
+    shutil.rmtree(tmp_path / "b")
+    (tmp_path / "c" / "1.png").unlink()
+    shutil.rmtree(tmp_path / "d")
+    (tmp_path / "d").touch()
+    rest = ["a/1.png", "a/2.png", "c/0.png", "c/2.png"]
+    assert names(tmp_path, found) == rest
+    for folder, images in (("b", "3 images"), ("c", "1 image"), ("d", "3 images")):
+        assert f"skipped {images} of {tmp_path / folder}, no longer found there" in caplog.text
+    assert len(caplog.records) == 3
+
+
+def test_a_list_that_is_gone_when_it_is_read_again_is_told(tmp_path, caplog):
+    touch(tmp_path, "a/0.png", "b/0.png", "b/1.png")
+    (tmp_path / "few.txt").write_text("b/0.png\nb/1.png")
+    found = iter(ImageFiles([tmp_path / "a", tmp_path / "few.txt"]))
+    next(found)
+    (tmp_path / "few.txt").unlink()
+    assert not list(found)
+    assert "few.txt: cannot be read as a list of images" in caplog.text
+    assert f"skipped 2 images of {tmp_path / 'b'}, no longer found there" in caplog.text
+
+
+def test_a_folder_that_vanishes_while_images_are_counted_is_told(tmp_path, caplog, monkeypatch):
+    touch(tmp_path, "a/0.png", "b/0.png")
+    scandir = os.scandir
+
+    def vanishing(folder):
+        if folder == str(tmp_path / "a"):
+            shutil.rmtree(tmp_path / "b")
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", vanishing)
+    assert names(tmp_path, list_images(tmp_path)) == ["a/0.png"]
+    assert f"skipped {tmp_path / 'b'}: no longer there" in caplog.text

@@ -1,6 +1,7 @@
 """Lists of image files stand wherever folders do."""
 
 import csv
+import os
 import sys
 
 import numpy as np
@@ -106,6 +107,13 @@ def test_damaged_lists_are_refused(tmp_path):
     pyarrow.parquet.write_table(pyarrow.table({"path": [1, 2]}), numbers)
     with pytest.raises(DataError, match="holds 1, which is no path"):
         ImageFiles(numbers)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_pipe_is_no_list_and_is_never_opened(ending, tmp_path):
+    os.mkfifo(tmp_path / f"pipe.{ending}")
+    with pytest.raises(DataError, match=r"as a list of images \(a pipe, not a file\)"):
+        ImageFiles(tmp_path / f"pipe.{ending}")
 
 
 def test_a_file_of_a_list_that_is_not_there_is_named(listed, tmp_path):

@@ -609,6 +609,44 @@ def test_an_image_that_vanishes_before_it_is_mapped_is_skipped(files, tmp_path, 
     assert f"skipped {images[0]}: no such file" in caplog.text
 
 
+def test_an_image_or_mask_whose_size_changes_is_left_out_of_the_figures(files, tmp_path, caplog):
+    images = write_images(tmp_path / "bad", np.zeros((3, 16, 16), np.uint8))
+    masks = write_images(tmp_path / "masks", np.eye(16, dtype=np.uint8)[None].repeat(3, 0))
+    scorer = Scorer(files / "m.onnx", on_error="skip")
+    scores = list(scorer.score_files(images))
+    Image.new("L", (24, 24)).save(images[0])
+    Image.new("L", (8, 8)).save(masks[1])
+    mask_of = dict(zip(images, masks, strict=True))
+    assert localisation(scorer, [], scores, mask_of, quiet=True)["n_masked"] == 1
+    assert f"skipped {masks[0]}: a mask of 16x16 pixels for {images[0]} of 24x24" in caplog.text
+    assert f"skipped {masks[1]}: a mask of 8x8 pixels" in caplog.text
+    assert "the figures of the maps leave 2 of 3 images out" in caplog.text
+    masks[2].unlink()
+    assert not localisation(scorer, [], scores, mask_of, quiet=True)
+    assert "no masked image is left" in caplog.text
+    with pytest.raises(DataError, match="a mask of 16x16"):
+        localisation(Scorer(files / "m.onnx"), [], scores, mask_of, quiet=True)
+
+
+def test_an_image_that_is_replaced_between_its_mask_and_its_map_is_left_out(
+    files, tmp_path, caplog, monkeypatch
+):
+    images = write_images(tmp_path / "bad", np.zeros((2, 16, 16), np.uint8))
+    masks = write_images(tmp_path / "masks", np.eye(16, dtype=np.uint8)[None].repeat(2, 0))
+    scorer = Scorer(files / "m.onnx", on_error="skip")
+    scores = list(scorer.score_files(images))
+    measured = scorer.anomaly_map
+
+    def replaced(path):
+        Image.new("L", (24, 24)).save(images[0])
+        return measured(path)
+
+    monkeypatch.setattr(scorer, "anomaly_map", replaced)
+    figures = localisation(scorer, [], scores, dict(zip(images, masks, strict=True)), quiet=True)
+    assert figures["n_masked"] == 1
+    assert f"skipped {images[0]}: has another size than before" in caplog.text
+
+
 def test_masks_are_found_by_name(tmp_path):
     image = np.zeros((1, 8, 8), np.uint8)
     for name in ("large", "small"):

@@ -20,7 +20,7 @@ from adacl.errors import DataError, MissingDataError, MissingExtraError
 from adacl.scale import engines, fleet_fit
 from adacl.scale.engines import Engine
 from adacl.scale.fleet import Fleet
-from adacl.scale.fleet_fit import fit_parts, records_in
+from adacl.scale.fleet_fit import fit_part, fit_parts, records_in
 from adacl.scale.fleet_parts import Part, parts_of
 from adacl.scale.fleet_table import write_tables
 from support.helpers import call, refused
@@ -290,6 +290,45 @@ def test_impossible_tables_are_refused(text: str, message: str, tmp_path: Path) 
     table.write_text(text)
     with pytest.raises(DataError, match=message):
         parts_of(table, "auto", ())
+
+
+@pytest.mark.parametrize("ending", ["csv", "parquet"])
+def test_a_pipe_is_no_table(ending: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / f"pipe.{ending}")
+    with pytest.raises(DataError, match=r"a table of parts \(a pipe, not a file\)"):
+        parts_of(tmp_path / f"pipe.{ending}", "auto", ())
+
+
+def test_a_pipe_among_the_images_is_skipped(tmp_path: Path) -> None:
+    write_images(tmp_path / "plant" / "bolt", 24)
+    os.mkfifo(tmp_path / "plant" / "bolt" / "pipe.png")
+    (tmp_path / "out").mkdir()
+    (part,) = parts_of(tmp_path / "plant", "paper", QUICK)
+    record = fit_part(tmp_path / "out", 0, part)
+    assert any("pipe.png: cannot be read (a pipe" in said for said in record["warnings"])
+
+
+def test_a_part_whose_images_vanish_while_they_are_learnt_leaves_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path / "plant" / "bolt", 24)
+    (tmp_path / "out").mkdir()
+    (part,) = parts_of(tmp_path / "plant", "paper", QUICK)
+    probe_files = fleet_fit.probe_files
+
+    def vanishing(paths, on_error):
+        paths[0].unlink(missing_ok=True)
+        return probe_files(paths, on_error)
+
+    monkeypatch.setattr(fleet_fit, "probe_files", vanishing)
+    record = fit_part(tmp_path / "out", 0, part)
+    assert (record["grade"], record["verdict"]) == (
+        "failed",
+        "its images changed while they were learnt; the same command tries again",
+    )
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["bolt.failed.json"]
+    monkeypatch.undo()
+    assert fit_part(tmp_path / "out", 0, part)["grade"] != "failed"
 
 
 def test_a_killed_fleet_goes_on(plant: Path, tmp_path: Path) -> None:

@@ -322,6 +322,33 @@ def test_a_wrong_name_does_not_claim_the_folder(model: Path, images: Path, tmp_p
     assert len(scored(tmp_path / "out", model, images)) == 20
 
 
+def test_results_keep_what_they_are_of(model: Path, images: Path, tmp_path: Path) -> None:
+    run = begun(tmp_path / "out", model, images, shard_images=8)
+    (tmp_path / "out" / "run.json").unlink()
+    finished(run)
+    assert (tmp_path / "out" / "run.json").is_file()
+    shutil.rmtree(tmp_path / "out" / "manifest")
+    again = begun(tmp_path / "out", model, images, shard_images=8)
+    with pytest.raises(DataError, match="0 files of the manifest, 3 were written"):
+        finished(again)
+    assert (tmp_path / "out" / "run.json").is_file()
+
+
+def test_a_tar_file_that_became_a_folder_or_a_pipe_is_a_row(
+    model: Path, images: Path, tmp_path: Path
+) -> None:
+    content = next(images.rglob("*.png")).read_bytes()
+    tars = [write_tar(tmp_path / f"{name}.tar", [("x.png", content)]) for name in "abc"]
+    run = begun(tmp_path / "out", model, *tars)
+    for tar in tars[:2]:
+        tar.unlink()
+    tars[0].mkdir()
+    os.mkfifo(tars[1])
+    assert finished(run).failed == 2
+    said = [row.reason for row in rows_of(run.folder)]
+    assert said == ["a folder, not a file", "a pipe, not a file", ""]
+
+
 def test_results_do_not_lie_among_what_is_scored(model: Path, images: Path) -> None:
     for out in (images, images / "a" / "out"):
         with pytest.raises(ConfigError, match="which is scored; name a folder outside"):

@@ -5,6 +5,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import signal
 import sqlite3
 import time
@@ -538,6 +539,38 @@ def test_a_station_takes_no_feedback_it_has_no_room_for(tmp_path, served, monkey
     station = Station(Records(str(tmp_path / "log.db"), create=True), Metrics(), False)
     with pytest.raises(writer.ProblemError, match="try again later"):
         asyncio.run(station.tell("0" * 16, 0, 1, ""))
+
+
+def answers_in(path):
+    records = Records(str(path), create=False)
+    try:
+        return len(list(records.read()))
+    finally:
+        records.close()
+
+
+@pytest.mark.parametrize("replaced", [True, False])
+def test_a_log_that_was_moved_alone_can_be_completed(replaced, tmp_path, caplog):
+    path, moved = tmp_path / "log.db", tmp_path / "moved.db"
+    other = Records(str(tmp_path / "other.db"), create=True)
+    other.write(rows_of(1, start=90))
+    other.close()
+    records = Records(str(path), create=True)
+    for number in range(5):
+        records.write(rows_of(1, start=number))
+    path.rename(moved)
+    if replaced:
+        (tmp_path / "other.db").rename(path)
+    records.write(rows_of(2, start=5))
+    aside = tmp_path / "log.db-wal-1"
+    assert f"{aside} holds the last ones of the old file" in caplog.text
+    aside.rename(tmp_path / "moved.db-wal")
+    assert answers_in(moved) == 5
+    assert answers_in(path) == 2 + replaced
+    records.close()
+    assert not (tmp_path / "log.db-wal").exists()
+    shutil.copy(path, tmp_path / "copy.db")
+    assert answers_in(tmp_path / "copy.db") == 2 + replaced
 
 
 @pytest.mark.parametrize("moved", [True, False])

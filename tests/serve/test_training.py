@@ -305,6 +305,21 @@ def test_trainer_ends_with_a_service_that_is_killed(normals, tmp_path):
         time.sleep(0.05)
 
 
+def test_a_training_whose_folder_vanishes_fails_in_a_sentence(folder, normals, tmp_path):
+    config = ("--config", folder / "slow.toml")
+    with serving(folder / "three.onnx", "--data", tmp_path / "data", *config) as service:
+        running, waiting = (begin(service, normals).headers["location"] for _ in range(2))
+        service.until(running, "running")
+        shutil.rmtree(tmp_path / "data")
+        for address in (running, waiting):
+            error = service.until(address, "failed")["error"]
+            assert "No such file or directory; was its folder removed, or its disk?" in error
+        service.until(begin(service, normals).headers["location"], "running")
+        said = service.stop()
+    assert f"{tmp_path / 'data' / 'trainings'}: was removed; trainings go to a new folder" in said
+    assert "Traceback" not in said
+
+
 def test_without_pytorch(folder, tmp_path):
     """A package torch that cannot be found: training says so, scoring works."""
     program = "import importlib.util, sys; find = importlib.util.find_spec\n"

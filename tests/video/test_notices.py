@@ -31,6 +31,9 @@ class Held:
         self.heard.append(notice)
         return None
 
+    def end(self) -> None:
+        """Nothing can be ended."""
+
 
 def test_a_slow_delivery_is_not_waited_for_and_what_is_dropped_is_told(
     caplog: pytest.LogCaptureFixture,
@@ -57,6 +60,23 @@ def test_the_end_does_not_wait_for_ever(caplog: pytest.LogCaptureFixture) -> Non
     courier.close(0.05)
     held.go.set()
     assert caplog.messages == ["slow: of 1 notices 1 not in time"]
+
+
+def test_a_command_that_hangs_at_the_end_is_ended_with_what_it_started(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    started = tmp_path / "started"
+    script = f"(sleep 2; touch {tmp_path}/late) & touch {started}; sleep 60"
+    courier = Courier(Command(f"sh -c '{script}'"))
+    courier.tell({})
+    courier.tell({})
+    while not started.exists():
+        time.sleep(0.01)
+    courier.close(0.05)
+    assert caplog.messages == ["command sh: of 2 notices 2 not in time"]
+    time.sleep(2.5)
+    assert not (tmp_path / "late").exists()
+    assert len(caplog.messages) == 1
 
 
 def test_a_command_gets_the_notice_and_no_shell(tmp_path: Path) -> None:

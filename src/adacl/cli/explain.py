@@ -24,7 +24,7 @@ from adacl.cli.support.streams import escaped
 from adacl.data.folders import Skipped, list_images, pass_over, without_repeats
 from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, with_folders
-from adacl.errors import ConfigError, DataError, ImageError
+from adacl.errors import ConfigError, DataError, ImageError, InputError
 from adacl.files import atomic_file, check_writable, resolved
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def explain(
                     with atomic_file(_values_beside(target)) as file:
                         np.save(file, anomaly_map)
             typer.echo(escaped(f"{_verdict(score, shown)}; {written}"))
-        check_skipped(skipped, len(paths))
+        check_skipped(skipped, len(paths), len(paths) - len(skipped))
 
 
 def _targets(
@@ -275,22 +275,33 @@ def localisation(
     masks: Mapping[Path, Path],
     quiet: bool,
 ) -> dict[str, Any]:
-    """Measure how well anomaly maps point at the masked pixels, with bounded memory."""
+    """Measure how well anomaly maps point at the masked pixels, with bounded memory.
+
+    Images and masks that vanish or change are left out; without a masked image there are no
+    figures.
+    """
     from adacl.data.masks import read_mask
     from adacl.metrics import Localisation
 
     images = [*((s.path, masks[s.path]) for s in abnormal), *((s.path, None) for s in normal)]
-    measured, white = Localisation(), []
+    measured, white, left_out = Localisation(), [], list[Skipped]()
     for path, mask in count(images, "anomaly maps", len(images), quiet):
         try:
             known = None if mask is None else read_mask(mask, path)
             found = scorer.anomaly_map(path)
-        except ImageError as error:
-            pass_over(path, error, scorer.on_error, None)
+            if known is not None and known.shape != found.shape:
+                raise ImageError(f"{path}: has another size than before")
+        except (DataError, InputError) as error:
+            pass_over(path, error, scorer.on_error, left_out)
             continue
         measured.add(found, known)
         if known is not None and known.any():
             white.append(float(known.mean()))
+    if left_out:
+        log.warning("the figures of the maps leave %d of %d images out", len(left_out), len(images))
+        if not measured.n_masked:
+            log.warning("no masked image is left, so there are no figures of the maps")
+            return {}
     if white and (share := sum(white) / len(white)) > HALF:
         log.warning(
             "the masks are white in %.0f%% of their pixels, on average; white marks the anomaly: "

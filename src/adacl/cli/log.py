@@ -11,7 +11,7 @@ import typer
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.records import RecordWriter, opened
 from adacl.errors import ConfigError, DataError
-from adacl.files import resolved
+from adacl.files import atomic_file, resolved
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula."""
@@ -65,7 +65,8 @@ def log(
         try:
             thumbnails.mkdir(parents=True, exist_ok=True)
             for name, content in records.thumbnails(model, begin, feedback):
-                (thumbnails / name).write_bytes(content)
+                with atomic_file(thumbnails / name) as picture:
+                    picture.write(content)
         except OSError as error:
             raise DataError(f"{thumbnails}: cannot be written ({error.strerror})") from error
     records.close()

@@ -73,6 +73,11 @@ def score(
     """
     if output is not None:
         check_output(output)
+        if output.suffix.lower() == ".parquet":
+            raise ConfigError(
+                f"{output}: would hold text; name a file for --format csv or jsonl, or write "
+                "Parquet files with adacl scale score"
+            )
         if resolved(output) in {resolved(path) for path in (model, *paths)}:
             raise ConfigError(f"{output}: is the model or an image to score; name another output")
     if heatmaps is not None:

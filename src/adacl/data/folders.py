@@ -16,7 +16,7 @@ from typing import Literal, NamedTuple, TypeVar
 from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, read_list
 from adacl.data.video_words import FOR_VIDEOS, VIDEO_EXTENSIONS
-from adacl.errors import DataError, ImageError, MissingDataError
+from adacl.errors import AdaclError, DataError, ImageError, MissingDataError
 
 OnError = Literal["skip", "fail"]
 Skipped = tuple[Path, str]
@@ -24,6 +24,12 @@ Skipped = tuple[Path, str]
 
 MOST_TYPES = 8
 """Of the files passed over, the types that are named."""
+
+_PASSED_OVER = {
+    errno.ENAMETOOLONG: "its path is too long",
+    errno.ENOENT: "no longer there",
+    errno.ENOTDIR: "no longer a folder",
+}
 
 AHEAD = 4
 """Files under way for each thread that reads, at most."""
@@ -42,7 +48,8 @@ class ImageFiles:
     Within a folder the order is that of the sorted paths. Symbolic links are followed; those
     that lead nowhere or back to a folder above them are named and passed over. Hidden files are
     passed over, files of other types counted by type. Folders are gone through once to count,
-    and again each time the files are asked for, so that they need not be kept in memory.
+    and again each time the files are asked for, so that they need not be kept in memory. What is no
+    longer found then is counted and told for each folder.
 
     Parameters
     ----------
@@ -60,15 +67,22 @@ class ImageFiles:
     def __init__(self, paths: str | Path | Sequence[str | Path]) -> None:
         self.roots = _existing(paths)
         left_out = _LeftOut()
-        self._count = sum(1 for _ in _walk_all(self.roots, left_out))
+        self._counts = Counter(path.parent for path in _walk_all(self.roots, left_out))
         left_out.tell()
-        _check_found(self._count, self.roots, left_out)
+        _check_found(len(self), self.roots, left_out)
 
     def __len__(self) -> int:
-        return self._count
+        return self._counts.total()
 
     def __iter__(self) -> Iterator[Path]:
-        return _walk_all(self.roots, _LeftOut())
+        gone = self._counts.copy()
+        for path in _walk_all(self.roots, _LeftOut(), again=True):
+            gone[path.parent] -= 1
+            yield path
+        for folder, count in gone.items():
+            if count > 0:
+                images = "1 image" if count == 1 else f"{count} images"
+                log.warning("skipped %s of %s, no longer found there", images, folder)
 
 
 class Listed(list[Path]):
@@ -170,14 +184,24 @@ class _LeftOut:
             log.warning("passed over %s: %s", files, ", ".join(kinds))
 
 
-def _walk_all(roots: Sequence[Path], left_out: _LeftOut) -> Iterator[Path]:
+def _walk_all(roots: Sequence[Path], left_out: _LeftOut, again: bool = False) -> Iterator[Path]:
+    """Yield the images of files, folders and lists.
+
+    If they were found before, and are gone through ``again``, folders and lists that cannot be read
+    any more are passed over.
+    """
     for root in roots:
-        if root.is_dir():
-            yield from map(Path, _walk(str(root), left_out))
-        elif is_list(root):
-            yield from read_list(root)
-        else:
-            yield root
+        try:
+            if root.is_dir():
+                yield from map(Path, _walk(str(root), left_out, again=again))
+            elif is_list(root):
+                yield from read_list(root)
+            else:
+                yield root
+        except DataError as error:
+            if not again:
+                raise
+            log.warning("skipped %s", error)
 
 
 def walk(root: str, kinds: frozenset[str]) -> Iterator[str]:
@@ -195,7 +219,9 @@ def walk(root: str, kinds: frozenset[str]) -> Iterator[str]:
     left_out.tell()
 
 
-def _walk(root: str, left_out: _LeftOut, kinds: frozenset[str] = EXTENSIONS) -> Iterator[str]:
+def _walk(
+    root: str, left_out: _LeftOut, kinds: frozenset[str] = EXTENSIONS, again: bool = False
+) -> Iterator[str]:
     entered = [_enter(root, left_out, kinds)]
     while entered:
         path, inside = next(entered[-1].entries, (None, False))
@@ -206,8 +232,12 @@ def _walk(root: str, left_out: _LeftOut, kinds: frozenset[str] = EXTENSIONS) -> 
         else:
             try:
                 folder = _enter(path, left_out, kinds)
-            except _PathTooLongError:
-                left_out.skip(path, "its path is too long")
+            except _PassedOverError as error:
+                left_out.skip(path, error.reason)
+                continue
+            except DataError:
+                if not again:
+                    raise
                 continue
             if any(folder.identity == above.identity for above in entered):
                 left_out.skip(path, "this link leads back to a folder above it")
@@ -215,8 +245,12 @@ def _walk(root: str, left_out: _LeftOut, kinds: frozenset[str] = EXTENSIONS) -> 
                 entered.append(folder)
 
 
-class _PathTooLongError(DataError):
-    """A folder lies deeper than the operating system can name."""
+class _PassedOverError(DataError):
+    """A folder lies deeper than the operating system can name, or is there no more."""
+
+    def __init__(self, folder: str, reason: str) -> None:
+        super().__init__(f"{folder}: cannot be read ({reason})")
+        self.reason = reason
 
 
 class _Folder(NamedTuple):
@@ -244,8 +278,9 @@ def _enter(folder: str, left_out: _LeftOut, kinds: frozenset[str]) -> _Folder:
                     else:
                         left_out.count(extension)
     except OSError as error:
-        kind = _PathTooLongError if error.errno == errno.ENAMETOOLONG else DataError
-        raise kind(f"{folder}: cannot be read ({error.strerror})") from error
+        if error.errno in _PASSED_OVER:
+            raise _PassedOverError(folder, _PASSED_OVER[error.errno]) from error
+        raise DataError(f"{folder}: cannot be read ({error.strerror})") from error
     prefix = folder if folder.endswith("/") else f"{folder}/"
     found = ((prefix + name, inside) for name, inside in sorted(names))
     return _Folder((status.st_dev, status.st_ino), found)
@@ -344,7 +379,7 @@ def stream(
 
 
 def pass_over(
-    path: Path, error: ImageError, on_error: OnError, skipped: list[Skipped] | None
+    path: Path, error: AdaclError, on_error: OnError, skipped: list[Skipped] | None
 ) -> None:
     """Raise the error of a broken file, or report it and go on, as ``on_error`` says."""
     if on_error == "fail":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from adacl.errors import DataError, missing_extra
+from adacl.files import open_regular
 
 LISTS = frozenset({".parquet", ".csv", ".txt"})
 COLUMN = "path"
@@ -35,11 +36,12 @@ def read_list(path: Path) -> Iterator[Path]:
         If it is a Parquet file and pyarrow is not installed.
     """
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             for name in names_in(file, path):
                 yield path.parent / name
     except OSError as error:
-        raise DataError(f"{path}: cannot be read as a list of images ({error})") from error
+        reason = error.strerror or error
+        raise DataError(f"{path}: cannot be read as a list of images ({reason})") from error
 
 
 def names_in(file: IO[bytes], path: Path | str) -> Iterator[str]:

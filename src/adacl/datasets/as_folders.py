@@ -12,6 +12,7 @@ from PIL import Image
 
 from adacl.datasets import catalogue
 from adacl.errors import DataError
+from adacl.files import new_folder
 
 
 def write_images(images: NDArray[np.uint8], names: Iterable[str], folder: Path) -> int:
@@ -37,21 +38,29 @@ def export_one_vs_rest(
 ) -> dict[Path, int]:
     """Write one class of a benchmark data set against the rest.
 
+    The folder appears once it is complete.
+
     Returns
     -------
     dict
         The folders ``train``, ``test/normal`` and ``test/abnormal``, and their numbers of
         images. File names are class and number in the official order.
+
+    Raises
+    ------
+    DataError
+        If they cannot be written; nothing is left then.
     """
     classes = catalogue.get(name).classes
     counts = {}
-    for split, target, is_normal in (
-        ("train", folder / "train", True),
-        ("test", folder / "test" / "normal", True),
-        ("test", folder / "test" / "abnormal", False),
-    ):
-        images, labels = catalogue.load(name, split, data_dir)  # type: ignore[arg-type]
-        indices = np.flatnonzero((labels == normal) == is_normal)
-        names = [f"{classes[labels[index]]}-{index:05d}" for index in indices]
-        counts[target] = write_images(images[indices], names, target)
+    with new_folder(folder) as temporary:
+        for split, inside, is_normal in (
+            ("train", "train", True),
+            ("test", "test/normal", True),
+            ("test", "test/abnormal", False),
+        ):
+            images, labels = catalogue.load(name, split, data_dir)  # type: ignore[arg-type]
+            indices = np.flatnonzero((labels == normal) == is_normal)
+            names = [f"{classes[labels[index]]}-{index:05d}" for index in indices]
+            counts[folder / inside] = write_images(images[indices], names, temporary / inside)
     return counts

@@ -9,7 +9,7 @@ import os
 import shlex
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from importlib.util import find_spec
 from itertools import chain
@@ -21,8 +21,8 @@ from adacl.config import Config
 from adacl.config.presets import by_size, parse_settings, preset
 from adacl.data.folders import list_images
 from adacl.data.training_set import probe_files
-from adacl.errors import AdaclError, DataError, missing_extra
-from adacl.files import atomic_file
+from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
+from adacl.files import atomic_file, read_whole
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet_parts import Part
 
@@ -130,6 +130,8 @@ def _fit(target: Path, part: Part, paths: list[Path], seed: int) -> Record:
     config = config.replace(**parse_settings(part.settings))
     detector = AnomalyDetector(config=config, random_state=seed, on_error="skip", device="cpu")
     detector.fit(files)
+    if not target.name.endswith(_hash_of(part, paths, seed)):
+        raise DataError("its images changed while they were learnt; the same command tries again")
     detector.save(target.with_name(f"{target.name}.adacl"))
     return _described(part, config) | _exported(target)
 
@@ -174,11 +176,16 @@ def _failure(part: Part, reason: str) -> Record:
 
 
 def _hash_of(part: Part, paths: Sequence[Path], seed: int) -> str:
-    """Return a short hash of names and contents of the images, the settings and the version."""
+    """Return a short hash of names and contents of the images, the settings and the version.
+
+    Of an image that cannot be read, which the fit skips and names, it is that of the name.
+    """
     digest = hashlib.sha256(json.dumps([__version__, part.preset, part.settings, seed]).encode())
     for path in paths:
         name = path.name.encode(errors="surrogateescape")
-        digest.update(name + hashlib.sha256(path.read_bytes()).digest())
+        digest.update(name)
+        with suppress(MissingDataError):
+            digest.update(hashlib.sha256(read_whole(path)).digest())
     return digest.hexdigest()[:12]
 
 

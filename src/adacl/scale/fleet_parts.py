@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from adacl.data.folders import list_images
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
-from adacl.files import resolved
+from adacl.files import open_regular, resolved
 
 TABLES = frozenset({".csv", ".parquet"})
 COLUMNS = {"name", "source", "preset", "settings"}
@@ -88,14 +89,16 @@ def _can_name_files(name: str) -> bool:
 def _rows(table: Path) -> list[dict[str, Any]]:
     try:
         if table.suffix.lower() == ".csv":
-            with table.open(newline="", encoding="utf-8-sig") as file:
+            with open_regular(table) as content:
+                file = io.TextIOWrapper(content, newline="", encoding="utf-8-sig")
                 rows: list[dict[str, Any]] = list(csv.DictReader(file))
         else:
             rows = _of_parquet(table)
     except FileNotFoundError as error:
         raise MissingDataError(f"{table}: no such file") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{table}: cannot be read as a table of parts ({error})") from error
+        reason = getattr(error, "strerror", None) or error
+        raise DataError(f"{table}: cannot be read as a table of parts ({reason})") from error
     for row in rows[:1]:
         if missing := {"name", "source"} - row.keys():
             raise DataError(f"{table}: no column {min(missing)}; it needs name and source")
@@ -114,7 +117,8 @@ def _of_parquet(table: Path) -> list[dict[str, Any]]:
         raise missing_extra(error) from error
 
     try:
-        return list(pq.read_table(table).to_pylist())
+        with open_regular(table) as file:
+            return list(pq.read_table(file).to_pylist())
     except pa.ArrowException as error:
         raise DataError(f"{table}: not a sound Parquet file ({error})") from error
 

@@ -117,8 +117,8 @@ class ScoringRun:
                 self.folder, work.sources, work.shard_images, work.shard_bytes
             )
         finally:
-            if not manifest.shard_names(self.folder):  # what was a mistake does not claim it
-                self.folder.delete(RUN)
+            if not (manifest.shard_names(self.folder) or self._present()):
+                self.folder.delete(RUN)  # what was a mistake does not claim it
 
     def done(self) -> Counts:
         """Return the counts of the units of work that are scored; delete results not sound.
@@ -198,6 +198,7 @@ class ScoringRun:
                 f"{self.folder.path}: the results are of {counts.entries} files, the manifest has "
                 f"{listing.entries if listing else 'no end'}; the same command scores what is wrong"
             )
+        self._claim()  # without which nothing tells what the results are of
         summary = {**asdict(counts), "shards": listing.shards, **asdict(self.work)}
         self.folder.create(DONE, json.dumps(summary, indent=1).encode())
         return counts

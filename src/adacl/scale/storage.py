@@ -25,7 +25,8 @@ S3_OPTIONS = {
 }
 TOO_LARGE = f"larger than {LARGEST >> 20} MiB"
 
-_GONE = (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH)
+GONE = (errno.ESTALE, errno.ENOTCONN, errno.ETIMEDOUT, errno.EHOSTDOWN, errno.EHOSTUNREACH)
+"""Numbers of errors that say nothing of a file, but that a network drive does not answer."""
 
 
 def is_url(path: str) -> bool:
@@ -93,7 +94,7 @@ def open_source(path: str) -> IO[bytes]:
     """
     try:
         if not is_url(path):
-            return Path(path).open("rb")
+            return open_regular(Path(path))
         files, inside = filesystem(path)
         opened: IO[bytes] = files.open(inside, "rb")
         return opened
@@ -151,7 +152,7 @@ def _read_local(path: str) -> bytes | str:
     except FileNotFoundError:
         return "no such file"
     except OSError as error:
-        if error.errno in _GONE:
+        if error.errno in GONE:
             raise DataError(f"{path}: cannot be read ({error.strerror})") from error
         return error.strerror or str(error)
     except ValueError as error:  # a null byte in the name

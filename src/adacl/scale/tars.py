@@ -13,7 +13,7 @@ from typing import IO, Self
 
 from adacl.data.images import EXTENSIONS
 from adacl.errors import AdaclError, DataError, MissingDataError
-from adacl.scale.storage import LARGEST, TOO_LARGE, is_url, open_source, reason_of
+from adacl.scale.storage import GONE, LARGEST, TOO_LARGE, is_url, open_source, reason_of
 
 Content = bytes | str
 """The bytes of an image, or the reason why there are none."""
@@ -54,9 +54,11 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
                 again = f"#{seen[name]}" if seen[name] > 1 else ""
                 yield f"{path}/{name}{again}", _content(members, member)
     except MissingDataError as error:
-        if not isinstance(error.__cause__, FileNotFoundError | PermissionError):
+        cause = error.__cause__
+        told = isinstance(cause, FileNotFoundError | PermissionError)
+        if not told and (is_url(path) or not isinstance(cause, OSError) or cause.errno in GONE):
             raise DataError(str(error)) from error
-        yield path, reason_of(error.__cause__)
+        yield path, reason_of(cause or error)
     except AdaclError:
         raise
     except (tarfile.TarError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:

@@ -19,6 +19,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -49,6 +50,9 @@ class Delivery(Protocol):
     def __call__(self, notice: bytes) -> str | None:
         """Deliver a notice, a line of JSON."""
 
+    def end(self) -> None:
+        """Give up a notice that is under way, from another thread."""
+
 
 class Courier:
     """Delivers notices in a thread of its own, in order.
@@ -64,6 +68,7 @@ class Courier:
     def __init__(self, delivery: Delivery, waiting: int = WAITING) -> None:
         self.delivery = delivery
         self.told = self.delivered = self.failed = self.dropped = 0
+        self._over = False
         self._queue: queue.Queue[bytes | None] = queue.Queue(waiting)
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
@@ -79,13 +84,15 @@ class Courier:
                 log.warning("%s is too slow: notices are being dropped", self.delivery.name)
 
     def close(self, seconds: float = FAREWELL) -> None:
-        """Wait for what is under way, for at most so many seconds, and say what was lost."""
+        """Wait for at most so many seconds, end what is under way, and say what was lost."""
         end = time.monotonic() + seconds
         try:
             self._queue.put(None, timeout=seconds)
             self._thread.join(max(0.0, end - time.monotonic()))
         except queue.Full:
             pass
+        self._over = True
+        self.delivery.end()
         late = self.told - self.delivered - self.failed - self.dropped
         counts = ((self.failed, "failed"), (self.dropped, "dropped"), (late, "not in time"))
         if lost := ", ".join(f"{count} {word}" for count, word in counts if count):
@@ -93,7 +100,10 @@ class Courier:
 
     def _work(self) -> None:
         while (notice := self._queue.get()) is not None:
-            if reason := self.delivery(notice):
+            reason = self.delivery(notice)
+            if self._over:
+                return
+            if reason:
                 self.failed += 1
                 log.warning("%s: a notice was not delivered (%s)", self.delivery.name, reason)
             else:
@@ -103,7 +113,8 @@ class Courier:
 class Command:
     """Runs a command, without a shell, with the notice on its standard input.
 
-    What it prints goes to stderr. It is ended, with what it started, after ``LIMIT`` seconds.
+    What it prints goes to stderr. It is ended, with what it started, after ``LIMIT`` seconds, or by
+    :meth:`end`.
 
     Parameters
     ----------
@@ -125,6 +136,7 @@ class Command:
             program = self.arguments[0] if self.arguments else "an empty command"
             raise ConfigError(f"--on-event: {program} is no program that can be run")
         self.name = f"command {self.arguments[0]}"
+        self._running: subprocess.Popen[bytes] | None = None
 
     def __call__(self, notice: bytes) -> str | None:
         """Run the command once."""
@@ -134,13 +146,20 @@ class Command:
             )
         except OSError as error:
             return error.strerror or str(error)
+        self._running = process
         with process:
             try:
                 process.communicate(notice, timeout=LIMIT)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
+                self.end()
                 return f"took longer than {LIMIT:g} s and was ended"
         return f"exit code {process.returncode}" if process.returncode else None
+
+    def end(self) -> None:
+        """End the command that runs, with what it started."""
+        if self._running and self._running.poll() is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._running.pid, signal.SIGKILL)
 
 
 class Webhook:
@@ -185,6 +204,9 @@ class Webhook:
                 break
             time.sleep(pause * random.Random().uniform(0.5, 1))
         return reason
+
+    def end(self) -> None:
+        """Leave the try under way to itself: it ends with the process."""
 
     def _post(self, notice: bytes) -> tuple[str | None, bool]:
         """Return what went wrong, and whether to try again."""

@@ -72,25 +72,29 @@ def scores_of_files(
     """
     skipped: list[Skipped] = []
     scores = count(score_files(files, skipped), title, len(files), quiet)
-    yield from gathering.watch(scores, group) if gathering else scores
+    scored = 0
+    for score in gathering.watch(scores, group) if gathering else scores:
+        scored += 1
+        yield score
     if gathering:
         gathering.skipped += skipped
-    check_skipped(skipped, len(files))
+    check_skipped(skipped, len(files), scored)
 
 
-def check_skipped(skipped: Sequence[Skipped], total: int) -> None:
-    """Warn how many files were skipped; each was named already.
+def check_skipped(skipped: Sequence[Skipped], total: int, scored: int) -> None:
+    """Warn how many files were skipped; each, or its folder, was named already.
 
     Raises
     ------
     DataError
-        If all of them were.
+        If none was scored.
     """
-    if len(skipped) == total:
+    if not scored:
         hint = f"; {FOR_VIDEOS}" if any(is_video(path) for path, _ in skipped) else ""
         raise DataError(f"none of {total} image files can be read{hint}")
-    if skipped:
-        log.warning("%d of %d images were skipped", len(skipped), total)
+    missing = max(len(skipped), total - scored)  # a folder may be gone, and others have come
+    if missing:
+        log.warning("%d of %d images were skipped", missing, total)
 
 
 def count_distinct(scores: list[FileScore]) -> int | None:

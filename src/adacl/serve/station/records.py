@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -169,9 +170,34 @@ class Records:
         if _identity(self._file) == self._kept_in:
             return
         self._engine.dispose()
+        kept = self._keep_journal()
         METADATA.create_all(self._engine)
         self._kept_in = _identity(self._file)
-        log.warning("%s: was removed or replaced; answers go to the file there now", self.shown)
+        log.warning(
+            "%s: was removed or replaced; answers go to the file there now%s", self.shown, kept
+        )
+
+    def _keep_journal(self) -> str:
+        """Put aside what SQLite had not moved from its journal to the file that is gone.
+
+        The new file would take the journal for its own, and lose or mix in what it holds.
+
+        Returns
+        -------
+        told
+            What to say of it, or "".
+        """
+        journal = Path(f"{self._file}-wal")
+        with contextlib.suppress(OSError):
+            if journal.stat().st_size:
+                numbers = (f"{journal}-{number}" for number in itertools.count(1))
+                aside = next(name for name in numbers if not Path(name).exists())
+                journal.rename(aside)
+                return (
+                    f"; {aside} holds the last ones of the old file: if that was moved, put it "
+                    "beside that, named as that is with -wal behind"
+                )
+        return ""
 
     def _make_room(self, connection: sql.Connection) -> Removed | None:
         if self._most_bytes is None or _used(connection) <= self._most_bytes:

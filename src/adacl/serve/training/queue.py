@@ -221,6 +221,9 @@ class Trainings:
                 continue
             try:
                 await self._run(training)
+            except OSError as error:
+                training.state, training.error = "failed", _cannot_run(error)
+                log.warning("training %s: %s", training.id, training.error)
             except Exception:
                 log.error("training %s\n%s", training.id, traceback.format_exc())
                 training.state, training.error = "failed", "internal error"
@@ -304,6 +307,8 @@ class Reception:
         self._complete = False
 
     async def __aenter__(self) -> Reception:
+        if not self._folder.parent.is_dir():
+            log.warning("%s: was removed; trainings go to a new folder there", self._folder.parent)
         try:
             (self._folder / "images").mkdir(parents=True)
         except OSError as error:
@@ -360,6 +365,12 @@ class Reception:
         decode(upload.name, upload.content, channels=3, most=self._most_pixels)
         path = self._folder / "images" / f"{self.training.images + 1:06}.png"
         path.write_bytes(upload.content)
+
+
+def _cannot_run(error: OSError) -> str:
+    """Say why a training cannot go on, without the path of its folder."""
+    name = Path(error.filename or "").name or "its folder"
+    return f"{name}: {error.strerror or error}; was its folder removed, or its disk? Train again"
 
 
 def _no_room(error: OSError) -> ProblemError:

@@ -17,7 +17,7 @@ from typing import Any
 
 from adacl.config import Config
 from adacl.deploy.export import export_model
-from adacl.errors import AdaclError
+from adacl.errors import AdaclError, DataError
 from adacl.model.advice import advice
 from adacl.model.history import EpochRecord
 from adacl.serve.training.remedies import remedies
@@ -38,6 +38,10 @@ def main(folder: Path) -> int:
     except AdaclError as error:
         _tell(error=str(error).replace(f"{folder}{os.sep}", ""))
         return error.exit_code
+    except OSError as error:
+        name = Path(error.filename or "").name or "its folder"
+        _tell(error=f"{name}: {error.strerror or error}; was its folder removed, or its disk?")
+        return DataError.exit_code
     return 0
 
 
