@@ -31,7 +31,7 @@ def evaluate(
         typer.Option(
             metavar="FILE.csv",
             help="What is abnormal: columns first_frame,last_frame or start,end (seconds) for "
-            "intervals, or frame,label for each frame; and clip, if there are several.",
+            "intervals, or frame,label for each frame; for several videos, also clip.",
         ),
     ],
     threshold: options.Threshold = None,
