@@ -175,8 +175,9 @@ def _smallest_defect(
         usual = [score.path for score in scores if score.raw <= in_use.value]
         if not usual:
             raise DataError(
-                f"all {len(scores)} images are flagged as they are, so no defect can be told; are "
-                "they normal? If so, set the threshold by further ones (adacl calibrate)"
+                f"all {len(scores)} images are flagged as they are, so defects in them prove "
+                "nothing; are they normal? If so, set the threshold by further ones (adacl "
+                "calibrate)"
             )
         tracked = count(usual, "planted defects", len(usual), quiet)
         results, variation = find_smallest(scorer, tracked, in_use.value, seed)

@@ -64,7 +64,7 @@ def export(
         batch = "any number of images" if header.exported.batch is None else "one image"
         say(
             f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB): opset "
-            f"{header.exported.opset}, {header.exported.precision}, {batch} at once"
+            f"{header.exported.opset}, {header.exported.precision}, {batch} at a time"
         )
         if header.spec.dtype == "float32":
             say(ONLY_ARRAYS)

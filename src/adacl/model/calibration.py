@@ -55,7 +55,7 @@ class Scored(NamedTuple):
         kept = [number for number, seen in enumerate(learnt) if not seen]
         if learnt and not kept:
             raise DataError(
-                "all of these images were used in fitting, so they say nothing of new ones; "
+                "all of these images were used in fitting, so they say nothing about new ones; "
                 "calibrate with images that the model has not seen"
             )
         if seen := len(learnt) - len(kept):
