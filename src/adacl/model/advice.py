@@ -203,9 +203,12 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
     if header.exported:
         model = "MODEL.adacl"
     number = header.threshold.n
-    rests = f"its threshold rests on {number}, which they replace; more than {number} set it better"
+    rests = (
+        f"its threshold rests on {header.threshold.rests_on}; give more than {number}, because the "
+        "new ones replace these"
+    )
     if header.threshold.upper_bound is None:
-        rests = "images that it has not learnt set its threshold better"
+        rests = "images that it has not learnt set a better threshold"
     again = ", then export it again" if header.exported else ""
     return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
 

@@ -162,6 +162,6 @@ def check_rates(fpr: float | None, find: float | None, defects: bool, sign: str 
         raise ConfigError(f"{sign}find: defects set that threshold; give some ({sign}defects)")
     if find is not None and fpr is not None:
         raise ConfigError(
-            f"{sign}find and {sign}fpr: the threshold can keep one rate only; leave one out, and "
-            "read what the other comes to"
+            f"{sign}find and {sign}fpr: the threshold can keep one rate only; leave one out; the "
+            "output says what the other becomes"
         )
