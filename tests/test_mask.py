@@ -204,7 +204,7 @@ def test_the_commands_keep_a_mask(tmp_path):
     code, _, err = call("fit", good, "-o", model, "--preset", "inspect", *small,
                         "--mask", tmp_path / "look.png", "--report", report)  # fmt: skip
     assert code == 0, err
-    assert "by the mask 50% of each image is looked at" in err
+    assert "the mask selects 50% of each image" in err
     assert "50% of the image, by a mask of 140 x 180" in call("info", model)[1]
     code, out, err = call("evaluate", model, "--planted", good, "--threshold", 1e9, "--json")
     assert code == 0, err

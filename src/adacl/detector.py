@@ -218,8 +218,8 @@ class AnomalyDetector(ImageScorer, OutlierMixin, BaseEstimator):  # type: ignore
         if settings:
             if self.config is None and self.preset == "auto":
                 raise ConfigError(
-                    f"{next(iter(settings))}: of the preset auto no setting can be changed; name "
-                    "one (preset='paper'), or pass a config"
+                    f"{next(iter(settings))}: settings of the preset auto cannot be changed; name "
+                    "another preset (preset='paper'), or pass a config"
                 )
             method = self.config or preset(self.preset)
             changes = {name.removeprefix("config__"): value for name, value in settings.items()}

@@ -44,7 +44,7 @@ def test_hidden_files_are_passed_over_and_other_types_counted(tmp_path, caplog):
     touch(tmp_path, "1.xyz", "d/2.XYZ", "d/3.xyz", "d/4.txt", "5.txt")
     files = ImageFiles(tmp_path)
     assert names(tmp_path, files) == ["a.png", "e.gif"]
-    counted = "passed over 7 files: 3 .xyz, 2 .txt, 1 without an extension, 1 .part"
+    counted = "ignored 7 files of other types: 3 .xyz, 2 .txt, 1 without an extension, 1 .part"
     assert sorted(caplog.messages[0].split(", ")) == sorted(counted.split(", "))
     assert len(caplog.messages) == 1
 

@@ -53,19 +53,20 @@ def test_a_threshold_far_too_careful_is_doubted_and_calibrate_named(highest, car
     ("given", "grade", "why", "steps"),
     [
         ({}, "good", "real ones may differ", ["evaluate m --planted"]),
-        ({"area": 0.8}, "usable", "not always told", ["--epochs 20"]),
-        ({"area": 0.55}, "weak", "hardly told", ["--epochs 20"]),
-        ({"name": "paper", "area": 0.7}, "weak", "hardly told", ["inspect", "accurate"]),
+        ({"area": 0.8}, "usable", "not always distinguish", ["--epochs 20"]),
+        ({"area": 0.55}, "weak", "hardly distinguishes", ["--epochs 20"]),
+        ({"name": "paper", "area": 0.7}, "weak", "hardly distinguishes", ["inspect", "accurate"]),
         ({"name": "paper", "area": 0.7, "train": 50}, "weak", "hardly",
          ["MORE_NORMALS", "inspect"]),
-        ({"name": "paper", "area": 0.7, "tiling": Tiling(32, 32, 32, 1)}, "weak", "hardly told",
-         ["inspect", "--epochs"]),
-        ({"threshold": ROUGH}, "usable", "up to 11% of new ones", ["more than 41 set it"]),
+        ({"name": "paper", "area": 0.7, "tiling": Tiling(32, 32, 32, 1)}, "weak",
+         "hardly distinguishes", ["inspect", "--epochs"]),
+        ({"threshold": ROUGH}, "usable", "up to 11% of new ones", ["give more than 41"]),
         ({"threshold": replace(ROUGH, n=8, upper_bound=0.31)}, "weak", "up to 31% of new ones",
-         ["more than 8 set it"]),
+         ["give more than 8"]),
         ({"threshold": replace(ROUGH, n=20, upper_bound=0.22)}, "usable", "up to 22%",
-         ["more than 20 set it"]),
-        ({"threshold": ROUGH, "area": 0.5}, "weak", "hardly told", ["--epochs", "calibrate m"]),
+         ["give more than 20"]),
+        ({"threshold": ROUGH, "area": 0.5}, "weak", "hardly distinguishes",
+         ["--epochs", "calibrate m"]),
         ({"threshold": replace(SURE, value=1.2)}, "weak", "outside [0, 1]", ["--epochs"]),
         ({"threshold": Threshold(0.5, "contamination", 0.1, 200)}, "usable", "nothing is known",
          ["calibrate m"]),
@@ -129,7 +130,7 @@ def test_an_exported_file_is_calibrated_before_it_is_exported():
 
 def test_the_verdict_comes_before_the_steps():
     lines = list(advice(header(area=0.5, threshold=ROUGH), model="m").lines())
-    assert lines[0].startswith("verdict: weak, do not rely on it. Made anomalies are hardly told")
+    assert lines[0].startswith("verdict: weak, do not rely on it. The network hardly distinguishes")
     assert [line.split()[:3] for line in lines[1:]] == [
         ["next:", "adacl", "fit"],
         ["next:", "adacl", "calibrate"],

@@ -276,7 +276,7 @@ FOREIGN = [
     (
         "`Host` of another name (DNS rebinding)",
         {"Host": "evil.example:80"},
-        "does not go by the name",
+        "is not known by the name",
     ),
 ]
 
@@ -341,7 +341,7 @@ RAW = [
     ),
     ("less sent than declared", HEAD + b"Content-Length: 100\r\n\r\nxx", 408, "did not arrive"),
     ("half a head, then silence", HEAD, 408, "head of the request did not arrive in time"),
-    ("no `Host`", b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 403, "does not go by the name"),
+    ("no `Host`", b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n", 403, "is not known by the name"),
 ]
 
 

@@ -354,7 +354,7 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
     card = page.get_by_role("article", name="Training of sevens")
     expect(card).to_contain_text("running")
     expect(card).to_contain_text(re.compile(r"epoch \d+ of 10"), timeout=120_000)
-    expect(card.get_by_role("img", name="Made faults told apart by epoch")).to_be_visible()
+    expect(card.get_by_role("img", name="Made faults recognised by epoch")).to_be_visible()
     page.reload()
     expect(card).to_contain_text("running")
     expect(card).to_contain_text("finished", timeout=120_000)

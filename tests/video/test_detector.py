@@ -105,7 +105,7 @@ def test_frames_that_no_gap_leaves_room_to_stack_are_counted(
     scores = list(fitted.model_.score(torn))
     assert len(scores) == 60
     assert {score.raw for score in scores} == {fitted.model_.levels.floor}
-    assert "60 frames stand between gaps" in caplog.text
+    assert "60 frames are between gaps" in caplog.text
     list(fitted.model_.score(torn[:3]))
     assert "3 frames are too few to see motion, which takes" in caplog.text
 

@@ -98,7 +98,7 @@ def test_evaluate_ranks_frames_and_counts_events_by_clip(
     seconds.write_text(f"clip,start,end\nrun.mp4,{RUN.start / 10},{RUN.stop / 10 - 0.05}\n")
     code, out, _ = call("video", "evaluate", model, films, "--truth", seconds, "--json", "-q")
     assert json.loads(out) == figures
-    assert "speaks of frame 1500" in _refused_with(truth, model, films, "run,2,1500")
+    assert "names frame 1500" in _refused_with(truth, model, films, "run,2,1500")
     assert "no clip 'jog'" in _refused_with(truth, model, films, "jog,2,3")
 
 

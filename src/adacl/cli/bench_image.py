@@ -46,7 +46,9 @@ def one_vs_rest(
     out: OutOption,
     classes: ClassesOption = None,
     seeds: SeedsOption = "0",
-    preset_name: Annotated[str, typer.Option("--preset", help="Named configuration.")] = "paper",
+    preset_name: Annotated[
+        str, typer.Option("--preset", help="Complete set of settings.")
+    ] = "paper",
     settings: options.Settings = None,
     method: Annotated[
         str,
@@ -90,7 +92,7 @@ def ablation(
     ],
     out: OutOption,
     data: Annotated[
-        str | None, typer.Option(help="Data set; by default the one that the paper has.")
+        str | None, typer.Option(help="Data set; by default that of the paper.")
     ] = None,
     only: Annotated[
         str | None, typer.Option("--variants", metavar="A,B,...", help="Variants; by default all.")

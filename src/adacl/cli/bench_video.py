@@ -20,7 +20,7 @@ from adacl.cli.support.grids import (
 from adacl.cli.support.progress import messages
 
 FootageOption = Annotated[
-    Path, typer.Option("--data", metavar="DIR", help="Folder that the archive was unpacked in.")
+    Path, typer.Option("--data", metavar="DIR", help="Folder of the unpacked archive.")
 ]
 VariantsOption = Annotated[
     str,

@@ -26,17 +26,22 @@ def calibrate(
     model: options.Model,
     normal_dir: Annotated[
         list[Path],
-        typer.Argument(metavar="NORMAL_DIR...", help="Normal images that were not fitted on."),
+        typer.Argument(
+            metavar="NORMAL_DIR...", help="Normal images that the model was not fitted on."
+        ),
     ],
     fpr: Annotated[
-        float | None, typer.Option(help="False-positive rate; by default the model's own.")
+        float | None,
+        typer.Option(
+            help="Share of normal images that may be flagged; by default the same as in the fit."
+        ),
     ] = None,
     defects: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="A few labelled defects, which tell how many such defects the threshold finds; "
-            "nothing is learnt from them (repeatable).",
+            help="A few labelled defects, which show how many such defects the threshold finds; no "
+            "network learns from them (repeatable).",
         ),
     ] = None,
     find: Annotated[
@@ -57,11 +62,10 @@ def calibrate(
 ) -> None:
     """Set the threshold anew from normal images, without retraining.
 
-    Images that were fitted on are left out. They are recognised by their pixels: copies that were
-    saved again, as JPEG, resized or cropped, are taken for new ones, and the threshold comes out
-    too low.
+    Images of the fit are left out. They are recognised by their pixels: a copy that was saved again
+    (as JPEG), resized or cropped counts as a new image, and the threshold comes out too low.
 
-    Labelled defects, if there are some, are used for the threshold alone: they tell which share of
+    Labelled defects, if you have some, are used for the threshold alone: they show which share of
     such defects it finds or, with --find, set it.
     """
     target = output or model

@@ -20,13 +20,15 @@ NamesArgument = Annotated[
 ]
 DataDirOption = Annotated[
     Path | None,
-    typer.Option("--data-dir", help="Data folder; by default ADACL_DATA, else the cache folder."),
+    typer.Option(
+        "--data-dir", help="Data folder; by default that of ADACL_DATA, or the cache folder."
+    ),
 ]
 
 
 @app.command("list")
 def list_data(data_dir: DataDirOption = None, json_output: options.Json = False) -> None:
-    """List the data sets, their classes, and whether their files are at hand."""
+    """List the data sets, their classes, and whether their files are on this machine."""
     folder = catalogue.data_dir(data_dir)
     rows: list[dict[str, Any]] = []
     for benchmark in catalogue.BENCHMARKS.values():
@@ -56,7 +58,7 @@ def fetch(
     data_dir: DataDirOption = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Download what is not at hand, from the official places, and verify it."""
+    """Download the files that are missing from the official places, and verify them."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn
 
     from adacl.datasets.fetch import fetch as download
@@ -80,7 +82,7 @@ def fetch(
 def verify(
     names: NamesArgument = None, data_dir: DataDirOption = None, json_output: options.Json = False
 ) -> None:
-    """Compare the files at hand with the official SHA-256 digests.
+    """Compare the files on this machine with the official SHA-256 digests.
 
     States: official; different (readable, but not the official pixels, such as a lossy copy);
     damaged; missing. The exit code is 3 if any file is damaged or missing.
@@ -110,7 +112,7 @@ def export(
     """Write one class against the rest as folders of PNG files.
 
     train/ holds the normal class of the training split; test/normal and test/abnormal hold
-    the whole test split. What is not at hand is downloaded first.
+    the whole test split. Files that are missing are downloaded first.
     """
     from adacl.datasets.as_folders import export_one_vs_rest
     from adacl.datasets.fetch import fetch as download

@@ -52,16 +52,18 @@ def evaluate(
         list[Path] | None,
         typer.Option(
             metavar="DIR",
-            help="Normal images to plant defects in, instead of --normal and --abnormal: tells the "
-            "smallest that is found (repeatable).",
+            help="Normal images to draw defects into, instead of --normal and --abnormal: shows "
+            "the smallest defect that is found (repeatable).",
         ),
     ] = None,
     seed: Annotated[
-        int, typer.Option(min=0, help="Equal seeds plant equal defects (--planted).")
+        int, typer.Option(min=0, help="Equal seeds draw equal defects (--planted).")
     ] = 0,
     masks: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Pixel masks of the anomalous images, to rate the maps."),
+        typer.Option(
+            metavar="DIR", help="Pixel masks of the anomalous images, to check heat maps."
+        ),
     ] = None,
     report: ReportOption = None,
     threshold: options.Threshold = None,
@@ -71,9 +73,9 @@ def evaluate(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Measure how well normal and anomalous images are told apart.
+    """Measure how well a model distinguishes normal from anomalous images.
 
-    Without anomalous images, --planted tells the smallest defect that is found: spots and scratches
+    Without anomalous images, --planted shows the smallest defect that is found: spots and scratches
     of known size and contrast are drawn into up to 20 normal images that the model was not fitted
     on.
     """
@@ -173,8 +175,9 @@ def _smallest_defect(
         usual = [score.path for score in scores if score.raw <= in_use.value]
         if not usual:
             raise DataError(
-                f"all {len(scores)} images are flagged as they are, so no defect can be told; are "
-                "they normal? If so, set the threshold by further ones (adacl calibrate)"
+                f"all {len(scores)} images are flagged as they are, so defects in them prove "
+                "nothing; are they normal? If so, set the threshold by further ones (adacl "
+                "calibrate)"
             )
         tracked = count(usual, "planted defects", len(usual), quiet)
         results, variation = find_smallest(scorer, tracked, in_use.value, seed)

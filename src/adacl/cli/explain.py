@@ -55,15 +55,18 @@ def explain(
             "-o",
             metavar="OUT",
             help="PNG file to write or, for several images, folder; by default "
-            f"NAME{ENDING} in this folder.",
+            f"NAME{ENDING} in the current folder.",
         ),
     ] = None,
     method: Annotated[
         Literal["occlusion", "gradient"],
-        typer.Option(help="Cover parts of the image, or follow the gradient (PyTorch)."),
+        typer.Option(
+            help="How to make the map: cover parts of the image, or follow the gradient (PyTorch)."
+        ),
     ] = "occlusion",
     npy: Annotated[
-        bool, typer.Option("--npy", help="Also write the values, as a NumPy file beside it.")
+        bool,
+        typer.Option("--npy", help="Also write the values, as a NumPy file beside the picture."),
     ] = False,
     threshold: options.Threshold = None,
     device: options.Device = "auto",

@@ -20,7 +20,7 @@ def export(
     model: options.Model,
     output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write.")],
     dynamic_batch: Annotated[
-        bool, typer.Option("--dynamic-batch", help="Any number of images at once, not one.")
+        bool, typer.Option("--dynamic-batch", help="Any number of images at a time, not one.")
     ] = False,
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit convolutions: a quarter of the size, faster.")
@@ -29,19 +29,19 @@ def export(
         str | None,
         typer.Option(
             metavar="HEIGHTxWIDTH",
-            help="Size of the images that the graph is given, if it is to resize them itself.",
+            help="Size of the images that the graph gets and resizes itself.",
         ),
     ] = None,
     licence: Annotated[
-        str | None, typer.Option(help="Licence of the model, to be stated in the file.")
+        str | None, typer.Option(help="Licence of the model, as stated in the file.")
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
     """Write a model as one ONNX file, which is scored without PyTorch.
 
-    The graph takes pixels as they are stored and gives raw_score and pred_score; threshold,
-    form of the input and provenance are in its metadata. adacl score, evaluate, info and video
-    score take it in place of MODEL. See docs/how-to/export.md.
+    The graph takes pixels as they are stored and gives raw_score and pred_score. Its metadata say
+    what the threshold is, what the input looks like and where the model comes from. All commands
+    that score take the file in place of MODEL. See docs/how-to/export.md.
     """
     check_output(output)
     if resolved(output) == resolved(model):
@@ -64,7 +64,7 @@ def export(
         batch = "any number of images" if header.exported.batch is None else "one image"
         say(
             f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB): opset "
-            f"{header.exported.opset}, {header.exported.precision}, {batch} at once"
+            f"{header.exported.opset}, {header.exported.precision}, {batch} at a time"
         )
         if header.spec.dtype == "float32":
             say(ONLY_ARRAYS)

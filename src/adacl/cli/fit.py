@@ -42,7 +42,8 @@ def fit(
         list[Path],
         typer.Argument(
             metavar="NORMAL_DIR...",
-            help="Folders of normal images, or lists: Parquet and CSV with a column path, text.",
+            help="Folders of normal images, or lists of them: Parquet or CSV with a column path, "
+            "or text with one path per line.",
         ),
     ],
     output: options.ModelOutput,
@@ -50,12 +51,13 @@ def fit(
         str,
         typer.Option(
             "--preset",
-            help="Named configuration: auto, paper, accurate or inspect. auto is paper for images "
-            "of at most 64 pixels and for tiles, and inspect for larger ones.",
+            help="Complete set of settings: auto, paper, inspect, accurate, aligned or varied. "
+            "auto takes paper for tiles and for images whose shorter side has at most 64 pixels, "
+            "else inspect.",
         ),
     ] = "auto",
     config_file: Annotated[
-        Path | None, typer.Option("--config", help="TOML file, instead of a preset.")
+        Path | None, typer.Option("--config", help="TOML file of settings, instead of a preset.")
     ] = None,
     settings: options.Settings = None,
     epoch_count: Annotated[
@@ -63,32 +65,34 @@ def fit(
     ] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND", help="Make a further kind of anomaly, as scar (repeatable)."),
+        typer.Option(
+            metavar="KIND", help="Also make this kind of anomaly, for example scar (repeatable)."
+        ),
     ] = None,
     drop: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND", help="Leave out a kind of made anomaly (repeatable)."),
+        typer.Option(metavar="KIND", help="Do not make this kind of anomaly (repeatable)."),
     ] = None,
     expect: Annotated[
         list[str] | None,
         typer.Option(
             metavar="DEFECT",
-            help=f"Learn more of a kind of defect, with inspect: {', '.join(DEFECTS)} "
-            "(repeatable).",
+            help="With inspect: make more anomalies that are like this kind of defect: "
+            f"{', '.join(DEFECTS)} (repeatable).",
         ),
     ] = None,
     light: Annotated[
         str | None,
         typer.Option(
-            help="With inspect: fixed if the level of the light tells good from bad, as in thermal "
-            "images; by default it varies.",
+            help="With inspect: fixed if the brightness itself shows a defect, as in thermal "
+            "images; by default, training varies it.",
         ),
     ] = None,
     turned: Annotated[
         str | None,
         typer.Option(
-            help="With inspect: yes if good parts lie at any angle, no if a turned one is bad; "
-            "auto, the default, asks the images.",
+            help="With inspect: yes if good parts lie at any angle, no if a turned part is a "
+            "defect; auto, the default, decides from the images.",
         ),
     ] = None,
     seed: options.Seed = 0,
@@ -97,33 +101,38 @@ def fit(
         str | None,
         typer.Option(
             metavar="HxW",
-            help="Resize to this; by default at most 64 pixels, and not at all for inspect.",
+            help="Resize images to this size; by default, the longer side to at most 64 pixels, "
+            "and not at all with inspect.",
         ),
     ] = None,
     tile: Annotated[
         str | None, typer.Option(metavar="HxW", help="Cut large images into tiles of this size.")
     ] = None,
     stride: Annotated[
-        int | None, typer.Option(help="Pixels between tiles; by default they do not overlap.")
+        int | None,
+        typer.Option(help="Pixels from one tile to the next; by default, tiles do not overlap."),
     ] = None,
-    top_k: Annotated[int, typer.Option(help="An image scores the mean of its k worst tiles.")] = 1,
+    top_k: Annotated[
+        int, typer.Option(help="The score of an image is the mean of its k worst tiles.")
+    ] = 1,
     white_level: Annotated[
         int | None,
         typer.Option(
             metavar="VALUE",
-            help="White of 16-bit images, as 4095 of a camera of 12 bits; by default the range "
-            "of values present is learnt.",
+            help="White of 16-bit images, for example 4095 for a 12-bit camera; by default, the "
+            "range of the values in the training images counts.",
         ),
     ] = None,
     fpr: Annotated[
-        float | None, typer.Option(help="False-positive rate of the threshold; by default 0.01.")
+        float | None,
+        typer.Option(help="Share of normal images that may be flagged; by default 0.01."),
     ] = None,
     mask: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With inspect: which part of all images is looked at, white in this picture; the "
-            "rest, black, is ignored.",
+            help="With inspect: picture that is white where all images are looked at, and black "
+            "where they are ignored.",
         ),
     ] = None,
     group: options.Group = None,
@@ -172,7 +181,7 @@ def fit(
         files = files or probe_files(paths, on_error)
         units = len(set(groups_of(files.paths, group))) if group else len(files.paths)
         if look:
-            log.info("by the mask %.0f%% of each image is looked at", 100 * look.share)
+            log.info("the mask selects %.0f%% of each image", 100 * look.share)
         networks = _announce(files, units, config, tiling, size)
         with epochs(config.training.epochs, quiet, networks) as display:
             detector = AnomalyDetector(

@@ -19,7 +19,9 @@ FROM_CLIENTS = ("name", "remark", "error", "note")
 
 
 def log(
-    where: Annotated[str, typer.Argument(metavar="LOG", help="File or URL, as of serve --log.")],
+    where: Annotated[
+        str, typer.Argument(metavar="LOG", help="File or URL, as given to adacl serve --log.")
+    ],
     output_format: Annotated[
         Literal["csv", "jsonl"], typer.Option("--format", help="How to print the answers.")
     ] = "csv",
@@ -33,20 +35,21 @@ def log(
         str | None,
         typer.Option(
             metavar="TIME",
-            help="Only from this time on: 2026-11-01T08:00, in UTC unless an offset is given.",
+            help="Only answers from this time on, for example 2026-11-01T08:00; in UTC, unless it "
+            "has an offset.",
         ),
     ] = None,
     feedback: Annotated[
-        bool, typer.Option("--feedback", help="Only answers that somebody told the truth of.")
+        bool, typer.Option("--feedback", help="Only answers that have feedback.")
     ] = False,
     thumbnails: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write their thumbnails here, too.")
+        Path | None, typer.Option(metavar="DIR", help="Also write their thumbnails here.")
     ] = None,
 ) -> None:
     """Print what adacl serve --log has kept: one record for each image, the oldest first.
 
-    true_label, told and note are the latest feedback on the answer. In CSV, texts from clients that
-    a spreadsheet would take for a formula begin with an apostrophe.
+    true_label, told (when) and note are the latest feedback on the answer. In CSV, texts from
+    clients that a spreadsheet would take for a formula begin with an apostrophe.
     """
     from adacl.serve.station.records import COLUMNS, Records
 
@@ -79,7 +82,7 @@ def _in_utc(text: str) -> str:
             time = time.replace(tzinfo=UTC)
         return time.astimezone(UTC).isoformat(timespec="milliseconds")
     except (ValueError, OverflowError) as error:
-        raise ConfigError(f"--since {text}: need a time as 2026-11-01T08:00") from error
+        raise ConfigError(f"--since {text}: need a time such as 2026-11-01T08:00") from error
 
 
 def _harmless(row: dict[str, Any]) -> dict[str, Any]:

@@ -37,13 +37,13 @@ def fit(
         Path,
         typer.Argument(
             metavar="PARTS",
-            help="Folder with a folder of normal images for each part; or a table, CSV or Parquet, "
-            "with the columns name and source, and perhaps preset and settings.",
+            help="Folder with a folder of normal images for each part; or a table (CSV or Parquet) "
+            "with the columns name and source and, if needed, preset and settings.",
         ),
     ],
     out: Annotated[Path, typer.Option(metavar="MODELS", help="Folder for the models.")],
     preset_name: Annotated[
-        str, typer.Option("--preset", help="As for adacl fit, where the table names none.")
+        str, typer.Option("--preset", help="As for adacl fit, for parts without one in the table.")
     ] = "auto",
     settings: options.Settings = None,
     seed: options.Seed = 0,
@@ -53,12 +53,12 @@ def fit(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Learn a model for each part, one core each.
+    """Learn a model for each part, each on one core.
 
-    Each part gets a model file and an exported one, whose names end in a hash of its images, its
-    settings and the version: what is there is not learnt again, and the same command goes on after
-    an interruption. MODELS/index.html, models.csv and models.parquet list all models, those that
-    need a look first. A part that fails is tried twice, and listed with the reason.
+    Each part gets a model file and an exported file. Their names end in a hash of the images, the
+    settings and the version, so the same command continues after an interruption and does not
+    learn again what is there. MODELS/index.html, models.csv and models.parquet list all models,
+    those that need a look first. A part that fails is tried twice, and listed with the reason.
     """
     from adacl.scale.engines import Engine
     from adacl.scale.fleet_fit import fit_parts, records_in

@@ -22,11 +22,13 @@ EngineOption = Annotated[
 ]
 AddressOption = Annotated[
     str | None,
-    typer.Option(metavar="HOST:PORT", help="Ray cluster that runs; by default Ray starts here."),
+    typer.Option(
+        metavar="HOST:PORT", help="Ray cluster to use; by default Ray starts on this machine."
+    ),
 ]
 WorkersOption = Annotated[
     int | None,
-    typer.Option(min=1, help="Processes at a time; by default one a processor."),
+    typer.Option(min=1, help="Processes at a time; by default one per processor."),
 ]
 
 
@@ -35,8 +37,8 @@ def score(
         list[str],
         typer.Argument(
             metavar="MODEL SOURCE...",
-            help="An exported model, then folders, patterns, lists, tar files and images: paths or "
-            "URLs as s3://bucket/folder. With --fleet only the sources.",
+            help="An exported model, then folders, patterns, lists, tar files and images: paths, "
+            "or URLs such as s3://bucket/folder. With --fleet only the sources.",
         ),
     ],
     out: Annotated[
@@ -46,22 +48,24 @@ def score(
         Path | None,
         typer.Option(
             metavar="MODELS",
-            help="Folder that adacl scale fit wrote: each image is scored with the model that has "
-            "the name of a folder it lies in.",
+            help="Folder that adacl scale fit wrote. The folder of an image decides which of its "
+            "models scores the image.",
         ),
     ] = None,
     engine: EngineOption = "local",
     address: AddressOption = None,
     workers: WorkersOption = None,
     shard_images: Annotated[
-        int, typer.Option(min=1, help="Images of a unit of work, at most.")
+        int, typer.Option(min=1, help="Most images in a unit of work.")
     ] = 20_000,
     shard_mib: Annotated[
-        int, typer.Option(min=1, metavar="MIB", help="Size of a unit of work, at most.")
+        int, typer.Option(min=1, metavar="MIB", help="Largest size of a unit of work.")
     ] = 256,
     heatmaps: Annotated[
         bool,
-        typer.Option("--heatmaps", help="Draw a heat map of each anomalous image: DIR/heatmaps."),
+        typer.Option(
+            "--heatmaps", help="Draw a heat map of each anomalous image, in DIR/heatmaps."
+        ),
     ] = False,
     threshold: options.Threshold = None,
     report: ReportOption = None,
@@ -70,10 +74,10 @@ def score(
 ) -> None:
     """Score any number of images, each exactly once, into Parquet files.
 
-    What is to be scored is listed once, and scored in units of work whose results are there whole
-    or not at all: the same command goes on after any interruption. An image that cannot be read is
-    a row with its reason. pandas and DuckDB read DIR/parts; DIR/_SUCCESS is written when every
-    image has its row.
+    The images are listed once, and scored in units of work. The results of a unit appear complete
+    or not at all, so the same command continues after any interruption. An image that cannot be
+    read gets a row with the reason. pandas and DuckDB read DIR/parts; DIR/_SUCCESS is written when
+    every image has its row.
     """
     from adacl.scale.engines import Engine
     from adacl.scale.scoring import ScoringRun
@@ -147,10 +151,10 @@ def verify(
     json_output: options.Json = False,
     quiet: options.Quiet = False,
 ) -> None:
-    """Prove from its files alone that every image has exactly one result.
+    """Check that every image has exactly one result, from the files in the folder alone.
 
-    The manifest and the results are compared row by row. The exit code is 3 if something is
-    missing, twice there, damaged or foreign.
+    The manifest and the results are compared row by row. The exit code is 3 if a result is missing,
+    there twice, damaged or foreign.
     """
     from adacl.scale.parts import Counts
     from adacl.scale.storage import Folder

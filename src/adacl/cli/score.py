@@ -48,7 +48,10 @@ def score(
     ] = None,
     heatmaps: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write a heat map of each image, laid out as they are."),
+        typer.Option(
+            metavar="DIR",
+            help="Write a heat map of each image here, in the same subfolders as the images.",
+        ),
     ] = None,
     report: ReportOption = None,
     threshold: options.Threshold = None,
@@ -60,16 +63,16 @@ def score(
 ) -> None:
     """Score images: one record each, in the order of the paths.
 
-    An image that is named twice, or beside its folder, is scored once.
+    An image that is named twice, or together with its folder, is scored once.
 
-    MODEL is a model file, which PyTorch scores with, or what adacl export made of it.
+    MODEL is a model file, which needs PyTorch, or an exported file (adacl export), which does not.
 
     pred_score is the anomaly score in [0, 1], pred_label is 1 for anomalous and 0 for normal (in a
-    table in words), raw_score is the regression before clipping (rank by it), tile the top-left
-    corner of the worst tile. Models of parts and surfaces (preset inspect) name the regions of
-    anomalous images, box, area, peak and centre in pixels (CSV and JSON lines), and remark on
-    images that are darker or brighter than any learnt. A line on stderr says how many images are
-    anomalous.
+    table in words), raw_score is the network's output before it is clipped to [0, 1] (use it to
+    rank images), tile is the top-left corner of the worst tile, remark says how an image differs
+    from those learnt. In CSV and JSON lines, models of the preset inspect list the regions of
+    anomalous images: box, area, peak and centre in pixels. A line on stderr says how many images
+    are anomalous.
     """
     if output is not None:
         check_output(output)

@@ -29,46 +29,60 @@ def serve(
     ] = None,
     allow_host: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Further name that the service goes by (repeatable)."),
+        typer.Option(metavar="NAME", help="Further host name that requests may use (repeatable)."),
     ] = None,
     data: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Keep trainings and their models here."),
     ] = None,
     config_file: Annotated[
-        Path | None, typer.Option("--config", metavar="TOML", help="How to train, if not as usual.")
+        Path | None,
+        typer.Option(
+            "--config", metavar="TOML", help="File of settings for trainings on the page."
+        ),
     ] = None,
     backend: options.Backend = "onnxruntime",
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Threads that score; by default one a processor.")
+        int | None, typer.Option(min=1, help="Threads that score; by default one per processor.")
     ] = None,
     max_body: Annotated[
-        float, typer.Option(metavar="MB", help="Body of a request, or file of a training.")
+        float, typer.Option(metavar="MB", help="Largest body of a request, or file of a training.")
     ] = 64,
-    max_files: Annotated[int, typer.Option(help="Files in a request.")] = 64,
-    max_megapixels: Annotated[float, typer.Option(help="Pixels of an image, in millions.")] = 40,
-    max_seconds: Annotated[float, typer.Option(help="For a request, in all.")] = 30,
-    max_head_seconds: Annotated[float, typer.Option(help="For the head of a request.")] = 10,
-    max_connections: Annotated[int, typer.Option(help="Connections at the same time.")] = 512,
-    max_waiting: Annotated[int, typer.Option(help="Images that wait to be scored.")] = 1024,
+    max_files: Annotated[int, typer.Option(help="Most files in a request.")] = 64,
+    max_megapixels: Annotated[
+        float, typer.Option(help="Most pixels of an image, in millions.")
+    ] = 40,
+    max_seconds: Annotated[float, typer.Option(help="Longest time for a request.")] = 30,
+    max_head_seconds: Annotated[
+        float, typer.Option(help="Longest time for the head of a request.")
+    ] = 10,
+    max_connections: Annotated[int, typer.Option(help="Most connections at the same time.")] = 512,
+    max_waiting: Annotated[int, typer.Option(help="Most images that wait to be scored.")] = 1024,
     max_memory: Annotated[
-        float, typer.Option(metavar="MB", help="Bodies held at the same time.")
+        float,
+        typer.Option(metavar="MB", help="Most memory for the bodies of all requests together."),
     ] = 512,
     max_training: Annotated[
-        float, typer.Option(metavar="MB", help="Images of a training together.")
+        float, typer.Option(metavar="MB", help="Largest size of all images of a training.")
     ] = 1024,
-    max_training_images: Annotated[int, typer.Option(help="Images of a training.")] = 5000,
-    max_trainings_waiting: Annotated[int, typer.Option(help="Trainings that wait.")] = 4,
+    max_training_images: Annotated[int, typer.Option(help="Most images of a training.")] = 5000,
+    max_trainings_waiting: Annotated[int, typer.Option(help="Most trainings that wait.")] = 4,
     log_to: Annotated[
         str | None,
-        typer.Option("--log", metavar="FILE|URL", help="Keep answers in this database (SQLite)."),
+        typer.Option(
+            "--log", metavar="FILE|URL", help="Keep all answers in this database (SQLite)."
+        ),
     ] = None,
     log_max_mib: Annotated[
         float | None,
-        typer.Option(metavar="MIB", help="Bound on --log FILE, 1024 by default; the oldest go."),
+        typer.Option(
+            metavar="MIB",
+            help="Largest size of --log FILE, by default 1024; the oldest answers are deleted "
+            "first.",
+        ),
     ] = None,
     log_thumbnails: Annotated[
-        bool, typer.Option("--log-thumbnails", help="Keep small copies of the images, too.")
+        bool, typer.Option("--log-thumbnails", help="Also keep a small copy of each image.")
     ] = False,
     quiet: options.Quiet = False,
 ) -> None:

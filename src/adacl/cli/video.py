@@ -65,17 +65,18 @@ def fit(
         typer.Option(
             "--set",
             metavar="SECTION.NAME=VALUE",
-            help="Change one setting, as video.stride=15 or training.epochs=20 (repeatable).",
+            help="Change one setting, for example video.stride=15 or training.epochs=20 "
+            "(repeatable).",
         ),
     ] = None,
     epoch_count: Annotated[
         int | None, typer.Option("--epochs", min=1, help="Passes over the tiles, at most.")
     ] = None,
     overlap: Annotated[
-        bool, typer.Option("--overlap", help="Overlapping tiles: slower, more careful.")
+        bool, typer.Option("--overlap", help="Score overlapping tiles: slower, more careful.")
     ] = False,
     false_alarms: Annotated[
-        float, typer.Option(help="False alarms in an hour that the threshold is set for.")
+        float, typer.Option(help="False alarms an hour that the threshold may give.")
     ] = 1.0,
     frame_rate: FrameRateOption = 25.0,
     seed: options.Seed = 0,
@@ -86,8 +87,8 @@ def fit(
 ) -> None:
     """Learn from normal footage of one fixed camera and write a model file.
 
-    Four fifths of each clip are learned from; the last fifth sets the threshold. Tiles in which
-    nothing moves are passed over. See docs/how-to/video.md for the settings.
+    The network learns from the first four fifths of each clip; the last fifth sets the threshold.
+    Tiles in which nothing moves are skipped. See docs/how-to/video.md for the settings.
     """
     check_output(output)
     from adacl.config.sections import build
@@ -160,7 +161,9 @@ def score(
     ],
     annotate: Annotated[
         Path | None,
-        typer.Option(metavar="FILE.mp4", help="Write a copy that shows heat, curve and time."),
+        typer.Option(
+            metavar="FILE.mp4", help="Write a copy that shows anomalous tiles, score and time."
+        ),
     ] = None,
     events: Annotated[
         Path | None, typer.Option(metavar="FILE.csv", help="Write the events here.")
@@ -170,7 +173,7 @@ def score(
     ] = None,
     output_format: Annotated[
         Literal["none", "jsonl", "csv"],
-        typer.Option("--format", help="Print a record for each frame, not each event."),
+        typer.Option("--format", help="Print a record for each frame instead of each event."),
     ] = "none",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Print records here.")
@@ -180,9 +183,9 @@ def score(
         str | None,
         typer.Option(
             metavar="COMMAND",
-            help="Run this when an event begins or ends, a live stream is lost, back or too "
-            "fast, the picture freezes or its light changes, with what happened as JSON on its "
-            "standard input; without a shell.",
+            help="Run this program (without a shell) when an event begins or ends, when a live "
+            "stream is lost, back or too fast, and when the picture freezes or its light changes. "
+            "It gets what happened as JSON on its standard input.",
         ),
     ] = None,
     webhook: Annotated[
@@ -196,16 +199,16 @@ def score(
         typer.Option(
             metavar="SECONDS",
             min=0,
-            help="End with an error when a live stream gives no frame for so long; by default it "
-            "is tried again for ever.",
+            help="End with an error when a live stream gives no frame for this long; by default, "
+            "adacl tries again for ever.",
         ),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
             metavar="TIME",
-            help="When a recording began, as 2026-05-04T08:00:00+02:00, for times of day; they are "
-            "in the time zone of this machine (TZ).",
+            help="When a recording began, for example 2026-05-04T08:00:00+02:00; then records have "
+            "times of day, in the time zone of this machine (TZ).",
         ),
     ] = None,
     frame_rate: FrameRateOption = 25.0,
@@ -215,13 +218,13 @@ def score(
 ) -> None:
     """Score a video or a live stream frame by frame, and list its events.
 
-    Of each frame: its number and time in seconds, wall_time (date and time of day, where known),
-    pred_score (the anomaly score in [0, 1], smoothed over time), pred_label (1 above the
-    threshold), smoothed_score (the same before clipping, which the threshold is compared with),
-    raw_score (before smoothing, too) and tile (top-left corner of the worst one). Events are
-    listed as they end, with their highest smoothed_score, which may be above 1. Of a live stream
-    every line is written at once, and Ctrl-C or SIGTERM ends it; when it is lost, it is connected
-    to again.
+    The record of a frame has its number and time in seconds, wall_time (date and time of day, where
+    known), pred_score (the anomaly score in [0, 1], smoothed over time), pred_label (1 above the
+    threshold), smoothed_score (the same before clipping; it is compared with the threshold),
+    raw_score (before smoothing, too) and tile (top-left corner of the worst tile). Events are
+    listed as they end, with their highest smoothed_score, which may be above 1. For a live stream,
+    every line is written immediately, a lost stream is connected again, and Ctrl-C or SIGTERM ends
+    the run.
     """
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
@@ -295,7 +298,9 @@ def _parsed(start: str | None) -> float | None:
     try:
         return datetime.fromisoformat(start).timestamp() if start else None
     except (ValueError, OverflowError) as error:
-        raise ConfigError(f"--start {start}: need a time as 2026-05-04T08:00:00+02:00") from error
+        raise ConfigError(
+            f"--start {start}: need a time such as 2026-05-04T08:00:00+02:00"
+        ) from error
 
 
 def _shown(

@@ -22,11 +22,13 @@ def calibrate(
     model: options.Model,
     normal: Annotated[
         list[str],
-        typer.Argument(metavar="NORMAL...", help="Normal footage that was not fitted on."),
+        typer.Argument(
+            metavar="NORMAL...", help="Normal footage that the model was not fitted on."
+        ),
     ],
     false_alarms: Annotated[
         float | None,
-        typer.Option(help="False alarms in an hour; by default as the model was fitted for."),
+        typer.Option(help="False alarms an hour; by default the same as in the fit."),
     ] = None,
     output: Annotated[
         Path | None,

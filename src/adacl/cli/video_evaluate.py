@@ -31,7 +31,7 @@ def evaluate(
         typer.Option(
             metavar="FILE.csv",
             help="What is abnormal: columns first_frame,last_frame or start,end (seconds) for "
-            "intervals, or frame,label for each frame; and clip, if there are several.",
+            "intervals, or frame,label for each frame; for several videos, also clip.",
         ),
     ],
     threshold: options.Threshold = None,
@@ -58,7 +58,7 @@ def evaluate(
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigError(
                 f"two clips are called {min(twice)}; give the folder above them, so that their "
-                "names tell them apart"
+                "names differ"
             )
         if live := next((clip for clip in clips if clip.live), None):
             raise ConfigError(f"{live.name}: a stream has no truth; record it to a file")

@@ -31,11 +31,13 @@ def explain(
         typer.Option(metavar="SECONDS", min=0, help="Explain the frame at this time (repeatable)."),
     ] = None,
     most: Annotated[
-        int, typer.Option(min=1, help="Without --at, explain so many of the worst events.")
+        int, typer.Option(min=1, help="Without --at, explain this many of the worst events.")
     ] = 3,
     output: Annotated[
         Path | None,
-        typer.Option("--output", "-o", metavar="DIR", help="Folder to write to; by default here."),
+        typer.Option(
+            "--output", "-o", metavar="DIR", help="Folder to write to; by default the current one."
+        ),
     ] = None,
     threshold: options.Threshold = None,
     frame_rate: FrameRateOption = 25.0,
@@ -45,9 +47,9 @@ def explain(
 ) -> None:
     """Show why a frame or an event was flagged, in a picture of each.
 
-    Each shows the frame with its worst tiles, what the network saw of them, how far the network's
-    output and the motion are from what is usual there, and the score over time. Of an event it is
-    the frame that scores highest before smoothing.
+    A picture shows the frame with its worst tiles, what the network saw of them, how far the
+    network's output and the motion are from what is usual there, and the score over time. Of an
+    event, the picture shows the frame that scores highest before smoothing.
     """
     folder = output or Path()
     from adacl.video.alarms import events as find_events

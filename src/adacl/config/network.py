@@ -67,7 +67,7 @@ class NetworkConfig(Section, name="network"):
         :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
         ``shrink``, ``upright``, ``window``, ``top`` and ``fade`` are settings.
     place
-        Whether a network with a map is told the ``coordinates`` of every pixel: for aligned images.
+        Whether a network with a map gets the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
     shrink
         Side in pixels of the squares of an image that a network with a map sees the mean of, as one
@@ -76,7 +76,7 @@ class NetworkConfig(Section, name="network"):
     upright
         Whether a network with a map sees each part turned upright, by its own axis: for parts on a
         plain background that lie at any angle, see :mod:`adacl.networks.upright`. What lies apart
-        from the part is not looked at. ``auto`` decides from the normal images, see
+        from the part is ignored. ``auto`` decides from the normal images, see
         :func:`adacl.training.uprights.wanted`.
     window
         Side, in places of the map, of the square that each is the mean of.

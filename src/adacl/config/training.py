@@ -60,7 +60,7 @@ class TrainingConfig(Section, name="training"):
         before anomalies are made of them; for images whose mirror image is as normal.
     turned
         Whether turned copies of normal images are as normal, and learnt from: crops are then turned
-        by quarters. ``auto`` asks the normal images, see
+        by quarters. ``auto`` decides from the normal images, see
         :func:`adacl.training.alignment.turned_auroc`. For networks with a map.
     shift
         Pixels by which normal images are moved at most, in any direction, drawn anew in every
@@ -70,7 +70,7 @@ class TrainingConfig(Section, name="training"):
         varied at most, as a part of 1, drawn anew in every batch before anomalies are made of them.
     light
         How far the brightness of normal images is varied at most, by a factor, as a part of 1; an
-        offset of half of it joins. For networks with a map.
+        offset of up to half of it is added. For networks with a map.
     vary
         How far scale and local contrast of crops are varied: 1 is by a quarter and by 40 % at
         most, 0 not at all. For networks with a map.
@@ -84,10 +84,10 @@ class TrainingConfig(Section, name="training"):
     crop
         Side in pixels of the squares that a network with a map learns from.
     made_weight
-        What changed places weigh together, for a network with a map, where those in which nothing
-        was changed weigh 1.
+        Weight of all changed places together, where that of the unchanged ones is 1. For networks
+        with a map.
     min_epoch_images
-        Smaller sets are gone through again and again until an epoch has this many images.
+        Smaller sets are repeated until an epoch has this many images.
     batch_size
         Normal images a step; as many made anomalies join them.
     precision
@@ -176,10 +176,11 @@ class ThresholdConfig(Section, name="threshold"):
         map. If all are smaller, the highest is named.
     set_aside
         Highest scores of held-out normals that never set the threshold, so that one odd part does
-        not hide defects. They count as flagged in the stated bound. Fewer than 20 held-out
-        normals for each are too few: then they do. Unless it is 0, neither do scores above 0.5, up
-        to a tenth of all, that a gap parts from the rest, wider than from there to the median; and
-        with a map and 30 held-out normals or more, those learnt set the threshold, too.
+        not hide defects. They count as flagged in the stated bound. With fewer than 20 held-out
+        normals for each of them, none is set aside. Unless this is 0, scores above 0.5 (up to a
+        tenth of all) do not set the threshold either, if the gap below them is wider than the
+        distance from there to the median; and with a map and 30 held-out normals or more, those
+        learnt set the threshold, too.
     """
 
     fpr: Annotated[float, above(0), below(1)] = 0.01

@@ -180,8 +180,8 @@ class _LeftOut:
             kinds = [f"{count} {kind}" for kind, count in self._types.most_common(MOST_TYPES)]
             kinds += ["..."] * (len(self._types) > MOST_TYPES)
             count = self._types.total()
-            files = "1 file" if count == 1 else f"{count} files"
-            log.warning("passed over %s: %s", files, ", ".join(kinds))
+            files = "1 file of another type" if count == 1 else f"{count} files of other types"
+            log.warning("ignored %s: %s", files, ", ".join(kinds))
 
 
 def _walk_all(roots: Sequence[Path], left_out: _LeftOut, again: bool = False) -> Iterator[Path]:

@@ -88,7 +88,10 @@ def advice(
         sensitive = header.sensitive_to(1)
         faults = _faults_of_fit(header, model, learn)
         area = header.history.best.validation_auroc
-        why = f"made anomalies are told from normal images (AUROC {area:.2f}); real ones may differ"
+        why = (
+            f"the network distinguishes made anomalies from normal images (AUROC {area:.2f}); real "
+            "ones may differ"
+        )
         further = f"adacl evaluate {model} --planted FRESH_NORMALS: the smallest defect it finds"
     else:
         if header.has_map and figures["auroc"] < FAIR_AUROC:
@@ -116,8 +119,8 @@ def _faults_of_fit(header: ModelHeader, model: str, learn: tuple[str, ...]) -> l
     faults = []
     weak = WEAK_MAP if header.has_map else FAIR_AUROC
     if area < GOOD_MADE:
-        word = "hardly" if area < weak else "not always"
-        why = f"made anomalies are {word} told from normal images (AUROC {area:.2f})"
+        does = "hardly distinguishes" if area < weak else "does not always distinguish"
+        why = f"the network {does} made anomalies from normal images (AUROC {area:.2f})"
         faults.append(_Fault(area < weak, why, learn))
     if not 0 < threshold.value < 1:
         why = f"the threshold {threshold.value:.2f} lies outside [0, 1]"
@@ -200,9 +203,12 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
     if header.exported:
         model = "MODEL.adacl"
     number = header.threshold.n
-    rests = f"its threshold rests on {number}, which they replace; more than {number} set it better"
+    rests = (
+        f"its threshold rests on {header.threshold.rests_on}; give more than {number}, because the "
+        "new ones replace these"
+    )
     if header.threshold.upper_bound is None:
-        rests = "images that it has not learnt set its threshold better"
+        rests = "images that it has not learnt set a better threshold"
     again = ", then export it again" if header.exported else ""
     return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
 

@@ -55,7 +55,7 @@ class Scored(NamedTuple):
         kept = [number for number, seen in enumerate(learnt) if not seen]
         if learnt and not kept:
             raise DataError(
-                "all of these images were used in fitting, so they say nothing of new ones; "
+                "all of these images were used in fitting, so they say nothing about new ones; "
                 "calibrate with images that the model has not seen"
             )
         if seen := len(learnt) - len(kept):
@@ -162,6 +162,6 @@ def check_rates(fpr: float | None, find: float | None, defects: bool, sign: str 
         raise ConfigError(f"{sign}find: defects set that threshold; give some ({sign}defects)")
     if find is not None and fpr is not None:
         raise ConfigError(
-            f"{sign}find and {sign}fpr: the threshold can keep one rate only; leave one out, and "
-            "read what the other comes to"
+            f"{sign}find and {sign}fpr: the threshold can keep one rate only; leave one out; the "
+            "output says what the other becomes"
         )

@@ -54,7 +54,7 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
         batch = "any number of images" if exported.batch is None else "one image"
         rows["Exported"] = (
             f"ONNX opset {exported.opset}, {exported.precision}, {batch} of {size} "
-            f"at once, by adacl {exported.exported_by}"
+            f"at a time, by adacl {exported.exported_by}"
         )
         rows["Licence"] = exported.licence
     rows["Fingerprint"] = header.fingerprint
@@ -112,9 +112,9 @@ def notes(header: ModelHeader) -> list[str]:
         )
     for kind in header.history.weak_kinds():
         lines.append(
-            f"{kind} is hardly told from normal (AUROC {best.kind_auroc[kind]:.2f}): if longer "
-            "training does not help, it hardly changes these images; consider leaving it out "
-            f"(--drop {kind})"
+            f"{kind} is hardly distinguished from normal (AUROC {best.kind_auroc[kind]:.2f}): if "
+            "longer training does not help, it hardly changes these images; consider leaving it "
+            f"out (--drop {kind})"
         )
     return lines + header.threshold.notes()
 
@@ -123,8 +123,8 @@ def _weak_map(area: float) -> list[str]:
     if area >= WEAK_MAP:
         return []
     return [
-        f"made anomalies are hardly told from normal (AUROC {area:.2f}): train longer (--epochs); "
-        "if that does not help, do not rely on this model"
+        f"made anomalies are hardly distinguished from normal (AUROC {area:.2f}): train longer "
+        "(--epochs); if that does not help, do not rely on this model"
     ]
 
 

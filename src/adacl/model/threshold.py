@@ -131,7 +131,7 @@ class Threshold:
         if self.method == "contamination":
             return [
                 f"threshold {self.value:.4f}: flags {self.fpr:.1%} of the {self.n} training "
-                "images (contamination); it says nothing of unseen normals"
+                "images (contamination); it says nothing about unseen normals"
             ]
         assert self.upper_bound is not None
         assert self.confidence is not None
@@ -177,7 +177,7 @@ class Threshold:
             side = "above 1" if self.value >= 1 else "below 0"
             lines.append(
                 f"the threshold lies {side}, where the score in [0, 1] saturates; labels use "
-                "the raw regression. The normals are hardly told from made anomalies"
+                "the raw regression. The network hardly distinguishes normals from made anomalies"
             )
         return lines
 

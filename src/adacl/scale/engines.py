@@ -203,9 +203,7 @@ def _leave_with_parent() -> None:
 
 
 def _died() -> DataError:
-    return DataError(
-        f"its process died {TRIES} times, killed or for want of memory; use fewer workers"
-    )
+    return DataError(f"its process died {TRIES} times, killed or out of memory; use fewer workers")
 
 
 def _on_ray(

@@ -48,7 +48,7 @@ class Metrics:
             "adacl_refused_images", "Images that could not be scored", registry=self.registry
         )
         self._batches = Histogram(
-            "adacl_batch_images", "Images scored at once", buckets=BATCHES, registry=self.registry
+            "adacl_batch_images", "Images scored together", buckets=BATCHES, registry=self.registry
         )
         # to find a counter by its labels takes longer than to count
         self._requests_of = cache(self._requests.labels)
@@ -86,17 +86,17 @@ class Metrics:
             "adacl_log_failures", "Times that the database refused to write", registry=registry
         )
         self._feedback = Counter(
-            "adacl_feedback", "Answers that somebody told the truth of", ["label"],
+            "adacl_feedback", "Answers that got feedback", ["label"],
             registry=registry,
         )  # fmt: skip
         self._alarms = Counter(
-            "adacl_drift_alarms", "Times that scores were found moved", ["model"],
+            "adacl_drift_alarms", "Times that scores were found to have moved", ["model"],
             registry=registry,
         )  # fmt: skip
         self._drift = {
             name: Gauge(f"adacl_drift_{name}", what, ["model"], registry=registry)
             for name, what in (
-                ("distance", "Of the latest scores from those of the held-out normals"),
+                ("distance", "Distance of the latest scores from those of the held-out normals"),
                 ("limit", "Distance above which scores have moved"),
                 ("moved", "1 where scores have moved"),
             )

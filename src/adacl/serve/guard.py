@@ -114,7 +114,7 @@ class Guard:
         name = host.rpartition("]")[0].lstrip("[") or host.partition(":")[0]
         if not self._known(name):
             raise ProblemError(
-                403, f"the service does not go by the name {name!r}; allow it with --allow-host"
+                403, f"the service is not known by the name {name!r}; allow it with --allow-host"
             )
         if scope["method"] not in SAFE:
             site = headers.get(b"sec-fetch-site", b"none")

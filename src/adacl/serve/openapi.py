@@ -47,7 +47,7 @@ RESULT: Json = {
         "height": {"type": "integer"},
         "width": {"type": "integer"},
         "tile": {"type": "array", "items": {"type": "integer"}},
-        "remark": {"type": "string", "description": "What speaks against the score."},
+        "remark": {"type": "string", "description": "Why the score may be wrong."},
         "regions": {"type": "array", "items": {"$ref": "#/components/schemas/Region"}},
         "anomaly_map": {
             "type": "object",
@@ -174,7 +174,7 @@ SCORE: Json = {
     },
     "responses": {
         "200": {
-            "description": "A result a file; some may be errors.",
+            "description": "One result per file; some may be errors.",
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Scores"}}},
         },
     },

@@ -73,7 +73,7 @@ def settled(config: Config, samples: Samples, seed: int) -> Config:
 def _reason(area: float) -> str:
     return (
         f"the images {'' if area >= COMMON else 'do not '}show the same thing at the same place (a "
-        f"simple model tells them from copies with shuffled pieces with an AUROC of {area:.2f}; at "
+        f"simple model distinguishes them from copies with shuffled pieces: AUROC {area:.2f}, at "
         f"least {COMMON:.2f} is needed)"
     )
 
@@ -134,8 +134,8 @@ def _turned(config: Config, samples: Samples, seed: int) -> Config:
         area = turned_auroc(samples.subset(slice(IMAGES)), seed)
         turned = area <= TURNED
         log.info(
-            "images turned by quarters %s; --turned yes or no decides it (simple models tell them "
-            "from the others with an AUROC of %.2f; up to %.2f they are learnt)",
+            "images turned by quarters %s; --turned yes or no decides it (simple models "
+            "distinguish them from the others: AUROC %.2f; up to %.2f they are learnt)",
             "are learnt as normal" if turned else "are not learnt, so turned parts may be flagged",
             area,
             TURNED,

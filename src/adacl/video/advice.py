@@ -25,7 +25,7 @@ def after_fit(validation_auroc: float, alarm: Alarm, model: str) -> Advice:
     """
     ranks = f"AUROC {validation_auroc:.2f}"
     if validation_auroc < WEAK_MAP:
-        why = f"made anomalies are hardly told from normal motion ({ranks})"
+        why = f"the network hardly distinguishes made anomalies from normal motion ({ranks})"
         other = "give footage in which things move, of one fixed camera, every frame of it"
         return Advice(
             "weak", why, (other, f"adacl video fit … -o {model} --epochs N: train longer")
@@ -33,7 +33,10 @@ def after_fit(validation_auroc: float, alarm: Alarm, model: str) -> Advice:
     tried = f"adacl video evaluate {model} CLIPS --truth TABLE: what is found, false alarms"
     bound = alarm.upper_bound
     if bound is None or alarm.per_hour is None or bound <= alarm.per_hour:
-        why = f"made anomalies are told from normal motion ({ranks}); real ones may differ"
+        why = (
+            f"the network distinguishes made anomalies from normal motion ({ranks}); real ones may "
+            "differ"
+        )
         return Advice("good", why, (tried,))
     needed = duration(alarm.hours_needed)
     none = f"--false-alarms {NONE_ALLOWED * alarm.per_hour:g}"

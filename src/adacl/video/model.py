@@ -109,7 +109,7 @@ class VideoModel:
             )  # fmt: skip
         elif alone:
             log.warning(
-                "%d frames stand between gaps in time that are too close for a stack; they were "
+                "%d frames are between gaps in time that are too close for a stack; they were "
                 "taken for normal", alone,
             )  # fmt: skip
 

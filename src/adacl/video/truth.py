@@ -115,7 +115,7 @@ class Truth:
             number = first if self.kind == "label" else last
             if number >= count:
                 raise DataError(
-                    f"{self.path}: speaks of frame {number:g} of {clip.name}, which has "
+                    f"{self.path}: names frame {number:g} of {clip.name}, which has "
                     f"{count} frames, from 0 on"
                 )
             if self.kind == "label":

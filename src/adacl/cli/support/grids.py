@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 log = logging.getLogger("adacl")
 
 OutOption = Annotated[Path, typer.Option(metavar="DIR", help="Folder for the results.")]
-SeedsOption = Annotated[str, typer.Option(metavar="A..B", help="Seeds, as 0..4 or 0,2.")]
+SeedsOption = Annotated[str, typer.Option(metavar="A..B", help="Seeds, for example 0..4 or 0,2.")]
 JobsOption = Annotated[
-    int | None, typer.Option(min=1, help="Processes at a time; by default one a core.")
+    int | None, typer.Option(min=1, help="Processes at a time; by default one per core.")
 ]
 AddressOption = Annotated[
     str | None,
     typer.Option(
         metavar="HOST:PORT",
-        help="Ray cluster to run on, whose machines share DIR and the data; auto for the one that "
-        "runs here.",
+        help="Ray cluster to use, whose machines share DIR and the data; auto for the one on this "
+        "machine.",
     ),
 ]
 

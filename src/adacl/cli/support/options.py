@@ -23,7 +23,7 @@ Readers = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Threads that read images ahead; by default one a processor. Each has up to "
+        help="Threads that read images ahead; by default one per processor. Each has up to "
         f"{folders.AHEAD} decoded images in memory, or 16 small ones with an exported file.",
     ),
 ]
@@ -60,8 +60,8 @@ Group = Annotated[
     str | None,
     typer.Option(
         metavar="RULE",
-        help="Which images belong together, as those of one part: folder, or a regular expression "
-        "found in file names, as 'part([0-9]+)'. They count once for the threshold.",
+        help="Which images belong together, for example those of one part: folder, or a regular "
+        "expression for file names, such as 'part([0-9]+)'. A group counts once for the threshold.",
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")]

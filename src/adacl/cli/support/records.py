@@ -99,8 +99,8 @@ def is_headed(output: Path | None, columns: Sequence[str]) -> bool:
         head = file.readline().rstrip("\n")
     if head != ",".join(columns):
         raise DataError(
-            f"{output}: holds something else than records of this kind, which are to be added to "
-            "it; name another file"
+            f"{output}: holds something else than records of this kind, to which new ones would be "
+            "added; name another file"
         )
     return True
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 ReportOption = Annotated[
     Path | None,
-    typer.Option("--report", metavar="FILE.html", help="Also write a page to show to others."),
+    typer.Option("--report", metavar="FILE.html", help="Also write a report, one HTML file."),
 ]
 
 SAMPLE = 500

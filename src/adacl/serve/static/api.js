@@ -4,7 +4,7 @@
 import { $, say } from "./dom.js";
 
 /**
- * @typedef {{value: number, method: string, fpr: number | null, n: number,
+ * @typedef {{value: number, method: string, fpr: number | null, n: number, learnt?: number,
  *   upper_bound: number | null, confidence: number | null, curve: [number, number][], groups: boolean}} Threshold
  * @typedef {{name: string, height: number, width: number, channels: number, tiled: boolean, any_size: boolean,
  *   threshold: Threshold, parameters: number, fingerprint: string, trained_here: boolean, kept_epoch: number,
@@ -55,7 +55,7 @@ export function askForToken() {
   asking ??= new Promise((resolve) => {
     const dialog = $("token");
     if (sessionStorage.getItem(TOKEN))
-      $("token-text").textContent = "That token was not accepted. It is kept in this tab only.";
+      $("token-text").textContent = "The server did not accept this token. Ask whoever started the server for it.";
     $("token-input").value = "";
     dialog.returnValue = "";
     dialog.addEventListener(

@@ -52,13 +52,13 @@ export function curves(history, epochs, kept) {
     "div",
     { class: "curves" },
     curve(
-      "Made faults told apart",
+      "Made faults recognised",
       "1 is perfect, 0.5 is chance (AUROC). Real faults may differ.",
       history,
       "validation_auroc",
       epochs,
       kept,
     ),
-    curve("Error in learning", "The lower, the better (loss).", history, "loss", epochs, kept),
+    curve("Error in learning", "Lower is better (loss).", history, "loss", epochs, kept),
   );
 }

@@ -67,7 +67,7 @@ function refusal() {
 /** @returns {string | null} */
 function advice() {
   if (gathered.length < KIND)
-    return `${KIND} or more make a better model. ${gathered.length} will do for a first try, but its threshold is then a rough guess.`;
+    return `With ${KIND} or more, the model gets better. ${gathered.length} will do for a first try, but the threshold will be a rough guess.`;
   return gathered.length < 299
     ? "A good start. With 299 or more, the threshold can keep false alarms to 1 % with 95 % confidence."
     : null;
@@ -130,7 +130,7 @@ async function measure() {
   const { signal } = asking;
   try {
     const onBusy = () =>
-      say($("lesson-time"), "The server measures for somebody else first; then for you …");
+      say($("lesson-time"), "The server is measuring for another user first …");
     const options = { method: "POST", signal, patient: true, onBusy };
     const found = await json(`/v1/estimate?${asked}`, options);
     say($("lesson-time"), inWords(found));

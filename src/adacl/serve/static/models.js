@@ -39,7 +39,8 @@ function limit({ threshold }) {
       threshold.upper_bound === null || threshold.confidence === null
         ? ""
         : ` With ${percent(threshold.confidence)} confidence, at most ${percent(threshold.upper_bound)} of new normal pictures are flagged.`;
-    return `${value}, set to flag ${percent(threshold.fpr)} of normal pictures. It rests on ${normalsOf(threshold)}.${bound}`;
+    const also = threshold.learnt ? `, and ${threshold.learnt} that it learned from` : "";
+    return `${value}, set to flag ${percent(threshold.fpr)} of normal pictures. It rests on ${normalsOf(threshold)}${also}.${bound}`;
   }
   if (threshold.method === "contamination")
     return `${value}, which flags ${percent(threshold.fpr ?? 0)} of the training pictures.`;

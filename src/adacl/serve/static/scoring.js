@@ -36,7 +36,7 @@ export function score(picked) {
   if (some.length < picked.length)
     say(
       $("banner"),
-      `Only the first ${LIMIT} of these ${picked.length} pictures are scored: a tab holds no more. Drop the others once these are done and saved.`,
+      `Only the first ${LIMIT} of these ${picked.length} pictures are scored: a tab holds no more. Save these first, then add the others.`,
     );
   total += some.length;
   const ids = some.map(reserve);

@@ -37,7 +37,7 @@ export function watched(model) {
   if (!drift) return null;
   return {
     off: `Not watched: ${drift.reason}`,
-    collecting: `Watched from ${drift.window} scores on; so far ${drift.scores}`,
+    collecting: `Watched after ${drift.window} scores; ${drift.scores} so far`,
     steady: "Like those of normal pictures that it did not learn from",
     moved: `Moved: ${drift.reason}`,
   }[/** @type {"off" | "collecting" | "steady" | "moved"} */ (drift.state)];
@@ -76,7 +76,7 @@ async function tell(item, label, group) {
     await json("/v1/feedback", { method: "POST", body, content, patient: true });
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    say($("banner"), `This was not kept: ${error.message}`);
+    say($("banner"), `Your answer was not kept: ${error.message}`);
     return;
   }
   item.truth = label;

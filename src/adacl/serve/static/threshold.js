@@ -51,7 +51,7 @@ export function normalsOf({ n, method, groups }) {
 /** @param {import("./api.js").Threshold} threshold @param {number} value */
 function rate(threshold, value) {
   const share = shareAbove(threshold.curve, value);
-  if (share === null) return "How many normal pictures this flags is not known for this model.";
+  if (share === null) return "It is not known how many normal pictures this model flags.";
   if (share === 0)
     return `Of ${normalsOf(threshold)}, none scored higher: probably fewer than ${percent(Math.min(1, 3 / threshold.n))} of normal pictures would be flagged.`;
   return `About ${percent(share)} of normal pictures would be flagged, an estimate from ${normalsOf(threshold)}.`;

@@ -122,7 +122,7 @@ async def _measured(asked: str) -> str:
         async with asyncio.timeout(MOST_SECONDS):
             found = (await process.stdout.read()).decode()
     except TimeoutError:
-        raise ProblemError(504, "the machine is too busy to tell") from None
+        raise ProblemError(504, "the machine is too busy for an estimate") from None
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
