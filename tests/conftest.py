@@ -10,15 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import settings
 from sklearn.datasets import load_digits
 
 from adacl.config import Config
 from support.helpers import REPOSITORY, TINY, write_images
 
-# The networks here are so small that on a busy machine threads only wait for each other.
-torch.set_num_threads(1)
+# The networks here are so small that on a busy machine threads only wait for each other: in this
+# process, and in those of the programs that are started. PyTorch, imported later, looks here.
+os.environ["OMP_NUM_THREADS"] = "1"
+os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
 
 # A shell starts background jobs with SIGINT ignored, which the interrupted programs would inherit.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -470,7 +470,7 @@ def test_interrupted_commands_say_what_was_not_written(
         message = refused(130, *score, "--report", page, "-o", records)
         assert message == f"adacl: interrupted; not written: {records}, {page}"
     monkeypatch.setattr("adacl.deploy.export.export_model", interrupt)
-    monkeypatch.setattr("adacl.detector.AnomalyDetector.from_model", interrupt)
+    monkeypatch.setattr("adacl.image_detector.ImageDetector.from_model", interrupt)
     monkeypatch.setattr("adacl.deploy.opening.read_header", interrupt)
     for command in (["export", parts / "model", page.with_suffix(".onnx")],
                     ["calibrate", parts / "model", parts / "good", "-o", records]):  # fmt: skip

@@ -85,7 +85,7 @@ def drop(page, *paths):
     """
     data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
     session = page.context.new_cdp_session(page)
-    for kind in ("dragEnter", "dragOver", "drop"):
+    for kind in ("dragEnter", *3 * ["dragOver"], "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
 

@@ -1,11 +1,20 @@
 """Muon: orthogonal steps for matrices, Adam for the rest."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 
 from adacl.config import NetworkConfig, TrainingConfig
 from adacl.networks.regressor import Regressor
-from adacl.training.optimizers import MATRIX_RATE, Muon, make_optimizer, orthogonal
+from adacl.training.optimizers import (
+    ADAM_FAMILY,
+    MATRIX_RATE,
+    Muon,
+    make_optimizer,
+    orthogonal,
+)
 
 
 @pytest.mark.parametrize("shape", [(8, 8), (5, 30), (30, 5), (1, 9)])
@@ -58,3 +67,39 @@ def test_names():
     }
     assert kinds["muon"] is Muon
     assert len(set(kinds.values())) == 5
+
+
+def test_none_waits_for_pytorchs_compiler():
+    program = """
+import sys
+import torch
+from adacl.training.optimizers import ADAM_FAMILY, Muon
+
+network = torch.nn.Sequential()
+network.hidden, network.output = torch.nn.Linear(2, 2), torch.nn.Linear(2, 1)
+for kind in [*ADAM_FAMILY.values(), lambda weights, lr: Muon(network, lr, 0)]:
+    optimizer = kind(network.parameters(), lr=0.1)
+    optimizer.zero_grad()
+    network(torch.ones(3, 2)).mean().backward()
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+assert "torch._dynamo" not in sys.modules
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw", "nadam", "radam"])
+def test_the_family_steps_as_pytorchs_own(name):
+    kinds = (ADAM_FAMILY[name], getattr(torch.optim, ADAM_FAMILY[name].__bases__[-1].__name__))
+    found = []
+    for kind in kinds:
+        torch.manual_seed(0)
+        layer, batch = torch.nn.Linear(4, 3), torch.randn(8, 4)
+        optimizer = kind(layer.parameters(), lr=0.1, weight_decay=0.1)
+        for _ in range(3):
+            optimizer.zero_grad(set_to_none=True)
+            layer(batch).square().sum().backward()
+            optimizer.step()
+        found.append(layer.weight.detach())
+    assert torch.equal(*found)

@@ -38,7 +38,7 @@ def demo(
 
     from adacl.data.folders import list_images
     from adacl.datasets.as_folders import write_images
-    from adacl.detector import AnomalyDetector
+    from adacl.image_detector import ImageDetector
     from adacl.metrics import evaluation
 
     started = time.perf_counter()
@@ -60,11 +60,11 @@ def demo(
     good_files, bad_files = output / "test/good", output / "test/bad"
     with messages(quiet):
         with epochs(EPOCHS, quiet) as display:
-            detector = AnomalyDetector(
+            detector = ImageDetector(
                 preset="paper", epochs=EPOCHS, random_state=seed, on_epoch=display
             )
             detector.fit(output / "good").save(model)
-        detector = AnomalyDetector.load(model)
+        detector = ImageDetector.load(model)
         threshold = detector.model_.threshold
         gathering = gathering_for(detector, threshold)
         good = list(gathering.watch(detector.score_files(list_images(good_files)), "normal"))

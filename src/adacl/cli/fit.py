@@ -156,9 +156,9 @@ def fit(
     tile_size = options.parse_size("--tile", tile)
     tiling = Tiling(*tile_size, stride, top_k) if tile_size else None
     paths = _listed(normal_dir)
-    from adacl import AnomalyDetector
     from adacl.anomalies import check_anomaly_config
     from adacl.anomalies.local import check_local_config
+    from adacl.image_detector import ImageDetector
     from adacl.networks.devices import resolve_device
 
     files: ProbedFiles | None = None
@@ -184,7 +184,7 @@ def fit(
             log.info("the mask selects %.0f%% of each image", 100 * look.share)
         networks = _announce(files, units, config, tiling, size)
         with epochs(config.training.epochs, quiet, networks) as display:
-            detector = AnomalyDetector(
+            detector = ImageDetector(
                 config=config,
                 image_size=size,
                 tile=tile_size,

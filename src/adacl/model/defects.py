@@ -69,9 +69,9 @@ class Defects:
 
 def share_interval(count: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
     """Return the Clopper-Pearson interval of a share of which ``count`` of ``n`` are seen."""
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     tail = (1 - confidence) / 2
-    low = float(beta.ppf(tail, count, n - count + 1)) if count else 0.0
-    high = float(beta.ppf(1 - tail, count + 1, n - count)) if count < n else 1.0
+    low = float(betaincinv(count, n - count + 1, tail)) if count else 0.0
+    high = float(betaincinv(count + 1, n - count, 1 - tail)) if count < n else 1.0
     return low, high

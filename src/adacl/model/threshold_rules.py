@@ -127,9 +127,9 @@ def with_learnt(
 
 def _bound(flagged: int, n: int, confidence: float) -> float:
     """Return which rate is not exceeded if so many of n are flagged."""
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
-    return float(beta.ppf(confidence, flagged + 1, n - flagged)) if flagged < n else 1.0
+    return float(betaincinv(flagged + 1, n - flagged, confidence)) if flagged < n else 1.0
 
 
 def from_defects(
@@ -154,7 +154,7 @@ def from_defects(
     ConfigError
         If ``share`` does not lie between 0 and 1.
     """
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     if not 0 < share < 1:
         raise ConfigError(f"find: need a share between 0 and 1, got {share}")
@@ -162,7 +162,7 @@ def from_defects(
     m, n = len(ordered), len(usual)
     k = min(m, max(1, math.floor((m + 1) * (1 - share) + ROUNDING)))
     value = float(ordered[k - 1]) - BELOW
-    low, high = (float(beta.ppf(tail, m - k + 1, k)) for tail in (0.025, 0.975))
+    low, high = (float(betaincinv(m - k + 1, k, tail)) for tail in (0.025, 0.975))
     flagged = int((usual > value).sum())
     bound = _bound(flagged, n, confidence)
     told = Defects(m, int((ordered > value).sum()), low, high, share, flagged)

@@ -13,7 +13,7 @@ from adacl.model.threshold import Threshold
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
-    from adacl.detector import AnomalyDetector
+    from adacl.image_detector import ImageDetector
 
 Story = Literal["score", "evaluate", "fit"]
 
@@ -44,7 +44,7 @@ class Subject:
     story: Story
     model_path: Path
     header: ModelHeader
-    scorer: AnomalyDetector | Scorer
+    scorer: ImageDetector | Scorer
     threshold: Threshold
     command: str
     again: Sequence[str]

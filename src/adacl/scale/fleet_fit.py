@@ -123,12 +123,12 @@ def records_in(out: Path) -> list[Record]:
 
 
 def _fit(target: Path, part: Part, paths: list[Path], seed: int) -> Record:
-    from adacl import AnomalyDetector
+    from adacl.image_detector import ImageDetector
 
     files = probe_files(paths, "skip")
     config = by_size(files.sizes(None)) if part.preset == "auto" else preset(part.preset)
     config = config.replace(**parse_settings(part.settings))
-    detector = AnomalyDetector(config=config, random_state=seed, on_error="skip", device="cpu")
+    detector = ImageDetector(config=config, random_state=seed, on_error="skip", device="cpu")
     detector.fit(files)
     if not target.name.endswith(_hash_of(part, paths, seed)):
         raise DataError("its images changed while they were learnt; the same command tries again")

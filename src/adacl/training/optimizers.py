@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +13,41 @@ from torch.optim import Optimizer
 from adacl.config import TrainingConfig
 from adacl.networks.build import Network
 
+
+class _Eager(Optimizer):
+    """The methods of PyTorch's optimisers that prepare for its compiler, without doing so.
+
+    They import it on first use, which takes longer than a small training, and nothing here is
+    compiled.
+    """
+
+    add_param_group = inspect.unwrap(Optimizer.add_param_group)
+    state_dict = inspect.unwrap(Optimizer.state_dict)
+    load_state_dict = inspect.unwrap(Optimizer.load_state_dict)
+    zero_grad = inspect.unwrap(Optimizer.zero_grad)
+
+
+class _Adam(_Eager, torch.optim.Adam):
+    step = torch.no_grad()(inspect.unwrap(torch.optim.Adam.step))
+
+
+class _AdamW(_Eager, torch.optim.AdamW):
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+class _NAdam(_Eager, torch.optim.NAdam):
+    step = torch.no_grad()(inspect.unwrap(torch.optim.NAdam.step))
+
+
+class _RAdam(_Eager, torch.optim.RAdam):
+    step = torch.no_grad()(inspect.unwrap(torch.optim.RAdam.step))
+
+
 ADAM_FAMILY: dict[str, Callable[..., Optimizer]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "nadam": torch.optim.NAdam,
-    "radam": torch.optim.RAdam,
+    "adam": _Adam,
+    "adamw": _AdamW,
+    "nadam": _NAdam,
+    "radam": _RAdam,
 }
 MATRIX_RATE = 10.0
 """How much larger the learning rate of weight matrices is than that of everything else."""
@@ -35,7 +66,7 @@ def make_optimizer(network: Network, config: TrainingConfig) -> Optimizer:
     )
 
 
-class Muon(Optimizer):
+class Muon(_Eager):
     """Steps of equal size in all directions for weight matrices, Adam's for everything else.
 
     The momentum of a matrix (a convolution's kernel is one, outputs by inputs) is replaced by the

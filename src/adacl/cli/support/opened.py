@@ -15,12 +15,12 @@ from adacl.errors import DataError
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
-    from adacl.detector import AnomalyDetector
+    from adacl.image_detector import ImageDetector
     from adacl.model.scoring import FileScore
     from adacl.model.threshold import Threshold
     from adacl.report.tally import Gathering, Group
 
-    Opened = AnomalyDetector | Scorer
+    Opened = ImageDetector | Scorer
     ScoreFiles = Callable[[Iterable[Path], list[Skipped]], Iterator[FileScore]]
 
 log = logging.getLogger("adacl")
@@ -46,13 +46,14 @@ def open_scorer(
     from adacl.deploy.opening import open_model
     from adacl.deploy.scorer import Scorer
 
-    scorer = open_model(model, device=device, backend=backend, on_error=on_error, threads=threads)
-    in_use = scorer.threshold if threshold is None else scorer.threshold.moved_to(threshold)
-    if not isinstance(scorer, Scorer):
-        from adacl import AnomalyDetector
+    opened = open_model(model, device=device, backend=backend, on_error=on_error, threads=threads)
+    in_use = opened.threshold if threshold is None else opened.threshold.moved_to(threshold)
+    if isinstance(opened, Scorer):
+        return opened.set_threshold(in_use), in_use
+    from adacl.image_detector import ImageDetector
 
-        scorer = AnomalyDetector.from_model(scorer, device=device, on_error=on_error)
-    return scorer.set_threshold(in_use), in_use
+    detector = ImageDetector.from_model(opened, device=device, on_error=on_error)
+    return detector.set_threshold(in_use), in_use
 
 
 def scores_of_files(

@@ -18,7 +18,7 @@ from adacl.files import check_writable, resolved
 
 if TYPE_CHECKING:
     from adacl.cli.support.opened import Opened
-    from adacl.detector import AnomalyDetector
+    from adacl.image_detector import ImageDetector
     from adacl.model.threshold import Threshold
     from adacl.report.tally import Gathering
     from adacl.scale.scoring import ScoringRun
@@ -117,7 +117,7 @@ def report_scores(
 
 
 def report_fit(
-    report: Path, detector: AnomalyDetector, model: Path, images: list[Path], quiet: bool
+    report: Path, detector: ImageDetector, model: Path, images: list[Path], quiet: bool
 ) -> None:
     """Write the report on a fit: a sample of the training images against made anomalies."""
     from adacl.model.file import read_model

@@ -17,9 +17,9 @@ from adacl.protocols.inspection.planting import Shape, cover, local_variation, p
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
-    from adacl.detector import AnomalyDetector
+    from adacl.image_detector import ImageDetector
 
-    Opened = AnomalyDetector | Scorer
+    Opened = ImageDetector | Scorer
 
 SIZES: dict[Shape, tuple[int, ...]] = {"spot": (2, 4, 8, 16, 32), "scratch": (1, 2, 3)}
 NAMES: dict[Shape, str] = {"spot": "spots", "scratch": "scratches"}

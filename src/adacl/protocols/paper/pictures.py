@@ -21,7 +21,7 @@ from adacl.config import Config
 from adacl.data.folders import list_images, stream
 from adacl.data.images import read_image
 from adacl.datasets import catalogue
-from adacl.detector import AnomalyDetector
+from adacl.image_detector import ImageDetector
 from adacl.imaging.spec import ImageSpec
 from adacl.networks.regressor import Regressor, count_parameters
 from adacl.protocols.figures import ANOMALOUS, INK, NORMAL
@@ -99,7 +99,7 @@ def figure4_made_anomalies(rows: dict[str, Images], config: Config) -> Figure:
     return figure
 
 
-def figure5_predictions(models: dict[str, AnomalyDetector], data_dir: Path | None) -> Figure:
+def figure5_predictions(models: dict[str, ImageDetector], data_dir: Path | None) -> Figure:
     """Draw normal, made and anomalous samples of each set with their anomaly scores."""
     columns = 3 + 4 + 3
     figure = Figure(figsize=(1.15 * columns, 1.5 * len(models)), layout="constrained")
@@ -126,7 +126,7 @@ def figure5_predictions(models: dict[str, AnomalyDetector], data_dir: Path | Non
     return figure
 
 
-def figure6_embeddings(models: dict[str, AnomalyDetector], data_dir: Path | None) -> Figure:
+def figure6_embeddings(models: dict[str, ImageDetector], data_dir: Path | None) -> Figure:
     """Draw the hidden units of normal and anomalous MNIST test images, in three components."""
     figure = Figure(figsize=(9, 4.2), layout="constrained")
     for place, (normal, detector) in enumerate(models.items(), start=1):
@@ -152,14 +152,14 @@ def figure6_embeddings(models: dict[str, AnomalyDetector], data_dir: Path | None
     return figure
 
 
-def detector_for(data: str, normal: str, folder: Path, data_dir: Path | None) -> AnomalyDetector:
+def detector_for(data: str, normal: str, folder: Path, data_dir: Path | None) -> ImageDetector:
     """Return a detector of a class, as table 1 has it, from ``folder`` or freshly trained."""
     path = folder / f"{data}-{normal}.adacl"
     if not path.exists():
         images, _, _ = load_one_vs_rest(data, normal, data_dir)
         folder.mkdir(parents=True, exist_ok=True)
-        AnomalyDetector(config=paper_config(data), device="cpu").fit(images).save(path)
-    return AnomalyDetector.load(path, device="cpu")
+        ImageDetector(config=paper_config(data), device="cpu").fit(images).save(path)
+    return ImageDetector.load(path, device="cpu")
 
 
 def normal_samples(data_dir: Path | None, frames: Path | None) -> dict[str, Images]:

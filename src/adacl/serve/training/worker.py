@@ -46,13 +46,13 @@ def main(folder: Path) -> int:
 
 
 def _train(folder: Path, settings: dict[str, Any]) -> None:
-    from adacl import AnomalyDetector
+    from adacl.image_detector import ImageDetector
     from adacl.training.splits import networks_to_train
 
     config = Config.from_dict(settings["config"], settings["explicit"])
     images = sorted((folder / "images").iterdir())
     _tell(stages=networks_to_train(len(images), config))
-    detector = AnomalyDetector(
+    detector = ImageDetector(
         config=config,
         epochs=settings["epochs"],
         image_size=settings["image_size"],

@@ -1,0 +1,424 @@
+"""Learn from normal images, and score new ones: what of it needs no scikit-learn."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, get_args
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from adacl.config import Config
+from adacl.config.presets import by_size, check_named, for_tiles, preset
+from adacl.data.arrays import (
+    SMALLEST_SIDE,
+    as_images,
+    as_numbers,
+    channels_last,
+    is_paths,
+    listed,
+    pictures_as_array,
+    pictures_of,
+    without_tensors,
+)
+from adacl.data.copies import digest
+from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
+from adacl.data.groups import check_rule, groups_of
+from adacl.data.images import header_of
+from adacl.data.masks import region_of_interest
+from adacl.data.training_set import ProbedFiles, probe_files
+from adacl.deploy.image_scorer import ImageScorer
+from adacl.errors import ConfigError, InputError
+from adacl.imaging.spec import check_white
+from adacl.imaging.tiles import Tiling
+from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
+from adacl.model.file import load_model, save_model
+from adacl.model.gate import ONLY_ARRAYS, check_files
+from adacl.model.header import ModelHeader
+from adacl.model.history import EpochRecord, History
+from adacl.model.info import notes
+from adacl.model.model import Model
+from adacl.model.scoring import FileScore, ImageScore
+from adacl.networks.devices import resolve_device
+from adacl.training.fit import fit_model
+from adacl.training.normals import Normals, normals_of_array, normals_of_files, numbered
+
+Array = NDArray[Any]
+Identity = TypeVar("Identity")
+log = logging.getLogger("adacl")
+
+OVERRIDDEN = {"training__epochs": "epochs", "threshold__fpr": "fpr"}
+"""Settings of the configuration, and the parameters that override them."""
+
+
+class ImageDetector(ImageScorer):
+    """Detect anomalous images after learning from normal ones alone (ADACL).
+
+    For the parameters see :class:`~adacl.detector.AnomalyDetector`, which is one for scikit-learn.
+    The commands use this one, which starts sooner.
+    """
+
+    model_: Model
+
+    def __init__(
+        self,
+        preset: str = "auto",
+        *,
+        config: Config | None = None,
+        epochs: int | None = None,
+        fpr: float | None = None,
+        image_shape: tuple[int, ...] | None = None,
+        image_size: tuple[int, int] | None = None,
+        tile: tuple[int, int] | None = None,
+        stride: int | None = None,
+        top_k: int = 1,
+        white_level: int | None = None,
+        contamination: float | Literal["auto"] = "auto",
+        mask: str | Path | Array | None = None,
+        device: str = "auto",
+        random_state: int | np.random.RandomState | None = 0,
+        group: str | None = None,
+        on_error: OnError = "fail",
+        checkpoints: str | Path | None = None,
+        on_epoch: Callable[[str, EpochRecord], object] | None = None,
+    ) -> None:
+        self.preset = preset
+        self.config = config
+        self.epochs = epochs
+        self.fpr = fpr
+        self.image_shape = image_shape
+        self.image_size = image_size
+        self.tile = tile
+        self.stride = stride
+        self.top_k = top_k
+        self.white_level = white_level
+        self.contamination = contamination
+        self.mask = mask
+        self.device = device
+        self.random_state = random_state
+        self.group = group
+        self.on_error = on_error
+        self.checkpoints = checkpoints
+        self.on_epoch = on_epoch
+
+    def fit(self, X: Any, y: object = None, groups: ArrayLike | None = None) -> Self:
+        """Learn from normal images.
+
+        Parameters
+        ----------
+        X
+            Normal images, see the class; or files that :func:`~adacl.data.training_set.probe_files`
+            looked at already.
+        y
+            Ignored.
+        groups
+            A label (n,) for each image of an array; images of one label belong together, as files
+            do by ``group``.
+
+        Raises
+        ------
+        ConfigError, InputError
+            If a parameter or the array is not valid.
+        DataError
+            If files cannot be used, or there are fewer than four images or groups.
+        MissingDataError
+            If the mask is not there.
+        """
+        contamination = self._contamination()
+        normals = self._normals(listed(X), groups)
+        seed = self.random_state
+        if not isinstance(seed, int | np.integer):
+            from sklearn.utils import check_random_state
+
+            seed = check_random_state(seed).randint(2**31)
+        checkpoints = Path(self.checkpoints) if self.checkpoints else None
+        if checkpoints:
+            checkpoints.mkdir(parents=True, exist_ok=True)
+        self.model_ = fit_model(
+            normals.samples,
+            normals.config,
+            tiling=self._tiling(),
+            resize=normals.resize,
+            contamination=contamination,
+            groups=normals.groups,
+            seed=int(seed),
+            device=resolve_device(self.device),
+            checkpoints=checkpoints,
+            on_epoch=self.on_epoch,
+            seen=normals.seen,
+        )
+        for line in notes(self.header):
+            log.info(line)
+        if self.header.spec.dtype == "float32":
+            log.info(ONLY_ARRAYS)
+        if odd := self.header.training.get("odd"):
+            log.info(
+                "look at the normal images that seem least normal, the worst first; if one is not "
+                "normal, take it out and fit again: %s",
+                ", ".join(str(normals.paths[n]) if normals.paths else f"number {n}" for n in odd),
+            )
+        return self
+
+    def _normals(self, X: Any, groups: ArrayLike | None) -> Normals:
+        """Return the normal images of a fit, once the parameters are checked."""
+        if self.white_level is not None:
+            check_white(self.white_level)
+        if self.group is not None:
+            check_rule(self.group)
+        if self.on_error not in get_args(OnError):
+            raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
+        resolve_device(self.device)
+        tiling, image_size = self._tiling(), _checked_size("image_size", self.image_size)
+        mask = region_of_interest(self.mask)
+        if not (isinstance(X, ProbedFiles) or is_paths(X)):
+            if self.group is not None:
+                raise ConfigError("group: it names files; with arrays, give fit labels as groups")
+            if image_size is not None:
+                raise ConfigError("image_size: arrays keep their size; resize them, or pass files")
+            pictures = pictures_of(X)
+            array = pictures_as_array(pictures) if pictures else without_tensors(X)
+            return normals_of_array(
+                self._images(array, reset=True),
+                self._config,
+                tiling=tiling,
+                white=self.white_level,
+                groups=groups,
+                colours=tuple(sorted({header_of(picture).channels for picture in pictures or ()})),
+                mask=mask,
+            )
+        if groups is not None:
+            raise ConfigError("groups: labels go with arrays; for files set the parameter group")
+        return normals_of_files(
+            X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error),
+            self._config,
+            tiling=tiling,
+            image_size=image_size,
+            white=self.white_level,
+            group=self.group,
+            on_error=self.on_error,
+            mask=mask,
+        )
+
+    @property
+    def header(self) -> ModelHeader:
+        """The header of the model, as its file will hold it."""
+        return self._fitted().header
+
+    @property
+    def history_(self) -> History:
+        """The epochs of the training."""
+        return self.header.history
+
+    def calibrate(
+        self,
+        X: Any,
+        fpr: float | None = None,
+        groups: ArrayLike | None = None,
+        *,
+        defects: Any = None,
+        find: float | None = None,
+    ) -> Self:
+        """Set the threshold anew from normal images, without retraining.
+
+        Parameters
+        ----------
+        X
+            Normal images; those that were trained on are left out, exact copies count once.
+        fpr
+            False-positive rate; by default the one of the configuration.
+        groups
+            A label (n,) for each image of an array, see :meth:`fit`; for files the parameter
+            ``group`` tells.
+        defects
+            A few labelled defects, in any of the forms of ``X``. They tell which share of such
+            defects is found; the network learns nothing from them.
+        find
+            Set the threshold so that this share of the defects is found, instead of ``fpr``; the
+            normal images then tell how many of them are flagged.
+
+        Raises
+        ------
+        ConfigError
+            If both rates are given, one of them is out of range, or ``find`` without defects.
+        DataError
+            If an image is both normal and a defect, or all normal images were trained on.
+        """
+        check_rates(fpr, find, defects is not None)
+        normals = self._for_threshold(X, groups)
+        if "groups" in self.header.training and normals.groups is None:
+            log.warning("the model was fitted with groups, and is now calibrated without")
+        learnt = self._fitted().learnt
+        normals = normals.unlearnt([digest in learnt for digest in normals.digests])
+        shown = None if defects is None else self._for_threshold(defects, None)
+        rule = self._fitted().config.threshold
+        threshold = calibrated(normals, shown, rule, fpr, find)
+        if less := promises_less(self.header.threshold, threshold):
+            log.warning(less)
+        for line in threshold.notes():
+            log.info(line)
+        return self.set_threshold(threshold)
+
+    def _for_threshold(self, X: Any, groups: ArrayLike | None) -> Scored:
+        X = listed(X)
+        if is_paths(X):
+            files = list(self.score_files(ImageFiles(X)))
+            paths = [score.path for score in files]
+            together = None if self.group is None else groups_of(paths, self.group)
+            return Scored([f.raw for f in files], [f.digest for f in files], together)
+        images = self._checked(X)
+        together = None if groups is None else numbered(groups, len(images))
+        return Scored(self._raw_of(images), [digest(image) for image in images], together)
+
+    def score_files(
+        self, paths: str | Path | Iterable[str | Path], skipped: list[Skipped] | None = None
+    ) -> Iterator[FileScore]:
+        """Score image files in order, decoding in parallel; see :class:`ImageScorer`."""
+        model = self._fitted()
+        check_files(model.spec)
+
+        def decoded() -> Iterator[tuple[tuple[Path, int, str], Array]]:
+            for path, image in stream(each_image(paths), self.decode, self.on_error, skipped):
+                yield (path, digest(image.pixels), image.remark), image.pixels
+
+        yield from self._watched(
+            FileScore.of(path, score.with_remark(remark), self._trained_on(known), known)
+            for (path, known, remark), score in model.scores(decoded())
+        )
+
+    def _trained_on(self, digest: int) -> bool | None:
+        learnt = self._fitted().learnt
+        return digest in learnt if learnt else None
+
+    def save(self, path: str | Path) -> None:
+        """Write the model to one file, see :mod:`adacl.model.file`."""
+        save_model(self._fitted(), path)
+
+    @classmethod
+    def load(cls, path: str | Path, *, device: str = "auto", on_error: OnError = "fail") -> Self:
+        """Return a fitted detector from a model file.
+
+        Raises
+        ------
+        MissingDataError, ModelFileError
+            If the file is not there, or not sound.
+        """
+        return cls.from_model(load_model(path, device), device=device, on_error=on_error)
+
+    @classmethod
+    def from_model(cls, model: Model, *, device: str = "auto", on_error: OnError = "fail") -> Self:
+        """Return a fitted detector for a model; ``device`` is used if it is fitted again."""
+        tiling = model.tiling
+        detector = cls(
+            config=model.config,
+            image_size=model.header.resize,
+            tile=(tiling.height, tiling.width) if tiling else None,
+            stride=tiling.stride if tiling else None,
+            top_k=tiling.top_k if tiling else 1,
+            white_level=model.spec.white if model.spec.white < 65535 else None,
+            mask=None if model.header.mask is None else model.header.mask.pixels,
+            device=device,
+            on_error=on_error,
+        )
+        detector.model_ = model
+        return detector
+
+    def _fitted(self) -> Model:
+        return self.model_
+
+    def _array(self, images: Any) -> Array:
+        return self._images(images, reset=False)
+
+    def _scored(
+        self, images: Iterable[tuple[Identity, Array]]
+    ) -> Iterator[tuple[Identity, ImageScore]]:
+        return self._fitted().scores(images)
+
+    def _tiling(self) -> Tiling | None:
+        tile = _checked_size("tile", self.tile)
+        return Tiling(*tile, self.stride, self.top_k) if tile else None
+
+    def _config(self, sizes: Sequence[tuple[int, int]]) -> Config:
+        """Return the configuration for images of some heights and widths."""
+        tiled = self.tile is not None
+        if self.config is not None:
+            config = self.config
+            if self.preset not in ("auto", config.preset):
+                raise ConfigError(
+                    f"preset {self.preset!r}: the config that is given with it has the preset "
+                    f"{config.preset!r}; leave preset out, or start the config from the other"
+                )
+            check_named(config)
+        elif self.preset == "auto":
+            config = for_tiles() if tiled else by_size(sizes)
+        else:
+            config = preset(self.preset)
+        changes = {name: getattr(self, own) for name, own in OVERRIDDEN.items()}
+        config = config.replace(
+            **{name: value for name, value in changes.items() if value is not None}
+        )
+        if tiled and config.network.output == "map":
+            raise ConfigError(
+                f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
+                "or use the preset paper"
+            )
+        if self.mask is not None and config.network.output != "map":
+            raise ConfigError(
+                f"mask: the preset {config.preset} sees an image as a whole; use the preset "
+                "inspect, or leave the mask out"
+            )
+        return config
+
+    def _contamination(self) -> float | None:
+        if isinstance(self.contamination, str):
+            if self.contamination != "auto":
+                raise ConfigError(
+                    f"contamination: need auto or a share, got {self.contamination!r}"
+                )
+            return None
+        if not 0 <= self.contamination <= 0.5:
+            raise ConfigError(f"contamination: need a share in [0, 0.5], got {self.contamination}")
+        return float(self.contamination)
+
+    def _numbers(self, X: Any, reset: bool) -> Array:
+        """Return an array of rows or images; with ``reset`` it is the one to learn from."""
+        return as_numbers(X)
+
+    def _images(self, X: Any, reset: bool) -> Array:
+        array = self._numbers(X, reset)
+        if array.ndim == 2:
+            values = array.shape[1]
+            if reset and self.image_shape is None and math.isqrt(values) ** 2 != values:
+                log.warning(
+                    "each of the %d rows is taken for a flat image, and %d values make no square; "
+                    "is this one image, put it in a list, else say image_shape=(H, W)",
+                    len(array),
+                    values,
+                )
+        images = as_images(array, self.image_shape)
+        if reset:
+            return channels_last(images)
+        form = self._fitted().spec
+        shape = (form.height, form.width, form.channels)
+        if array.ndim == 2 and not hasattr(self, "n_features_in_") and images.shape[1:] != shape:
+            raise InputError(
+                f"rows of shape {array.shape} do not go with a model that takes {shape}; pass "
+                "N x H x W, one image with N = 1"
+            )
+        return images
+
+
+def _checked_size(name: str, size: Any) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if (
+        not isinstance(size, Sequence)
+        or len(size) != 2
+        or not all(isinstance(side, int | np.integer) and side >= SMALLEST_SIDE for side in size)
+    ):
+        raise ConfigError(
+            f"{name}: need height and width, at least {SMALLEST_SIDE} pixels each, got {size!r}"
+        )
+    return int(size[0]), int(size[1])
