@@ -28,20 +28,24 @@ settings.register_profile("adacl", deadline=None, derandomize=True, max_examples
 settings.load_profile("adacl")
 
 LONGEST = [
-    "cli/test_cli.py",
-    "deploy/test_export.py",
-    "report/test_report.py",
     "serve/test_web_page.py",
-    "serve/test_training.py",
-    "video/test_detector.py",
+    "deploy/test_export.py",
+    "cli/test_cli.py",
+    "report/test_report.py",
     "cli/test_bench_paper.py",
-    "scale/test_fleet.py",
-    "serve/test_station.py",
-    "cli/test_streams.py",
+    "serve/test_training.py",
+    "cli/test_bench.py",
+    "test_detector.py",
+    "test_inspect.py",
     "scale/test_scoring.py",
-    "protocols/test_video.py",
-    "protocols/test_image.py",
     "serve/test_serve.py",
+    "training/test_place_lesson.py",
+    "video/test_detector.py",
+    "scale/test_grid.py",
+    "serve/test_station.py",
+    "scale/test_clusters.py",
+    "protocols/test_video.py",
+    "scale/test_engines.py",
 ]
 """The files whose tests take longest: begun first, as nothing is left to do beside the last."""
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacl import AnomalyDetector, Scorer, detector
+from adacl import AnomalyDetector, Scorer, image_detector
 from adacl.config.presets import by_size, preset
 from adacl.errors import AdaclError, ConfigError, DataError
 from adacl.training.splits import split_once
@@ -101,7 +101,7 @@ def test_a_detector_chooses_by_arrays_and_by_files(side, tile, name, tmp_path, c
         raise FitError
 
     configs = []
-    monkeypatch.setattr(detector, "fit_model", fit_model)
+    monkeypatch.setattr(image_detector, "fit_model", fit_model)
     images = textures(6, (side, side))
     write_images(tmp_path, images)
     for given in (images, tmp_path):
