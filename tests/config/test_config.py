@@ -27,6 +27,8 @@ INVALID = [
     ("anomalies", "weights", {"rotation": "much"}),
     ("anomalies", "weights", ["rotation"]),
     ("anomalies", "options", {"rotation": 1}),
+    ("anomalies", "options", {"rotation": {"turns": 1}}),
+    ("anomalies", "options", {"rotation": {"turns": ["one"]}}),
     ("labels", "scheme", "fuzzy"),
     ("labels", "normal", [0.3, 0.0]),
     ("labels", "normal", [-0.1, 0.3]),

@@ -76,6 +76,10 @@ class Config(Section, name=""):
         turns = set(self.network.turns)
         rotated = options.get("rotation", {}).get("turns", (1, 3)) if "rotation" in kinds else ()
         require(
+            isinstance(rotated, list | tuple) and all(isinstance(turn, int) for turn in rotated),
+            f"anomalies.options.rotation.turns: need whole numbers, got {rotated!r}",
+        )
+        require(
             len(turns) == 1
             or not any((view + turn) % 4 in turns for view in turns for turn in rotated),
             "the kind rotation makes what network.turns takes for normal in another view: leave it "
