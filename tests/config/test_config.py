@@ -113,6 +113,25 @@ def test_what_would_be_normal_and_an_anomaly_at_once_is_refused(changes, words):
         Config().replace(**changes)
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("paper", "network.shrink", 2),
+        ("varied", "network.upright", "yes"),
+        ("paper", "training.tilt", 3.0),
+        ("video", "training.light", 0.1),
+        ("aligned", "local.clean", 0.5),
+        ("inspect", "network.hidden", 32),
+        ("inspect", "training.shift", 2),
+        ("inspect", "training.balance", True),
+        ("inspect", "anomalies.per_image", 2),
+    ],
+)
+def test_settings_of_another_kind_of_network_are_refused(name, setting, value):
+    with pytest.raises(ConfigError, match=rf"^{setting}: does not go with network\.output"):
+        preset(name).replace(**{setting.replace(".", "__"): value})
+
+
 def test_turns_that_rotation_does_not_make_are_allowed():
     assert Config().replace(network__turns=[0, 2]).network.turns == (0, 2)
     options = {"rotation": {"turns": [2]}}

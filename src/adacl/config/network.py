@@ -8,8 +8,9 @@ from adacl.config.sections import ODD, SOME, Count, Natural, Rule, Section, Shar
 PARAMETER_LIMIT = 300_000
 """The paper's bound on the size of the network (section 3.3)."""
 
-OF_MAPS = ("channels", "output", "place", "shrink", "upright", "window", "top", "fade")
-"""Settings of a network with a map."""
+OF_ALL = ("channels", "output")
+OF_MAPS = ("place", "shrink", "upright", "window", "top", "fade")
+"""Settings of every network, and those of networks with a map alone."""
 
 TURNS = Rule(
     "0 first, then some of 1, 2, 3",
@@ -65,7 +66,8 @@ class NetworkConfig(Section, name="network"):
     output
         ``score``: one number for an image, as in the paper. ``map``: one for every place, see
         :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
-        ``shrink``, ``upright``, ``window``, ``top`` and ``fade`` are settings.
+        ``shrink``, ``upright``, ``window``, ``top`` and ``fade`` are settings; these last six go
+        with no other.
     place
         Whether a network with a map gets the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
@@ -127,9 +129,10 @@ class NetworkConfig(Section, name="network"):
             self.scored_views <= views,
             f"network.scored_views: need 0 to {views}, got {self.scored_views}",
         )
-        for setting in fields(self) if self.output == "map" else ():
+        for setting in fields(self):
+            taken = (setting.name in OF_MAPS) == (self.output == "map")
             require(
-                setting.name in OF_MAPS or getattr(self, setting.name) == setting.default,
-                f"network.{setting.name}: does not go with network.output = 'map', which takes "
-                f"only {', '.join(OF_MAPS)}",
+                setting.name in OF_ALL or taken or getattr(self, setting.name) == setting.default,
+                f"network.{setting.name}: does not go with network.output = {self.output!r}, "
+                "which does not look at it",
             )
