@@ -254,6 +254,17 @@ def test_too_few_images_are_refused_with_a_remedy(tmp_path):
         AnomalyDetector(config=SMALL).fit(folder)
 
 
+@pytest.mark.parametrize("size", [(80, 1), (4, 96), (7, 8)])
+def test_an_image_of_a_few_pixels_is_not_learnt_from(size, tmp_path, caplog):
+    odd = np.zeros(size, np.uint8)
+    folder = files(tmp_path / "parts", [*of_many_sizes(24), odd])
+    with pytest.raises(DataError, match=rf"24\.png: {size[0]} x {size[1]} pixels are too small"):
+        AnomalyDetector(config=SMALL, device="cpu").fit(folder)
+    fitted = AnomalyDetector(config=SMALL, device="cpu", on_error="skip").fit(folder)
+    assert "24.png" in caplog.text
+    assert fitted.header.learnt.sizes == ((80, 70), (101, 96))
+
+
 def test_arrays_that_cannot_be_right_are_refused():
     fitted = AnomalyDetector(config=SMALL, device="cpu").fit(textures(6, (40, 44)))
     assert len(fitted.score_samples(textures(2, (50, 33)))) == 2
