@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -58,4 +60,4 @@ def raw_scores(network: Network, batch: Tensor) -> Array:
 
 
 def _at_once(batch: Tensor) -> int:
-    return max(1, DENSE_PIXELS // batch[0, 0].numel())
+    return max(1, DENSE_PIXELS // math.prod(batch.shape[-2:]))
