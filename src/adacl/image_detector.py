@@ -127,6 +127,10 @@ class ImageDetector(ImageScorer):
             If files cannot be used, or there are fewer than four images or groups.
         MissingDataError
             If the mask is not there.
+        ModelFileError
+            If a checkpoint is damaged, or belongs to other images or settings.
+        TrainingError
+            If the loss is no longer finite.
         """
         contamination = self._contamination()
         normals = self._normals(listed(X), groups)

@@ -84,7 +84,8 @@ class NetworkConfig(Section, name="network"):
         Side, in places of the map, of the square that each is the mean of.
     top
         Highest places of the map whose mean is the raw score: their number, not their share, so
-        that a defect weighs the same in a larger image.
+        that a defect weighs the same in a larger image. Of a map of shrunk images, which is
+        enlarged, as many more count.
     fade
         0: these places count alike. Else the r-th highest weighs 1 / (r + ``fade``), so that small
         and large defects count, see :func:`adacl.networks.peak.rank_weights`.

@@ -37,7 +37,8 @@ class ImageLesson:
     Raises
     ------
     ConfigError
-        If the anomalies' kinds are unknown, the network too large or the images too small.
+        If the anomalies' kinds or their options cannot be, or ``training.shift`` is as large as the
+        images.
     """
 
     slow_to_draw = False
