@@ -410,6 +410,12 @@ def test_a_loaded_detector_can_be_cloned_and_fitted_again(digits, normal, tmp_pa
     assert weights(again) == weights(tiles)
 
 
+def test_a_detector_of_whole_images_can_be_fitted_again_on_arrays(fitted, normal, tmp_path):
+    fitted.save(tmp_path / "model.adacl")
+    loaded = AnomalyDetector.load(tmp_path / "model.adacl", device="cpu")
+    assert weights(clone(loaded).fit(normal)) == weights(fitted)
+
+
 def test_an_interrupted_fit_continues_from_its_checkpoints(normal, tmp_path):
     config = TINY.replace(training__epochs=3)
     undisturbed = tiny(config=config).fit(normal)

@@ -177,12 +177,13 @@ class ImageDetector(ImageScorer):
         if not (isinstance(X, ProbedFiles) or is_paths(X)):
             if self.group is not None:
                 raise ConfigError("group: it names files; with arrays, give fit labels as groups")
-            if image_size is not None:
-                raise ConfigError("image_size: arrays keep their size; resize them, or pass files")
             pictures = pictures_of(X)
             array = pictures_as_array(pictures) if pictures else without_tensors(X)
+            images = self._images(array, reset=True)
+            if image_size not in (None, images.shape[1:3]):
+                raise ConfigError("image_size: arrays keep their size; resize them, or pass files")
             return normals_of_array(
-                self._images(array, reset=True),
+                images,
                 self._config,
                 tiling=tiling,
                 white=self.white_level,
