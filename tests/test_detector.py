@@ -416,6 +416,12 @@ def test_a_detector_of_whole_images_can_be_fitted_again_on_arrays(fitted, normal
     assert weights(clone(loaded).fit(normal)) == weights(fitted)
 
 
+def test_a_file_is_no_folder_for_checkpoints(normal, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="file: cannot be made"):
+        tiny(checkpoints=tmp_path / "file").fit(normal)
+
+
 def test_an_interrupted_fit_continues_from_its_checkpoints(normal, tmp_path):
     config = TINY.replace(training__epochs=3)
     undisturbed = tiny(config=config).fit(normal)

@@ -32,7 +32,7 @@ from adacl.data.images import header_of
 from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
-from adacl.errors import ConfigError, InputError
+from adacl.errors import ConfigError, DataError, InputError
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
@@ -124,7 +124,8 @@ class ImageDetector(ImageScorer):
         ConfigError, InputError
             If a parameter or the array is not valid.
         DataError
-            If files cannot be used, or there are fewer than four images or groups.
+            If files cannot be used, the folder for checkpoints cannot be made, or there are fewer
+            than four images or groups.
         MissingDataError
             If the mask is not there.
         ModelFileError
@@ -137,7 +138,10 @@ class ImageDetector(ImageScorer):
         seed = _checked_seed(self.random_state)
         checkpoints = Path(self.checkpoints) if self.checkpoints else None
         if checkpoints:
-            checkpoints.mkdir(parents=True, exist_ok=True)
+            try:
+                checkpoints.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DataError(f"{checkpoints}: cannot be made ({error.strerror})") from error
         self.model_ = fit_model(
             normals.samples,
             normals.config,
