@@ -1,6 +1,8 @@
 import dataclasses
+import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -136,6 +138,26 @@ def test_turns_that_rotation_does_not_make_are_allowed():
     assert Config().replace(network__turns=[0, 2]).network.turns == (0, 2)
     options = {"rotation": {"turns": [2]}}
     assert Config().replace(network__turns=[0, 1], anomalies__options=options)
+
+
+def test_numbers_of_numpy_are_taken_as_those_of_python():
+    options = {
+        "cut_paste": {"area": np.array([0.25, 0.5])},
+        "mix_up": {"rotated": (np.float32(0.5), 0.75)},
+        "rotation": {"turns": [np.int64(1)]},
+    }
+    config = Config().replace(
+        training__epochs=np.int64(3), threshold__fpr=np.float32(0.25), anomalies__options=options
+    )
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == Config().replace(
+        training__epochs=3,
+        threshold__fpr=0.25,
+        anomalies__options={
+            "cut_paste": {"area": [0.25, 0.5]},
+            "mix_up": {"rotated": [0.5, 0.75]},
+            "rotation": {"turns": [1]},
+        },
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)

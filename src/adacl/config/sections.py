@@ -140,6 +140,8 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     Numbers of NumPy, as a grid search draws them, become those of Python.
     """
     origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        value = _of_python(value)
     if origin is Annotated:
         value = _cast(args[0], value, where)
         if not all(rule.holds(value) for rule in args[1:]):
@@ -169,6 +171,13 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     elif hint is str and isinstance(value, str):
         return value
     raise ConfigError(f"{where}: need {type_words(hint)}, got {value!r}")
+
+
+def _of_python(value: Any) -> Any:
+    """Return arrays and numbers of NumPy, also those in lists, as lists and numbers of Python."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_of_python, value))
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _all_finite(value: Any) -> bool:
