@@ -62,6 +62,8 @@ INVALID = [
     ("network", "distance", math.nan),
     ("network", "distance_among", "outputs"),
     ("network", "distance_components", -1),
+    ("network", "top", 2**40),
+    ("network", "fade", 2**62),
     ("training", "shift", -1),
     ("training", "shift", 0.5),
     ("training", "tint", 1.0),

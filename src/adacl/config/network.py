@@ -3,11 +3,24 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
-from adacl.config.sections import ODD, SOME, Count, Natural, Rule, Section, Share, at_least, require
+from adacl.config.sections import (
+    ODD,
+    SOME,
+    Count,
+    Natural,
+    Rule,
+    Section,
+    Share,
+    at_least,
+    at_most,
+    require,
+)
 
 PARAMETER_LIMIT = 300_000
 """The paper's bound on the size of the network (section 3.3)."""
 
+MOST_PLACES = 100_000
+"""Of a map that count in the score: an exported file holds a weight for each."""
 OF_ALL = ("channels", "output")
 OF_MAPS = ("place", "shrink", "upright", "window", "top", "fade")
 """Settings of every network, and those of networks with a map alone."""
@@ -111,8 +124,8 @@ class NetworkConfig(Section, name="network"):
     shrink: Literal["auto", 1, 2, 4, 8] = 1
     upright: Literal["no", "yes", "auto"] = "no"
     window: Annotated[int, ODD, at_least(1)] = 5
-    top: Count = 1
-    fade: Natural = 0
+    top: Annotated[int, at_least(1), at_most(MOST_PLACES)] = 1
+    fade: Annotated[int, at_least(0), at_most(MOST_PLACES)] = 0
 
     @property
     def shrunk(self) -> int:
