@@ -185,8 +185,7 @@ def samples_of_files(
     on_error
         ``fail`` at a broken file, or ``skip`` it.
     any_size
-        Whether images without ``image_size`` keep their own; those below 8 x 8 pixels count as
-        broken.
+        Whether images without ``image_size`` keep their own.
     white
         Full scale of 16-bit values; by default the range of values present becomes 0 to 1.
 
@@ -216,11 +215,6 @@ def samples_of_files(
         image = read(path)
         if image.shape[:2] != probed[path]:
             raise ImageError(f"{path}: its size changed while the images were read")
-        if any_size and min(image.shape[:2]) < SMALLEST_SIDE:
-            raise ImageError(
-                f"{path}: {image.shape[0]} x {image.shape[1]} pixels are too small to learn from, "
-                f"at least {SMALLEST_SIDE} x {SMALLEST_SIDE} are needed"
-            )
         return image
 
     def decoded(size: Size | None) -> Iterator[NDArray[Any]]:
