@@ -1,5 +1,6 @@
 import json
 import logging
+import re
 import shutil
 import subprocess
 import sys
@@ -198,10 +199,36 @@ def test_contamination_flags_that_share_of_the_training_images(contamination, no
     assert (labels == -1).sum() == round(contamination * len(normal))
 
 
-@pytest.mark.parametrize("contamination", [-0.1, 0.6, "much", float("nan")])
+@pytest.mark.parametrize("contamination", [-0.1, 0.6, "much", float("nan"), None])
 def test_impossible_contamination_is_refused(contamination, normal):
     with pytest.raises(ConfigError, match="contamination"):
         tiny(contamination=contamination).fit(normal)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "words"),
+    [
+        ({"random_state": -1}, "random_state: need a whole number from 0"),
+        ({"random_state": 2**64}, "random_state: need a whole number from 0"),
+        ({"tile": (8, 8), "top_k": 1.5}, "top_k: need a whole number, got 1.5"),
+        ({"tile": (8, 8), "stride": 2.5}, "stride: need a whole number, got 2.5"),
+        ({"stride": 4}, "they go with tile"),
+        ({"top_k": 2}, "they go with tile"),
+        ({"config": {"preset": "paper"}, "epochs": None}, "need a Config, got dict"),
+    ],
+)
+def test_what_no_training_can_use_is_refused_before_it(parameters, words, normal):
+    with pytest.raises(ConfigError, match=re.escape(words)):
+        tiny(**parameters).fit(normal)
+
+
+def test_numbers_of_numpy_are_taken_and_saved(normal, tmp_path):
+    numbers = {"stride": np.int64(4), "top_k": np.int32(2), "epochs": np.int64(1)}
+    rates = {"fpr": np.float32(0.05), "random_state": np.int64(3)}
+    tiny(tile=(8, 8), **numbers, **rates).fit(normal).save(tmp_path / "tiles.adacl")
+    read = AnomalyDetector.load(tmp_path / "tiles.adacl")
+    assert (read.stride, read.top_k, read.config.training.epochs) == (4, 2, 1)
+    assert read.config.threshold.fpr == pytest.approx(0.05)
 
 
 def test_the_threshold_can_be_overridden_at_prediction(fitted, digits):
@@ -381,6 +408,18 @@ def test_a_loaded_detector_can_be_cloned_and_fitted_again(digits, normal, tmp_pa
     assert (loaded.tile, loaded.stride, loaded.top_k) == ((8, 8), 4, 2)
     again = clone(loaded).fit(np.pad(normal, ((0, 0), (0, 4), (0, 4))))
     assert weights(again) == weights(tiles)
+
+
+def test_a_detector_of_whole_images_can_be_fitted_again_on_arrays(fitted, normal, tmp_path):
+    fitted.save(tmp_path / "model.adacl")
+    loaded = AnomalyDetector.load(tmp_path / "model.adacl", device="cpu")
+    assert weights(clone(loaded).fit(normal)) == weights(fitted)
+
+
+def test_a_file_is_no_folder_for_checkpoints(normal, tmp_path):
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(DataError, match="file: cannot be made"):
+        tiny(checkpoints=tmp_path / "file").fit(normal)
 
 
 def test_an_interrupted_fit_continues_from_its_checkpoints(normal, tmp_path):

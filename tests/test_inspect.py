@@ -254,6 +254,23 @@ def test_too_few_images_are_refused_with_a_remedy(tmp_path):
         AnomalyDetector(config=SMALL).fit(folder)
 
 
+@pytest.mark.parametrize("size", [(80, 1), (4, 96), (1, 1)])
+def test_images_of_a_few_pixels_among_many_end_no_fit(size, tmp_path):
+    few = [np.full(size, level, np.uint8) for level in range(8)]
+    folder = files(tmp_path / "parts", [*few, *of_many_sizes(24)])
+    fitted = AnomalyDetector(config=SMALL, device="cpu").fit(folder)
+    assert np.isfinite(fitted.score_samples(folder)).all()
+
+
+def test_a_broken_image_is_not_among_the_sizes_learnt(tmp_path):
+    folder = files(tmp_path / "parts", [*of_many_sizes(6), *textures(1, (300, 300))])
+    broken = folder / "06.png"
+    broken.write_bytes(broken.read_bytes()[:2000])
+    fitted = AnomalyDetector(config=SMALL, device="cpu", on_error="skip").fit(folder)
+    assert fitted.header.training["images"] == 6
+    assert fitted.header.learnt.sizes == ((80, 70), (101, 96))
+
+
 def test_arrays_that_cannot_be_right_are_refused():
     fitted = AnomalyDetector(config=SMALL, device="cpu").fit(textures(6, (40, 44)))
     assert len(fitted.score_samples(textures(2, (50, 33)))) == 2

@@ -82,7 +82,7 @@ def test_roc_by_hand():
     assert thresholds[1:].tolist() == [3, 2, 1, 0]
 
 
-@pytest.mark.parametrize("measure", [auroc, average_precision, equal_error_rate])
+@pytest.mark.parametrize("measure", [auroc, auroc_interval, average_precision, equal_error_rate])
 def test_both_kinds_of_sample_are_needed(measure):
     for normal, abnormal in (([], [1]), ([1], []), ([], [])):
         with pytest.raises(InputError, match="normal"):

@@ -49,8 +49,9 @@ class AnomalyDetector(ImageDetector, OutlierMixin, BaseEstimator):  # type: igno
         (H, W) or (H, W, C) of flat rows. Without it a row is laid out as the smallest square
         that holds it, filled up with zeros.
     image_size
-        Height and width that image files are resized to. By default their own size, if all
-        have the same and it is at most 64 pixels, else their median shape, scaled to 64.
+        Height and width that image files are resized to. By default those of any size are kept for
+        a network with a map (``inspect``); for others their own size, if all have the same and it
+        is at most 64 pixels, else their median shape, scaled to 64.
     tile
         Height and width of the tiles that large images are cut into.
     stride

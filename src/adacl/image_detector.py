@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self, TypeVar, get_args
 
@@ -31,7 +32,7 @@ from adacl.data.images import header_of
 from adacl.data.masks import region_of_interest
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
-from adacl.errors import ConfigError, InputError
+from adacl.errors import ConfigError, DataError, InputError
 from adacl.imaging.spec import check_white
 from adacl.imaging.tiles import Tiling
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
@@ -123,20 +124,24 @@ class ImageDetector(ImageScorer):
         ConfigError, InputError
             If a parameter or the array is not valid.
         DataError
-            If files cannot be used, or there are fewer than four images or groups.
+            If files cannot be used, the folder for checkpoints cannot be made, or there are fewer
+            than four images or groups.
         MissingDataError
             If the mask is not there.
+        ModelFileError
+            If a checkpoint is damaged, or belongs to other images or settings.
+        TrainingError
+            If the loss is no longer finite.
         """
         contamination = self._contamination()
         normals = self._normals(listed(X), groups)
-        seed = self.random_state
-        if not isinstance(seed, int | np.integer):
-            from sklearn.utils import check_random_state
-
-            seed = check_random_state(seed).randint(2**31)
+        seed = _checked_seed(self.random_state)
         checkpoints = Path(self.checkpoints) if self.checkpoints else None
         if checkpoints:
-            checkpoints.mkdir(parents=True, exist_ok=True)
+            try:
+                checkpoints.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise DataError(f"{checkpoints}: cannot be made ({error.strerror})") from error
         self.model_ = fit_model(
             normals.samples,
             normals.config,
@@ -144,7 +149,7 @@ class ImageDetector(ImageScorer):
             resize=normals.resize,
             contamination=contamination,
             groups=normals.groups,
-            seed=int(seed),
+            seed=seed,
             device=resolve_device(self.device),
             checkpoints=checkpoints,
             on_epoch=self.on_epoch,
@@ -176,12 +181,13 @@ class ImageDetector(ImageScorer):
         if not (isinstance(X, ProbedFiles) or is_paths(X)):
             if self.group is not None:
                 raise ConfigError("group: it names files; with arrays, give fit labels as groups")
-            if image_size is not None:
-                raise ConfigError("image_size: arrays keep their size; resize them, or pass files")
             pictures = pictures_of(X)
             array = pictures_as_array(pictures) if pictures else without_tensors(X)
+            images = self._images(array, reset=True)
+            if image_size not in (None, images.shape[1:3]):
+                raise ConfigError("image_size: arrays keep their size; resize them, or pass files")
             return normals_of_array(
-                self._images(array, reset=True),
+                images,
                 self._config,
                 tiling=tiling,
                 white=self.white_level,
@@ -338,13 +344,22 @@ class ImageDetector(ImageScorer):
 
     def _tiling(self) -> Tiling | None:
         tile = _checked_size("tile", self.tile)
-        return Tiling(*tile, self.stride, self.top_k) if tile else None
+        if tile:
+            return Tiling(*tile, self.stride, self.top_k)
+        if self.stride is not None or self.top_k != 1:
+            raise ConfigError("stride and top_k: they go with tile, which is not given")
+        return None
 
     def _config(self, sizes: Sequence[tuple[int, int]]) -> Config:
         """Return the configuration for images of some heights and widths."""
         tiled = self.tile is not None
         if self.config is not None:
             config = self.config
+            if not isinstance(config, Config):
+                raise ConfigError(
+                    f"config: need a Config, got {type(config).__name__}; Config.from_dict makes "
+                    "one of a dictionary"
+                )
             if self.preset not in ("auto", config.preset):
                 raise ConfigError(
                     f"preset {self.preset!r}: the config that is given with it has the preset "
@@ -378,7 +393,7 @@ class ImageDetector(ImageScorer):
                     f"contamination: need auto or a share, got {self.contamination!r}"
                 )
             return None
-        if not 0 <= self.contamination <= 0.5:
+        if not isinstance(self.contamination, Real) or not 0 <= self.contamination <= 0.5:
             raise ConfigError(f"contamination: need a share in [0, 0.5], got {self.contamination}")
         return float(self.contamination)
 
@@ -422,3 +437,14 @@ def _checked_size(name: str, size: Any) -> tuple[int, int] | None:
             f"{name}: need height and width, at least {SMALLEST_SIDE} pixels each, got {size!r}"
         )
     return int(size[0]), int(size[1])
+
+
+def _checked_seed(seed: Any) -> int:
+    """Return ``random_state`` as a number that NumPy and PyTorch take as a seed."""
+    if not isinstance(seed, int | np.integer):
+        from sklearn.utils import check_random_state
+
+        return int(check_random_state(seed).randint(2**31))
+    if not 0 <= seed < 2**64:
+        raise ConfigError(f"random_state: need a whole number from 0 to 2**64 - 1, got {seed}")
+    return int(seed)

@@ -1,6 +1,7 @@
 """Measures of detection: AUROC, EER, average precision, rates at a threshold, localisation.
 
-Scores are higher for more anomalous samples; anomalies are the positive class.
+Scores are higher for more anomalous samples; anomalies are the positive class. Functions of scores
+raise ``InputError`` where there are none of a kind, or some are not finite.
 """
 
 from __future__ import annotations
@@ -56,7 +57,8 @@ def auroc_interval(
     draws
         How many; always the same for the same scores.
     """
-    normal, abnormal = np.sort(np.ravel(normal)), np.ravel(np.asarray(abnormal, float))
+    normal, abnormal = _checked(normal, abnormal)
+    normal = np.sort(normal)
     below = np.searchsorted(normal, abnormal, "left")
     upto = np.searchsorted(normal, abnormal, "right")
     generator = np.random.default_rng(0)
@@ -89,17 +91,23 @@ def roc(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Floats, Floats, Floats]
 
 def _counted(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Floats, Floats, Floats]:
     """Return how many normal and abnormal scores reach each score that occurs, highest first."""
-    normal, abnormal = np.ravel(np.asarray(normal, float)), np.ravel(np.asarray(abnormal, float))
-    if not normal.size or not abnormal.size:
-        raise InputError("scores of at least one normal and one abnormal sample are needed")
+    normal, abnormal = _checked(normal, abnormal)
     scores = np.r_[normal, abnormal]
-    if not np.isfinite(scores).all():
-        raise InputError("scores: hold values that are not finite")
     order = np.argsort(scores)[::-1]
     scores = scores[order]
     last = np.r_[np.flatnonzero(np.diff(scores)), len(scores) - 1]
     hits = np.cumsum(order >= len(normal), dtype=float)[last]
     return 1 + last - hits, hits, scores[last]
+
+
+def _checked(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Floats, Floats]:
+    """Return the scores of both kinds as flat arrays of finite numbers."""
+    normal, abnormal = np.ravel(np.asarray(normal, float)), np.ravel(np.asarray(abnormal, float))
+    if not normal.size or not abnormal.size:
+        raise InputError("scores of at least one normal and one abnormal sample are needed")
+    if not (np.isfinite(normal).all() and np.isfinite(abnormal).all()):
+        raise InputError("scores: hold values that are not finite")
+    return normal, abnormal
 
 
 def equal_error_rate(normal: ArrayLike, abnormal: ArrayLike) -> float:

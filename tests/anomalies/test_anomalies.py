@@ -340,14 +340,19 @@ def test_unknown_kinds_and_options_are_refused():
         ("cut_paste", "area", "large"),
         ("cut_paste", "area", [-0.3, -0.1]),
         ("cut_paste", "area", [0.1]),
+        ("cut_paste", "area", ["a", "b"]),
         ("cut_paste", "aspect", [0.0, 1.0]),
         ("rotation", "turns", []),
         ("rotation", "turns", 1),
+        ("rotation", "turns", "12"),
+        ("rotation", "turns", [1.5]),
+        ("rotation", "turns", [1, 4]),
+        ("mix_up", "turns", [0]),
         ("mix_up", "rotated", 0.5),
     ],
 )
 def test_impossible_values_of_options_are_refused(kind, option, value):
-    with pytest.raises(ConfigError, match=kind):
+    with pytest.raises(ConfigError, match=rf"^anomalies\.options\.{kind}: {option}: need"):
         check_anomaly_config(AnomalyConfig(options={kind: {option: value}}))
 
 

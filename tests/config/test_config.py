@@ -1,6 +1,8 @@
 import dataclasses
+import json
 import math
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -27,6 +29,8 @@ INVALID = [
     ("anomalies", "weights", {"rotation": "much"}),
     ("anomalies", "weights", ["rotation"]),
     ("anomalies", "options", {"rotation": 1}),
+    ("anomalies", "options", {"rotation": {"turns": 1}}),
+    ("anomalies", "options", {"rotation": {"turns": ["one"]}}),
     ("labels", "scheme", "fuzzy"),
     ("labels", "normal", [0.3, 0.0]),
     ("labels", "normal", [-0.1, 0.3]),
@@ -58,6 +62,8 @@ INVALID = [
     ("network", "distance", math.nan),
     ("network", "distance_among", "outputs"),
     ("network", "distance_components", -1),
+    ("network", "top", 2**40),
+    ("network", "fade", 2**62),
     ("training", "shift", -1),
     ("training", "shift", 0.5),
     ("training", "tint", 1.0),
@@ -111,10 +117,49 @@ def test_what_would_be_normal_and_an_anomaly_at_once_is_refused(changes, words):
         Config().replace(**changes)
 
 
+@pytest.mark.parametrize(
+    ("name", "setting", "value"),
+    [
+        ("paper", "network.shrink", 2),
+        ("varied", "network.upright", "yes"),
+        ("paper", "training.tilt", 3.0),
+        ("video", "training.light", 0.1),
+        ("aligned", "local.clean", 0.5),
+        ("inspect", "network.hidden", 32),
+        ("inspect", "training.shift", 2),
+        ("inspect", "training.balance", True),
+        ("inspect", "anomalies.per_image", 2),
+    ],
+)
+def test_settings_of_another_kind_of_network_are_refused(name, setting, value):
+    with pytest.raises(ConfigError, match=rf"^{setting}: does not go with network\.output"):
+        preset(name).replace(**{setting.replace(".", "__"): value})
+
+
 def test_turns_that_rotation_does_not_make_are_allowed():
     assert Config().replace(network__turns=[0, 2]).network.turns == (0, 2)
     options = {"rotation": {"turns": [2]}}
     assert Config().replace(network__turns=[0, 1], anomalies__options=options)
+
+
+def test_numbers_of_numpy_are_taken_as_those_of_python():
+    options = {
+        "cut_paste": {"area": np.array([0.25, 0.5])},
+        "mix_up": {"rotated": (np.float32(0.5), 0.75)},
+        "rotation": {"turns": [np.int64(1)]},
+    }
+    config = Config().replace(
+        training__epochs=np.int64(3), threshold__fpr=np.float32(0.25), anomalies__options=options
+    )
+    assert Config.from_dict(json.loads(json.dumps(config.to_dict()))) == Config().replace(
+        training__epochs=3,
+        threshold__fpr=0.25,
+        anomalies__options={
+            "cut_paste": {"area": [0.25, 0.5]},
+            "mix_up": {"rotated": [0.5, 0.75]},
+            "rotation": {"turns": [1]},
+        },
+    )
 
 
 @pytest.mark.parametrize("name", PRESETS)

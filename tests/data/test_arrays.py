@@ -92,6 +92,12 @@ def test_other_numbers_of_dimensions_are_refused(shape):
         as_images(np.zeros(shape))
 
 
+@pytest.mark.parametrize("value", [1e39, -1e39, 3e38])
+def test_values_whose_range_32_bits_do_not_hold_are_refused(value):
+    with pytest.raises(InputError, match="do not fit into 32 bits"):
+        as_images(np.full((2, 8, 8), value))
+
+
 def test_paths_are_told_from_pixels():
     for paths in ("a.png", Path("a.png"), ["a", Path("b")], ("a",), np.array(["a", "b"])):
         assert is_paths(paths)

@@ -46,3 +46,7 @@ def test_boxes_end_at_the_image_and_small_regions_are_left_out():
         assert region.peak == np.float32(0.9)
     (region,) = find_regions(found, 0.5, (9, 11), 4)
     assert region[:5] == (0, 0, 2, 4, 8)
+
+
+def test_without_a_place_above_the_threshold_there_is_no_region():
+    assert find_regions(np.full((4, 5), 0.4, np.float32), 0.5, (8, 10), 16) == ()

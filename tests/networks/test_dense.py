@@ -134,3 +134,4 @@ def test_large_batches_are_scored_in_parts():
     images = torch.rand(9, 1, 512, 512)
     whole = raw_scores(model, images)
     assert whole.tolist() == pytest.approx([raw_scores(model, i[None])[0] for i in images])
+    assert raw_scores(model, images[:0]).shape == (0,)

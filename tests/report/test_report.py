@@ -2,6 +2,7 @@
 
 import base64
 import csv
+import dataclasses
 import io
 import json
 import os
@@ -14,18 +15,22 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from adacl import AnomalyDetector
+from adacl.config.presets import preset
 from adacl.deploy.export import export_model
 from adacl.imaging.spec import ImageSpec
 from adacl.model.file import load_model, read_model
+from adacl.model.peak_scale import PeakScale
 from adacl.model.scoring import FileScore
 from adacl.report import made_anomalies, tally
 from adacl.report.subject import readable
 from adacl.report.tally import STEPS, Gathering
 from adacl.report.thumbnails import preview, thumbnails
 from support.helpers import LEARNING, call, refused, write_images
+from support.textures import textures
 
 HOSTILE = [
     "x<{}script><img src=x onerror=hacked=1>.png".format("/"),
@@ -149,6 +154,19 @@ def test_a_line_surrounds_what_was_changed_unless_it_is_the_whole_image(shop):
         outlined[kind] = (pixels == made_anomalies.OUTLINE).all(-1).any((1, 2)).tolist()
     assert outlined["cut_paste"] == [True] * 6
     assert outlined["normal"] == outlined["rotation"] == outlined["mix_up"] == [False] * 6
+
+
+def test_scores_of_examples_are_those_of_a_model_with_a_map():
+    config = preset("inspect").replace(
+        training__epochs=1, training__min_epoch_images=8, training__crop=40
+    )
+    model = AnomalyDetector(config=config, device="cpu").fit(textures(6, (70, 80))).model_
+    model.header = dataclasses.replace(model.header, peak_scale=PeakScale(0.2, 1.5))
+    images = textures(3, (70, 80), 1)[..., None]
+    normal = [model.spec.to_tensor(image[None], torch.device("cpu")) for image in images]
+    (kind, pictures), *_ = made_anomalies.examples(model, normal)
+    assert kind == "normal"
+    assert [raw for _, raw in pictures] == pytest.approx(model.raw(images))
 
 
 def embedded(page: Path) -> dict:

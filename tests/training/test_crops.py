@@ -341,3 +341,12 @@ def test_the_pixels_of_a_thin_mask_are_described_by_numbers(place):
     pixels = learn_pixels(Samples(textures(4, 40), mask=Mask.of(look)), 2)
     assert all(torch.isfinite(each).all() for each in pixels[:3])
     assert np.isfinite(pixels.grain)
+
+
+def test_an_image_that_is_shrunk_to_one_pixel_has_no_deviation():
+    rng = np.random.default_rng(0)
+    images = [rng.integers(0, 256, (*size, 1)).astype(np.uint8) for size in ((80, 72), (8, 8))]
+    spec = ImageSpec(80, 72, 1)
+    whole, both = (learn_pixels(Samples(images[:count], spec), 8) for count in (1, 2))
+    assert float(both.std) == pytest.approx(float(whole.std) / 2)
+    assert torch.isfinite(both.scales).all()

@@ -126,6 +126,15 @@ def test_a_mask_alone_says_where_changes_are_made():
     assert torch.equal(cuts.part, cuts.look)
 
 
+def test_a_mask_whose_stripes_are_missed_at_a_coarse_look_tells_no_background():
+    images = parts(4, 512, 512)
+    looked_at = np.arange(512) % 4 < 2
+    mask = Mask.of(looked_at[:, None] | looked_at)
+    assert step(images[0]) == 4
+    assert not mask.resized(128, 128).any()
+    assert learn_limit(Samples(images, mask=mask)) is None
+
+
 def bars(angles, seed=0):
     """Return dark bars at some angles on a table that is lit from the upper left."""
     rng = np.random.default_rng(seed)

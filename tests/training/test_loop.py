@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from adacl.anomalies import KINDS
 from adacl.config import AnomalyConfig, TrainingConfig
 from adacl.data.samples import Samples
 from adacl.errors import ConfigError, InputError, ModelFileError, TrainingError
@@ -350,6 +352,21 @@ def test_the_distance_varies_as_the_regression_does_on_held_out_normals(
 def test_a_shift_wider_than_the_images_is_refused(images):
     with pytest.raises(ConfigError, match=r"training\.shift = 8 .* 8 x 8"):
         train(images, TINY.replace(training__shift=8))
+
+
+def test_options_of_kinds_are_tried_on_images_of_the_form_learnt_from(images):
+    def recoloured(made, generator, side=4):
+        assert made.shape[-1] >= side
+        return made[:, [2, 1, 0]]
+
+    config = TINY.replace(
+        anomalies__weights={"recoloured": 1.0}, anomalies__options={"recoloured": {"side": 12}}
+    )
+    colours = np.zeros((2, 12, 12, 3), np.uint8)
+    with mock.patch.dict(KINDS, recoloured=recoloured):
+        assert image_lesson.ImageLesson(Samples(colours), Samples(colours), config)
+        with pytest.raises(ConfigError, match="recoloured"):
+            train(images, config)
 
 
 def test_with_few_held_out_normals_all_give_the_distance_its_unit(images):

@@ -9,6 +9,7 @@ from adacl.config.presets import preset
 from adacl.data.samples import Samples
 from adacl.errors import ConfigError, InputError
 from adacl.imaging.mask import Mask
+from adacl.training import uprights
 from adacl.training.alignment import settled
 from adacl.training.uprights import learn_way, wanted
 from support.textures import textures, wedges
@@ -33,6 +34,18 @@ def test_parts_at_any_angle_are_turned_upright(scattered, caplog):
     assert 40 < width < 75
     turned = np.array(list(way.of(scattered)), float)
     assert turned.std(0).mean() < 0.3 * np.array(list(scattered), float).std(0).mean()
+
+
+def test_turned_images_are_kept_in_bounded_memory(scattered, monkeypatch):
+    way = learn_way(scattered)
+    whole = way.of(scattered)
+    first = list(whole)
+    assert all(again is image for again, image in zip(whole, first, strict=True))
+    monkeypatch.setattr(uprights, "KEPT", 5 * first[0].nbytes + 1)
+    bounded = way.of(scattered)
+    for _ in range(2):
+        assert all((image == other).all() for image, other in zip(bounded, first, strict=True))
+    assert sum(image.nbytes for image in bounded.pixels.made.values()) == 5 * first[0].nbytes
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

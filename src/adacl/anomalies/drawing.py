@@ -21,10 +21,14 @@ def uniform(interval: Interval, count: int, generator: torch.Generator) -> Tenso
 
 def check_range(name: str, interval: Interval, below: float = math.inf) -> None:
     """Raise ``ConfigError`` unless an option is an interval of numbers from 0 up to a limit."""
-    low, high = interval
-    if not 0 <= low <= high < below:
+    try:
+        low, high = interval
+        inside = 0 <= low <= high < below
+    except (TypeError, ValueError):
+        inside = False
+    if not inside:
         limit = f" < {below}" if math.isfinite(below) else ""
-        raise ConfigError(f"{name}: need 0 <= low <= high{limit}, got {interval}")
+        raise ConfigError(f"{name}: need two numbers, 0 <= low <= high{limit}, got {interval}")
 
 
 def below(limits: Tensor, generator: torch.Generator) -> Tensor:
@@ -69,6 +73,8 @@ def patch_sizes(
     """
     check_range("area", area, 1)
     check_range("aspect", aspect)
+    if not aspect[0] > 0:
+        raise ConfigError(f"aspect: need more than 0, got {aspect}")
     count, _, height, width = images.shape
     pixels = uniform(area, count, generator) * height * width
     log_aspect = (math.log(aspect[0]), math.log(aspect[1]))

@@ -116,8 +116,17 @@ def make_mixture(
     return Changed(anomalies, mask), drawn
 
 
-def check_anomaly_config(config: AnomalyConfig) -> None:
+def check_anomaly_config(
+    config: AnomalyConfig, form: tuple[int, ...] = (1, SMALLEST_SIDE, SMALLEST_SIDE)
+) -> None:
     """Check that every kind is registered and takes the options given for it.
+
+    Parameters
+    ----------
+    config
+        Weights and options of the kinds.
+    form
+        Channels, height and width of the images, on which the options are tried.
 
     Raises
     ------
@@ -138,6 +147,6 @@ def check_anomaly_config(config: AnomalyConfig) -> None:
                 )
         try:
             generator = torch.Generator().manual_seed(0)
-            KINDS[kind](torch.rand((2, 1, 8, 8), generator=generator), generator, **options)
+            KINDS[kind](torch.rand((2, *form), generator=generator), generator, **options)
         except Exception as error:
             raise ConfigError(f"anomalies.options.{kind}: {error}") from error

@@ -29,6 +29,7 @@ from adacl.anomalies.drawing import (
 )
 from adacl.anomalies.registry import Changed
 from adacl.config.sections import Interval
+from adacl.errors import ConfigError
 
 
 def cut_paste(
@@ -122,12 +123,14 @@ def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = 
     generator
         Source of randomness, on the device of ``images``.
     turns
-        Numbers of counter-clockwise quarter turns to choose from.
+        Numbers of counter-clockwise quarter turns to choose from; none is a multiple of 4.
 
     Returns
     -------
     Changed
     """
+    if not isinstance(turns, Sequence) or not turns or not all(map(_turns_around, turns)):
+        raise ConfigError(f"turns: need whole numbers that are no multiples of 4, got {turns}")
     count, _, height, width = images.shape
     side = min(height, width)
     turn = choose(turns, count, generator).view(-1, 1, 1) % 4
@@ -150,6 +153,10 @@ def rotation(images: Tensor, generator: torch.Generator, turns: Sequence[int] = 
     return Changed(anomalies, moved.unsqueeze(1))
 
 
+def _turns_around(turn: object) -> bool:
+    return isinstance(turn, int) and turn % 4 != 0
+
+
 def mix_up(
     images: Tensor,
     generator: torch.Generator,
@@ -170,7 +177,7 @@ def mix_up(
     original
         Range of the original's coefficient; by default the two coefficients add up to 1.
     turns
-        Numbers of quarter turns to choose from.
+        As for :func:`rotation`.
 
     Returns
     -------

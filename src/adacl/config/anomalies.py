@@ -15,7 +15,7 @@ Opacity = Annotated[float, above(0), at_most(1)]
 
 @dataclass(frozen=True)
 class AnomalyConfig(Section, name="anomalies"):
-    """How anomalies are made from normal images (paper, 3.2.3).
+    """How anomalies are made from normal images, for networks without a map (paper, 3.2.3).
 
     Parameters
     ----------
@@ -58,7 +58,8 @@ class LocalConfig(Section, name="local"):
     fillings
         Filling to its share, see :mod:`adacl.anomalies.fillings`.
     opacity
-        Range of the filling's opacity, drawn uniformly.
+        Range of the filling's opacity, drawn uniformly; that of pieces of images and of scars is
+        0.5 at least.
     most
         Places of an image that are changed, at most.
     clean

@@ -13,9 +13,13 @@ import tomli_w
 
 from adacl.config.anomalies import AnomalyConfig, LocalConfig
 from adacl.config.network import NetworkConfig
-from adacl.config.sections import Section, build, plain, require
+from adacl.config.sections import Section, build, plain, require, settings
 from adacl.config.training import LabelConfig, ThresholdConfig, TrainingConfig
 from adacl.errors import ConfigError
+
+OF_MAPS = ("turned", "light", "vary", "record", "tilt", "crop", "made_weight")
+OF_WHOLE_IMAGES = ("shift", "balance")
+"""Settings of the training that only networks with a map have, and that only others have."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class Config(Section, name=""):
             "network.output = 'map' needs training.keep = 'last' and training.loss = 'mse': the "
             "normals that are not learnt from set the threshold, and must not choose the epoch",
         )
+        self._check_used()
         stages = len(self.network.channels)
         require(
             self.network.output == "score" or self.training.crop > 2**stages,
@@ -76,11 +81,29 @@ class Config(Section, name=""):
         turns = set(self.network.turns)
         rotated = options.get("rotation", {}).get("turns", (1, 3)) if "rotation" in kinds else ()
         require(
+            isinstance(rotated, list | tuple) and all(isinstance(turn, int) for turn in rotated),
+            f"anomalies.options.rotation.turns: need whole numbers, got {rotated!r}",
+        )
+        require(
             len(turns) == 1
             or not any((view + turn) % 4 in turns for view in turns for turn in rotated),
             "the kind rotation makes what network.turns takes for normal in another view: leave it "
             "out (--drop rotation)",
         )
+
+    def _check_used(self) -> None:
+        """Refuse settings that only networks of the other kind have."""
+        whole = self.network.output == "score"
+        made = self.local if whole else self.anomalies
+        of_others = OF_MAPS if whole else OF_WHOLE_IMAGES
+        for section, names in ((self.training, of_others), (made, settings(type(made)))):
+            default = type(section)()
+            for name in names:
+                require(
+                    getattr(section, name) == getattr(default, name),
+                    f"{section._prefix}{name}: does not go with network.output = "
+                    f"{self.network.output!r}, which does not look at it",
+                )
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with settings changed, addressed as ``section__name=value``.

@@ -3,13 +3,27 @@
 from dataclasses import dataclass, fields
 from typing import Annotated, Literal
 
-from adacl.config.sections import ODD, SOME, Count, Natural, Rule, Section, Share, at_least, require
+from adacl.config.sections import (
+    ODD,
+    SOME,
+    Count,
+    Natural,
+    Rule,
+    Section,
+    Share,
+    at_least,
+    at_most,
+    require,
+)
 
 PARAMETER_LIMIT = 300_000
 """The paper's bound on the size of the network (section 3.3)."""
 
-OF_MAPS = ("channels", "output", "place", "shrink", "upright", "window", "top", "fade")
-"""Settings of a network with a map."""
+MOST_PLACES = 100_000
+"""Of a map that count in the score: an exported file holds a weight for each."""
+OF_ALL = ("channels", "output")
+OF_MAPS = ("place", "shrink", "upright", "window", "top", "fade")
+"""Settings of every network, and those of networks with a map alone."""
 
 TURNS = Rule(
     "0 first, then some of 1, 2, 3",
@@ -65,7 +79,8 @@ class NetworkConfig(Section, name="network"):
     output
         ``score``: one number for an image, as in the paper. ``map``: one for every place, see
         :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
-        ``shrink``, ``upright``, ``window``, ``top`` and ``fade`` are settings.
+        ``shrink``, ``upright``, ``window``, ``top`` and ``fade`` are settings; these last six go
+        with no other.
     place
         Whether a network with a map gets the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
@@ -82,7 +97,8 @@ class NetworkConfig(Section, name="network"):
         Side, in places of the map, of the square that each is the mean of.
     top
         Highest places of the map whose mean is the raw score: their number, not their share, so
-        that a defect weighs the same in a larger image.
+        that a defect weighs the same in a larger image. Of a map of shrunk images, which is
+        enlarged, as many more count.
     fade
         0: these places count alike. Else the r-th highest weighs 1 / (r + ``fade``), so that small
         and large defects count, see :func:`adacl.networks.peak.rank_weights`.
@@ -108,8 +124,8 @@ class NetworkConfig(Section, name="network"):
     shrink: Literal["auto", 1, 2, 4, 8] = 1
     upright: Literal["no", "yes", "auto"] = "no"
     window: Annotated[int, ODD, at_least(1)] = 5
-    top: Count = 1
-    fade: Natural = 0
+    top: Annotated[int, at_least(1), at_most(MOST_PLACES)] = 1
+    fade: Annotated[int, at_least(0), at_most(MOST_PLACES)] = 0
 
     @property
     def shrunk(self) -> int:
@@ -127,9 +143,10 @@ class NetworkConfig(Section, name="network"):
             self.scored_views <= views,
             f"network.scored_views: need 0 to {views}, got {self.scored_views}",
         )
-        for setting in fields(self) if self.output == "map" else ():
+        for setting in fields(self):
+            taken = (setting.name in OF_MAPS) == (self.output == "map")
             require(
-                setting.name in OF_MAPS or getattr(self, setting.name) == setting.default,
-                f"network.{setting.name}: does not go with network.output = 'map', which takes "
-                f"only {', '.join(OF_MAPS)}",
+                setting.name in OF_ALL or taken or getattr(self, setting.name) == setting.default,
+                f"network.{setting.name}: does not go with network.output = {self.output!r}, "
+                "which does not look at it",
             )

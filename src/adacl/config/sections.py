@@ -10,7 +10,7 @@ import math
 import operator
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from numbers import Real
+from numbers import Integral, Real
 from typing import Annotated, Any, ClassVar, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from adacl.errors import ConfigError
@@ -135,8 +135,13 @@ def build(cls: type[T], tree: Any, where: str = "") -> T:
 
 
 def _cast(hint: Any, value: Any, where: str) -> Any:
-    """Check ``value`` against a type hint, turning lists into tuples and ints into floats."""
+    """Check ``value`` against a type hint; lists become tuples, ints floats where one is due.
+
+    Numbers of NumPy, as a grid search draws them, become those of Python.
+    """
     origin, args = get_origin(hint), get_args(hint)
+    if hint is Any:
+        value = _of_python(value)
     if origin is Annotated:
         value = _cast(args[0], value, where)
         if not all(rule.holds(value) for rule in args[1:]):
@@ -157,15 +162,22 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
         or (hint is bool and isinstance(value, bool))
     ):
         return value
-    elif hint is float and isinstance(value, int | float) and not isinstance(value, bool):
+    elif hint is float and isinstance(value, Real) and not isinstance(value, bool):
         if _all_finite(value):
             return float(value)
-    elif hint is int and isinstance(value, int) and not isinstance(value, bool):
-        if -MOST <= value <= MOST:
-            return value
+    elif hint is int and isinstance(value, Integral) and not isinstance(value, bool):
+        if -MOST <= int(value) <= MOST:
+            return int(value)
     elif hint is str and isinstance(value, str):
         return value
     raise ConfigError(f"{where}: need {type_words(hint)}, got {value!r}")
+
+
+def _of_python(value: Any) -> Any:
+    """Return arrays and numbers of NumPy, also those in lists, as lists and numbers of Python."""
+    if isinstance(value, list | tuple):
+        return type(value)(map(_of_python, value))
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _all_finite(value: Any) -> bool:

@@ -57,17 +57,20 @@ class TrainingConfig(Section, name="training"):
         Passes over the normal images.
     mirror
         Whether half of the normal images, drawn anew in every batch, are mirrored left to right
-        before anomalies are made of them; for images whose mirror image is as normal.
+        before anomalies are made of them; for images whose mirror image is as normal. A network
+        with a map learns from half of its crops upside down as well, unless it is told the place.
     turned
         Whether turned copies of normal images are as normal, and learnt from: crops are then turned
         by quarters. ``auto`` decides from the normal images, see
         :func:`adacl.training.alignment.turned_auroc`. For networks with a map.
     shift
         Pixels by which normal images are moved at most, in any direction, drawn anew in every
-        batch before anomalies are made of them; what is missing is mirrored from inside.
+        batch before anomalies are made of them; what is missing is mirrored from inside. For
+        networks without a map.
     tint
         How far contrast and, half as much, the brightness of each channel of normal images is
         varied at most, as a part of 1, drawn anew in every batch before anomalies are made of them.
+        With a network with a map, each channel of images in colour is multiplied by a factor.
     light
         How far the brightness of normal images is varied at most, by a factor, as a part of 1; an
         offset of up to half of it is added. For networks with a map.
@@ -89,7 +92,8 @@ class TrainingConfig(Section, name="training"):
     min_epoch_images
         Smaller sets are repeated until an epoch has this many images.
     batch_size
-        Normal images a step; as many made anomalies join them.
+        Normal images a step; ``anomalies.per_image`` anomalies made from each join them, or, with a
+        network with a map, places of them are changed.
     precision
         ``bfloat16`` computes the network's products in half precision while it learns: faster on
         processors that can (AVX512-BF16, AMX, GPUs), slower on others. Weights, labels, loss and
@@ -98,7 +102,8 @@ class TrainingConfig(Section, name="training"):
         ``mse`` goes with the clip head, ``bce`` with the sigmoid head.
     balance
         Whether what is normal to an output counts as much as all anomalies to it together, of
-        which a step has more if there are several views or several anomalies an image.
+        which a step has more if there are several views or several anomalies an image. For networks
+        without a map.
     optimizer
         A variation of Adam, or ``muon``, see :class:`adacl.training.optimizers.Muon`.
     schedule
@@ -116,7 +121,8 @@ class TrainingConfig(Section, name="training"):
         to the gradient.
     validation_size
         Normal images held out for early stopping; smaller sets use a fifth, see
-        :func:`adacl.training.splits.validation_count`.
+        :func:`adacl.training.splits.validation_count`. With a network with a map, which has none,
+        they set the threshold, and may be more.
     patience
         Epochs without a better validation AUROC after which training ends.
     keep

@@ -18,6 +18,8 @@ from adacl.errors import ImageError, InputError
 
 Array = NDArray[Any]
 SMALLEST_SIDE = 8
+LARGEST = float(np.finfo(np.float32).max) / 2
+"""Values up to which their range fits into 32 bits, too."""
 SMALLEST_SET = 4
 """Normal images that a training needs."""
 
@@ -141,11 +143,13 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
     Raises
     ------
     InputError
-        If the array has another number of dimensions.
+        If the array has another number of dimensions, or values that 32 bits do not hold.
     """
     if array.dtype.kind not in "buif":
         raise InputError(f"images: need numbers, got values of the type {array.dtype}")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
+    if array.dtype.kind == "f" and array.size and max(array.max(), -array.min()) > LARGEST:
+        raise InputError(f"images: values beyond {LARGEST:.1e} do not fit into 32 bits; scale them")
     if array.ndim == 2:
         shape = row_shape(array.shape[1], image_shape)
         missing = math.prod(shape) - array.shape[1]

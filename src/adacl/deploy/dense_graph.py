@@ -129,7 +129,7 @@ def _shrunk(graph: Graph, value: str, side: int) -> str:
     """Return the means over squares of pixels, padding the last ones with the edge."""
     if side == 1:
         return value
-    rest = graph.add("Mod", _sides(graph, value), graph.constant(np.array([side])))
+    rest = graph.add("Mod", graph.sides(value), graph.constant(np.array([side])))
     lacking = graph.add("Sub", graph.constant(np.array([side])), rest)
     lacking = graph.add("Mod", lacking, graph.constant(np.array([side])))
     none, both = (graph.constant(np.zeros(count, np.int64)) for count in (4, 2))
@@ -144,7 +144,7 @@ def _enlarged(graph: Graph, value: str, image: str, factor: int) -> str:
         return value
     large = _resized(graph, value, factor)
     one, two = (graph.constant(np.array([number])) for number in (1, 2))
-    ends = graph.add("Div", graph.add("Add", _sides(graph, image), one), two)
+    ends = graph.add("Div", graph.add("Add", graph.sides(image), one), two)
     starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))
     return graph.add("Slice", large, starts, ends, axes)
 
@@ -294,16 +294,10 @@ def _folded(tensors: Tensors, layer: Layer) -> tuple[Array, Array]:
 def _as_large(graph: Graph, value: str, other: str, steps: Steps | None) -> str:
     """Double the size of features, and cut them to the size of others."""
     doubled = _resized(graph, steps.value(graph, value) if steps else value, 2)
-    ends = _sides(graph, other)
+    ends = graph.sides(other)
     starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))
     value = graph.add("Slice", doubled, starts, ends, axes)
     return steps.numbers(graph, value) if steps else value
-
-
-def _sides(graph: Graph, value: str) -> str:
-    """Return height and width of a tensor N x C x H x W, as two whole numbers."""
-    bounds = (graph.constant(np.array([number])) for number in (2, 4))
-    return graph.add("Slice", graph.add("Shape", value), *bounds)
 
 
 def _coordinates(graph: Graph, value: str) -> list[str]:
@@ -315,7 +309,7 @@ def _coordinates(graph: Graph, value: str) -> list[str]:
     count = graph.add("Slice", shape, *(graph.constant(np.array([n])) for n in (0, 1)))
     one = graph.constant(np.array([1]))
     window = graph.default(WINDOW, WHOLE)
-    whole = graph.add("Concat", count, one, _sides(graph, value), axis=0)
+    whole = graph.add("Concat", count, one, graph.sides(value), axis=0)
     planes = []
     for axis in (2, 3):
         extent = graph.add("Gather", shape, graph.constant(np.array(axis)), axis=0)

@@ -186,12 +186,8 @@ class ImageScorer(ABC):
             with ``--input-size`` does not take.
         """
         header = self._fitted().header
-        spec, resize = header.spec, header.resize
-        exported_for = header.exported.input_size if header.exported else None
-        if exported_for == (spec.height, spec.width):
-            exported_for = None
-        if exported_for:
-            resize = None  # the graph resizes
+        spec, exported_for = header.spec, header.resized_by_graph
+        resize = None if exported_for else header.resize
         image = decode(
             name, content, spec.channels, spec.dtype, resize, most, colour, spec.white, sent
         )

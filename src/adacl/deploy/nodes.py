@@ -87,6 +87,11 @@ class Graph:
         """Convert to another type."""
         return self.add("Cast", value, to=to)
 
+    def sides(self, value: str) -> str:
+        """Return height and width of a tensor N x C x H x W, as two whole numbers."""
+        bounds = (self.constant(np.array([number])) for number in (2, 4))
+        return self.add("Slice", self.add("Shape", value), *bounds)
+
     def model(
         self,
         value: str,

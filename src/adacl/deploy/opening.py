@@ -40,7 +40,6 @@ def open_model(
         What the scorer of an exported file does with a broken image file.
     video
         Whether it must be a model for video, rather than one for images.
-
     threads
         Of the scorer of an exported file; by default one a processor.
 

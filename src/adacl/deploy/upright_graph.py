@@ -140,14 +140,9 @@ def _part(graph: Graph, value: str, limit: float) -> str:
 
 def _at_least_one(graph: Graph, value: str, parts: int) -> str:
     """Return a part of the shorter side, one whole number, 1 at least."""
-    least = graph.add("ReduceMin", _sides(graph, value), keepdims=1)
+    least = graph.add("ReduceMin", graph.sides(value), keepdims=1)
     least = graph.add("Div", least, graph.constant(np.array([parts])))
     return graph.add("Max", least, graph.constant(np.array([1])))
-
-
-def _sides(graph: Graph, value: str) -> str:
-    bounds = (graph.constant(np.array([number])) for number in (2, 4))
-    return graph.add("Slice", graph.add("Shape", value), *bounds)
 
 
 def _numbers(graph: Graph, value: str, axis: int, halved: bool = False) -> str:

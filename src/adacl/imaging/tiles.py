@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 
@@ -23,6 +24,11 @@ class Tiling:
     top_k
         The score of an image is the mean of its ``top_k`` highest tile scores; 1 is the
         maximum.
+
+    Raises
+    ------
+    ConfigError
+        If they are no whole numbers, a tile has less than 8 x 8 pixels, or tiles would leave gaps.
     """
 
     height: int
@@ -31,6 +37,13 @@ class Tiling:
     top_k: int = 1
 
     def __post_init__(self) -> None:
+        for name in ("height", "width", "stride", "top_k"):
+            size = getattr(self, name)
+            if name == "stride" and size is None:
+                continue
+            if not isinstance(size, Integral) or isinstance(size, bool):
+                raise ConfigError(f"{name}: need a whole number, got {size!r}")
+            object.__setattr__(self, name, int(size))
         if min(self.height, self.width) < 8:
             raise ConfigError(f"tile: at least 8x8 pixels, got {self.height}x{self.width}")
         if self.stride is not None and not 1 <= self.stride <= min(self.height, self.width):

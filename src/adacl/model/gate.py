@@ -48,9 +48,7 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
         If they cannot be what was learnt.
     """
     spec, size = header.spec, header.resize
-    exported_for = header.exported.input_size if header.exported else None
-    if exported_for == (spec.height, spec.width):
-        exported_for = None
+    exported_for = header.resized_by_graph
     expected = exported_for or (spec.height, spec.width)
     images = channels_last(images, spec.channels)
     least = 1 if header.any_size else SMALLEST_SIDE

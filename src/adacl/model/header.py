@@ -136,6 +136,12 @@ class ModelHeader:
         """Whether the network has an output for every place, rather than for the image alone."""
         return self.config.network.output == "map"
 
+    @property
+    def resized_by_graph(self) -> tuple[int, int] | None:
+        """Height and width of the images that an exported graph takes and resizes itself."""
+        size = self.exported.input_size if self.exported else None
+        return None if size == (self.spec.height, self.spec.width) else size
+
     @cached_property
     def learnt(self) -> Learnt:
         """What is known of the images that it was fitted on."""

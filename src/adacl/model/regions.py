@@ -49,7 +49,8 @@ def find_regions(
     size
         Height and width of the image.
     least_area
-        Pixels of the smallest region. If all are smaller, the highest is named.
+        Pixels of the smallest region. If all are smaller, the highest is named; without a place
+        above the threshold there is none.
     """
     rows, starts, ends, numbers = _runs(scores > threshold)
     tops, lefts = 2 * rows, 2 * starts

@@ -140,7 +140,8 @@ class ImageScore:
     remark
         What speaks against the score, such as light that was not learnt; or "".
     regions
-        Of an image above the threshold, if the network has a map.
+        Of an image above the threshold, if the network has a map. There is none where many places
+        raise the score together, each of them below the threshold.
     level
         Mean of the image, of the range that the network sees.
     place

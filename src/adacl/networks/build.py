@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -48,7 +50,11 @@ def dense_maps(
 
 @torch.inference_mode()
 def raw_scores(network: Network, batch: Tensor) -> Array:
-    """Return the raw regression (N,) of images N x C x H x W in [0, 1]; any N."""
+    """Return the raw regression (N,) of images N x C x H x W in [0, 1]; any N.
+
+    Of a network with a map it is the peak of the map, which a model brings to the scale of the
+    places, see :class:`adacl.model.peak_scale.PeakScale`.
+    """
     if isinstance(network, Regressor):
         return regressor.raw_scores(network, batch)
     network.eval()
@@ -58,4 +64,4 @@ def raw_scores(network: Network, batch: Tensor) -> Array:
 
 
 def _at_once(batch: Tensor) -> int:
-    return max(1, DENSE_PIXELS // batch[0, 0].numel())
+    return max(1, DENSE_PIXELS // math.prod(batch.shape[-2:]))

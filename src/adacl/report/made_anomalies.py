@@ -88,10 +88,10 @@ def mixture_scores(model: Model, normal: Sequence[Tensor], seed: int) -> list[fl
 
 
 def _raw(model: Model, images: Tensor) -> Array:
-    mask = model.header.mask
-    if mask is None or isinstance(model.network, Regressor):
+    if isinstance(model.network, Regressor):
         return raw_scores(model.network, images)
-    return model.peaks(dense_maps(model.network, mask.filled(images)))
+    mask = model.header.mask
+    return model.peaks(dense_maps(model.network, mask.filled(images) if mask else images))
 
 
 def _is_dense(model: Model) -> bool:

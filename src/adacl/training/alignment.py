@@ -187,7 +187,10 @@ def _grain(image: torch.Tensor) -> torch.Tensor:
     """Return the direction of an image's grain at each scale; a quarter turn negates it."""
     directions = []
     for _ in range(GRAINS):
-        along, across = (image.diff(dim=axis).abs().mean() + LEAST_CHANGE for axis in (-1, -2))
+        steps = [image.diff(dim=axis).abs() for axis in (-1, -2)]
+        along, across = (
+            (step.mean() if step.numel() else step.sum()) + LEAST_CHANGE for step in steps
+        )
         directions.append(torch.log(along / across))
         image = functional.avg_pool2d(image, 2, ceil_mode=True)
     return torch.stack(directions)

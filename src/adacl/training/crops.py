@@ -97,7 +97,8 @@ def learn_pixels(samples: Samples, shrink: int = 1) -> Pixels:
     for image, look in some_normals(samples, shrink):
         image = shown(image, look)
         means.append(image.mean((0, 2, 3)))
-        deviations.append(image.std((0, 2, 3)))
+        several = image[0, 0].numel() > 1
+        deviations.append(image.std((0, 2, 3)) if several else torch.zeros_like(means[-1]))
     mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
     scales, grain = learn_scales(samples, shrink), learn_grain(samples, shrink)
     return Pixels(mean, std, scales, grain, foreground.learn_limit(samples))
@@ -114,10 +115,10 @@ def take_crops(
         Normal images of any sizes, in the order in which they are cut.
     config
         ``training.crop`` is the side of the squares, once they are shrunk by ``network.shrink``,
-        ``training.vary`` how far their scale and
-        their local contrast vary. With ``training.mirror`` half of them are mirrored left to right
-        and, unless the network is told places, half of them upside down; with ``training.turned``
-        they are turned by quarters, and half of them by up to ``training.tilt`` degrees.
+        ``training.vary`` how far their scale and their local contrast vary. With
+        ``training.mirror`` half of them are mirrored left to right and, unless the network is told
+        places, half of them upside down; with ``training.turned`` they are turned by quarters, and
+        half of them by up to ``training.tilt`` degrees.
         ``network.place`` tells whether two channels say where in the image they are.
     rng
         Source of randomness.

@@ -101,6 +101,8 @@ def fit_model(
     ------
     DataError
         If there are fewer than four images, copies not counted, or fewer than four groups.
+    ConfigError, InputError, ModelFileError, TrainingError
+        As :func:`adacl.training.loop.train` does.
     """
     count = _count(samples)
     first, unit = _units(samples, count, groups)

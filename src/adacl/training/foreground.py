@@ -10,16 +10,13 @@ import torch
 from numpy.typing import NDArray
 
 from adacl.data.samples import Samples
+from adacl.imaging.frame import FINE, RING
 from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
 
 log = logging.getLogger("adacl")
 
 SOME = 64
-FINE = 128
-"""Pixels of the shorter side at which images are looked at, about."""
-RING = 32
-"""The ring along the border is this part of the shorter side."""
 PLAIN = 0.1
 """A ring is plain if 95 % of it lie within this of its median. Of the sets at hand the rings of
 parts on a table have 0.00 to 0.08, those of surfaces and of parts that fill the image 0.14 or
@@ -87,7 +84,9 @@ class _OnPlainGround:
 def _limit_and_share(samples: Samples) -> tuple[float, float] | None:
     """Return the limit of :func:`learn_limit`, and the share of an image that the part covers."""
     chosen, mask = samples.thinned(SOME), samples.mask
-    if mask is not None and _ring(mask.pixels).mean() < 0.5:
+    if mask is not None and (
+        _ring(mask.pixels).mean() < 0.5 or not all(_shows_ring(mask, image) for image in chosen)
+    ):
         return None
     rings = np.array(
         [
@@ -151,6 +150,12 @@ def _distance(
     tone = np.median(_ring(pixels, mask), axis=0)
     distance: NDArray[np.float32] = np.abs(pixels - tone).max(2)
     return distance
+
+
+def _shows_ring(mask: Mask, image: NDArray[Any]) -> bool:
+    """Tell whether a mask, as finely as an image is looked at, shows any of the border's ring."""
+    every = step(image)
+    return bool(_ring(mask.resized(*image[::every, ::every].shape[:2])).any())
 
 
 def _ring(pixels: NDArray[Any], mask: Mask | None = None) -> NDArray[Any]:

@@ -37,13 +37,15 @@ class ImageLesson:
     Raises
     ------
     ConfigError
-        If the anomalies' kinds are unknown, the network too large or the images too small.
+        If the anomalies' kinds or their options cannot be, or ``training.shift`` is as large as the
+        images.
     """
 
     slow_to_draw = False
 
     def __init__(self, train_on: Samples, validate_on: Samples, config: Config) -> None:
-        check_anomaly_config(config.anomalies)
+        stored = train_on.subset(slice(1)).tensor(torch.device("cpu"))
+        check_anomaly_config(config.anomalies, stored.shape[1:])
         spec = train_on.spec
         if config.training.shift >= min(spec.height, spec.width):
             raise ConfigError(

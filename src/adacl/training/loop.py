@@ -123,7 +123,11 @@ def train(
     Raises
     ------
     ConfigError
-        If the anomalies' kinds are unknown, the network too large or the images too small.
+        If the anomalies' kinds, their options or the precision cannot be, or the network is too
+        large.
+    InputError
+        If there are no images to learn from or for validation, they are too small, or do not go
+        with the mask or with a network that sees parts upright.
     ModelFileError
         If the checkpoint is damaged or belongs to other data or settings.
     TrainingError

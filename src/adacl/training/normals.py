@@ -76,9 +76,11 @@ def normals_of_files(
     groups = None if group is None else groups_of(paths, group)
     if len(paths) < files.listed:
         log.warning("%d of %d images were skipped", files.listed - len(paths), files.listed)
+    kept = set(paths)
+    headers = [h for path, h in zip(files.paths, files.headers, strict=True) if path in kept]
     seen = Learnt(
-        sizes=sizes_of((header.height, header.width) for header in files.headers),
-        colours=tuple(sorted({header.channels for header in files.headers})),
+        sizes=sizes_of((header.height, header.width) for header in headers),
+        colours=tuple(sorted({header.channels for header in headers})),
     )
     return Normals(samples.with_mask(mask), config, resize, groups, seen, paths)
 

@@ -32,6 +32,8 @@ BETWEEN = 0.43
 """Between two stored values, where the limit lies, so that no mean of a few pixels is as far."""
 SIDE = 32
 SOME = 128
+KEPT = 1 << 30
+"""Bytes of images that are kept once they are turned; further ones are turned each time."""
 
 
 class Upright(NamedTuple):
@@ -52,7 +54,7 @@ class Upright(NamedTuple):
     shrink: int
 
     def of(self, samples: Samples) -> Samples:
-        """Return the samples, turned upright when they are first asked for, and kept."""
+        """Return the samples, turned upright when they are asked for; ``KEPT`` bytes are kept."""
         height, width = self.frame.size
         spec = replace(samples.spec, height=height, width=width)
         return Samples(_TurnedUpright(samples, self), spec, numbers=samples.numbers)
@@ -64,18 +66,23 @@ class _TurnedUpright:
     def __init__(self, samples: Samples, way: Upright) -> None:
         self.pixels, self.spec, self.way = samples.pixels, samples.spec, way
         self.made: dict[int, Array] = {}
+        self.room = KEPT
 
     def __len__(self) -> int:
         return len(self.pixels)
 
     def __getitem__(self, number: Any) -> Any:
         number = int(number)
-        if number not in self.made:
-            image = self.spec.to_tensor(self.pixels[number][None], torch.device("cpu"))
-            image = shrunk(image, self.way.shrink)
-            pixels = upright(image, pose_of(image, self.way.limit), self.way.frame)
-            self.made[number] = _stored(pixels, self.spec)
-        return self.made[number]
+        if number in self.made:
+            return self.made[number]
+        image = self.spec.to_tensor(self.pixels[number][None], torch.device("cpu"))
+        image = shrunk(image, self.way.shrink)
+        pixels = upright(image, pose_of(image, self.way.limit), self.way.frame)
+        turned = _stored(pixels, self.spec)
+        if turned.nbytes <= self.room:
+            self.made[number] = turned
+            self.room -= turned.nbytes
+        return turned
 
 
 def learn_way(samples: Samples, shrink: int = 1, least: int = 1) -> Upright:
