@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from PIL import Image
 from adacl import AnomalyDetector, Scorer, image_detector
 from adacl.config.presets import by_size, preset
 from adacl.errors import AdaclError, ConfigError, DataError
+from adacl.model.peak_scale import PeakScale
 from adacl.training.splits import split_once
 from support.helpers import call, refused, write_images
 from support.serving import serving
@@ -498,3 +500,16 @@ def test_a_service_answers_images_of_many_sizes_as_offline(parts):
     row, column = np.unravel_index(found.argmax(), found.shape)
     peak = shown["anomaly_map"]["peak"]
     assert peak == pytest.approx([(row + 0.5) / found.shape[0], (column + 0.5) / found.shape[1]])
+
+
+def test_an_image_flagged_by_many_places_has_regions_of_these(parts):
+    detector = AnomalyDetector.load(parts / "m.adacl", device="cpu")
+    scorer = detector.model_
+    scorer.header = replace(scorer.header, peak_scale=PeakScale(0.3, 1.0))
+    faint = np.full((30, 40), 0.1, np.float32)
+    faint[5:25, 5:35] = 0.4
+    detector.set_threshold(0.5)
+    assert scorer.peaks(faint[None])[0] > 0.5
+    image = np.zeros((60, 80, scorer.spec.channels), scorer.spec.dtype)
+    (region,) = scorer.verdict(image, faint, "", 0.0).regions
+    assert (region.top, region.left, region.bottom, region.right) == (10, 10, 50, 70)

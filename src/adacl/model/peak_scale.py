@@ -56,6 +56,10 @@ class PeakScale:
         factor = float(spread[1] / spread[0])
         return cls(float(highest - factor * peak), factor)
 
+    def peak_of(self, raw: float) -> float:
+        """Return the peak that has a raw regression, in the unit of the map."""
+        return (raw - self.offset) / self.factor
+
     def applied(self, peak: Array) -> Array:
         """Return the raw regression for peaks."""
         return self.offset + self.factor * peak

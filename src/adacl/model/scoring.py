@@ -101,6 +101,9 @@ class ScoringModel(Protocol):
             inside = self.header.mask.resized(*output.shape)
             output = np.where(inside, output, -np.inf)
         if raw > threshold:
+            if output.max() <= threshold:
+                below = np.nextafter(output.max(), np.float32(-np.inf))
+                threshold = min(self.header.peak_scale.peak_of(raw), float(below))
             least = self.config.threshold.least_region
             regions = find_regions(output, threshold, image.shape[:2], least)
         row, column = np.unravel_index(output.argmax(), output.shape)
@@ -140,8 +143,8 @@ class ImageScore:
     remark
         What speaks against the score, such as light that was not learnt; or "".
     regions
-        Of an image above the threshold, if the network has a map. There is none where many places
-        raise the score together, each of them below the threshold.
+        Of an image above the threshold, if the network has a map. Where many places raise the score
+        together, each below the threshold, they are those above the weighted mean of these.
     level
         Mean of the image, of the range that the network sees.
     place

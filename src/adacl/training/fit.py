@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,22 +30,18 @@ from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 from adacl.model import threshold_rules
 from adacl.model.header import ModelHeader
-from adacl.model.history import EpochRecord, History
 from adacl.model.learnt import Learnt
 from adacl.model.model import Model
 from adacl.model.peak_scale import PeakScale
 from adacl.model.threshold import Threshold
-from adacl.networks.build import Network, raw_scores
-from adacl.networks.regressor import SCORING_BATCH, Regressor, count_parameters
+from adacl.networks.build import Network
+from adacl.networks.regressor import Regressor, count_parameters
 from adacl.training.activations import activation_maxima, watched
 from adacl.training.alignment import settled
+from adacl.training.fitting import Fitting, OnEpoch
 from adacl.training.least_normal import least_normal, some_of
-from adacl.training.loop import train
-from adacl.training.place_lesson import WEIGHED
 from adacl.training.sensitivity import sensitivity
 from adacl.training.splits import Images, Split, fold_splits, split
-
-OnEpoch = Callable[[str, EpochRecord], object]
 
 MOST_DIGESTS = 100_000
 MOST_WATCHED = 64
@@ -109,7 +105,7 @@ def fit_model(
     split_of_units = split(int(unit.max()) + 1, config, contamination is None, seed)
     kept = split_of_units.of_images(first, unit)
     rule, size = config.threshold, config.training.validation_size
-    fitting = _Fitting(
+    fitting = Fitting(
         samples,
         settled(config, samples.of(kept.train), seed),
         tiling,
@@ -228,73 +224,6 @@ def _units(samples: Samples, count: int, groups: Images | None) -> tuple[Images,
     return first, unit
 
 
-class _Fitting(NamedTuple):
-    """The settings that all networks of a fit share."""
-
-    samples: Samples
-    config: Config
-    tiling: Tiling | None
-    resize: tuple[int, int] | None
-    seed: int
-    device: torch.device
-    checkpoints: Path | None
-    on_epoch: OnEpoch | None
-
-    @property
-    def dense(self) -> bool:
-        return self.config.network.output == "map"
-
-    def train(self, stage: str, part: Split) -> tuple[Network, History]:
-        """Train a network on a part of the images."""
-        on_epoch, folder = self.on_epoch, self.checkpoints
-        return train(
-            self.samples.of(part.train),
-            self.samples.of(part.calibration if self.dense else part.validation),
-            self.config,
-            seed=self.seed,
-            device=self.device,
-            checkpoint=folder / f"{stage.replace(' ', '-')}.ckpt" if folder else None,
-            on_epoch=(lambda record, _: on_epoch(stage, record)) if on_epoch else None,
-        )
-
-    def scorer(self, network: Network, scale: PeakScale) -> Model:
-        """Return a network with a map as a model, whose threshold is not set yet."""
-        unset = ModelHeader(
-            self.samples.spec,
-            self.config,
-            None,
-            self.resize,
-            Threshold(0.5, "manual"),
-            History(),
-            mask=self.samples.mask,
-            peak_scale=scale,
-        )
-        return Model(network, unset)
-
-    def peak_scale(self, network: Network, learnt: Images) -> PeakScale:
-        """Return the scale of a network's peaks, from some of the images that it learnt."""
-        if not self.dense:
-            return PeakScale()
-        scorer = self.scorer(network, PeakScale())
-        some = self.samples.of(learnt).thinned(WEIGHED)
-        places = (scorer.looked_at(scorer.maps(image[None]))[0] for image in some)
-        return PeakScale.learnt(places, self.config.network)
-
-    def score(self, network: Network, images: Images, scale: PeakScale) -> NDArray[np.float64]:
-        """Return the raw score of each of some images, in rising order of their numbers."""
-        chosen = self.samples.of(images)
-        if self.dense:
-            scorer = self.scorer(network, scale)
-            return np.concatenate([scorer.raw(image[None]) for image in chosen])
-        batches = chosen.batches(self.device, SCORING_BATCH)
-        raw = np.concatenate([raw_scores(network, batch) for batch in batches])
-        if self.tiling is None:
-            return raw
-        owner = self.samples.owner[chosen.numbers]
-        per_image = np.split(raw, np.flatnonzero(np.diff(owner)) + 1)
-        return np.array([self.tiling.aggregate(part) for part in per_image])
-
-
 class _Outcome(NamedTuple):
     """The threshold, and how normal images score against it.
 
@@ -322,7 +251,7 @@ class _Outcome(NamedTuple):
 
 
 def _held_out(
-    fitting: _Fitting,
+    fitting: Fitting,
     network: Network,
     scale: PeakScale,
     kept: Split,
@@ -351,7 +280,7 @@ def _held_out(
 
 
 def _cross_fitted(
-    fitting: _Fitting, folds: Sequence[Split], rule: ThresholdConfig, unit: Images | None
+    fitting: Fitting, folds: Sequence[Split], rule: ThresholdConfig, unit: Images | None
 ) -> _Outcome:
     """Set the threshold from the scores of each fold by a network that did not see it."""
     scores, images = [], []
