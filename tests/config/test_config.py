@@ -336,3 +336,22 @@ def test_files_that_no_parser_takes_are_refused_by_name(text, tmp_path):
     (tmp_path / "deep.toml").write_text(text)
     with pytest.raises(ConfigError, match=r"deep\.toml: not a readable TOML file"):
         from_toml(tmp_path / "deep.toml")
+
+
+@pytest.mark.parametrize(
+    ("name", "unused"),
+    [
+        ("paper", {"training": {"tilt": 3.0}, "local": {"most": 2}, "network": {"top": 5}}),
+        ("inspect", {"training": {"shift": 2}, "anomalies": {"weights": {"scar": 1.0}}}),
+    ],
+)
+def test_an_older_model_may_hold_settings_that_its_network_does_not_look_at(name, unused):
+    tree = preset(name).to_dict()
+    for section, settings in unused.items():
+        tree[section].update(settings)
+    with pytest.raises(ConfigError, match="does not look at it"):
+        Config.from_dict(tree)
+    assert Config.of_model(tree) == preset(name)
+    tree["training"]["epochs"] = 0
+    with pytest.raises(ConfigError, match=r"training\.epochs"):
+        Config.of_model(tree)

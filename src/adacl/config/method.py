@@ -11,6 +11,7 @@ from typing import Any, Self
 
 import tomli_w
 
+from adacl.config import network as network_section
 from adacl.config.anomalies import AnomalyConfig, LocalConfig
 from adacl.config.network import NetworkConfig
 from adacl.config.sections import Section, build, plain, require, settings
@@ -148,6 +149,31 @@ class Config(Section, name=""):
         """
         known = None if explicit is None else frozenset(explicit) - {"preset"}
         return dataclasses.replace(build(cls, tree), explicit=known)
+
+    @classmethod
+    def of_model(cls, tree: Mapping[str, Any]) -> Self:
+        """Build the configuration that a model file holds.
+
+        Earlier versions took settings that the kind of network does not look at; they get their
+        default.
+
+        Raises
+        ------
+        ConfigError
+            As for :meth:`from_dict`.
+        """
+        sections = {
+            name: dict(v) if isinstance(v, Mapping) else v for name, v in dict(tree).items()
+        }
+        network, training = sections.get("network"), sections.get("training")
+        if isinstance(network, dict) and isinstance(training, dict):
+            whole = network.get("output", "score") == "score"
+            sections.pop("local" if whole else "anomalies", None)
+            for name in OF_MAPS if whole else OF_WHOLE_IMAGES:
+                training.pop(name, None)
+            for name in network_section.OF_MAPS if whole else ():
+                network.pop(name, None)
+        return cls.from_dict(sections)
 
     def to_toml(self) -> str:
         """Return the whole tree as TOML. Where that is read, all of it counts as set."""

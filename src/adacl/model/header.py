@@ -273,7 +273,7 @@ class ModelHeader:
         threshold = Threshold(**tree["threshold"])
         return cls(
             ImageSpec(**tree["spec"]),
-            Config.from_dict(tree["config"]),
+            Config.of_model(tree["config"]),
             Tiling(**tree["tiling"]) if tree["tiling"] else None,
             None if tree["resize"] is None else checked_size(tree["resize"]),
             threshold,
