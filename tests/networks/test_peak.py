@@ -8,11 +8,15 @@ from hypothesis import strategies as st
 from adacl.config import NetworkConfig
 from adacl.errors import ConfigError
 from adacl.model.peak_scale import PeakScale
-from adacl.networks.peak import rank_weights, weighted_peak
+from adacl.networks.peak import highest_places, rank_weights
 
 
-def network(top, fade, shrink=1):
-    return NetworkConfig(output="map", top=top, fade=fade, shrink=shrink)
+def network(top, fade, shrink=1, few=0):
+    return NetworkConfig(output="map", top=top, fade=fade, shrink=shrink, few=few)
+
+
+def weighted_peak(places, weights):
+    return highest_places(places, len(weights)) @ weights
 
 
 @given(st.integers(1, 50), st.integers(0, 20), st.integers(1, 80), st.sampled_from([1, 2, 4]))
@@ -49,17 +53,33 @@ def test_the_peak_is_the_weighted_mean_of_the_highest(top, fade):
     np.testing.assert_allclose(weighted_peak(places, weights), wanted)
 
 
-def test_normal_images_peak_as_their_highest_places_do():
+@pytest.mark.parametrize(("top", "fade"), [(200, 0), (2000, 10)])
+def test_normal_images_peak_as_their_highest_places_do(top, fade):
     rng = np.random.default_rng(0)
     images = [rng.random(5000) * rng.uniform(0.2, 0.6) for _ in range(40)]
-    config = network(2000, 10)
+    config = network(top, fade)
     scale = PeakScale.learnt(images, config)
     peaks = [weighted_peak(x[None], rank_weights(config, 5000))[0] for x in images]
-    raw = scale.applied(np.array(peaks))
+    raw = scale.raw(np.array(images), config)
     highest = np.array([np.sort(x)[-20:].mean() for x in images])
-    assert raw.mean() == pytest.approx(highest.mean())
-    assert raw.std() == pytest.approx(highest.std())
+    for share in (0.5, 0.9):
+        assert np.quantile(raw, share) == pytest.approx(np.quantile(highest, share))
     assert (np.argsort(raw) == np.argsort(peaks)).all()
+
+
+@pytest.mark.parametrize("shrink", [1, 4])
+def test_what_is_small_and_what_is_faint_and_large_counts(shrink):
+    config = network(200, 0, shrink, few=20)
+    rng = np.random.default_rng(0)
+    normal = rng.uniform(0.1, 0.15, (40, 1)) + 0.3 * rng.random((40, 3000 * shrink**2)) ** 8
+    scale = PeakScale.learnt(normal, config)
+    usual = np.quantile(scale.raw(normal, config), 0.9)
+    small, large = np.tile(np.median(normal, 0), (2, 1))
+    small[: 20 * shrink**2] = 0.6
+    large[: 400 * shrink**2] = usual - 0.01
+    raw = scale.raw(np.array([small, large]), config)
+    assert raw[0] == pytest.approx(0.6)
+    assert raw[1] > usual + 0.01
 
 
 def test_images_that_are_all_alike_have_a_scale():

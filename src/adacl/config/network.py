@@ -22,7 +22,7 @@ PARAMETER_LIMIT = 300_000
 MOST_PLACES = 100_000
 """Of a map that count in the score: an exported file holds a weight for each."""
 OF_ALL = ("channels", "output")
-OF_MAPS = ("place", "shrink", "upright", "window", "top", "fade")
+OF_MAPS = ("place", "shrink", "upright", "window", "top", "fade", "few")
 """Settings of every network, and those of networks with a map alone."""
 
 TURNS = Rule(
@@ -79,8 +79,8 @@ class NetworkConfig(Section, name="network"):
     output
         ``score``: one number for an image, as in the paper. ``map``: one for every place, see
         :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
-        ``shrink``, ``upright``, ``window``, ``top`` and ``fade`` are settings; these last six go
-        with no other.
+        ``shrink``, ``upright``, ``window``, ``top``, ``fade`` and ``few`` are settings; these last
+        seven go with no other.
     place
         Whether a network with a map gets the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
@@ -102,6 +102,10 @@ class NetworkConfig(Section, name="network"):
     fade
         0: these places count alike. Else the r-th highest weighs 1 / (r + ``fade``), so that small
         and large defects count, see :func:`adacl.networks.peak.rank_weights`.
+    few
+        0, or a smaller number of highest places whose mean counts instead where it is the larger
+        one; that of the ``top`` places is first brought to its unit, see
+        :class:`adacl.model.peak_scale.PeakScale`.
     """
 
     channels: Annotated[tuple[Count, ...], SOME] = (16, 32, 64)
@@ -126,6 +130,7 @@ class NetworkConfig(Section, name="network"):
     window: Annotated[int, ODD, at_least(1)] = 5
     top: Annotated[int, at_least(1), at_most(MOST_PLACES)] = 1
     fade: Annotated[int, at_least(0), at_most(MOST_PLACES)] = 0
+    few: Annotated[int, at_least(0), at_most(MOST_PLACES)] = 0
 
     @property
     def shrunk(self) -> int:
@@ -142,6 +147,10 @@ class NetworkConfig(Section, name="network"):
         require(
             self.scored_views <= views,
             f"network.scored_views: need 0 to {views}, got {self.scored_views}",
+        )
+        require(
+            not self.few or self.few < self.top,
+            f"network.few: need fewer places than network.top, {self.top}, got {self.few}",
         )
         for setting in fields(self):
             taken = (setting.name in OF_MAPS) == (self.output == "map")

@@ -65,8 +65,8 @@ PRESETS: dict[str, Config] = {
             shrink="auto",
             upright="auto",
             window=3,
-            top=2000,
-            fade=10,
+            top=200,
+            few=20,
         ),
         training=TrainingConfig(
             epochs=10,

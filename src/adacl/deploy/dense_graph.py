@@ -25,6 +25,7 @@ from adacl.deploy.upright_graph import pose_nodes, scaled_pixels, turned_back_no
 from adacl.imaging.frame import Frame
 from adacl.imaging.mask import FILL, Mask
 from adacl.model.header import ModelHeader
+from adacl.model.peak_scale import PeakScale
 from adacl.networks.architecture import HALVING, HEAD, Layer, dense_plan
 from adacl.networks.peak import rank_weights
 
@@ -117,10 +118,12 @@ def build_dense_graph(
         large = _enlarged(graph, local, value, network.shrunk)
     name = "" if mask else "anomaly_map"
     maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output=name)
-    peak = _masked_peak(graph, mask, maps, network) if mask else _peak(graph, maps, network)
-    offset, factor = map(np.float32, (header.peak_scale.offset, header.peak_scale.factor))
-    scaled = graph.add("Mul", peak, graph.constant(factor))
-    raw = graph.add("Add", scaled, graph.constant(offset))
+    scale = header.peak_scale
+    raw = (
+        _masked_peak(graph, mask, maps, network, scale)
+        if mask
+        else _peak(graph, maps, network, scale)
+    )
     opset = OPSET_UPRIGHT if network.upright == "yes" else OPSET
     return graph.model(raw, spec, network.head, batch, None, opset)
 
@@ -161,8 +164,8 @@ def _resized(graph: Graph, value: str, factor: int) -> str:
     )
 
 
-def _peak(graph: Graph, maps: str, network: NetworkConfig, most: str = "") -> str:
-    """Return the weighted mean of the highest places of each map.
+def _peak(graph: Graph, maps: str, network: NetworkConfig, scale: PeakScale, most: str = "") -> str:
+    """Return the raw regression of each map, see :meth:`PeakScale.raw`.
 
     ``most`` is the number of places that count, if not all do.
     """
@@ -178,18 +181,26 @@ def _peak(graph: Graph, maps: str, network: NetworkConfig, most: str = "") -> st
     first = graph.constant(np.array([0]))
     counted = graph.add("Slice", graph.constant(weights), first, count)
     share = graph.add("Div", counted, graph.add("ReduceSum", counted, keepdims=1))
-    return graph.add("MatMul", highest, share)
+    factor, offset = (graph.constant(np.float32(part)) for part in (scale.factor, scale.offset))
+    raw = graph.add("Add", graph.add("Mul", graph.add("MatMul", highest, share), factor), offset)
+    if not network.few:
+        return raw
+    end, across = (graph.constant(np.array([n])) for n in (network.few * network.shrunk**2, 1))
+    few = graph.add("Slice", highest, first, end, across)
+    return graph.add("Max", raw, graph.add("ReduceMean", few, axes=[1], keepdims=0))
 
 
-def _masked_peak(graph: Graph, mask: Mask, maps: str, network: NetworkConfig) -> str:
-    """Return the peak of what is looked at, and make the map, which is 0 elsewhere."""
+def _masked_peak(
+    graph: Graph, mask: Mask, maps: str, network: NetworkConfig, scale: PeakScale
+) -> str:
+    """Return the raw regression of what is looked at, and make the map, which is 0 elsewhere."""
     inside = _inside(graph, mask, maps, 2)
     nothing, lowest = (graph.constant(np.float32(limit)) for limit in (0, LOWEST))
     graph.add("Where", inside, maps, nothing, output="anomaly_map")
     one = graph.constant(np.array([1]))
     most = graph.add("ReduceSum", graph.cast(inside, onnx.TensorProto.INT64), keepdims=0)
     most = graph.add("Max", graph.add("Reshape", most, one), one)
-    return _peak(graph, graph.add("Where", inside, maps, lowest), network, most)
+    return _peak(graph, graph.add("Where", inside, maps, lowest), network, scale, most)
 
 
 def _inside(graph: Graph, mask: Mask, value: str, step: int) -> str:

@@ -1,4 +1,4 @@
-"""What brings the peak of a map to the unit of its places, so that one threshold serves both."""
+"""What brings two means of a map's highest places to one unit, for one threshold."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import numpy as np
 from adacl.config import NetworkConfig
 from adacl.config.sections import finite
 from adacl.imaging.spec import Array
-from adacl.networks.peak import rank_weights, weighted_peak
+from adacl.networks.peak import highest_places, rank_weights
 
 HIGHEST = 20
-"""Places of the map, as the network sees it, whose mean is what the peak is brought to."""
+"""Places that the peak is brought to the unit of if the network has no ``few``."""
+UPPER = 0.9
+"""Share of the normal images whose means lie below what spans the unit."""
 LEAST_SPREAD = 0.01
 
 
 @dataclass(frozen=True)
 class PeakScale:
-    """The raw regression of an image is ``offset + factor * peak``.
+    """The raw regression of an image is ``offset + factor * peak``, or a mean of fewer places.
 
-    The peak, a weighted mean of many places, is lower than the highest places of a normal image,
-    and differs less from image to image. Offset and factor give it their mean and their spread, so
-    that the threshold for images also tells which places are anomalous. They are fixed at fit.
+    The peak, a mean of ``network.top`` places, sees anomalies that are faint and large. It is lower
+    than the mean of the ``network.few`` highest places, which sees small ones, and differs less
+    from normal image to normal image. Offset and factor, fixed at fit, give it the same median and
+    the same upper tail among normal images; then the larger of the two counts.
 
     Raises
     ------
@@ -46,20 +49,27 @@ class PeakScale:
     @classmethod
     def learnt(cls, images: Iterable[Array], network: NetworkConfig) -> Self:
         """Learn the scale from the places (P,) of the map of each of some normal images."""
-        peaks = []
+        few = network.few or HIGHEST
+        means = []
         for places in images:
             weights = rank_weights(network, len(places), enlarged=True)
-            few = min(HIGHEST * network.shrunk**2, len(places))
-            both = weights, np.full(few, 1 / few)
-            peaks.append([float(weighted_peak(places[None], each)[0]) for each in both])
-        (peak, highest), spread = np.mean(peaks, 0), np.maximum(np.std(peaks, 0), LEAST_SPREAD)
+            count = min(few * network.shrunk**2, len(places))
+            highest = highest_places(places[None], max(len(weights), count))[0]
+            means.append([highest[: len(weights)] @ weights, highest[:count].mean()])
+        middle, upper = np.quantile(means, [0.5, UPPER], axis=0)
+        spread = np.maximum(upper - middle, LEAST_SPREAD)
         factor = float(spread[1] / spread[0])
-        return cls(float(highest - factor * peak), factor)
+        return cls(float(middle[1] - factor * middle[0]), factor)
+
+    def raw(self, places: Array, network: NetworkConfig) -> Array:
+        """Return the raw regression (S,) of images from the places (S, P) of their maps."""
+        weights = rank_weights(network, places.shape[1], enlarged=True)
+        highest = highest_places(places, len(weights))
+        raw = self.offset + self.factor * (highest @ weights)
+        if not network.few:
+            return raw
+        return np.maximum(raw, highest[:, : network.few * network.shrunk**2].mean(1))
 
     def peak_of(self, raw: float) -> float:
         """Return the peak that has a raw regression, in the unit of the map."""
         return (raw - self.offset) / self.factor
-
-    def applied(self, peak: Array) -> Array:
-        """Return the raw regression for peaks."""
-        return self.offset + self.factor * peak

@@ -20,7 +20,6 @@ from adacl.model.header import ModelHeader
 from adacl.model.large_images import Window, maps_of
 from adacl.model.regions import Region, find_regions
 from adacl.model.threshold import Threshold
-from adacl.networks.peak import rank_weights, weighted_peak
 
 GATHERED = 1 << 24
 """Pixels of whole images that are gathered before they are scored, about."""
@@ -64,9 +63,7 @@ class ScoringModel(Protocol):
 
     def peaks(self, maps: Array) -> Array:
         """Return the raw regression (S,) of images from their maps (S, h, w)."""
-        places = self.looked_at(maps)
-        weights = rank_weights(self.config.network, places.shape[1], enlarged=True)
-        return self.header.peak_scale.applied(weighted_peak(places, weights))
+        return self.header.peak_scale.raw(self.looked_at(maps), self.config.network)
 
     def looked_at(self, maps: Array) -> Array:
         """Return the places (S, P) of maps (S, h, w) where a mask looks, or all."""

@@ -37,10 +37,8 @@ def rank_weights(
     return shares
 
 
-def weighted_peak(places: NDArray[Any], weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the weighted means (S,) of the highest of some places (S, P)."""
-    count = len(weights)
+def highest_places(places: NDArray[Any], count: int) -> NDArray[np.float64]:
+    """Return the highest (S, count) of some places (S, P), the highest first."""
     highest = np.partition(places, -count, axis=1)[:, -count:].astype(float)
     highest.sort(axis=1)
-    peak: NDArray[np.float64] = highest[:, ::-1] @ weights
-    return peak
+    return highest[:, ::-1]
