@@ -118,12 +118,10 @@ def build_dense_graph(
         large = _enlarged(graph, local, value, network.shrunk)
     name = "" if mask else "anomaly_map"
     maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output=name)
-    scale = header.peak_scale
-    raw = (
-        _masked_peak(graph, mask, maps, network, scale)
-        if mask
-        else _peak(graph, maps, network, scale)
-    )
+    if mask:
+        raw = _masked_peak(graph, mask, maps, network, header.peak_scale)
+    else:
+        raw = _peak(graph, maps, network, header.peak_scale)
     opset = OPSET_UPRIGHT if network.upright == "yes" else OPSET
     return graph.model(raw, spec, network.head, batch, None, opset)
 

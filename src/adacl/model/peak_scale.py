@@ -65,10 +65,11 @@ class PeakScale:
         """Return the raw regression (S,) of images from the places (S, P) of their maps."""
         weights = rank_weights(network, places.shape[1], enlarged=True)
         highest = highest_places(places, len(weights))
-        raw = self.offset + self.factor * (highest @ weights)
+        raw: Array = self.offset + self.factor * (highest @ weights)
         if not network.few:
             return raw
-        return np.maximum(raw, highest[:, : network.few * network.shrunk**2].mean(1))
+        few: Array = highest[:, : network.few * network.shrunk**2].mean(1)
+        return np.maximum(raw, few)
 
     def peak_of(self, raw: float) -> float:
         """Return the peak that has a raw regression, in the unit of the map."""
