@@ -37,7 +37,8 @@ from adacl.model.file import load_model, save_model
 from adacl.model.model import Model
 from adacl.runtime import Scorer
 from adacl.training.activations import watched
-from adacl.training.crops import Cuts, draw_crops, learn_pixels
+from adacl.training.crops import draw_crops, learn_pixels
+from adacl.training.cuts import Cuts
 from adacl.training.splits import split
 from benchmarks.accuracy.inspection import test_images
 from benchmarks.common import RESULTS, record

@@ -5,6 +5,7 @@ Fashion-MNIST against the others, for which a model is fitted first::
 
     python -m benchmarks.accuracy.light bottle --model bottle.adacl --good DIR... --bad DIR...
     python -m benchmarks.accuracy.light mnist --class 3 --epochs 5
+    python -m benchmarks.accuracy.light mnist --class 3 --preset accurate
 
 All images, good and bad, are changed alike. A record is appended to
 ``benchmarks/results/light.jsonl``; ``--table`` prints all of them.
@@ -42,6 +43,7 @@ def main() -> None:
     parser.add_argument("--bad", type=Path, nargs="+", default=[])
     parser.add_argument("--most", type=int, default=10**6, help="images of each folder's kind")
     parser.add_argument("--class", dest="label", type=int, default=3)
+    parser.add_argument("--preset", default="paper", help="for a class that is fitted first")
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--table", action="store_true")
     given = parser.parse_args()
@@ -54,7 +56,7 @@ def main() -> None:
         label = None
     else:
         images, labels = catalogue.load(given.set, "train")
-        detector = AnomalyDetector("paper", epochs=given.epochs, device="cpu")
+        detector = AnomalyDetector(given.preset, epochs=given.epochs, device="cpu")
         detector.fit(images[labels == given.label])
         images, labels = catalogue.load(given.set, "test")
         images = images.reshape(*images.shape[:3], -1)

@@ -11,7 +11,9 @@ from adacl.config.presets import preset
 from adacl.data.samples import Samples
 from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
-from adacl.training.crops import draw_crops, grid, label_places, learn_pixels, take_crops
+from adacl.training.crops import draw_crops, grid, learn_pixels
+from adacl.training.cuts import take_crops
+from adacl.training.place_labels import label_places
 
 STILL = preset("inspect").replace(
     training__vary=0.0,

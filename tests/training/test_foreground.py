@@ -11,7 +11,8 @@ from adacl.data.samples import Samples
 from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.training.alignment import TURNED, settled, turned_auroc
-from adacl.training.crops import draw_crops, learn_pixels, take_crops
+from adacl.training.crops import draw_crops, learn_pixels
+from adacl.training.cuts import take_crops
 from adacl.training.foreground import learn_limit, on_plain_ground, part, step
 from support.textures import textures
 

@@ -13,7 +13,8 @@ from adacl.errors import InputError
 from adacl.metrics import auroc
 from adacl.networks.architecture import smallest_side
 from adacl.networks.dense import DenseRegressor, local_mean, peaks
-from adacl.training.crops import Crops, Cuts, draw_crops, learn_pixels, take_crops
+from adacl.training.crops import Crops, draw_crops, learn_pixels
+from adacl.training.cuts import Cuts, take_crops
 from adacl.training.uprights import learn_way
 
 VALIDATION_BATCH = 16
