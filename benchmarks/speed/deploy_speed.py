@@ -184,8 +184,8 @@ def consume(scorer: Scorer, files: ImageFiles) -> None:
 
 
 def decode(files: ImageFiles, channels: int, threads: int) -> Any:
-    from adacl.data.folders import stream
     from adacl.data.images import read_image
+    from adacl.data.reading import stream
 
     return stream(files, functools.partial(read_image, channels=channels), workers=threads)
 

@@ -26,10 +26,11 @@ from adacl.data.arrays import (
     without_tensors,
 )
 from adacl.data.copies import digest
-from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, list_images, stream
+from adacl.data.folders import ImageFiles, each_image, list_images
 from adacl.data.groups import check_rule, groups_of
 from adacl.data.images import header_of
 from adacl.data.masks import region_of_interest
+from adacl.data.reading import OnError, Skipped, stream
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import ConfigError, DataError, InputError

@@ -24,7 +24,7 @@ from sklearn.datasets import load_digits
 
 from adacl.cli.support.progress import epochs, messages
 from adacl.config.presets import PRESETS, preset
-from adacl.data import folders
+from adacl.data import reading
 from adacl.model import tensor_file
 from adacl.model.history import EpochRecord
 from support.helpers import REPOSITORY, call, refused, without_rights
@@ -89,12 +89,12 @@ def test_version_and_bare_call() -> None:
 def test_readers_are_as_many_as_asked_and_change_no_score(parts, tmp_path, monkeypatch):
     asked = []
 
-    class Pool(folders.ThreadPoolExecutor):
+    class Pool(reading.ThreadPoolExecutor):
         def __init__(self, workers):
             asked.append(workers)
             super().__init__(workers)
 
-    monkeypatch.setattr(folders, "ThreadPoolExecutor", Pool)
+    monkeypatch.setattr(reading, "ThreadPoolExecutor", Pool)
     model, exported = tmp_path / "m.adacl", tmp_path / "m.onnx"
     assert call("fit", str(parts / "train"), "-o", str(model), "--readers", "3", *QUICK)[0] == 0
     assert call("export", str(model), str(exported), "--dynamic-batch")[0] == 0

@@ -6,16 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from adacl.data.folders import (
-    AHEAD,
-    ImageFiles,
-    each_image,
-    list_images,
-    processors,
-    reading_by,
-    stream,
-    without_repeats,
-)
+from adacl.data.folders import ImageFiles, each_image, list_images, without_repeats
+from adacl.data.reading import AHEAD, processors, reading_by, stream
 from adacl.errors import ImageError, MissingDataError
 
 PATHS = [Path(f"{number:03d}.png") for number in range(100)]

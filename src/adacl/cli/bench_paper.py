@@ -43,7 +43,7 @@ def paper(
     ten. The time is estimated before each step. Finished cells are not run again, so the same
     command goes on after Ctrl-C or a crash, and after --quick it runs the rest.
     """
-    from adacl.data.folders import processors
+    from adacl.data.reading import processors
     from adacl.datasets.fetch import fetch
     from adacl.protocols import summary
     from adacl.protocols.paper import plan

@@ -21,9 +21,10 @@ from adacl.cli.support import options
 from adacl.cli.support.opened import check_skipped, open_scorer
 from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
-from adacl.data.folders import Skipped, list_images, pass_over, without_repeats
+from adacl.data.folders import list_images, without_repeats
 from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, with_folders
+from adacl.data.reading import Skipped, pass_over
 from adacl.errors import ConfigError, DataError, ImageError, InputError
 from adacl.files import atomic_file, check_writable, resolved
 

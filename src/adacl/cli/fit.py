@@ -20,9 +20,10 @@ from adacl.config import Config
 from adacl.config.hints import DEFECTS, with_hints
 from adacl.config.presets import by_size, for_tiles, from_toml, parse_settings, preset
 from adacl.data.arrays import SMALLEST_SET
-from adacl.data.folders import list_images, reading_by
+from adacl.data.folders import list_images
 from adacl.data.groups import check_rule, groups_of
 from adacl.data.masks import region_of_interest
+from adacl.data.reading import reading_by
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.data.video_words import is_video
 from adacl.errors import ConfigError, DataError

@@ -24,7 +24,8 @@ from adacl.cli.support.reports import (
     report_scores,
     title_of,
 )
-from adacl.data.folders import ImageFiles, reading_by, without_repeats
+from adacl.data.folders import ImageFiles, without_repeats
+from adacl.data.reading import reading_by
 from adacl.errors import ConfigError
 from adacl.files import resolved
 

@@ -1,26 +1,20 @@
-"""Find image files, and decode them in parallel with bounded memory."""
+"""Find image files."""
 
 from __future__ import annotations
 
 import errno
 import logging
 import os
-from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeVar
+from typing import NamedTuple
 
 from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, read_list
 from adacl.data.video_words import FOR_VIDEOS, VIDEO_EXTENSIONS
-from adacl.errors import AdaclError, DataError, ImageError, MissingDataError
-
-OnError = Literal["skip", "fail"]
-Skipped = tuple[Path, str]
-"""A broken file, and what is wrong with it."""
+from adacl.errors import DataError, MissingDataError
 
 MOST_TYPES = 8
 """Of the files passed over, the types that are named."""
@@ -30,14 +24,6 @@ _PASSED_OVER = {
     errno.ENOENT: "no longer there",
     errno.ENOTDIR: "no longer a folder",
 }
-
-AHEAD = 4
-"""Files under way for each thread that reads, at most."""
-
-_readers: ContextVar[int | None] = ContextVar("readers", default=None)
-
-S = TypeVar("S")
-T = TypeVar("T")
 
 log = logging.getLogger("adacl")
 
@@ -284,106 +270,3 @@ def _enter(folder: str, left_out: _LeftOut, kinds: frozenset[str]) -> _Folder:
     prefix = folder if folder.endswith("/") else f"{folder}/"
     found = ((prefix + name, inside) for name, inside in sorted(names))
     return _Folder((status.st_dev, status.st_ino), found)
-
-
-def processors() -> int:
-    """Return the number of processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-@contextmanager
-def reading_by(count: int | None) -> Iterator[None]:
-    """Read files by so many threads inside; None for one a processor.
-
-    Each of them has ``AHEAD`` decoded images in memory at most.
-    """
-    before = _readers.set(count)
-    try:
-        yield
-    finally:
-        _readers.reset(before)
-
-
-def in_order(
-    items: Iterable[S], work: Callable[[S], T], workers: int | None = None, ahead: int = AHEAD
-) -> Iterator[tuple[S, Future[T]]]:
-    """Work on items in parallel threads, in order, only a few of them ahead.
-
-    Parameters
-    ----------
-    items
-        Taken one by one, as there is room.
-    work
-        What to do with each.
-    workers
-        Threads; by default as :func:`reading_by` says.
-    ahead
-        Items under way for each thread, at most.
-
-    Yields
-    ------
-    item, future
-        In the order of ``items``; the future holds what ``work`` returned or raised.
-    """
-    count = workers or _readers.get() or processors()
-    waiting: deque[tuple[S, Future[T]]] = deque()
-    with ThreadPoolExecutor(count) as pool:
-        try:
-            for item in items:
-                waiting.append((item, pool.submit(work, item)))
-                if len(waiting) == ahead * count:
-                    yield waiting.popleft()
-            while waiting:
-                yield waiting.popleft()
-        finally:
-            for _, future in waiting:
-                future.cancel()
-
-
-def stream(
-    paths: Iterable[Path],
-    read: Callable[[Path], T],
-    on_error: OnError = "fail",
-    skipped: list[Skipped] | None = None,
-    workers: int | None = None,
-) -> Iterator[tuple[Path, T]]:
-    """Read files in parallel threads, in order, only a few of them ahead.
-
-    Parameters
-    ----------
-    paths
-        The files.
-    read
-        What to do with each; it may raise :class:`~adacl.errors.ImageError`.
-    on_error
-        ``skip`` reports a broken file by name and goes on, ``fail`` raises its error.
-    skipped
-        Receives the files that were skipped, each with the reason.
-    workers
-        Threads; by default as :func:`reading_by` says.
-
-    Yields
-    ------
-    path, result
-        In the order of ``paths``.
-    """
-    for path, future in in_order(paths, read, workers):
-        try:
-            result = future.result()
-        except ImageError as error:
-            pass_over(path, error, on_error, skipped)
-        else:
-            yield path, result
-
-
-def pass_over(
-    path: Path, error: AdaclError, on_error: OnError, skipped: list[Skipped] | None
-) -> None:
-    """Raise the error of a broken file, or report it and go on, as ``on_error`` says."""
-    if on_error == "fail":
-        raise error
-    log.warning("skipped %s", error)
-    if skipped is not None:
-        skipped.append((path, str(error).removeprefix(f"{path}: ")))

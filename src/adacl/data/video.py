@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adacl.config.sections import finite
-from adacl.data.folders import stream
 from adacl.data.images import EXTENSIONS, MAX_PIXELS, read_image
+from adacl.data.reading import stream
 from adacl.data.video_times import Gaps, LiveTimes, Times
 from adacl.data.video_words import plain_words, shown_address
 from adacl.errors import DataError, missing_extra

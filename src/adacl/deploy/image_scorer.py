@@ -16,9 +16,10 @@ from PIL import Image
 from adacl.config.sections import finite
 from adacl.data.arrays import is_paths, listed, pictures_of, without_tensors
 from adacl.data.copies import digest
-from adacl.data.folders import ImageFiles, OnError, Skipped, each_image, stream
+from adacl.data.folders import ImageFiles, each_image
 from adacl.data.images import MAX_PIXELS, Decoded, decode
 from adacl.data.loaders import in_parts, loaded
+from adacl.data.reading import OnError, Skipped, stream
 from adacl.errors import ImageError, InputError
 from adacl.explain.heatmap import overlay, resized
 from adacl.explain.maps import Method, anomaly_map

@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from adacl.data.folders import OnError
+from adacl.data.reading import OnError
 from adacl.deploy.scorer import Scorer
 from adacl.errors import ConfigError, MissingExtraError
 from adacl.model.exported_file import is_exported

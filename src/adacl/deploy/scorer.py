@@ -13,7 +13,8 @@ from typing import Any, TypeVar, get_args
 import numpy as np
 
 from adacl.data.arrays import as_images, as_numbers
-from adacl.data.folders import OnError, Skipped, each_image, in_order, pass_over, processors
+from adacl.data.folders import each_image
+from adacl.data.reading import OnError, Skipped, in_order, pass_over, processors
 from adacl.deploy.engines import BACKENDS, open_backend, read_graph
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError

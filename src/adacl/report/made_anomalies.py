@@ -14,8 +14,8 @@ from torch.nn import functional
 from adacl.anomalies import make, make_mixture
 from adacl.anomalies.local import make_local
 from adacl.anomalies.registry import Changed
-from adacl.data.folders import stream
 from adacl.data.images import read_image
+from adacl.data.reading import stream
 from adacl.data.samples import Samples
 from adacl.imaging.smoothing import shrunk
 from adacl.imaging.spec import Array, ImageSpec

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from adacl.data.folders import stream
 from adacl.data.images import read_image
+from adacl.data.reading import stream
 from adacl.errors import ImageError
 from adacl.explain.heatmap import overlay
 from adacl.imaging.spec import ImageSpec

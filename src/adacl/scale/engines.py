@@ -21,7 +21,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar, get_args
 
-from adacl.data.folders import processors
+from adacl.data.reading import processors
 from adacl.errors import ConfigError, DataError, missing_extra
 
 Item = TypeVar("Item")

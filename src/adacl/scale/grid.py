@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from adacl.data.folders import processors
+from adacl.data.reading import processors
 from adacl.errors import DataError
 from adacl.scale import records
 from adacl.scale.engines import Engine, run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from adacl.data.folders import Skipped
+from adacl.data.reading import Skipped
 from adacl.model.scoring import FileScore
 from adacl.scale import tables
 from adacl.scale.parts import FOLDER, SCHEMA, Row

@@ -15,7 +15,7 @@ import uvicorn
 from uvicorn.server import HANDLED_SIGNALS
 
 from adacl.config import Config
-from adacl.data.folders import processors
+from adacl.data.reading import processors
 from adacl.errors import ConfigError, DataError
 from adacl.serve.app import Service, create_app
 from adacl.serve.batching import Batcher

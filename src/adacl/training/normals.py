@@ -12,8 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from adacl.config import Config
 from adacl.data.copies import Indices
-from adacl.data.folders import OnError
 from adacl.data.groups import groups_of
+from adacl.data.reading import OnError
 from adacl.data.samples import Samples
 from adacl.data.training_set import ProbedFiles, Size, samples_of_array, samples_of_files
 from adacl.errors import InputError

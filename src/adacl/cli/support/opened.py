@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from adacl.cli.support import options
 from adacl.cli.support.progress import count
-from adacl.data.folders import ImageFiles, Skipped
+from adacl.data.folders import ImageFiles
+from adacl.data.reading import Skipped
 from adacl.data.video_words import FOR_VIDEOS, is_video
 from adacl.errors import DataError
 

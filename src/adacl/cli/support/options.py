@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 import typer
 
 from adacl.cli.support.progress import messages
-from adacl.data import folders
+from adacl.data import reading
 
 log = logging.getLogger("adacl")
 
@@ -18,13 +18,13 @@ Device = Annotated[Literal["auto", "cpu", "cuda"], typer.Option(help="Where to c
 Backend = Annotated[
     Literal["onnxruntime", "openvino"], typer.Option(help="What runs an exported file.")
 ]
-OnError = Annotated[folders.OnError, typer.Option(help="Skip broken images, or fail at the first.")]
+OnError = Annotated[reading.OnError, typer.Option(help="Skip broken images, or fail at the first.")]
 Readers = Annotated[
     int | None,
     typer.Option(
         min=1,
         help="Threads that read images ahead; by default one per processor. Each has up to "
-        f"{folders.AHEAD} decoded images in memory, or 16 small ones with an exported file.",
+        f"{reading.AHEAD} decoded images in memory, or 16 small ones with an exported file.",
     ),
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only warnings and errors.")]

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data.folders import list_images, stream
+from adacl.data.folders import list_images
 from adacl.data.images import read_image
+from adacl.data.reading import stream
 from adacl.data.training_set import probe_files, samples_of_files
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError, MissingDataError

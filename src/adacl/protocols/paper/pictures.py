@@ -18,8 +18,9 @@ from torch import nn
 
 from adacl.anomalies import make
 from adacl.config import Config
-from adacl.data.folders import list_images, stream
+from adacl.data.folders import list_images
 from adacl.data.images import read_image
+from adacl.data.reading import stream
 from adacl.datasets import catalogue
 from adacl.image_detector import ImageDetector
 from adacl.imaging.spec import ImageSpec
