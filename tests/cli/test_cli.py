@@ -86,6 +86,19 @@ def test_version_and_bare_call() -> None:
     assert call()[1] == call("--help")[1]
 
 
+@pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
+def test_threads_that_wait_sleep_unless_the_environment_says_otherwise(before, after):
+    script = (
+        "import atexit, os, sys; from adacl import cli; sys.argv[1:] = ['--version'];"
+        "atexit.register(lambda: print(os.environ['OMP_WAIT_POLICY'])); cli.main()"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_WAIT_POLICY"}
+    environment |= {"OMP_WAIT_POLICY": before} if before else {}
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split()[-1] == after
+
+
 def test_readers_are_as_many_as_asked_and_change_no_score(parts, tmp_path, monkeypatch):
     asked = []
 

@@ -94,7 +94,12 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line and leave with its exit code."""
+    """Run the command line and leave with its exit code.
+
+    Threads that wait for each other sleep, unless the environment says otherwise: beside other work
+    a waiting thread that keeps its processor busy holds up the one that it waits for.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     open_streams()
     end_on_sigterm()
     if len(sys.argv) == 1:
