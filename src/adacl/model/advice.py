@@ -101,7 +101,7 @@ def advice(
             )
         faults = _faults_found(header, figures, model, learn, swapped)
         why = (
-            f"AUROC {figures['auroc']:.2f}; {figures['tpr']:.0%} of the anomalies are found, and "
+            f"AUROC {figures['auroc']:.3f}; {figures['tpr']:.0%} of the anomalies are found, and "
             f"{figures['fpr']:.0%} of the normal images flagged"
         )
         further = f"adacl score {model} IMAGES: put it to use"
@@ -183,7 +183,7 @@ def _faults_found(
         steps = (lower, *learn) if exact else (_calibrate(header, model), lower)
         faults.append(_Fault(found < HARDLY_FOUND, why, steps))
     elif area < GOOD_AUROC or found < MANY_FOUND:
-        why = f"AUROC {area:.2f}, and {found:.0%} of the anomalies are found"
+        why = f"AUROC {area:.3f}, and {found:.0%} of the anomalies are found"
         faults.append(_Fault(False, why, learn))
     if refuted or alarms > MANY_ALARMS:
         promised = ", more than the threshold promises" if refuted else ""
