@@ -150,7 +150,7 @@ class NetworkConfig(Section, name="network"):
         )
         require(
             not self.few or self.few < self.top,
-            f"network.few: need fewer places than network.top, {self.top}, got {self.few}",
+            f"network.few: need fewer places than network.top, {self.top}, or 0, got {self.few}",
         )
         for setting in fields(self):
             taken = (setting.name in OF_MAPS) == (self.output == "map")
