@@ -86,6 +86,17 @@ def test_version_and_bare_call() -> None:
     assert call()[1] == call("--help")[1]
 
 
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
+def test_the_name_of_the_output_tells_the_format(parts, tmp_path, form):
+    named, asked, table = (tmp_path / name for name in (f"a.{form.upper()}", "b", f"c.{form}"))
+    command = ["score", parts / "model", parts / "good"]
+    call(*command, "-o", named)
+    call(*command, "-o", asked, "--format", form)
+    assert named.read_text() == asked.read_text()
+    call(*command, "-o", table, "--format", "table")
+    assert table.read_text().split()[:2] == ["pred_score", "pred_label"]
+
+
 @pytest.mark.parametrize(("before", "after"), [(None, "PASSIVE"), ("ACTIVE", "ACTIVE")])
 def test_threads_that_wait_sleep_unless_the_environment_says_otherwise(before, after):
     script = (

@@ -90,7 +90,10 @@ def test_every_answer_is_in_the_log_after_a_stop(model, digits, tmp_path):
         assert service.score(b"no image", "threshold=0.9").status == 422
         service.stop()
 
-    rows = [json.loads(line) for line in exported(where, "--format", "jsonl").splitlines()]
+    lines = exported(where, "--format", "jsonl")
+    exported(where, "-o", tmp_path / "named.jsonl")
+    assert (tmp_path / "named.jsonl").read_text() == lines
+    rows = [json.loads(line) for line in lines.splitlines()]
     assert len(rows) == len(images) + 3
     by_request = {(row["request"], row["result"]): row for row in rows}
     for number, answer in enumerate(answers):

@@ -374,6 +374,8 @@ def test_records_are_the_same_without_the_film_and_in_csv(
         "--annotate", tmp_path / "a.mp4",
     )  # fmt: skip
     assert first == again
+    call("video", "score", model_file, film, "-o", tmp_path / "named.jsonl", "-q")
+    assert (tmp_path / "named.jsonl").read_text() == first
     _, table, _ = call("video", "score", model_file, film, "--format", "csv", "-q")
     rows = list(csv.DictReader(table.splitlines()))
     assert [float(row["raw_score"]) for row in rows] == [

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from adacl.cli.support.outputs import check_output
-from adacl.cli.support.records import RecordWriter, opened
+from adacl.cli.support.records import RecordWriter, form_of, opened
 from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, resolved
 
@@ -23,8 +23,12 @@ def log(
         str, typer.Argument(metavar="LOG", help="File or URL, as given to adacl serve --log.")
     ],
     output_format: Annotated[
-        Literal["csv", "jsonl"], typer.Option("--format", help="How to print the answers.")
-    ] = "csv",
+        Literal["csv", "jsonl"] | None,
+        typer.Option(
+            "--format",
+            help="How to print the answers; by default CSV, or what the name of --output says.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead.")
     ] = None,
@@ -59,7 +63,7 @@ def log(
         check_output(output)
     begin = None if since is None else _in_utc(since)
     records = Records(where, create=False)
-    as_csv = output_format == "csv"
+    as_csv = (output_format or form_of(output)) != "jsonl"
     with opened(output) as file:
         writer = RecordWriter(file, COLUMNS if as_csv else None)
         for row in records.read(model, begin, feedback):

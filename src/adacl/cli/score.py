@@ -16,7 +16,7 @@ from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import open_scorer, scores_of_files
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import messages
-from adacl.cli.support.records import Format, write_records
+from adacl.cli.support.records import Format, form_of, write_records
 from adacl.cli.support.reports import (
     ReportOption,
     check_report,
@@ -42,8 +42,12 @@ def score(
         typer.Argument(metavar="PATH...", help="Images, folders of images, and lists of images."),
     ],
     output_format: Annotated[
-        Format, typer.Option("--format", help="How to print the records.")
-    ] = "table",
+        Format | None,
+        typer.Option(
+            "--format",
+            help="How to print the records; by default a table, or what the name of --output says.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Write here instead.")
     ] = None,
@@ -100,7 +104,8 @@ def score(
         scores = _counted(scores, in_use.value, tally)
         header = scorer.header
         tiled = header.tiling is not None
-        write_records(output, output_format, scores, in_use.value, tiled, header.has_map)
+        form = output_format or form_of(output) or "table"
+        write_records(output, form, scores, in_use.value, tiled, header.has_map)
         if output:
             unwritten.remove(output)
         verb = "is" if tally["anomalous"] == 1 else "are"

@@ -22,7 +22,7 @@ from adacl.cli.support.interrupts import (
 )
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import epochs, messages, say
-from adacl.cli.support.records import RecordWriter, is_headed, opened
+from adacl.cli.support.records import RecordWriter, form_of, is_headed, opened
 from adacl.cli.support.reports import check_page_name
 from adacl.cli.support.video_notices import VideoNotices
 from adacl.cli.support.video_records import (
@@ -172,9 +172,13 @@ def score(
         Path | None, typer.Option(metavar="FILE.html", help="Write a page with the timeline.")
     ] = None,
     output_format: Annotated[
-        Literal["none", "jsonl", "csv"],
-        typer.Option("--format", help="Print a record for each frame instead of each event."),
-    ] = "none",
+        Literal["none", "jsonl", "csv"] | None,
+        typer.Option(
+            "--format",
+            help="Print a record for each frame instead of each event; by default none, or what "
+            "the name of --output says.",
+        ),
+    ] = None,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", metavar="FILE", help="Print records here.")
     ] = None,
@@ -226,6 +230,7 @@ def score(
     every line is written immediately, a lost stream is connected again, and Ctrl-C or SIGTERM ends
     the run.
     """
+    form = output_format or form_of(output) or "none"
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
         check_output(path)
@@ -271,8 +276,8 @@ def score(
             scores, timeline = _shown(scores, detector, clip, annotate, report)
             counts = Counts()
             scores = counts.watch(scores)
-            if output_format != "none":
-                columns = FRAME_COLUMNS if output_format == "csv" else None
+            if form != "none":
+                columns = FRAME_COLUMNS if form == "csv" else None
                 headed = bool(columns) and clip.live and is_headed(output, FRAME_COLUMNS)
                 writer = RecordWriter(file, columns, headed)
                 scores = _recorded(scores, writer, detector.alarm.threshold)
@@ -281,7 +286,7 @@ def score(
                 counts.events += 1
                 if timeline:
                     found.append(event)
-                if output_format == "none":
+                if form == "none":
                     print(event_sentence(event), file=file, flush=True)
                 record = event_record(event)
                 notices.ended(record)

@@ -74,7 +74,7 @@ def explained(shown: Shown, scale: MapScale) -> Picture:
     sheet.paste(heat, (left + width + gap, head))
     pen = ImageDraw.Draw(sheet)
     word = "ANOMALOUS" if shown.anomalous else "normal"
-    verdict = f"{word}: score {shown.raw:.4f}, threshold {shown.threshold:.4f}"
+    verdict = f"{word}: score {min(max(shown.raw, 0), 1):.4f}, threshold {shown.threshold:.4f}"
     _write(pen, (gap, 0.5 * unit), shown.name, 1.35 * unit, INK, sheet.width - 2 * gap)
     _write(
         pen, (gap, 2.4 * unit), verdict, 1.35 * unit, FLAGGED if shown.anomalous else NORMAL,

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
 Format = Literal["table", "jsonl", "csv"]
+FORMS: dict[str, Literal["csv", "jsonl"]] = {".csv": "csv", ".jsonl": "jsonl"}
+"""By the ending of a file."""
 
 TILE_COLUMNS = ["tile_top", "tile_left"]
 MAP_COLUMNS = ["regions"]
@@ -103,6 +105,11 @@ def is_headed(output: Path | None, columns: Sequence[str]) -> bool:
             "added; name another file"
         )
     return True
+
+
+def form_of(output: Path | None) -> Literal["csv", "jsonl"] | None:
+    """Return the format that the name of a file tells, if it does."""
+    return FORMS.get(output.suffix.lower()) if output else None
 
 
 def write_records(
