@@ -149,6 +149,7 @@ def test_damage_inside_a_video_does_not_end_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.realdata
+@pytest.mark.skipif(not FAULTS.is_dir(), reason="no files of faults beside the project")
 def test_a_turned_video_is_read_upright(tmp_path: Path) -> None:
     turned = FAULTS / "rot90.mp4"
     (clip,) = list_clips(turned)
