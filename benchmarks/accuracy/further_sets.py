@@ -1,4 +1,4 @@
-"""Lay out public copies of further sets for ``inspection``: carbon fibre, fabric, paper, CT.
+"""Lay out public copies of further sets for ``inspection``: surfaces, parts and scans.
 
     python -m benchmarks.accuracy.further_sets carbon CLONE OUT
 
@@ -26,6 +26,8 @@ FOUND_IN = {
     "piped": "bianconif/PIPED: impurities in twelve kinds of paper, 128×128, CC BY 4.0",
     "papers": "bianconif/PIPED: the first six kinds of paper, and the six others as anomalies",
     "cells": "zae-bayern/elpv-dataset as folders: mono cells, and poly cells as anomalies",
+    "concrete": "Smalleaves123/CrackCV: 350 images of concrete and 350 of cracks, 227×227",
+    "pcb": "tangsanli5201/DeepPCB: seven printed circuit boards, 640×640, two grey levels, MIT",
     "headct": "Roiabr/Head-CT-hemorrhage-detection: from the web, 134 to 957 pixels, mixed",
 }
 KINDS = {
@@ -49,7 +51,7 @@ def main() -> None:
     given.out.mkdir()
     layouts = {
         "carbon": _carbon, "aitex": _fabric, "piped": _piped, "papers": _papers, "cells": _cells,
-        "headct": _headct,
+        "headct": _headct, "concrete": _concrete, "pcb": _boards,
     }  # fmt: skip
     for source, target in layouts[given.name](given.clone):
         path = given.out / target
@@ -134,6 +136,36 @@ def _headct(clone: Path) -> Iterator[Copy]:
         part = "test" if label != "0" or number in held_out else "train"
         kind = "good" if label == "0" else "hemorrhage"
         yield root / "head_ct" / f"{number:03}.png", f"{part}/{kind}/{number:03}.png"
+
+
+def _concrete(clone: Path) -> Iterator[Copy]:
+    good = sorted((clone / "dataset" / "Negative").iterdir())
+    held_out = set(random.Random(0).sample(good, len(good) // 4))
+    for path in good:
+        yield path, f"{'test' if path in held_out else 'train'}/good/{path.name}"
+    for path in sorted((clone / "dataset" / "Positive").iterdir()):
+        yield path, f"test/crack/{path.name}"
+
+
+def _boards(clone: Path) -> Iterator[Copy]:
+    """Take a third of the templates to learn, and test on other places of the same boards."""
+    root = clone / "PCBData"
+    learnt, tested = (
+        [root / line.split()[0] for line in (root / name).read_text().splitlines() if line]
+        for name in ("trainval.txt", "test.txt")
+    )
+    for path in learnt[::3]:
+        yield _with(path, "temp"), f"train/good/{path.name}"
+    boards = {path.parts[-3] for path in learnt}
+    for number, path in enumerate(path for path in tested if path.parts[-3] in boards):
+        if number % 2:
+            yield _with(path, "test"), f"test/defects/{path.name}"
+        else:
+            yield _with(path, "temp"), f"test/good/{path.name}"
+
+
+def _with(path: Path, kind: str) -> Path:
+    return path.with_name(f"{path.stem}_{kind}{path.suffix}")
 
 
 if __name__ == "__main__":
