@@ -26,7 +26,7 @@ FOUND_IN = {
     "piped": "bianconif/PIPED: impurities in twelve kinds of paper, 128×128, CC BY 4.0",
     "papers": "bianconif/PIPED: the first six kinds of paper, and the six others as anomalies",
     "cells": "zae-bayern/elpv-dataset as folders: mono cells, and poly cells as anomalies",
-    "concrete": "Smalleaves123/CrackCV: 350 images of concrete and 350 of cracks, 227×227",
+    "bricks": "Smalleaves123/CrackCV: 350 photographs of brick walls, 350 of cracks in them, 227×227",
     "pcb": "tangsanli5201/DeepPCB: seven printed circuit boards, 640×640, two grey levels, MIT",
     "headct": "Roiabr/Head-CT-hemorrhage-detection: from the web, 134 to 957 pixels, mixed",
 }
@@ -51,7 +51,7 @@ def main() -> None:
     given.out.mkdir()
     layouts = {
         "carbon": _carbon, "aitex": _fabric, "piped": _piped, "papers": _papers, "cells": _cells,
-        "headct": _headct, "concrete": _concrete, "pcb": _boards,
+        "headct": _headct, "bricks": _bricks, "pcb": _boards,
     }  # fmt: skip
     for source, target in layouts[given.name](given.clone):
         path = given.out / target
@@ -138,7 +138,7 @@ def _headct(clone: Path) -> Iterator[Copy]:
         yield root / "head_ct" / f"{number:03}.png", f"{part}/{kind}/{number:03}.png"
 
 
-def _concrete(clone: Path) -> Iterator[Copy]:
+def _bricks(clone: Path) -> Iterator[Copy]:
     good = sorted((clone / "dataset" / "Negative").iterdir())
     held_out = set(random.Random(0).sample(good, len(good) // 4))
     for path in good:
