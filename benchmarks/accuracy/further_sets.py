@@ -26,7 +26,7 @@ FOUND_IN = {
     "piped": "bianconif/PIPED: impurities in twelve kinds of paper, 128×128, CC BY 4.0",
     "papers": "bianconif/PIPED: the first six kinds of paper, and the six others as anomalies",
     "cells": "zae-bayern/elpv-dataset as folders: mono cells, and poly cells as anomalies",
-    "bricks": "Smalleaves123/CrackCV: 350 photographs of brick walls, 350 of cracks in them, 227×227",
+    "bricks": "Smalleaves123/CrackCV: photographs of brick walls, half of them cracked, 227×227",
     "pcb": "tangsanli5201/DeepPCB: seven printed circuit boards, 640×640, two grey levels, MIT",
     "headct": "Roiabr/Head-CT-hemorrhage-detection: from the web, 134 to 957 pixels, mixed",
 }
