@@ -146,10 +146,12 @@ def _turned(config: Config, samples: Samples, seed: int) -> Config:
 def _thumbnails(samples: Samples) -> Samples:
     """Shrink images of any sizes to 32 x 32 means, floats in [0, 1]."""
     size = 2 * SIDE, 2 * SIDE
-    images = samples.ordered().batches(torch.device("cpu"), 1)
-    rows = [functional.adaptive_avg_pool2d(image, size) for image in images]
     small = ImageSpec(*size, samples.spec.channels, "float32", 0.0, 1.0)
-    return Samples(torch.cat(rows).permute(0, 2, 3, 1).numpy(), small)
+    # allocated at once: small arrays among large ones that come and go would break up the memory
+    thumbnails = np.empty((len(samples), *size, samples.spec.channels), np.float32)
+    for number, image in enumerate(samples.ordered().batches(torch.device("cpu"), 1)):
+        thumbnails[number] = functional.adaptive_avg_pool2d(image, size)[0].permute(1, 2, 0)
+    return Samples(thumbnails, small)
 
 
 def turned_auroc(samples: Samples, seed: int) -> float:
@@ -172,7 +174,7 @@ def turned_auroc(samples: Samples, seed: int) -> float:
     """
     layout = _told(_thumbnails(samples), seed, _turn)
     chosen = samples.subset(np.random.default_rng([seed, 4]).permutation(len(samples)))
-    grains = torch.stack([_grain(image) for image in chosen.batches(torch.device("cpu"), 1)])
+    grains = torch.tensor([_grain(image) for image in chosen.batches(torch.device("cpu"), 1)])
     learnt, held_out = grains[: len(grains) * 3 // 4], grains[len(grains) * 3 // 4 :]
     spread = learnt.std(0, correction=0) + LEAST_SPREAD
 
@@ -183,7 +185,7 @@ def turned_auroc(samples: Samples, seed: int) -> float:
     return max(layout, auroc(apart(held_out), apart(-held_out)))
 
 
-def _grain(image: torch.Tensor) -> torch.Tensor:
+def _grain(image: torch.Tensor) -> list[float]:
     """Return the direction of an image's grain at each scale; a quarter turn negates it."""
     directions = []
     for _ in range(GRAINS):
@@ -191,9 +193,9 @@ def _grain(image: torch.Tensor) -> torch.Tensor:
         along, across = (
             (step.mean() if step.numel() else step.sum()) + LEAST_CHANGE for step in steps
         )
-        directions.append(torch.log(along / across))
+        directions.append(float(torch.log(along / across)))
         image = functional.avg_pool2d(image, 2, ceil_mode=True)
-    return torch.stack(directions)
+    return directions
 
 
 def _turn(images: torch.Tensor, generator: torch.Generator) -> torch.Tensor:

@@ -65,13 +65,14 @@ def learn_pixels(samples: Samples, shrink: int = 1) -> Pixels:
 
     What a mask hides does not count.
     """
-    means, deviations = [], []
+    means: list[list[float]] = []
+    deviations: list[list[float]] = []
     for image, look in some_normals(samples, shrink):
         image = shown(image, look)
-        means.append(image.mean((0, 2, 3)))
+        means.append(image.mean((0, 2, 3)).tolist())
         several = image[0, 0].numel() > 1
-        deviations.append(image.std((0, 2, 3)) if several else torch.zeros_like(means[-1]))
-    mean, std = torch.stack(means).mean(0), torch.stack(deviations).mean(0).clamp(min=1e-3)
+        deviations.append(image.std((0, 2, 3)).tolist() if several else [0.0] * len(means[-1]))
+    mean, std = torch.tensor(means).mean(0), torch.tensor(deviations).mean(0).clamp(min=1e-3)
     scales, grain = learn_scales(samples, shrink), learn_grain(samples, shrink)
     return Pixels(mean, std, scales, grain, foreground.learn_limit(samples))
 

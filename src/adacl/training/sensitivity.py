@@ -64,9 +64,9 @@ def _harmless(config: Config) -> dict[str, Change]:
 
 def _raw(model: Model, images: list[Samples], change: Change) -> list[float]:
     """Return the raw scores of images, each of whose samples is changed."""
-    changed = [np.stack([change(sample) for sample in image]) for image in images]
+    changed = (np.stack([change(sample) for sample in image]) for image in images)
     if model.tiling is not None:
         return [model.tiling.aggregate(model.raw(samples)) for samples in changed]
-    if len({samples.shape for samples in changed}) == 1:
-        changed = [np.concatenate(changed)]
-    return [float(raw) for samples in changed for raw in model.raw(samples)]
+    if model.header.has_map:
+        return [float(model.raw(image)[0]) for image in changed]
+    return [float(raw) for raw in model.raw(np.concatenate(list(changed)))]
