@@ -35,6 +35,7 @@ WITHOUT: dict[str, dict[str, Any]] = {
     "continuous labels (0 and 1 instead)": {"labels__scheme": "discrete"},
     "the place (no coordinates)": {"network__place": "no"},
     "cameras (blur, noise, JPEG, tilt)": {"training__record": 0.0, "training__tilt": 0.0},
+    "scales (one size and contrast)": {"training__vary": 0.0},
     "fillings (pieces of other images alone)": {"local__fillings": {"another": 1.0}},
     "hair lines (no scars)": {"local__shapes": {"blob": 0.35, "ellipse": 0.2, "rectangle": 0.15}},
     "families (every output learns every change)": {},
