@@ -11,8 +11,9 @@ from sklearn.utils.validation import check_array, validate_data
 
 from adacl.config.presets import preset
 from adacl.data.arrays import as_numbers
+from adacl.detector_parameters import OVERRIDDEN, Array
 from adacl.errors import AdaclError, ConfigError
-from adacl.image_detector import OVERRIDDEN, Array, ImageDetector
+from adacl.image_detector import ImageDetector
 from adacl.model.model import Model
 
 __all__ = ["AnomalyDetector", "NotFittedError"]

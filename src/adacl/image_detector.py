@@ -4,18 +4,13 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from numbers import Real
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar, get_args
 
-import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from adacl.config import Config
-from adacl.config.presets import by_size, check_named, for_tiles, preset
 from adacl.data.arrays import (
-    SMALLEST_SIDE,
     as_images,
     as_numbers,
     channels_last,
@@ -33,14 +28,14 @@ from adacl.data.masks import region_of_interest
 from adacl.data.reading import OnError, Skipped, stream
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
+from adacl.detector_parameters import Array, DetectorParameters, checked_seed, checked_size
 from adacl.errors import ConfigError, DataError, InputError
 from adacl.imaging.spec import check_white
-from adacl.imaging.tiles import Tiling
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import ONLY_ARRAYS, check_files
 from adacl.model.header import ModelHeader
-from adacl.model.history import EpochRecord, History
+from adacl.model.history import History
 from adacl.model.info import notes
 from adacl.model.model import Model
 from adacl.model.scoring import FileScore, ImageScore
@@ -48,15 +43,11 @@ from adacl.networks.devices import resolve_device
 from adacl.training.fit import fit_model
 from adacl.training.normals import Normals, normals_of_array, normals_of_files, numbered
 
-Array = NDArray[Any]
 Identity = TypeVar("Identity")
 log = logging.getLogger("adacl")
 
-OVERRIDDEN = {"training__epochs": "epochs", "threshold__fpr": "fpr"}
-"""Settings of the configuration, and the parameters that override them."""
 
-
-class ImageDetector(ImageScorer):
+class ImageDetector(DetectorParameters, ImageScorer):
     """Detect anomalous images after learning from normal ones alone (ADACL).
 
     For the parameters see :class:`~adacl.detector.AnomalyDetector`, which is one for scikit-learn.
@@ -64,47 +55,6 @@ class ImageDetector(ImageScorer):
     """
 
     model_: Model
-
-    def __init__(
-        self,
-        preset: str = "auto",
-        *,
-        config: Config | None = None,
-        epochs: int | None = None,
-        fpr: float | None = None,
-        image_shape: tuple[int, ...] | None = None,
-        image_size: tuple[int, int] | None = None,
-        tile: tuple[int, int] | None = None,
-        stride: int | None = None,
-        top_k: int = 1,
-        white_level: int | None = None,
-        contamination: float | Literal["auto"] = "auto",
-        mask: str | Path | Array | None = None,
-        device: str = "auto",
-        random_state: int | np.random.RandomState | None = 0,
-        group: str | None = None,
-        on_error: OnError = "fail",
-        checkpoints: str | Path | None = None,
-        on_epoch: Callable[[str, EpochRecord], object] | None = None,
-    ) -> None:
-        self.preset = preset
-        self.config = config
-        self.epochs = epochs
-        self.fpr = fpr
-        self.image_shape = image_shape
-        self.image_size = image_size
-        self.tile = tile
-        self.stride = stride
-        self.top_k = top_k
-        self.white_level = white_level
-        self.contamination = contamination
-        self.mask = mask
-        self.device = device
-        self.random_state = random_state
-        self.group = group
-        self.on_error = on_error
-        self.checkpoints = checkpoints
-        self.on_epoch = on_epoch
 
     def fit(self, X: Any, y: object = None, groups: ArrayLike | None = None) -> Self:
         """Learn from normal images.
@@ -136,7 +86,7 @@ class ImageDetector(ImageScorer):
         """
         contamination = self._contamination()
         normals = self._normals(listed(X), groups)
-        seed = _checked_seed(self.random_state)
+        seed = checked_seed(self.random_state)
         checkpoints = Path(self.checkpoints) if self.checkpoints else None
         if checkpoints:
             try:
@@ -177,7 +127,7 @@ class ImageDetector(ImageScorer):
         if self.on_error not in get_args(OnError):
             raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
         resolve_device(self.device)
-        tiling, image_size = self._tiling(), _checked_size("image_size", self.image_size)
+        tiling, image_size = self._tiling(), checked_size("image_size", self.image_size)
         mask = region_of_interest(self.mask)
         if not (isinstance(X, ProbedFiles) or is_paths(X)):
             if self.group is not None:
@@ -343,61 +293,6 @@ class ImageDetector(ImageScorer):
     ) -> Iterator[tuple[Identity, ImageScore]]:
         return self._fitted().scores(images)
 
-    def _tiling(self) -> Tiling | None:
-        tile = _checked_size("tile", self.tile)
-        if tile:
-            return Tiling(*tile, self.stride, self.top_k)
-        if self.stride is not None or self.top_k != 1:
-            raise ConfigError("stride and top_k: they go with tile, which is not given")
-        return None
-
-    def _config(self, sizes: Sequence[tuple[int, int]]) -> Config:
-        """Return the configuration for images of some heights and widths."""
-        tiled = self.tile is not None
-        if self.config is not None:
-            config = self.config
-            if not isinstance(config, Config):
-                raise ConfigError(
-                    f"config: need a Config, got {type(config).__name__}; Config.from_dict makes "
-                    "one of a dictionary"
-                )
-            if self.preset not in ("auto", config.preset):
-                raise ConfigError(
-                    f"preset {self.preset!r}: the config that is given with it has the preset "
-                    f"{config.preset!r}; leave preset out, or start the config from the other"
-                )
-            check_named(config)
-        elif self.preset == "auto":
-            config = for_tiles() if tiled else by_size(sizes)
-        else:
-            config = preset(self.preset)
-        changes = {name: getattr(self, own) for name, own in OVERRIDDEN.items()}
-        config = config.replace(
-            **{name: value for name, value in changes.items() if value is not None}
-        )
-        if tiled and config.network.output == "map":
-            raise ConfigError(
-                f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
-                "or use the preset paper"
-            )
-        if self.mask is not None and config.network.output != "map":
-            raise ConfigError(
-                f"mask: the preset {config.preset} sees an image as a whole; use the preset "
-                "inspect, or leave the mask out"
-            )
-        return config
-
-    def _contamination(self) -> float | None:
-        if isinstance(self.contamination, str):
-            if self.contamination != "auto":
-                raise ConfigError(
-                    f"contamination: need auto or a share, got {self.contamination!r}"
-                )
-            return None
-        if not isinstance(self.contamination, Real) or not 0 <= self.contamination <= 0.5:
-            raise ConfigError(f"contamination: need a share in [0, 0.5], got {self.contamination}")
-        return float(self.contamination)
-
     def _numbers(self, X: Any, reset: bool) -> Array:
         """Return an array of rows or images; with ``reset`` it is the one to learn from."""
         return as_numbers(X)
@@ -424,28 +319,3 @@ class ImageDetector(ImageScorer):
                 "N x H x W, one image with N = 1"
             )
         return images
-
-
-def _checked_size(name: str, size: Any) -> tuple[int, int] | None:
-    if size is None:
-        return None
-    if (
-        not isinstance(size, Sequence)
-        or len(size) != 2
-        or not all(isinstance(side, int | np.integer) and side >= SMALLEST_SIDE for side in size)
-    ):
-        raise ConfigError(
-            f"{name}: need height and width, at least {SMALLEST_SIDE} pixels each, got {size!r}"
-        )
-    return int(size[0]), int(size[1])
-
-
-def _checked_seed(seed: Any) -> int:
-    """Return ``random_state`` as a number that NumPy and PyTorch take as a seed."""
-    if not isinstance(seed, int | np.integer):
-        from sklearn.utils import check_random_state
-
-        return int(check_random_state(seed).randint(2**31))
-    if not 0 <= seed < 2**64:
-        raise ConfigError(f"random_state: need a whole number from 0 to 2**64 - 1, got {seed}")
-    return int(seed)
