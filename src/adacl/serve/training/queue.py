@@ -1,4 +1,4 @@
-"""Trainings that clients ask for: received, queued, and run one at a time in a process."""
+"""Trainings that clients ask for: queued, and run one at a time in a process."""
 
 from __future__ import annotations
 
@@ -17,14 +17,12 @@ from typing import Any
 
 from adacl.config import Config
 from adacl.config.presets import preset
-from adacl.data.arrays import SMALLEST_SET
-from adacl.data.images import decode
-from adacl.errors import EXTRAS, AdaclError, DataError, ImageError, missing_extra
+from adacl.errors import EXTRAS, AdaclError, DataError, missing_extra
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
+from adacl.serve.training.reception import Reception
 from adacl.serve.training.record import Training, read_all, write
-from adacl.serve.uploads import Upload
 
 KILL_SECONDS = 10.0
 
@@ -66,7 +64,7 @@ class Trainings:
         self._backend = backend
         self._config = config or preset("paper")
         self._all: dict[str, Training] = {}
-        self._receiving = 0
+        self._receiving: set[str] = set()
         self._queue: asyncio.Queue[Training] = asyncio.Queue()
         self._runner: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -134,14 +132,14 @@ class Trainings:
         ProblemError
             503 if as many wait as may, 409 if as many are kept as may be.
         """
-        waiting = self._receiving + sum(t.state == "queued" for t in self._all.values())
+        waiting = len(self._receiving) + sum(t.state == "queued" for t in self._all.values())
         if waiting >= self._limits.trainings_waiting:
             raise ProblemError(
                 503,
                 f"{waiting} trainings are waiting already; try again later",
                 headers={"Retry-After": "60"},
             )
-        if len(self._all) + self._receiving >= self._limits.trainings:
+        if len(self._all) + len(self._receiving) >= self._limits.trainings:
             raise ProblemError(
                 409,
                 f"{len(self._all)} trainings are kept, which is the most; delete some that left "
@@ -159,7 +157,8 @@ class Trainings:
             created,
             None if config.explicit is None else sorted(config.explicit),
         )
-        return Reception(self, training, self._folder / training.id, self._limits.pixels)
+        folder, most_pixels = self._folder / training.id, self._limits.pixels
+        return Reception(training, folder, most_pixels, self._receiving, self._add)
 
     def method(self, preset_name: str | None) -> Config:
         """Return how a training learns: by a preset, or as the service's configuration says."""
@@ -291,90 +290,10 @@ class Trainings:
             training.error = said["error"]
 
 
-class Reception:
-    """Receives the images of a training; used as an asynchronous context.
-
-    What was received is removed again unless :meth:`complete` is reached.
-    """
-
-    def __init__(
-        self, trainings: Trainings, training: Training, folder: Path, most_pixels: int
-    ) -> None:
-        self.training = training
-        self._trainings = trainings
-        self._folder = folder
-        self._most_pixels = most_pixels
-        self._complete = False
-
-    async def __aenter__(self) -> Reception:
-        if not self._folder.parent.is_dir():
-            log.warning("%s: was removed; trainings go to a new folder there", self._folder.parent)
-        try:
-            (self._folder / "images").mkdir(parents=True)
-        except OSError as error:
-            raise _no_room(error) from error
-        self._trainings._receiving += 1
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._trainings._receiving -= 1
-        if not self._complete:
-            await asyncio.to_thread(shutil.rmtree, self._folder, True)
-
-    async def take(self, upload: Upload) -> None:
-        """Keep an image, or note that it cannot be used.
-
-        Raises
-        ------
-        ProblemError
-            507 if the disk is full.
-        """
-        try:
-            await asyncio.to_thread(self._keep, upload)
-        except ImageError as error:
-            self.training.skipped.append({"name": upload.name, "detail": str(error)})
-        except OSError as error:
-            raise _no_room(error) from error
-        else:
-            self.training.images += 1
-
-    async def complete(self) -> Training:
-        """Put the training into the queue.
-
-        Raises
-        ------
-        ProblemError
-            422 if there are too few images.
-        """
-        training = self.training
-        if training.images < SMALLEST_SET:
-            raise ProblemError(
-                422,
-                f"at least {SMALLEST_SET} normal images are needed, got {training.images} that "
-                "can be used; a hundred or more are advisable",
-                errors=training.skipped,
-            )
-        try:
-            await self._trainings._add(training)
-        except DataError as error:
-            raise ProblemError(507, str(error)) from error
-        self._complete = True
-        return training
-
-    def _keep(self, upload: Upload) -> None:
-        decode(upload.name, upload.content, channels=3, most=self._most_pixels)
-        path = self._folder / "images" / f"{self.training.images + 1:06}.png"
-        path.write_bytes(upload.content)
-
-
 def _cannot_run(error: OSError) -> str:
     """Say why a training cannot go on, without the path of its folder."""
     name = Path(error.filename or "").name or "its folder"
     return f"{name}: {error.strerror or error}; was its folder removed, or its disk? Train again"
-
-
-def _no_room(error: OSError) -> ProblemError:
-    return ProblemError(507, f"the images cannot be kept ({error.strerror})")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:

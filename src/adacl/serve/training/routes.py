@@ -14,7 +14,8 @@ from adacl.data.arrays import SMALLEST_SET
 from adacl.serve.limits import Limits
 from adacl.serve.problems import ProblemError
 from adacl.serve.training.estimate import Estimates, Plan, while_connected
-from adacl.serve.training.queue import Reception, Trainings, unavailable
+from adacl.serve.training.queue import Trainings, unavailable
+from adacl.serve.training.reception import Reception
 from adacl.serve.uploads import Memory, Parts, Reservation, chunks, media_type
 
 PATH = "/v1/trainings"
