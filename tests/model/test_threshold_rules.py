@@ -344,6 +344,27 @@ def test_defects_set_a_threshold_that_normals_judge(share, count, found):
     assert Threshold(**json.loads(json.dumps(threshold.to_dict()))) == threshold
 
 
+@pytest.mark.parametrize(
+    ("share", "count", "words"),
+    [
+        (0.9, 9, ""),
+        (
+            0.9,
+            8,
+            "8 labelled defects are too few for 90%: a threshold just below the lowest finds 88.9%",
+        ),
+        (0.99, 14, "99% takes at least 99"),
+        (0.995, 99, "99 labelled defects are too few for 99.5%"),
+    ],
+)
+def test_a_share_that_so_few_defects_cannot_give_is_named(share, count, words):
+    threshold = from_defects(np.linspace(0.5, 0.9, count), shuffled(100) / 2, share, 0.95)
+    told = " ".join(threshold.notes())
+    assert f"to find {100 * share:g}% of such defects" in told
+    assert words in told
+    assert ("too few" in told) == bool(words)
+
+
 def test_a_defect_that_sets_a_threshold_is_found_by_the_exported_model_too():
     defects = np.array([0.5, 0.7, 0.9])
     threshold = from_defects(defects, shuffled(100) / 2, 0.7, 0.95)

@@ -140,9 +140,9 @@ class Threshold:
             assert self.defects.wanted is not None
             return [
                 f"threshold {self.value:.4f}, set by {self.defects.n} labelled defects to find "
-                f"{self.defects.wanted:.0%} of such defects; it flags {self.defects.flagged} of "
-                f"{self.rests_on}, of all with {self.confidence:.0%} confidence at most "
-                f"{self.upper_bound:.1%}"
+                f"{100 * self.defects.wanted:.6g}% of such defects; it flags "
+                f"{self.defects.flagged} of {self.rests_on}, of all with {self.confidence:.0%} "
+                f"confidence at most {self.upper_bound:.1%}"
             ]
         assert self.fpr is not None
         source = {
