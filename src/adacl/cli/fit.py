@@ -178,7 +178,7 @@ def fit(
     check_anomaly_config(config.anomalies)
     check_local_config(config.local)
     resolve_device(device)
-    with resumable(output, resume) as checkpoints, messages(quiet), reading_by(readers):
+    with messages(quiet), resumable(output, resume) as checkpoints, reading_by(readers):
         files = files or probe_files(paths, on_error)
         units = len(set(groups_of(files.paths, group))) if group else len(files.paths)
         if look:
