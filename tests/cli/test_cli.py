@@ -321,6 +321,9 @@ def test_fit_tells_beforehand_what_is_trained(parts: Path, tmp_path: Path) -> No
     assert after.splitlines()[0].endswith(" left")
     assert re.findall(r"^fold .*?,", err, re.MULTILINE) == ["fold 1 of 2,", "fold 2 of 2,"]
 
+    _, _, err = call("fit", parts / "train", *options, "--group", "[0-9]*([0-9])")
+    assert re.search("an epoch goes through about [0-9]+ images to learn from", err)
+
     _, _, err = call("fit", parts / "train", *options, "--fpr", "0.2", "--tile", "8x8")
     assert "120 images: one network is trained" in err
     assert "again and again" not in err

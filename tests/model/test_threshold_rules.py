@@ -89,6 +89,14 @@ def test_a_saturated_threshold_is_pointed_out(value, side):
     assert side in " ".join(threshold.notes())
 
 
+@pytest.mark.parametrize(
+    ("method", "word"), [("calibration", "are they normal"), ("hold-out", "hardly")]
+)
+def test_a_threshold_above_1_is_laid_to_the_images_that_set_it(method, word):
+    threshold = Threshold(1.2, method, 0.01, 100, 0.1, 0.95)
+    assert word in threshold.notes()[-1]
+
+
 @given(st.integers(2, 500), st.floats(0, 0.5))
 def test_contamination_flags_its_share(count, contamination):
     scores = shuffled(count)

@@ -308,9 +308,10 @@ def _announce(
         samples *= len(tiling.corners(*files.sizes(image_size)[0]))
     if samples < training.min_epoch_images:
         log.info(
-            "an epoch goes through the %d %s to learn from again and again, until it has seen %d: "
+            "an epoch goes through %s%d %s to learn from again and again, until it has seen %d: "
             "so small sets take as long as large ones; --set training.min_epoch_images=N makes "
             "shorter epochs, which learn less",
+            "the " if units == count else "about ",
             samples,
             "tiles" if tiling else "images",
             training.min_epoch_images,

@@ -175,9 +175,14 @@ class Threshold:
             )
         if not 0 < self.value < 1:
             side = "above 1" if self.value >= 1 else "below 0"
+            cause = (
+                "These normals score as made anomalies do: are they normal, and like those learnt?"
+                if self.method == "calibration" and self.value >= 1
+                else "The network hardly distinguishes normals from made anomalies"
+            )
             lines.append(
                 f"the threshold lies {side}, where the score in [0, 1] saturates; labels use "
-                "the raw regression. The network hardly distinguishes normals from made anomalies"
+                f"the raw regression. {cause}"
             )
         return lines
 
