@@ -395,6 +395,9 @@ def test_save_and_load(fitted, digits, tmp_path):
     assert (loaded.predict(digits.images) == fitted.predict(digits.images)).all()
     assert loaded.threshold_ == fitted.threshold_
     assert loaded.history_.best_epoch == fitted.history_.best_epoch
+    assert "seconds" in fitted.history_.table()[0]
+    assert "seconds" not in loaded.history_.table()[0]
+    assert "seconds" not in str(loaded.history_)
     with pytest.raises(ModelFileError):
         AnomalyDetector.load(tmp_path / write_images(tmp_path, digits.images[:1])[0])
     with pytest.raises(MissingDataError):

@@ -502,6 +502,18 @@ def test_a_service_answers_images_of_many_sizes_as_offline(parts):
     assert peak == pytest.approx([(row + 0.5) / found.shape[0], (column + 0.5) / found.shape[1]])
 
 
+def test_the_service_finds_regions_above_the_threshold_of_the_request(parts):
+    path = next((parts / "bad").iterdir())
+    scorer = Scorer(parts / "m.onnx")
+    raw = scorer(path).raw
+    with serving(parts / "m.onnx") as service:
+        for threshold in (raw + 0.01, raw - 0.01, raw - 0.05):
+            found = service.score(path.read_bytes(), f"threshold={threshold}").json["results"][0]
+            score = scorer.set_threshold(scorer.threshold.moved_to(threshold))(path)
+            assert found["pred_label"] == int(threshold < raw) == bool(score.regions)
+            assert found.get("regions", []) == [region._asdict() for region in score.regions]
+
+
 def test_an_image_flagged_by_many_places_has_regions_of_these(parts):
     detector = AnomalyDetector.load(parts / "m.adacl", device="cpu")
     scorer = detector.model_

@@ -321,6 +321,9 @@ def test_fit_tells_beforehand_what_is_trained(parts: Path, tmp_path: Path) -> No
     assert after.splitlines()[0].endswith(" left")
     assert re.findall(r"^fold .*?,", err, re.MULTILINE) == ["fold 1 of 2,", "fold 2 of 2,"]
 
+    _, _, err = call("fit", parts / "train", *options, "--group", "[0-9]*([0-9])")
+    assert re.search("an epoch goes through about [0-9]+ images to learn from", err)
+
     _, _, err = call("fit", parts / "train", *options, "--fpr", "0.2", "--tile", "8x8")
     assert "120 images: one network is trained" in err
     assert "again and again" not in err
@@ -417,16 +420,20 @@ def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
     process.send_signal(number)
     _, err = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "--resume" in err
+    assert f"interrupted; not written: {target}; repeat the command with --resume" in err
     assert "Traceback" not in err
     assert not target.exists()
 
     assert "--resume" in refused(3, "fit", parts / "train", "-o", target, *options)
     other = ["fit", parts / "train", "-o", target, *options, "--seed", "5", "--resume"]
     assert "other data or settings" in refused(4, *other)
-    assert call("fit", parts / "train", "-o", target, *options, "--resume")[0] == 0
+    begins = "is there to continue; this one begins anew"
+    code, _, err = call("fit", parts / "train", "-o", target, *options, "--resume")
+    assert (code, begins in err) == (0, False)
     assert not (tmp_path / "m.resume").exists()
-    assert call("fit", parts / "train", "-o", tmp_path / "undisturbed", *options)[0] == 0
+    undisturbed = ["fit", parts / "train", "-o", tmp_path / "undisturbed", *options]
+    code, _, err = call(*undisturbed, "--resume")
+    assert (code, begins in err) == (0, True)
     assert target.read_bytes() == (tmp_path / "undisturbed").read_bytes()
 
 

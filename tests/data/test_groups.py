@@ -25,7 +25,9 @@ def test_names_that_match_alike_are_a_group(rule):
 
 
 def test_a_name_that_does_not_match_is_told():
-    with pytest.raises(DataError, match=r"x\.png.*does not match the group pattern"):
+    with pytest.raises(
+        DataError, match=r"x\.png.*does not match the group pattern.*; use 'folder', or"
+    ):
         groups_of(FILES, r"kos(\d+)")
 
 

@@ -97,6 +97,21 @@ def test_a_list_without_paths_is_refused(ending, tmp_path):
     assert "no column path" in refused(3, "fit", path, "-o", tmp_path / "m")
 
 
+@pytest.mark.parametrize("separator", [";", "\t"])
+def test_a_table_without_commas_is_refused_with_the_remedy(separator, tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_text(f"path{separator}label\na.png{separator}1\n")
+    with pytest.raises(DataError, match=r"separates its columns, .*; save it with commas"):
+        ImageFiles(path)
+
+
+def test_a_list_of_another_encoding_is_refused_with_the_remedy(tmp_path):
+    path = tmp_path / "excel.csv"
+    path.write_bytes("path\nprüfen.png\n".encode("latin-1"))
+    with pytest.raises(DataError, match="; save it as UTF-8"):
+        ImageFiles(path)
+
+
 def test_damaged_lists_are_refused(tmp_path):
     for ending in ENDINGS:
         path = tmp_path / f"damaged.{ending}"

@@ -51,6 +51,25 @@ def test_tiles_know_their_image(images):
     assert built.of(np.array([2, 0])).numbers.tolist() == [*range(9), 18]
 
 
+@pytest.mark.parametrize(
+    ("modes", "told"),
+    [
+        (["L", "P", "L"], "1 of 3 images is stored in colour (with a palette, too)"),
+        (["RGB", "RGB", "L"], "2 of 3 images are stored in colour"),
+        (["L", "L"], None),
+        (["RGB", "P"], None),
+    ],
+)
+def test_a_mixture_of_grey_and_colour_is_told(modes, told, images, tmp_path, caplog):
+    for number, (mode, image) in enumerate(zip(modes, images, strict=False)):
+        Image.fromarray(image).convert("L").convert(mode).save(tmp_path / f"{number}.png")
+    files = probe_files(sorted(tmp_path.iterdir()), "fail")
+    samples, _, _ = samples_of_files(files, None, None, "fail")
+    assert samples.spec.channels == (1 if modes == ["L", "L"] else 3)
+    assert ("stored in colour" in caplog.text) == bool(told)
+    assert (told or "") in caplog.text
+
+
 def test_broken_images_leave_no_gap(images):
     built = build_samples(iter(images[:4]), images.shape[1:], "uint8", [1] * 6, None)
     assert built.pixels.shape == (4, 20, 24, 3)

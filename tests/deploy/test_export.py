@@ -453,6 +453,11 @@ def resealed(source, target, **changes):
     return target
 
 
+def test_a_model_file_is_told_from_a_damaged_exported_one(model):
+    with pytest.raises(ModelFileError, match="a model file, not an exported one; export it first"):
+        Scorer(model)
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -668,7 +668,9 @@ def test_masks_that_do_not_fit(tmp_path, files):
     arguments += ["--abnormal", tmp_path / "bad", "--masks", tmp_path / "masks"]
     assert "no such folder of masks" in refused(3, *arguments)
     (tmp_path / "masks").mkdir()
-    assert "has no mask in" in refused(3, *arguments)
+    missing = refused(3, *arguments)
+    assert "has no mask in" in missing
+    assert "; add it, or take the image out of the folder" in missing
     Image.new("L", (8, 8)).save(tmp_path / "masks" / "0000_gt.png")
     assert "a mask of 8x8 pixels" in refused(3, *arguments)
     Image.new("L", (16, 16)).save(tmp_path / "masks" / "0000.png")

@@ -12,6 +12,7 @@ from adacl.model.advice import advice
 from adacl.model.header import Exported, ModelHeader
 from adacl.model.history import EpochRecord, History
 from adacl.model.threshold import Threshold
+from adacl.model.threshold_rules import from_defects
 
 SURE = Threshold(0.5, "hold-out", 0.01, 400, 0.02, 0.95)
 ROUGH = Threshold(0.5, "hold-out", 0.01, 41, 0.11, 0.95)
@@ -109,6 +110,27 @@ def test_figures_are_judged(measured, given, grade, why, steps):
     for step, word in zip(found.steps, steps, strict=True):
         assert COMMAND.match(step), step
         assert word in step
+
+
+@pytest.mark.parametrize(
+    ("n", "groups", "words"),
+    [
+        (8, False, "rests on 8 normal images: up to 31%"),
+        (1, False, "rests on 1 normal image: up to 31%"),
+        (8, True, "rests on 8 groups of normal images: up to 31%"),
+        (1, True, "rests on 1 group of normal images: up to 31%"),
+    ],
+)
+def test_the_verdict_counts_groups_as_groups(n, groups, words):
+    threshold = replace(ROUGH, n=n, groups=groups, upper_bound=0.31)
+    assert words in advice(header(threshold=threshold)).why
+
+
+def test_a_threshold_that_defects_set_is_not_said_to_rest_on_normals():
+    threshold = from_defects([0.3, 0.8], [0.1, 0.4, 0.5], 0.6, 0.95)
+    [step] = advice(header(threshold=threshold), figures(fpr=0.5), "m").steps
+    assert COMMAND.match(step)
+    assert "set by 2 labelled defects; one that normals set flags fewer normals" in step
 
 
 def test_steps_name_what_the_command_was_given():

@@ -89,6 +89,14 @@ def test_a_saturated_threshold_is_pointed_out(value, side):
     assert side in " ".join(threshold.notes())
 
 
+@pytest.mark.parametrize(
+    ("method", "word"), [("calibration", "are they normal"), ("hold-out", "hardly")]
+)
+def test_a_threshold_above_1_is_laid_to_the_images_that_set_it(method, word):
+    threshold = Threshold(1.2, method, 0.01, 100, 0.1, 0.95)
+    assert word in threshold.notes()[-1]
+
+
 @given(st.integers(2, 500), st.floats(0, 0.5))
 def test_contamination_flags_its_share(count, contamination):
     scores = shuffled(count)
@@ -342,6 +350,27 @@ def test_defects_set_a_threshold_that_normals_judge(share, count, found):
     assert f"flags {threshold.defects.flagged} of 100 normals" in told[0]
     assert "They set the threshold; no training saw them" in told[1]
     assert Threshold(**json.loads(json.dumps(threshold.to_dict()))) == threshold
+
+
+@pytest.mark.parametrize(
+    ("share", "count", "words"),
+    [
+        (0.9, 9, ""),
+        (
+            0.9,
+            8,
+            "8 labelled defects are too few for 90%: a threshold just below the lowest finds 88.9%",
+        ),
+        (0.99, 14, "99% takes at least 99"),
+        (0.995, 99, "99 labelled defects are too few for 99.5%"),
+    ],
+)
+def test_a_share_that_so_few_defects_cannot_give_is_named(share, count, words):
+    threshold = from_defects(np.linspace(0.5, 0.9, count), shuffled(100) / 2, share, 0.95)
+    told = " ".join(threshold.notes())
+    assert f"to find {100 * share:g}% of such defects" in told
+    assert words in told
+    assert ("too few" in told) == bool(words)
 
 
 def test_a_defect_that_sets_a_threshold_is_found_by_the_exported_model_too():

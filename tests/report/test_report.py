@@ -3,6 +3,7 @@
 import base64
 import csv
 import dataclasses
+import html
 import io
 import json
 import os
@@ -226,6 +227,14 @@ def test_records_on_stdout_stay_as_they_are(shop, tmp_path):
     code, out, _ = call(*arguments, "--report", tmp_path / "page.html")
     assert (code, out) == (0, plain)
     assert (tmp_path / "page.html").is_file()
+
+
+def test_commands_in_a_report_quote_the_name_of_the_model(shop, tmp_path):
+    model, page = tmp_path / "my threes.adacl", tmp_path / "page.html"
+    model.write_bytes((shop / "threes.adacl").read_bytes())
+    kinds = ("--normal", shop / "good", "--abnormal", shop / "bad", "--threshold", "-1")
+    assert call("evaluate", model, *kinds, "--report", page, "-q")[0] == 0
+    assert "Next: adacl calibrate 'my threes.adacl' " in html.unescape(page.read_text())
 
 
 def test_an_exported_model_is_reported_on_without_pytorch(shop, tmp_path):

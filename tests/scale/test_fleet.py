@@ -278,6 +278,7 @@ def test_a_table_names_parts_with_settings_of_their_own(plant: Path, tmp_path: P
     [
         ("name,source\n", "has no rows, one a part"),
         ("part,source\na,b\n", "no column name"),
+        ("name;source\na;b\n", "save it with commas"),
         ("name,source,colour\na,b,red\n", "unknown column colour"),
         ("name,source\na/b,c\n", "no usable name"),
         ("name,source\na,b\na,c\n", "names the part a twice"),

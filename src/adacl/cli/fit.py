@@ -178,7 +178,7 @@ def fit(
     check_anomaly_config(config.anomalies)
     check_local_config(config.local)
     resolve_device(device)
-    with resumable(output, resume) as checkpoints, messages(quiet), reading_by(readers):
+    with messages(quiet), resumable(output, resume) as checkpoints, reading_by(readers):
         files = files or probe_files(paths, on_error)
         units = len(set(groups_of(files.paths, group))) if group else len(files.paths)
         if look:
@@ -308,9 +308,10 @@ def _announce(
         samples *= len(tiling.corners(*files.sizes(image_size)[0]))
     if samples < training.min_epoch_images:
         log.info(
-            "an epoch goes through the %d %s to learn from again and again, until it has seen %d: "
+            "an epoch goes through %s%d %s to learn from again and again, until it has seen %d: "
             "so small sets take as long as large ones; --set training.min_epoch_images=N makes "
             "shorter epochs, which learn less",
+            "the " if units == count else "about ",
             samples,
             "tiles" if tiling else "images",
             training.min_epoch_images,

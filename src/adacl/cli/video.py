@@ -113,8 +113,8 @@ def fit(
     if epoch_count is not None:
         config = config.replace(training__epochs=epoch_count)
     with (
-        resumable(output, resume) as checkpoints,
         messages(quiet),
+        resumable(output, resume) as checkpoints,
         epochs(config.training.epochs, quiet, networks=1) as display,
     ):
         detector = VideoAnomalyDetector(

@@ -60,7 +60,10 @@ def groups_of(paths: Sequence[Path], rule: str) -> Indices:
             continue
         match = pattern.search(path.name)
         if match is None:
-            raise DataError(f"{path}: the name does not match the group pattern {rule!r}")
+            raise DataError(
+                f"{path}: the name does not match the group pattern {rule!r}; use 'folder', or a "
+                "pattern that is found in every name"
+            )
         names.append(match[1] if pattern.groups and match[1] is not None else match[0])
     return np.unique(names, return_inverse=True)[1]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -59,7 +59,11 @@ def names_in(file: IO[bytes], path: Path | str) -> Iterator[str]:
                 raise DataError(f"{path}: its column {COLUMN} holds {name!r}, which is no path")
             if name.strip():
                 yield name.strip()
-    except (UnicodeDecodeError, csv.Error) as error:
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path}: cannot be read as a list of images ({error}); save it as UTF-8"
+        ) from error
+    except csv.Error as error:
         raise DataError(f"{path}: cannot be read as a list of images ({error})") from error
 
 
@@ -69,9 +73,25 @@ def _of_text(file: IO[bytes], _path: Path | str) -> Iterator[str]:
 
 def _of_csv(file: IO[bytes], path: Path | str) -> Iterator[Any]:
     rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
-    _check_column(path, rows.fieldnames or ())
+    names = rows.fieldnames or ()
+    check_commas(path, names)
+    _check_column(path, names)
     for row in rows:
         yield row[COLUMN] or ""
+
+
+def check_commas(path: Path | str, names: Sequence[str]) -> None:
+    """Check that commas separate the columns of a CSV file, by their names.
+
+    Raises
+    ------
+    DataError
+        If semicolons or tabs do.
+    """
+    if len(names) == 1 and any(separator in names[0] for separator in ";\t"):
+        raise DataError(
+            f"{path}: a semicolon or a tab separates its columns, {names[0]!r}; save it with commas"
+        )
 
 
 def _of_parquet(file: IO[bytes], path: Path | str) -> Iterator[Any]:

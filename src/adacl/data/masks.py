@@ -66,7 +66,8 @@ def find_masks(images: Sequence[Path], roots: Sequence[Path], mask_dir: Path) ->
         else:
             raise MissingDataError(
                 f"{image}: has no mask in {mask_dir}; looked for {inner / image.stem}, also with "
-                f"{' and '.join(ENDINGS[1:])}, as any kind of image"
+                f"{' and '.join(ENDINGS[1:])}, as any kind of image; add it, or take the image "
+                "out of the folder"
             )
         if len(found) > 1:
             raise DataError(f"{image}: has two masks, {found[0]} and {found[1]}; keep one")

@@ -208,6 +208,7 @@ def samples_of_files(
     read = partial(read_image, channels=channels, dtype=dtype, white=white or 65535)
     if dtype == "uint16" and white is None:
         _tell_depths(headers)
+    _tell_colours(headers)
     kept: list[Path] = []
     probed = dict(zip(paths, files.sizes(None), strict=True))
 
@@ -247,6 +248,18 @@ def _tell_depths(headers: list[ImageHeader]) -> None:
             "camera has fewer than 16 bits, state its white (--white-level 4095 for 12 bits)",
             shallow,
             len(headers),
+        )
+
+
+def _tell_colours(headers: list[ImageHeader]) -> None:
+    coloured = sum(header.channels > 1 for header in headers)
+    if 0 < coloured < len(headers):
+        log.warning(
+            "%d of %d images %s stored in colour (with a palette, too), the others in grey: all "
+            "are read as colour; if none shows any, save them all as grey",
+            coloured,
+            len(headers),
+            "is" if coloured == 1 else "are",
         )
 
 

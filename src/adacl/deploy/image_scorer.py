@@ -268,6 +268,8 @@ class ImageScorer(ABC):
     ) -> NDArray[np.float32]:
         """Return the anomaly map of an image, H x W in its own size.
 
+        Its values are raw scores less the usual one, ``header.map_scale.usual``.
+
         Parameters
         ----------
         image

@@ -253,9 +253,15 @@ class Scorer(ScoringModel, ImageScorer):
         }
         return [(path, outcomes[number]) for number, path in enumerate(paths)]
 
-    def score_decoded(self, images: Iterable[Array]) -> list[ImageScore]:
-        """Score images as :meth:`decode` returns them, in this thread alone."""
-        return [score for _, score in self._scored(enumerate(images), alone=True)]
+    def score_decoded(
+        self, images: Iterable[Array], threshold: float | None = None
+    ) -> list[ImageScore]:
+        """Score images as :meth:`decode` returns them, in this thread alone.
+
+        Regions are those above ``threshold``, by default the model's.
+        """
+        scored = self._scored(enumerate(images), alone=True, threshold=threshold)
+        return [score for _, score in scored]
 
     def _fitted(self) -> Scorer:
         return self
@@ -269,10 +275,11 @@ class Scorer(ScoringModel, ImageScorer):
         self,
         images: Iterable[tuple[Identity, Array]],
         alone: bool = False,
+        threshold: float | None = None,
     ) -> Iterator[tuple[Identity, ImageScore]]:
         compute = self.maps if self.header.has_map else self._raw
         outputs = compute if alone else partial(self._side_by_side, compute)
-        return scores_of(images, outputs, self, self._most * self.threads)
+        return scores_of(images, outputs, self, self._most * self.threads, threshold)
 
 
 def _at_once(samples: Array) -> int:

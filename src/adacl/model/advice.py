@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
 from adacl.model.header import ModelHeader
+from adacl.model.threshold import Threshold
 
 SWAPPED, FAIR_AUROC, GOOD_AUROC = 0.4, 0.75, 0.95
 HARDLY_FOUND, FEW_FOUND, MANY_FOUND = 0.2, 0.5, 0.8
@@ -137,14 +138,21 @@ def _faults_of_fit(header: ModelHeader, model: str, learn: tuple[str, ...]) -> l
         faults.append(_Fault(False, why, (_calibrate(header, model),)))
     elif threshold.upper_bound > FEW_ALARMS:
         why = (
-            f"the threshold rests on {threshold.n} normal images: up to "
-            f"{threshold.upper_bound:.0%} of new ones like them may be flagged"
+            f"the threshold rests on {_counted(threshold)}: up to {threshold.upper_bound:.0%} of "
+            "new ones like them may be flagged"
         )
         severe = threshold.upper_bound > UNSURE
         faults.append(_Fault(severe, why, (_calibrate(header, model),)))
     if (count := header.training["train"]) < TOO_FEW_IMAGES:
         faults.append(_Fault(True, f"the network learnt from {count} images only", learn))
     return faults
+
+
+def _counted(threshold: Threshold) -> str:
+    """Return the number of normal images that the bound rests on, or of their groups."""
+    images = "normal images" if threshold.groups or threshold.n != 1 else "normal image"
+    unit = ("group of " if threshold.n == 1 else "groups of ") if threshold.groups else ""
+    return f"{threshold.n} {unit}{images}"
 
 
 def _too_careful(header: ModelHeader) -> bool:
@@ -202,13 +210,18 @@ def _faults_found(
 def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = "") -> str:
     if header.exported:
         model = "MODEL.adacl"
-    number = header.threshold.n
+    threshold = header.threshold
     rests = (
-        f"its threshold rests on {header.threshold.rests_on}; give more than {number}, because the "
+        f"its threshold rests on {threshold.rests_on}; give more than {threshold.n}, because the "
         "new ones replace these"
     )
-    if header.threshold.upper_bound is None:
+    if threshold.upper_bound is None:
         rests = "images that it has not learnt set a better threshold"
+    elif threshold.method == "defects" and threshold.defects:
+        rests = (
+            f"its threshold was set by {threshold.defects.n} labelled defects; one that normals "
+            "set flags fewer normals"
+        )
     again = ", then export it again" if header.exported else ""
     return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
 

@@ -7,6 +7,7 @@ that set it, the Beta distribution of an order statistic).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -63,8 +64,20 @@ class Defects:
             f"to {self.high:.0%}, with 95% confidence. They {role} the threshold; no training saw "
             "them"
         )
+        if self.wanted is not None and self.n < (needed := defects_needed(self.wanted)):
+            share = f"{100 * self.wanted:.6g}%"
+            yield (
+                f"{self.n} labelled defects are too few for {share}: a threshold just below the "
+                f"lowest finds {self.n / (self.n + 1):.1%} of such defects in the long run; "
+                f"{share} takes at least {needed}"
+            )
         if self.n < FEW:
             yield f"{self.n} labelled defects tell little: more of them narrow that range"
+
+
+def defects_needed(share: float) -> int:
+    """Return how many defects can set a threshold that finds ``share`` of such: 9 for 90 %."""
+    return math.ceil(share / (1 - share) - 1e-9)
 
 
 def share_interval(count: int, n: int, confidence: float = 0.95) -> tuple[float, float]:

@@ -40,6 +40,11 @@ def unsealed(path: Path) -> bytes:
     """
     content = read_whole(path)
     body, mark, digest = content[: -64 - len(_SEAL)], content[-64 - len(_SEAL) : -64], content[-64:]
+    if mark != _SEAL and content[8:9] == b"{":
+        raise ModelFileError(
+            f"{path}: a model file, not an exported one; export it first (adacl export), or load "
+            "it with PyTorch (AnomalyDetector.load)"
+        )
     if mark != _SEAL:
         raise ModelFileError(
             f"{path}: not a file that adacl export made, or cut off or changed since; export the "

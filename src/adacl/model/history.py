@@ -44,11 +44,15 @@ class History:
         """Return a row for each epoch, for ``pandas.DataFrame`` and the like; epochs from 1.
 
         The AUROC of each kind of made anomaly has a column of its own, ``kept`` is True for the
-        epoch whose network was kept.
+        epoch whose network was kept. Model files keep no ``seconds``, so that equal fits write
+        equal files.
         """
         rows = []
+        timed = any(record.seconds for record in self.epochs)
         for number, record in enumerate(self.epochs):
             row = asdict(record)
+            if not timed:
+                del row["seconds"]
             kinds = row.pop("kind_auroc")
             rows.append({**row, "epoch": number + 1, "kept": number == self.best_epoch, **kinds})
         return rows

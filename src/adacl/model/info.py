@@ -46,6 +46,8 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
     }
     if worst := header.sensitive_to(MOST_CHANGES):
         rows["Sensitive to"] = worst
+    if not header.light_varies:
+        rows["Light"] = "fixed: brightness itself counts, and is not remarked on (--light fixed)"
     if header.mask is not None:
         tall, wide = header.mask.pixels.shape
         rows["Looked at"] = f"{header.mask.share:.0%} of the image, by a mask of {tall} × {wide}"

@@ -84,15 +84,25 @@ class ScoringModel(Protocol):
         shown: NDArray[np.float32] = self.masked(found[None])[0]
         return shown
 
-    def verdict(self, image: Array, output: Array, remark: str, level: float) -> ImageScore:
+    def verdict(
+        self,
+        image: Array,
+        output: Array,
+        remark: str,
+        level: float,
+        threshold: float | None = None,
+    ) -> ImageScore:
         """Return the score of a whole image H x W x C with remarks and regions.
 
         ``output`` is its raw regression or, if the network has one, its map; for ``remark`` and
-        ``level`` see :class:`ImageScore`.
+        ``level`` see :class:`ImageScore`. Regions are those above ``threshold``, by default the
+        model's.
         """
         if not self.header.has_map:
             return ImageScore(float(output), None, remark, (), level)
-        raw, threshold = float(self.peaks(output[None])[0]), self.threshold.value
+        raw = float(self.peaks(output[None])[0])
+        if threshold is None:
+            threshold = self.threshold.value
         regions: tuple[Region, ...] = ()
         if self.header.mask is not None:
             inside = self.header.mask.resized(*output.shape)
@@ -232,6 +242,7 @@ def scores_of(
     outputs: Callable[[Array], Array],
     model: ScoringModel,
     batch: int,
+    threshold: float | None = None,
 ) -> Iterator[tuple[Identity, ImageScore]]:
     """Score images H x W x C one after another, in batches and with bounded memory.
 
@@ -246,6 +257,8 @@ def scores_of(
         What knows how images are cut into tiles, and what to say of whole images.
     batch
         Samples gathered before they are scored.
+    threshold
+        Regions are those above it; by default the model's.
 
     Yields
     ------
@@ -261,16 +274,17 @@ def scores_of(
         samples += len(parts)
         pixels += 0 if tiling else image.size
         if samples >= batch or pixels >= GATHERED:
-            yield from _score_batch(waiting, outputs, model)
+            yield from _score_batch(waiting, outputs, model, threshold)
             waiting, samples, pixels = [], 0, 0
     if waiting:
-        yield from _score_batch(waiting, outputs, model)
+        yield from _score_batch(waiting, outputs, model, threshold)
 
 
 def _score_batch(
     batch: list[tuple[Identity, Array, tuple[int, int]]],
     outputs: Callable[[Array], Array],
     model: ScoringModel,
+    threshold: float | None,
 ) -> Iterator[tuple[Identity, ImageScore]]:
     tiling = model.tiling
     outcomes: list[Array] = []
@@ -286,7 +300,7 @@ def _score_batch(
         batch, outcomes, remarks, strict=True
     ):
         if tiling is None:
-            yield identity, model.verdict(parts[0], scores[0], remark, level)
+            yield identity, model.verdict(parts[0], scores[0], remark, level, threshold)
         else:
             corner = tiling.corners(height, width)[int(scores.argmax())]
             yield identity, ImageScore(tiling.aggregate(scores), corner, remark, (), level)

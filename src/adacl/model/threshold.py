@@ -140,9 +140,9 @@ class Threshold:
             assert self.defects.wanted is not None
             return [
                 f"threshold {self.value:.4f}, set by {self.defects.n} labelled defects to find "
-                f"{self.defects.wanted:.0%} of such defects; it flags {self.defects.flagged} of "
-                f"{self.rests_on}, of all with {self.confidence:.0%} confidence at most "
-                f"{self.upper_bound:.1%}"
+                f"{100 * self.defects.wanted:.6g}% of such defects; it flags "
+                f"{self.defects.flagged} of {self.rests_on}, of all with {self.confidence:.0%} "
+                f"confidence at most {self.upper_bound:.1%}"
             ]
         assert self.fpr is not None
         source = {
@@ -175,9 +175,14 @@ class Threshold:
             )
         if not 0 < self.value < 1:
             side = "above 1" if self.value >= 1 else "below 0"
+            cause = (
+                "These normals score as made anomalies do: are they normal, and like those learnt?"
+                if self.method == "calibration" and self.value >= 1
+                else "The network hardly distinguishes normals from made anomalies"
+            )
             lines.append(
                 f"the threshold lies {side}, where the score in [0, 1] saturates; labels use "
-                "the raw regression. The network hardly distinguishes normals from made anomalies"
+                f"the raw regression. {cause}"
             )
         return lines
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from adacl.data.folders import list_images
+from adacl.data.lists import check_commas
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
 from adacl.files import open_regular, resolved
 
@@ -91,7 +92,9 @@ def _rows(table: Path) -> list[dict[str, Any]]:
         if table.suffix.lower() == ".csv":
             with open_regular(table) as content:
                 file = io.TextIOWrapper(content, newline="", encoding="utf-8-sig")
-                rows: list[dict[str, Any]] = list(csv.DictReader(file))
+                reader = csv.DictReader(file)
+                check_commas(table, reader.fieldnames or ())
+                rows: list[dict[str, Any]] = list(reader)
         else:
             rows = _of_parquet(table)
     except FileNotFoundError as error:

@@ -83,6 +83,8 @@ class Ticket:
         Tells whether the client has left.
     done
         Receives one outcome a file; cancelled when the time is up.
+    threshold
+        Regions are those above it; None for the model's.
     """
 
     served: Served
@@ -90,6 +92,7 @@ class Ticket:
     files: list[Upload]
     connection: Connection
     done: asyncio.Future[list[Outcome]]
+    threshold: float | None = None
     outcomes: dict[int, Outcome] = field(default_factory=dict)
 
     @property
@@ -250,11 +253,14 @@ class Batcher:
                 images[index] = served.scorer.decode(name, content, self._limits.pixels)
             except ImageError as error:
                 found[index] = error
-        scores = served.scorer.score_decoded([image.pixels for image in images.values()])
-        for (index, image), score in zip(images.items(), scores, strict=True):
-            heat = _heat(items[index][0], image.pixels) if with_map else None
-            remarked = score.with_remark(image.remark)
-            found[index] = Scored(remarked, image.height, image.width, heat)
+        for threshold in dict.fromkeys(items[index][0].threshold for index in images):
+            alike = {n: image for n, image in images.items() if items[n][0].threshold == threshold}
+            pixels = [image.pixels for image in alike.values()]
+            scores = served.scorer.score_decoded(pixels, threshold)
+            for (index, image), score in zip(alike.items(), scores, strict=True):
+                heat = _heat(items[index][0], image.pixels) if with_map else None
+                remarked = score.with_remark(image.remark)
+                found[index] = Scored(remarked, image.height, image.width, heat)
         return [found[index] for index in range(len(items))]
 
 

@@ -67,7 +67,8 @@ class Scoring:
                     files = await self._files(headers, receive, reservation)
                     late = 504, "not scored in time; send fewer or smaller images"
                     done: asyncio.Future[list[Outcome]] = loop.create_future()
-                    self.batcher.submit(Ticket(served, with_map, files, connection, done))
+                    above = threshold if served.scorer.header.has_map else None
+                    self.batcher.submit(Ticket(served, with_map, files, connection, done, above))
                     outcomes = await done
             except TimeoutError:
                 raise ProblemError(*late) from None

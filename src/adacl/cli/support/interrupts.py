@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -21,6 +22,8 @@ ResumeOption = Annotated[bool, typer.Option("--resume", help="Continue an interr
 LOCK = "lock"
 
 T = TypeVar("T")
+
+log = logging.getLogger("adacl")
 
 
 class InterruptError(AdaclError):
@@ -116,6 +119,8 @@ def resumable(output: Path, resume: bool) -> Iterator[Path]:
                 f"{checkpoints}: an interrupted fit is there; add --resume to continue it, or "
                 "delete it"
             )
+        if resume and not _checkpoints_in(checkpoints):
+            log.info("no interrupted fit of %s is there to continue; this one begins anew", output)
         try:
             yield checkpoints
         except DataError as error:
@@ -126,7 +131,8 @@ def resumable(output: Path, resume: bool) -> Iterator[Path]:
             ) from error
     except KeyboardInterrupt as error:
         remedy = "; repeat the command with --resume to go on from here"
-        raise InterruptError("interrupted" + remedy * bool(_checkpoints_in(checkpoints))) from error
+        remedy *= bool(_checkpoints_in(checkpoints))
+        raise InterruptError(f"interrupted; not written: {output}{remedy}") from error
     else:
         for path in _checkpoints_in(checkpoints):
             path.unlink()
