@@ -16,7 +16,7 @@ from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
 from adacl.errors import DataError, ModelFileError
-from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
+from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
 from adacl.model.scoring import FileScore
 
 log = logging.getLogger("adacl")
@@ -111,7 +111,7 @@ def calibrate(
                 f"{target}: another command wrote it meanwhile, and that file stays; calibrate "
                 "again, or name another file (-o)"
             )
-        detector.set_threshold(threshold).save(target)
+        detector.set_threshold(threshold, setting_digests(normals, shown, find)).save(target)
         for line in threshold.notes():
             log.info(line)
         log.info("wrote %s", target)
