@@ -70,6 +70,20 @@ def test_the_files_say_what_the_defects_were_used_for(fitted, sets, tmp_path):
     assert (code, "They judged the threshold" in err) == (0, True)
 
 
+@pytest.mark.parametrize("fpr", [0.01, 0.1])
+def test_exported_models_flag_as_many_of_the_normals_as_is_stated(fitted, sets, tmp_path, fpr):
+    files = write_images(tmp_path / "good", sets[1])
+    model, exported = copy.deepcopy(fitted).calibrate(files, fpr=fpr), tmp_path / "m.onnx"
+    model.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", exported)
+    threshold = model.header.threshold
+    stated = round(threshold.fpr_at(threshold.value) * threshold.n)
+    assert (stated > 0) == (fpr == 0.1)
+    for scorer in (model, Scorer(exported)):
+        raw = [score.raw for score in scorer.score_files(files)]
+        assert sum(value > threshold.value for value in raw) == stated
+
+
 def test_evaluate_names_the_images_that_set_the_threshold(fitted, sets, tmp_path):
     learnt, good, bad = sets
     folders = {"learnt": learnt, "good": good, "bad": bad}
