@@ -107,6 +107,8 @@ class ImageDetector(DetectorParameters, ImageScorer):
             on_epoch=self.on_epoch,
             seen=normals.seen,
         )
+        if self.group is not None:
+            self.header.training["group"] = self.group
         for line in notes(self.header):
             log.info(line)
         if self.header.spec.dtype == "float32":

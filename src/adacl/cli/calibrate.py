@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -84,7 +85,9 @@ def calibrate(
                 "export it again, or score with --threshold"
             )
         if "groups" in detector.header.training and group is None:
-            log.warning("the model was fitted with --group, and is now calibrated without")
+            known = detector.header.training.get("group")
+            again = f" {shlex.quote(known)}" if known else ""
+            log.warning("the model was fitted with --group%s, and is now calibrated without", again)
 
         def scored(folders: list[Path], title: str) -> tuple[Scored, list[FileScore]]:
             files = ImageFiles(folders)
