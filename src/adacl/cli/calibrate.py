@@ -86,7 +86,7 @@ def calibrate(
             )
         if "groups" in detector.header.training and group is None:
             known = detector.header.training.get("group")
-            again = f" {shlex.quote(known)}" if known else ""
+            again = f" {shlex.quote(str(known))}" if known else ""
             log.warning("the model was fitted with --group%s, and is now calibrated without", again)
 
         def scored(folders: list[Path], title: str) -> tuple[Scored, list[FileScore]]:

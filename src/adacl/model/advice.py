@@ -224,7 +224,7 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
             "set flags fewer normals"
         )
     if "groups" in header.training:
-        option += f" --group {shlex.quote(header.training.get('group', 'RULE'))}"
+        option += f" --group {shlex.quote(str(header.training.get('group', 'RULE')))}"
     again = ", then export it again" if header.exported else ""
     return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
 
