@@ -144,3 +144,20 @@ def test_a_model_that_was_written_meanwhile_is_not_replaced(fitted, sets, tmp_pa
     refusal = refused(3, "calibrate", model, tmp_path / "good")
     assert "another command wrote it meanwhile" in refusal
     assert AnomalyDetector.load(model).threshold_ == 0.9
+
+
+def test_a_model_that_was_removed_meanwhile_is_not_written_again(
+    fitted, sets, tmp_path, monkeypatch
+):
+    model = tmp_path / "m.adacl"
+    fitted.save(model)
+    write_images(tmp_path / "good", sets[1])
+
+    def calibrated_while_another_removes(*args):
+        model.unlink()
+        return calibrated(*args)
+
+    monkeypatch.setattr("adacl.cli.calibrate.calibrated", calibrated_while_another_removes)
+    refusal = refused(3, "calibrate", model, tmp_path / "good")
+    assert "m.adacl: was removed meanwhile" in refusal
+    assert not model.exists()

@@ -109,10 +109,11 @@ def calibrate(
         threshold = calibrated(normals, shown, rule, fpr, find)
         if less := promises_less(detector.header.threshold, threshold):
             log.warning("%s, or keep the old file (-o)", less)
-        if _version(target) != version:
+        if (now := _version(target)) != version:
+            happened = "was removed" if now is None else "another command wrote it"
             raise DataError(
-                f"{target}: another command wrote it meanwhile, and that file stays; calibrate "
-                "again, or name another file (-o)"
+                f"{target}: {happened} meanwhile, and so it stays; calibrate again, or name "
+                "another file (-o)"
             )
         detector.set_threshold(threshold, setting_digests(normals, shown, find)).save(target)
         for line in threshold.notes():

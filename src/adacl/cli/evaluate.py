@@ -32,7 +32,7 @@ from adacl.cli.support.reports import (
     title_of,
 )
 from adacl.data.folders import ImageFiles, list_images
-from adacl.data.lists import with_folders
+from adacl.data.lists import root_of, with_folders
 from adacl.errors import ConfigError, DataError
 from adacl.files import resolved
 from adacl.model.advice import advice
@@ -289,7 +289,7 @@ def _kinds(
 
 
 def _kind(path: Path, roots: list[Path]) -> str:
-    root = next(root for root in roots if root == path or root in path.parents)
+    root = root_of(path, roots)
     root = root.parent if root == path else root
     inner = path.relative_to(root).parts[:-1][:1]
     return str(Path(*inner)) if len(roots) == 1 else str(root.joinpath(*inner))
