@@ -70,6 +70,52 @@ def test_the_files_say_what_the_defects_were_used_for(fitted, sets, tmp_path):
     assert (code, "They judged the threshold" in err) == (0, True)
 
 
+@pytest.mark.parametrize("fpr", [0.01, 0.1])
+def test_exported_models_flag_as_many_of_the_normals_as_is_stated(fitted, sets, tmp_path, fpr):
+    files = write_images(tmp_path / "good", sets[1])
+    model, exported = copy.deepcopy(fitted).calibrate(files, fpr=fpr), tmp_path / "m.onnx"
+    model.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", exported)
+    threshold = model.header.threshold
+    stated = round(threshold.fpr_at(threshold.value) * threshold.n)
+    assert (stated > 0) == (fpr == 0.1)
+    for scorer in (model, Scorer(exported)):
+        raw = [score.raw for score in scorer.score_files(files)]
+        assert sum(value > threshold.value for value in raw) == stated
+
+
+def test_evaluate_names_the_images_that_set_the_threshold(fitted, sets, tmp_path):
+    learnt, good, bad = sets
+    folders = {"learnt": learnt, "good": good, "bad": bad}
+    learnt, good, bad = (write_images(tmp_path / n, i)[0].parent for n, i in folders.items())
+    write_images(tmp_path / "more" / "good", folders["good"][:7], ".bmp")
+    model, exported, report = (tmp_path / name for name in ("m.adacl", "m.onnx", "r.html"))
+    fitted.save(model)
+
+    def evaluated(path, normal, *more):
+        both = ["--normal", normal, "--abnormal", bad, "--report", report, "--json", *more]
+        code, out, err = call("evaluate", path, *both)
+        assert code == 0, err
+        return json.loads(out)["n_set_threshold"], err + report.read_text(encoding="utf-8")
+
+    assert evaluated(model, good)[0] == 0
+    assert call("calibrate", model, good, learnt, "--defects", bad)[0] == 0
+    count, told = evaluated(model, tmp_path / "more")
+    assert (count, "7 of the normal images set the threshold" in told) == (7, True)
+    assert "7 of the images listed set the" in told
+    assert "anomalous images set" not in told
+    count, told = evaluated(model, learnt)
+    assert (count, "set the threshold" in told) == (0, False)
+    count, told = evaluated(model, good, "--threshold", 0.5)
+    assert (count, "images set the threshold" in told) == (0, False)
+    export_model(model, exported)
+    assert evaluated(exported, good)[0] is None
+    assert call("calibrate", model, good, "--defects", bad, "--find", 0.8)[0] == 0
+    count, told = evaluated(model, good)
+    assert (count, "12 of the anomalous images set the threshold" in told) == (12, True)
+    assert AnomalyDetector.load(model).set_threshold(0.5).model_.set_by == frozenset()
+
+
 def test_defects_that_cannot_be_used_are_refused(fitted, sets, tmp_path):
     _, good, bad = sets
     with pytest.raises(DataError, match="2 of the defects are also among the normal images"):
@@ -98,3 +144,20 @@ def test_a_model_that_was_written_meanwhile_is_not_replaced(fitted, sets, tmp_pa
     refusal = refused(3, "calibrate", model, tmp_path / "good")
     assert "another command wrote it meanwhile" in refusal
     assert AnomalyDetector.load(model).threshold_ == 0.9
+
+
+def test_a_model_that_was_removed_meanwhile_is_not_written_again(
+    fitted, sets, tmp_path, monkeypatch
+):
+    model = tmp_path / "m.adacl"
+    fitted.save(model)
+    write_images(tmp_path / "good", sets[1])
+
+    def calibrated_while_another_removes(*args):
+        model.unlink()
+        return calibrated(*args)
+
+    monkeypatch.setattr("adacl.cli.calibrate.calibrated", calibrated_while_another_removes)
+    refusal = refused(3, "calibrate", model, tmp_path / "good")
+    assert "m.adacl: was removed meanwhile" in refusal
+    assert not model.exists()

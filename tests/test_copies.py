@@ -161,10 +161,19 @@ def test_the_commands_take_groups(tmp_path):
     code, _, err = call("calibrate", tmp_path / "m.adacl", fresh, "--group", r"part(\d+)")
     assert (code, "from 12 groups of calibration normals" in err) == (0, True)
     code, _, err = call("calibrate", tmp_path / "m.adacl", fresh)
-    assert "the model was fitted with --group" in err
+    assert r"the model was fitted with --group 'part(\d+)', and is now calibrated without" in err
     assert "not a regular expression" in refused(
         2, "calibrate", tmp_path / "m.adacl", folder, "--group", "("
     )
     for command in (fit, ["calibrate", tmp_path / "m.adacl", fresh]):
         assert "the rule is empty" in refused(2, *command, "--group", "")
     assert "part00_0.png: the name does not" in refused(3, *fit, "--group", "kos")
+
+
+def test_the_command_takes_a_single_group_and_says_that_it_assures_nothing(tmp_path):
+    images = grouped_textures(tmp_path)
+    AnomalyDetector(config=TINY_MAP, group=r"part(\d+)").fit(images).save(tmp_path / "m.adacl")
+    one = grouped_textures(tmp_path / "fresh", 1, 3, seed=1)
+    code, _, err = call("calibrate", tmp_path / "m.adacl", one, "--group", r"part(\d+)")
+    assert (code, "cannot be assured with 1 group of normals" in err) == (0, True)
+    assert "the new threshold rests on 1 group of normals, the old one on " in err

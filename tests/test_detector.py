@@ -32,6 +32,7 @@ from adacl.errors import (
 )
 from adacl.imaging.tiles import Tiling
 from adacl.metrics import auroc
+from adacl.model.threshold import margin
 from support.helpers import LEARNING, TINY, write_images
 
 EXPECTED_FAILED: dict[str, str] = {}
@@ -244,8 +245,8 @@ def test_calibration_sets_the_threshold_alone(detector, digits):
     before = weights(detector)
     raw = np.sort(-detector.score_samples(digits.of(3)[60:159]))
     assert detector.calibrate(digits.of(3)[60:159], fpr=0.1) is detector
-    assert detector.threshold_ == raw[89]
-    assert detector.offset_ == -raw[89]
+    assert detector.threshold_ == raw[89] + margin(raw[89])
+    assert detector.offset_ == -detector.threshold_
     threshold = detector.model_.threshold
     assert (threshold.method, threshold.n, threshold.fpr) == ("calibration", 99, 0.1)
     assert (detector.predict(digits.of(3)[60:159]) == -1).sum() == 9

@@ -173,6 +173,20 @@ def test_masks_that_cannot_be_used_are_refused(tmp_path):
     )
 
 
+@pytest.mark.parametrize("preset", ["auto", "paper"])
+def test_a_mask_for_a_network_without_a_map_is_refused_before_anything_is_announced(
+    tmp_path, preset
+):
+    folder = write_images(tmp_path / "good", textures(4, (32, 32)))[0].parent
+    Image.fromarray(np.uint8(255) * left_half(32, 32)).save(tmp_path / "look.png")
+    options = ["--preset", preset, "--mask", tmp_path / "look.png"]
+    code, _, err = call("fit", folder, "-o", tmp_path / "m.adacl", *options)
+    *before, last = err.splitlines()
+    assert (code, len(before)) == (2, int(preset == "auto")), err
+    assert all(line.startswith("preset paper: ") for line in before)
+    assert "mask: the preset paper sees an image as a whole" in last
+
+
 def test_a_mask_of_another_size_is_resized_to_the_nearest():
     mask = Mask.of(np.array([[1, 0, 0], [0, 0, 1]], bool))
     assert (mask.resized(4, 6) == np.kron(mask.pixels, np.ones((2, 2), bool))).all()

@@ -100,16 +100,7 @@ class DetectorParameters:
         config = config.replace(
             **{name: value for name, value in changes.items() if value is not None}
         )
-        if tiled and config.network.output == "map":
-            raise ConfigError(
-                f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
-                "or use the preset paper"
-            )
-        if self.mask is not None and config.network.output != "map":
-            raise ConfigError(
-                f"mask: the preset {config.preset} sees an image as a whole; use the preset "
-                "inspect, or leave the mask out"
-            )
+        check_view(config, tiled, self.mask is not None)
         return config
 
     def _contamination(self) -> float | None:
@@ -122,6 +113,26 @@ class DetectorParameters:
         if not isinstance(self.contamination, Real) or not 0 <= self.contamination <= 0.5:
             raise ConfigError(f"contamination: need a share in [0, 0.5], got {self.contamination}")
         return float(self.contamination)
+
+
+def check_view(config: Config, tiled: bool, masked: bool) -> None:
+    """Check that the network can look at tiles, or at what a mask selects, if it is to.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot.
+    """
+    if tiled and config.network.output == "map":
+        raise ConfigError(
+            f"tile: the preset {config.preset} takes whole images of any size; leave tile out, "
+            "or use the preset paper"
+        )
+    if masked and config.network.output != "map":
+        raise ConfigError(
+            f"mask: the preset {config.preset} sees an image as a whole; use the preset "
+            "inspect, or leave the mask out"
+        )
 
 
 def checked_size(name: str, size: Any) -> tuple[int, int] | None:

@@ -31,7 +31,7 @@ from adacl.deploy.image_scorer import ImageScorer
 from adacl.detector_parameters import Array, DetectorParameters, checked_seed, checked_size
 from adacl.errors import ConfigError, DataError, InputError
 from adacl.imaging.spec import check_white
-from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
+from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import ONLY_ARRAYS, check_files
 from adacl.model.header import ModelHeader
@@ -39,6 +39,7 @@ from adacl.model.history import History
 from adacl.model.info import notes
 from adacl.model.model import Model
 from adacl.model.scoring import FileScore, ImageScore
+from adacl.model.threshold import Threshold
 from adacl.networks.devices import resolve_device
 from adacl.training.fit import fit_model
 from adacl.training.normals import Normals, normals_of_array, normals_of_files, numbered
@@ -106,6 +107,8 @@ class ImageDetector(DetectorParameters, ImageScorer):
             on_epoch=self.on_epoch,
             seen=normals.seen,
         )
+        if self.group is not None:
+            self.header.training["group"] = self.group
         for line in notes(self.header):
             log.info(line)
         if self.header.spec.dtype == "float32":
@@ -216,7 +219,31 @@ class ImageDetector(DetectorParameters, ImageScorer):
             log.warning(less)
         for line in threshold.notes():
             log.info(line)
-        return self.set_threshold(threshold)
+        return self.set_threshold(threshold, setting_digests(normals, shown, find))
+
+    def set_threshold(
+        self, threshold: float | Threshold, set_by: frozenset[int] = frozenset()
+    ) -> Self:
+        """Replace the threshold.
+
+        Parameters
+        ----------
+        threshold
+            A raw score, or what :meth:`calibrate` found.
+        set_by
+            Digests of the images that set it; those kept before go with the threshold before.
+
+        Raises
+        ------
+        ConfigError
+            If it is not finite.
+        """
+        model = self._fitted()
+        before = model.threshold
+        super().set_threshold(threshold)
+        if set_by or model.threshold != before:
+            model.set_by = set_by
+        return self
 
     def _for_threshold(self, X: Any, groups: ArrayLike | None) -> Scored:
         X = listed(X)
@@ -241,13 +268,14 @@ class ImageDetector(DetectorParameters, ImageScorer):
                 yield (path, digest(image.pixels), image.remark), image.pixels
 
         yield from self._watched(
-            FileScore.of(path, score.with_remark(remark), self._trained_on(known), known)
+            self._score_of(path, score.with_remark(remark), known)
             for (path, known, remark), score in model.scores(decoded())
         )
 
-    def _trained_on(self, digest: int) -> bool | None:
-        learnt = self._fitted().learnt
-        return digest in learnt if learnt else None
+    def _score_of(self, path: Path, score: ImageScore, known: int) -> FileScore:
+        model = self._fitted()
+        trained_on = known in model.learnt if model.learnt else None
+        return FileScore.of(path, score, trained_on, known, known in model.set_by)
 
     def save(self, path: str | Path) -> None:
         """Write the model to one file, see :mod:`adacl.model.file`."""

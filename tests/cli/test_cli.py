@@ -759,6 +759,22 @@ def test_doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert "adacl data fetch mnist" in findings["data mnist"]["found"]
 
 
+def test_doctor_tells_of_folders_that_cannot_be_used_and_goes_on(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def nowhere() -> str:
+        raise FileNotFoundError(errno.ENOENT, "No usable temporary directory found")
+
+    monkeypatch.setenv("ADACL_DATA", str(tmp_path / ("x" * 300)))
+    monkeypatch.setattr("tempfile.gettempdir", nowhere)
+    code, out, err = call("doctor", "--json")
+    findings = {finding["topic"]: finding for finding in json.loads(out)}
+    assert (code, err) == (0, "")
+    for topic, words in (("temporary space", "No usable"), ("data cifar10", "cannot be read")):
+        assert not findings[topic]["ok"]
+        assert words in findings[topic]["found"]
+
+
 def test_data_without_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("ADACL_DATA", str(tmp_path))
     listed = json.loads(call("data", "list", "--json")[1])

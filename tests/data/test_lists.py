@@ -12,6 +12,7 @@ from PIL import Image
 
 from adacl import AnomalyDetector
 from adacl.data.folders import ImageFiles, each_image, list_images
+from adacl.data.lists import read_list
 from adacl.errors import DataError, MissingDataError, MissingExtraError
 from support.helpers import TINY, call, refused, write_images
 
@@ -145,3 +146,43 @@ def test_pyarrow_is_asked_for_only_where_it_is_needed(listed, monkeypatch):
     assert len(ImageFiles(lists["csv"])) == 12
     with pytest.raises(MissingExtraError, match=r"adacl\[parquet\]"):
         ImageFiles(lists["parquet"])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["explain", "MODEL", "LIST", "-o", "OUT"],
+        ["score", "MODEL", "LIST", "--heatmaps", "OUT"],
+        ["evaluate", "MODEL", "--normal", "GOOD", "--abnormal", "LIST"],
+        ["evaluate", "MODEL", "--normal", "GOOD", "--abnormal", "LIST", "--masks", "GOOD"],
+    ],
+    ids=["explain", "heat maps", "evaluate", "masks"],
+)
+def test_a_list_that_changes_between_two_readings_is_named(listed, tmp_path, monkeypatch, options):
+    paths, lists = listed
+    good = paths[0].parent.rename(tmp_path / "good")
+    write_images(paths[0].parent, np.random.default_rng(1).integers(0, 256, (3, 10, 12), np.uint8))
+    AnomalyDetector(config=TINY).fit(good).save(tmp_path / "m.adacl")
+    named = write_list(lists["txt"], [f"{paths[0].parent.name}/0000.png"])
+    given = {"MODEL": tmp_path / "m.adacl", "LIST": named, "GOOD": good, "OUT": tmp_path / "out"}
+    monkeypatch.setattr("adacl.data.lists.read_list", lambda path: [path.parent / "else" / "0.png"])
+    told = refused(3, *(given.get(option, option) for option in options))
+    assert "0000.png: the list that names it was changed meanwhile" in told
+
+
+@pytest.mark.parametrize("damage", ["cut", "emptied", "zeros"])
+def test_a_long_parquet_list_that_is_changed_while_it_is_read_is_named(tmp_path, damage):
+    path = tmp_path / "list.parquet"
+    names = [f"{number * 7919 % 60_000:05}.png" for number in range(60_000)]
+    apart = np.random.default_rng(0).random(60_000)  # adjacent columns are read together
+    table = pyarrow.table({"path": names, "x": apart})
+    pyarrow.parquet.write_table(table, path, row_group_size=15_000)
+    paths = read_list(path)
+    next(paths)
+    size = path.stat().st_size
+    with path.open("r+b") as file:
+        file.write(bytes(size if damage == "zeros" else 0))
+        file.truncate({"cut": size // 3, "emptied": 0, "zeros": size}[damage])
+    with pytest.raises(DataError, match=r"list\.parquet: ") as raised:
+        list(paths)
+    assert "\n" not in str(raised.value)

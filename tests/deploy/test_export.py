@@ -396,6 +396,7 @@ def test_evaluate_does_as_with_the_model_file(scorer, model, threes):
     )
     assert found.pop("n_seen_in_fit") is None
     assert wanted.pop("n_seen_in_fit") > 0
+    assert (found.pop("n_set_threshold"), wanted.pop("n_set_threshold")) == (None, 0)
     assert found.pop("kinds") == wanted.pop("kinds") == []
     assert {found.pop("verdict")["grade"], wanted.pop("verdict")["grade"]} <= {"good", "usable"}
     assert found.pop("auroc_95") == pytest.approx(wanted.pop("auroc_95"), abs=1e-3)

@@ -126,6 +126,21 @@ def test_the_verdict_counts_groups_as_groups(n, groups, words):
     assert words in advice(header(threshold=threshold)).why
 
 
+@pytest.mark.parametrize(
+    ("training", "options"),
+    [
+        ({}, "--fpr 0.05"),
+        ({"groups": 9, "group": r"part ([0-9]+)"}, "--fpr 0.05 --group 'part ([0-9]+)'"),
+        ({"groups": 9}, "--fpr 0.05 --group RULE"),  # labels of an array, or an older file
+    ],
+)
+def test_the_rule_of_groups_is_repeated_where_calibrate_is_named(training, options):
+    made = header()
+    made.training.update(training)
+    steps = advice(made, figures(tpr=0.1), "m").steps
+    assert any(f"adacl calibrate m MORE_NORMALS {options}: " in step for step in steps)
+
+
 def test_a_threshold_that_defects_set_is_not_said_to_rest_on_normals():
     threshold = from_defects([0.3, 0.8], [0.1, 0.4, 0.5], 0.6, 0.95)
     [step] = advice(header(threshold=threshold), figures(fpr=0.5), "m").steps

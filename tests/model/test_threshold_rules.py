@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta
 
 from adacl.errors import ConfigError, InputError
-from adacl.model.threshold import Threshold, normals_needed
+from adacl.model.threshold import Threshold, margin, normals_needed
 from adacl.model.threshold_rules import (
     from_contamination,
     from_defects,
@@ -22,13 +22,17 @@ def shuffled(count):
     return np.random.default_rng(count).permutation(np.arange(1, count + 1)) / count
 
 
+def just_above(score):
+    return score + margin(score)
+
+
 @given(
     st.integers(1, 2000), st.sampled_from(["0.001", "0.005", "0.01", "0.02", "0.05", "0.1", "0.2"])
 )
 def test_the_threshold_is_the_conformal_quantile(count, fpr):
     threshold = from_normal_scores(shuffled(count), float(fpr), 0.95, "hold-out")
     rank = min(count, math.ceil((count + 1) * (1 - Fraction(fpr))))
-    assert threshold.value == rank / count
+    assert threshold.value == just_above(rank / count)
     assert (threshold.n, threshold.fpr, threshold.confidence) == (count, float(fpr), 0.95)
     assert 0 < threshold.upper_bound <= 1
 
@@ -45,7 +49,7 @@ def test_the_bound_holds_as_often_as_stated(count):
 
 def test_the_bound_of_few_normals_is_that_of_their_maximum():
     threshold = from_normal_scores(shuffled(10), 0.01, 0.95, "cross-fitting")
-    assert threshold.value == 1
+    assert threshold.value == just_above(1)
     assert threshold.upper_bound == pytest.approx(1 - 0.05 ** (1 / 10))
 
 
@@ -127,7 +131,7 @@ def test_a_threshold_by_hand():
 def test_one_odd_normal_alone_does_not_set_the_threshold(count, rank):
     scores = shuffled(count)
     threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
-    assert threshold.value == np.sort(scores)[-rank]
+    assert threshold.value == just_above(np.sort(scores)[-rank])
     if rank == 2:
         strict = from_normal_scores(scores, 0.01, 0.95, "hold-out")
         assert threshold.upper_bound >= strict.upper_bound
@@ -136,7 +140,7 @@ def test_one_odd_normal_alone_does_not_set_the_threshold(count, rank):
 def test_defects_among_the_normals_do_not_set_the_threshold():
     usual, defects = shuffled(40) / 2, [0.97, 0.98, 0.99]
     mixed = from_normal_scores([*usual, *defects], 0.01, 0.95, "hold-out", set_aside=1)
-    assert mixed.value == usual.max()
+    assert mixed.value == just_above(usual.max())
     assert "flags 3 of these" in mixed.notes()[0]
     assert mixed.upper_bound == pytest.approx(beta.ppf(0.95, 3 + 1 + 1, 39))
 
@@ -153,7 +157,7 @@ def test_defects_among_the_normals_do_not_set_the_threshold():
 def test_high_scores_that_may_be_normal_set_the_threshold(defects, set_aside):
     scores = [*shuffled(40) / 2.5, *defects]
     threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=set_aside)
-    assert threshold.value == np.sort(scores)[-1 - set_aside]
+    assert threshold.value == just_above(np.sort(scores)[-1 - set_aside])
 
 
 def held_out_and_learnt(count, seed=0):
@@ -293,7 +297,7 @@ def test_a_group_counts_once_for_the_threshold_by_its_highest_score():
     scores = np.arange(12.0)
     groups = np.arange(12) % 4
     threshold = from_normal_scores(scores, 0.3, 0.95, "calibration", groups=groups)
-    assert (threshold.n, threshold.groups, threshold.value) == (4, True, 11.0)
+    assert (threshold.n, threshold.groups, threshold.value) == (4, True, just_above(11))
     assert (
         threshold.upper_bound == from_normal_scores(scores[-4:], 0.3, 0.95, "hold-out").upper_bound
     )
@@ -377,6 +381,33 @@ def test_a_defect_that_sets_a_threshold_is_found_by_the_exported_model_too():
     defects = np.array([0.5, 0.7, 0.9])
     threshold = from_defects(defects, shuffled(100) / 2, 0.7, 0.95)
     assert (defects - 3e-6 > threshold.value).all()
+
+
+def score_below(threshold, scores):
+    """Return the highest of the scores that is not flagged."""
+    return max(score for score in scores if score <= threshold.value)
+
+
+@pytest.mark.parametrize("level", [0, 50, -50])
+def test_a_normal_that_sets_a_threshold_is_not_flagged_by_the_exported_model(level):
+    scores, learnt = (level + some for some in held_out_and_learnt(40))
+    held_out = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+    both = with_learnt(held_out, scores, learnt)
+    assert both.learnt
+    raised = learnt + max(0, np.median(scores) - np.median(learnt))
+    for threshold, setting in [
+        (held_out, scores),
+        (both, [*scores, *raised]),
+        (from_normal_scores(scores, 0.01, 0.95, "cross-fitting", set_aside=1), scores),
+        (from_normal_scores(scores, 0.1, 0.95, "calibration"), scores),
+        (from_contamination(scores, 0.1), scores),
+    ]:
+        score = score_below(threshold, setting)
+        assert threshold.value == just_above(score)
+        assert score < np.float32(score) * (1 + np.sign(score) * 3e-6) < threshold.value
+        if threshold.curve:
+            stated = round(threshold.fpr_at(threshold.value) * threshold.n)
+            assert stated == (scores > threshold.value).sum()
 
 
 def test_next_to_no_defects_may_be_asked_for():

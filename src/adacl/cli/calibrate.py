@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -16,7 +17,7 @@ from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
 from adacl.errors import DataError, ModelFileError
-from adacl.model.calibration import Scored, calibrated, check_rates, promises_less
+from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
 from adacl.model.scoring import FileScore
 
 log = logging.getLogger("adacl")
@@ -84,7 +85,9 @@ def calibrate(
                 "export it again, or score with --threshold"
             )
         if "groups" in detector.header.training and group is None:
-            log.warning("the model was fitted with --group, and is now calibrated without")
+            known = detector.header.training.get("group")
+            again = f" {shlex.quote(str(known))}" if known else ""
+            log.warning("the model was fitted with --group%s, and is now calibrated without", again)
 
         def scored(folders: list[Path], title: str) -> tuple[Scored, list[FileScore]]:
             files = ImageFiles(folders)
@@ -106,12 +109,13 @@ def calibrate(
         threshold = calibrated(normals, shown, rule, fpr, find)
         if less := promises_less(detector.header.threshold, threshold):
             log.warning("%s, or keep the old file (-o)", less)
-        if _version(target) != version:
+        if (now := _version(target)) != version:
+            happened = "was removed" if now is None else "another command wrote it"
             raise DataError(
-                f"{target}: another command wrote it meanwhile, and that file stays; calibrate "
-                "again, or name another file (-o)"
+                f"{target}: {happened} meanwhile, and so it stays; calibrate again, or name "
+                "another file (-o)"
             )
-        detector.set_threshold(threshold).save(target)
+        detector.set_threshold(threshold, setting_digests(normals, shown, find)).save(target)
         for line in threshold.notes():
             log.info(line)
         log.info("wrote %s", target)

@@ -17,7 +17,7 @@ import typer
 from adacl._version import __version__
 from adacl.cli.support import options
 from adacl.datasets.catalogue import BENCHMARKS, count_present, data_dir
-from adacl.errors import EXTRAS
+from adacl.errors import EXTRAS, DataError
 
 NAMES = {"sklearn": "scikit-learn"}
 """Of packages that are not called as their module."""
@@ -61,17 +61,28 @@ def _examine() -> list[Finding]:
         findings.append(Finding(f"extra {extra}", not missing, ", ".join(parts)))
     if importlib.util.find_spec("torch"):
         findings += [_device(), _speed()]
-    free = shutil.disk_usage(tempfile.gettempdir()).free / 2**30
-    findings.append(
-        Finding("temporary space", free > 1, f"{free:.1f} GiB free in {tempfile.gettempdir()}")
-    )
+    findings.append(_temporary_space())
     folder = data_dir()
     for benchmark in BENCHMARKS.values():
-        here, wanted = count_present(benchmark, folder), len(benchmark.all_files)
-        hint = "" if here == wanted else f"; adacl data fetch {benchmark.name}"
-        found = f"{here} of {wanted} files under {folder}{hint}"
+        here, wanted = 0, len(benchmark.all_files)
+        try:
+            here = count_present(benchmark, folder)
+        except DataError as error:
+            found = str(error)
+        else:
+            hint = "" if here == wanted else f"; adacl data fetch {benchmark.name}"
+            found = f"{here} of {wanted} files under {folder}{hint}"
         findings.append(Finding(f"data {benchmark.name}", here == wanted, found))
     return findings
+
+
+def _temporary_space() -> Finding:
+    try:
+        folder = tempfile.gettempdir()
+        free = shutil.disk_usage(folder).free / 2**30
+    except OSError as error:  # no space anywhere, or it is there no more
+        return Finding("temporary space", False, f"none ({error.strerror}); set TMPDIR")
+    return Finding("temporary space", free > 1, f"{free:.1f} GiB free in {folder}")
 
 
 def _device() -> Finding:

@@ -16,7 +16,13 @@ import typer
 from adacl.cli.explain import localisation
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
-from adacl.cli.support.opened import count_distinct, count_seen, open_scorer, scores_of_files
+from adacl.cli.support.opened import (
+    count_distinct,
+    count_seen,
+    count_setting,
+    open_scorer,
+    scores_of_files,
+)
 from adacl.cli.support.progress import count, messages, say
 from adacl.cli.support.reports import (
     ReportOption,
@@ -26,7 +32,7 @@ from adacl.cli.support.reports import (
     title_of,
 )
 from adacl.data.folders import ImageFiles, list_images
-from adacl.data.lists import with_folders
+from adacl.data.lists import root_of, with_folders
 from adacl.errors import ConfigError, DataError
 from adacl.files import resolved
 from adacl.model.advice import advice
@@ -111,6 +117,7 @@ def evaluate(
         good = list(scored(ImageFiles(normal), "normal images", group="normal"))
         bad = list(scored(anomalous, "anomalous images", group="anomalous"))
         seen = _warned_of_seen([*good, *bad], model)
+        setting = _warned_of_setting(good, bad)
         for name, scores in (("normal", good), ("anomalous", bad)):
             distinct = count_distinct(scores)
             if distinct is not None and distinct < len(scores):
@@ -133,7 +140,7 @@ def evaluate(
         swapped = shlex.join(
             part for option, named in folders for folder in named for part in (option, str(folder))
         )
-        known = {**figures, "n_seen_in_fit": seen}
+        known = {**figures, "n_seen_in_fit": seen, "n_set_threshold": setting}
         verdict = advice(scorer.header, known, shlex.quote(str(model)), swapped=swapped)
         result: dict[str, Any] = {
             **known,
@@ -208,11 +215,26 @@ def _warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
     seen = count_seen(scores)
     if seen is None:
         log.warning(
-            "%s does not know which images it was fitted on; make sure that none is here", model
+            "%s does not know which images it was fitted on or calibrated by; make sure that none "
+            "is here",
+            model,
         )
     elif seen:
         log.warning("%d of these images were used in fitting; the figures flatter the model", seen)
     return seen
+
+
+def _warned_of_setting(good: list[FileScore], bad: list[FileScore]) -> int | None:
+    """Warn if images set the threshold that they are judged by; return their number if known."""
+    for name, scores in (("normal", good), ("anomalous", bad)):
+        if setting := count_setting(scores):
+            log.warning(
+                "%d of the %s images set the threshold (adacl calibrate); what is flagged at it "
+                "flatters the model",
+                setting,
+                name,
+            )
+    return count_setting([*good, *bad])
 
 
 def _check_apart(normal: list[Path], abnormal: list[Path]) -> None:
@@ -267,7 +289,7 @@ def _kinds(
 
 
 def _kind(path: Path, roots: list[Path]) -> str:
-    root = next(root for root in roots if root == path or root in path.parents)
+    root = root_of(path, roots)
     root = root.parent if root == path else root
     inner = path.relative_to(root).parts[:-1][:1]
     return str(Path(*inner)) if len(roots) == 1 else str(root.joinpath(*inner))

@@ -23,7 +23,7 @@ from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
 from adacl.data.folders import list_images, without_repeats
 from adacl.data.images import EXTENSIONS
-from adacl.data.lists import is_list, with_folders
+from adacl.data.lists import is_list, root_of, with_folders
 from adacl.data.reading import Skipped, pass_over
 from adacl.errors import ConfigError, DataError, ImageError, InputError
 from adacl.files import atomic_file, check_writable, resolved
@@ -208,7 +208,7 @@ def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
     top = os.path.commonpath([resolved(base) for base in bases.values()])
 
     def target(path: Path) -> Path:
-        base = next(bases[root] for root in roots if root == path or root in path.parents)
+        base = bases[root_of(path, roots)]
         inside = (resolved(base) / path.relative_to(base)).relative_to(top)
         return folder / inside.with_name(inside.name + ENDING)
 

@@ -159,6 +159,7 @@ def fit(
     paths = _listed(normal_dir)
     from adacl.anomalies import check_anomaly_config
     from adacl.anomalies.local import check_local_config
+    from adacl.detector_parameters import check_view
     from adacl.image_detector import ImageDetector
     from adacl.networks.devices import resolve_device
 
@@ -177,6 +178,7 @@ def fit(
     config = _with_values(config, training__epochs=epoch_count, threshold__fpr=fpr)
     check_anomaly_config(config.anomalies)
     check_local_config(config.local)
+    check_view(config, tiling is not None, look is not None)
     resolve_device(device)
     with messages(quiet), resumable(output, resume) as checkpoints, reading_by(readers):
         files = files or probe_files(paths, on_error)

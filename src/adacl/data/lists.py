@@ -40,7 +40,7 @@ def read_list(path: Path) -> Iterator[Path]:
             for name in names_in(file, path):
                 yield path.parent / name
     except OSError as error:
-        reason = error.strerror or error
+        reason = error.strerror or " ".join(str(error).split())
         raise DataError(f"{path}: cannot be read as a list of images ({reason})") from error
 
 
@@ -128,3 +128,20 @@ def with_folders(roots: Iterable[Path]) -> list[Path]:
         else:
             found[root] = None
     return list(found)
+
+
+def root_of(path: Path, roots: Iterable[Path]) -> Path:
+    """Return the first of some files and folders, from :func:`with_folders`, that an image is in.
+
+    Raises
+    ------
+    DataError
+        If it is in none, because its list has changed since.
+    """
+    for root in roots:
+        if root == path or root in path.parents:
+            return root
+    raise DataError(
+        f"{path}: the list that names it was changed meanwhile; leave it as it is until the "
+        "command ends"
+    )

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from adacl.data.arrays import pictures_of
 from adacl.data.images import EXTENSIONS, header_of, pixels_of, probe, read_image
+from adacl.data.lists import root_of
 from adacl.errors import DataError, ImageError, InputError, MissingDataError
 from adacl.files import resolved
 from adacl.imaging.mask import Mask
@@ -55,7 +56,7 @@ def find_masks(images: Sequence[Path], roots: Sequence[Path], mask_dir: Path) ->
     in_folder = cache(_in_folder)
     owners: dict[Path, Path] = {}
     for image in images:
-        root = next(root for root in roots if root == image or root in image.parents)
+        root = root_of(image, roots)
         base = root.parent if root == image else root
         inner = image.relative_to(base).parent
         for folder in (mask_dir / resolved(base).name / inner, mask_dir / inner):

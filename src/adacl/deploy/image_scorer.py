@@ -143,7 +143,7 @@ class ImageScorer(ABC):
             known = digest(image.pixels)
             assert image.colour is not None
             yield Explained(
-                FileScore.of(path, score, self._trained_on(known), known),
+                self._score_of(path, score, known),
                 self._map_of(image, method),
                 model.spec.visible(image.colour),
             )
@@ -165,9 +165,9 @@ class ImageScorer(ABC):
         values = self._map_of(image, "occlusion")
         return overlay(shown, values, header.map_scale, limit if raw > limit else None)
 
-    def _trained_on(self, _digest: int) -> bool | None:
-        """Tell whether the model was fitted on an image of this digest, if that is known."""
-        return None
+    def _score_of(self, path: Path, score: ImageScore, known: int) -> FileScore:
+        """Return the score of a file whose pixels have a known digest."""
+        return FileScore.of(path, score, digest=known)
 
     def decode(
         self,

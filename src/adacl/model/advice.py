@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal, NamedTuple
 
@@ -222,6 +223,8 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
             f"its threshold was set by {threshold.defects.n} labelled defects; one that normals "
             "set flags fewer normals"
         )
+    if "groups" in header.training:
+        option += f" --group {shlex.quote(str(header.training.get('group', 'RULE')))}"
     again = ", then export it again" if header.exported else ""
     return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
 

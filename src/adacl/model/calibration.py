@@ -127,6 +127,12 @@ def calibrated(
     return threshold.judged_by(defects.raw, defects.groups)
 
 
+def setting_digests(normals: Scored, defects: Scored | None, find: float | None) -> frozenset[int]:
+    """Return the digests of those images that set the threshold, where they are known."""
+    setting = normals if find is None or defects is None else defects
+    return frozenset(digest for digest in setting.digests if digest is not None)
+
+
 def promises_less(before: Threshold, after: Threshold) -> str:
     """Say that fewer normal images set a threshold than the one before, if it promises less so.
 

@@ -36,6 +36,8 @@ def save_model(model: Model, path: str | Path, video: Mapping[str, Any] | None =
         for name, tensor in model.network.state_dict().items()
     }
     tensors["digests"] = model.digests
+    if model.set_by:
+        tensors["set_by"] = np.array(sorted(model.set_by), np.uint64)
     tensor_file.write(Path(path), tensors, replace(model.header, video=video).to_dict())
 
 
@@ -101,6 +103,7 @@ def _build(header: ModelHeader, tensors: dict[str, Any], device: torch.device) -
     from adacl.networks.build import build_network
 
     digests = tensors.pop("digests").astype(np.uint64)
+    set_by = frozenset(tensors.pop("set_by", np.empty(0)).astype(np.uint64).tolist())
     state = {}
     for name, array in tensors.items():
         if not np.isfinite(array).all():
@@ -115,4 +118,4 @@ def _build(header: ModelHeader, tensors: dict[str, Any], device: torch.device) -
     if header.config.network.upright == "yes":
         _ = network.frame  # an unsound one is refused here, not when an image is scored
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return Model(network.eval(), header, digests)
+    return Model(network.eval(), header, digests, set_by)

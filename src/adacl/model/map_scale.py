@@ -8,7 +8,7 @@ from typing import Self
 import numpy as np
 
 from adacl.config.sections import finite
-from adacl.model.threshold import Threshold
+from adacl.model.threshold import Threshold, margin
 
 UNKNOWN = 0.3
 """From where colours begin to where they are full, where no record of normals tells."""
@@ -51,7 +51,7 @@ class MapScale:
         if threshold.curve:
             scores, shares = zip(*threshold.curve, strict=True)
             usual = float(np.interp(-0.5, -np.array(shares), scores))
-        least = 1e-6 * max(1, abs(value))
+        least = 2 * margin(value)
         if value - usual < least:
             value = usual
         reach = 2 * (value - usual) or max(UNKNOWN, least)

@@ -36,11 +36,14 @@ class Model(ScoringModel):
         The regressor, and all that is known of it.
     digests
         Hashes of the images it was fitted on, see :func:`adacl.data.copies.digest`.
+    set_by
+        Hashes of the images that set its threshold, if it was calibrated.
     """
 
     network: Network
     header: ModelHeader
     digests: NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, np.uint64))
+    set_by: frozenset[int] = frozenset()
 
     @cached_property
     def learnt(self) -> frozenset[int]:

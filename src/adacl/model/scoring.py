@@ -186,7 +186,8 @@ class FileScore:
     whether the image is one that the model was fitted on, or None where that is not known,
     ``remark`` what speaks against the score, ``regions`` are those above the threshold, ``digest``
     is a hash of its pixels as the model takes them, where it was made, ``level`` its mean, of the
-    range that the network sees.
+    range that the network sees, ``set_threshold`` whether the image is one of those that the model
+    was calibrated by, or None where that is not known.
     """
 
     path: Path
@@ -198,6 +199,7 @@ class FileScore:
     remark: str = ""
     regions: tuple[Region, ...] = ()
     level: float | None = None
+    set_threshold: bool | None = None
 
     @classmethod
     def of(
@@ -206,6 +208,7 @@ class FileScore:
         score: ImageScore,
         trained_on: bool | None = None,
         digest: int | None = None,
+        set_threshold: bool | None = None,
     ) -> FileScore:
         """Return the score of an image as that of a file."""
         return cls(
@@ -218,6 +221,7 @@ class FileScore:
             score.remark,
             score.regions,
             score.level,
+            set_threshold,
         )
 
 

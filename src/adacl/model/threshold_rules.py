@@ -3,7 +3,8 @@
 The threshold is a conformal quantile: of n scores of normals that the network never saw, the
 k-th smallest with k = ceil((n + 1)(1 - fpr)). The true share of normals above it then follows
 a Beta(n - k + 1, k) distribution, whatever the scores look like, which gives the upper bound
-(Vovk 2012, "Conditional validity of inductive conformal predictors", proposition 2a).
+(Vovk 2012, "Conditional validity of inductive conformal predictors", proposition 2a). The threshold
+lies a hair above it, so that the image that sets it is not flagged by an exported file either.
 """
 
 from __future__ import annotations
@@ -16,13 +17,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from adacl.errors import ConfigError
 from adacl.model.defects import Defects
-from adacl.model.threshold import CHANCE, Method, Threshold, by_group, chance_of
+from adacl.model.threshold import CHANCE, Method, Threshold, by_group, chance_of, margin
 
 CURVE_POINTS = 100
 ROUNDING = 1e-9
-BELOW = 1e-5
-"""How far a threshold lies below the defect that sets it: more than the scores of a model and of
-its 32-bit export differ."""
 ENOUGH = 20
 """Held-out normals for each score that is set aside, at least."""
 HELD_OUT, ABOVE = 30, 1.5
@@ -69,7 +67,7 @@ def from_normal_scores(
     usual = min(n - odd, math.ceil((n + 1) * (1 - fpr)))
     k = min(usual, n - _far_off(ordered)) if set_aside else usual
     bound = _bound(n - k + (k < usual), n, confidence)
-    value, grouped = float(ordered[k - 1]), groups is not None
+    value, grouped = _just_above(ordered[k - 1]), groups is not None
     return Threshold(value, method, fpr, n, bound, confidence, _curve(every, value), grouped)
 
 
@@ -112,7 +110,7 @@ def with_learnt(
     share = max(threshold.fpr, ABOVE / (n + 1))
     usual = math.ceil((len(both) + 1) * (1 - share))
     k = min(usual, len(both) - _far_off(both))
-    value = float(both[k - 1])
+    value = _just_above(both[k - 1])
     flagged = int((ordered > value).sum())
     if chance_of(flagged, n, share) < CHANCE:
         return threshold
@@ -161,7 +159,7 @@ def from_defects(
     ordered, usual = by_group(defects, defect_groups), by_group(normals, groups)
     m, n = len(ordered), len(usual)
     k = min(m, max(1, math.floor((m + 1) * (1 - share) + ROUNDING)))
-    value = float(ordered[k - 1]) - BELOW
+    value = float(ordered[k - 1]) - margin(ordered[k - 1])
     low, high = (float(betaincinv(m - k + 1, k, tail)) for tail in (0.025, 0.975))
     flagged = int((usual > value).sum())
     bound = _bound(flagged, n, confidence)
@@ -174,7 +172,12 @@ def from_contamination(scores: ArrayLike, contamination: float) -> Threshold:
     """Set the threshold that flags the share ``contamination`` of the given raw scores (n,)."""
     ordered = np.sort(np.asarray(scores, float))[::-1]
     flagged = min(round(contamination * len(ordered)), len(ordered) - 1)
-    return Threshold(float(ordered[flagged]), "contamination", contamination, len(ordered))
+    value = _just_above(ordered[flagged])
+    return Threshold(value, "contamination", contamination, len(ordered))
+
+
+def _just_above(score: float) -> float:
+    return float(score + margin(score))
 
 
 def _far_off(ordered: NDArray[np.float64]) -> int:

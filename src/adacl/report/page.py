@@ -114,6 +114,7 @@ def _told(
         "skipped": len(gathering.skipped),
         "named": min(SKIPPED, len(gathering.skipped)),
         "seen": sum(bool(row.score.trained_on) for row in rows),
+        "setting": sum(bool(row.score.set_threshold) for row in rows),
         "examples": _examples(subject, rows),
         "history": subject.header.to_dict()["history"],
         "facts": info.facts(subject.header),

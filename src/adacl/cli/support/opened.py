@@ -111,3 +111,10 @@ def count_seen(scores: list[FileScore]) -> int | None:
     if any(score.trained_on is None for score in scores):
         return None
     return sum(bool(score.trained_on) for score in scores)
+
+
+def count_setting(scores: list[FileScore]) -> int | None:
+    """Count the images that the threshold was calibrated by; None if unknown."""
+    if any(score.set_threshold is None for score in scores):
+        return None
+    return sum(bool(score.set_threshold) for score in scores)
