@@ -108,9 +108,13 @@ export function remove(item) {
   changed();
 }
 
-export function clear() {
+/** Forget all; told of once it is, so that none comes back if the page is left then. */
+export async function clear() {
   items.length = 0;
-  table("readwrite")?.delete(IDBKeyRange.bound([tab], [tab, []]));
+  const kept = table("readwrite");
+  kept?.delete(IDBKeyRange.bound([tab], [tab, []]));
+  const done = kept?.transaction;
+  if (done) await new Promise((resolve) => (done.oncomplete = done.onabort = resolve));
   emit("history");
 }
 
