@@ -9,7 +9,6 @@ from adacl.config.presets import preset
 from adacl.data.samples import Samples
 from adacl.errors import ConfigError, InputError
 from adacl.imaging.mask import Mask
-from adacl.training import uprights
 from adacl.training.alignment import settled
 from adacl.training.uprights import learn_way, wanted
 from support.textures import textures, wedges
@@ -36,13 +35,12 @@ def test_parts_at_any_angle_are_turned_upright(scattered, caplog):
     assert turned.std(0).mean() < 0.3 * np.array(list(scattered), float).std(0).mean()
 
 
-def test_turned_images_are_kept_in_bounded_memory(scattered, monkeypatch):
+def test_turned_images_are_kept_in_bounded_memory(scattered):
     way = learn_way(scattered)
     whole = way.of(scattered)
     first = list(whole)
     assert all(again is image for again, image in zip(whole, first, strict=True))
-    monkeypatch.setattr(uprights, "KEPT", 5 * first[0].nbytes + 1)
-    bounded = way.of(scattered)
+    bounded = way.of(scattered, kept=5 * first[0].nbytes + 1)
     for _ in range(2):
         assert all((image == other).all() for image, other in zip(bounded, first, strict=True))
     assert sum(image.nbytes for image in bounded.pixels.made.values()) == 5 * first[0].nbytes

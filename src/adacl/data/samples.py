@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.imaging import mapped
 from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec, value_range
 
@@ -93,7 +94,9 @@ class Samples:
         return len(self.numbers)
 
     def __iter__(self) -> Iterator[NDArray[Any]]:
-        return (self.pixels[number] for number in self.numbers)
+        for number in self.numbers:
+            yield self.pixels[number]
+            release(self.pixels)
 
     def with_white(self, white: int | None) -> Samples:
         """Return the same samples with a full scale of 16-bit values, unless it is None."""
@@ -141,12 +144,21 @@ class Samples:
     def tensor(self, device: torch.device) -> torch.Tensor:
         """Return network input N x C x H x W in [0, 1] of all samples, which must have one size."""
         if isinstance(self.pixels, np.ndarray):
-            return self.spec.to_tensor(self.pixels[self.numbers], device)
+            chosen = self.pixels[self.numbers]
+            release(self.pixels)
+            return self.spec.to_tensor(chosen, device)
         return self.spec.to_tensor(np.stack(list(self)), device)
+
+
+def release(pixels: Stored) -> None:
+    """Let go of the memory of images that lie in a temporary file, as far as they were read."""
+    stored = pixels.pixels if isinstance(pixels, Ragged) else pixels
+    if isinstance(stored, np.ndarray):
+        mapped.release(stored)
 
 
 def _form(pixels: Stored) -> ImageSpec:
     shapes = pixels.shapes if isinstance(pixels, Ragged) else [pixels[0].shape]
     height, width, channels = map(int, np.median(shapes, axis=0))
-    values = pixels.pixels[None] if isinstance(pixels, Ragged) else np.asarray(pixels)
+    values = pixels.pixels if isinstance(pixels, Ragged) else np.asarray(pixels)
     return ImageSpec(height, width, channels, values.dtype.name, *value_range(values))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,13 +19,11 @@ from adacl.data.images import ImageHeader, probe, read_image
 from adacl.data.reading import OnError, stream
 from adacl.data.samples import Ragged, Samples
 from adacl.errors import DataError, ImageError, InputError
+from adacl.imaging.mapped import allocate, release
 from adacl.imaging.tiles import Tiling
 
 Size = tuple[int, int]
 T = TypeVar("T")
-
-MEMORY_LIMIT = 1 << 30
-"""Larger samples, in bytes, live in a temporary file instead of memory."""
 
 LONGEST_SIDE = 64
 
@@ -59,7 +55,7 @@ def build_samples(
     DataError
         If there is no room for the temporary file.
     """
-    samples = _allocate((sum(counts), *shape), dtype)
+    samples = allocate((sum(counts), *shape), dtype)
     owner: list[int] = []
     digests: list[int] = []
     for number, image in enumerate(images):
@@ -67,6 +63,7 @@ def build_samples(
         samples[len(owner) : len(owner) + len(parts)] = parts
         owner += [number] * len(parts)
         digests.append(digest(image))
+        release(samples)
     return Samples(
         samples[: len(owner)],
         owner=np.array(owner, np.int64),
@@ -93,7 +90,7 @@ def build_ragged(
     DataError
         If there is no room for the temporary file.
     """
-    pixels = _allocate((sum(math.prod(shape) for shape in shapes),), dtype)
+    pixels = allocate((sum(math.prod(shape) for shape in shapes),), dtype)
     copied: list[tuple[int, int, int]] = []
     digests: list[int] = []
     end = 0
@@ -103,25 +100,8 @@ def build_ragged(
         height, width, channels = image.shape
         copied.append((height, width, channels))
         digests.append(digest(image))
+        release(pixels)
     return Samples(Ragged(pixels, copied), digests=np.array(digests, np.uint64))
-
-
-def _allocate(shape: tuple[int, ...], dtype: str) -> NDArray[Any]:
-    size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-    if size <= MEMORY_LIMIT:
-        return np.empty(shape, dtype)
-    with tempfile.TemporaryFile(prefix="adacl-") as file:
-        try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(file.fileno(), 0, size)
-            else:
-                file.truncate(size)
-        except OSError as error:
-            raise DataError(
-                f"the decoded images need {size / 2**30:.1f} GiB in {tempfile.gettempdir()} "
-                f"({error.strerror}); make room, set TMPDIR, or use a smaller --image-size"
-            ) from error
-        return np.memmap(file, dtype, "r+", shape=shape)
 
 
 @dataclass(frozen=True)

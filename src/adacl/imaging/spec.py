@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.errors import InputError
+from adacl.imaging.mapped import release
 
 if TYPE_CHECKING:
     import torch
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 ROUNDING = 1e-3
 """How far floats may lie outside [0, 1] and still be taken for such."""
+SCANNED = 1 << 24
+"""Values that are looked at together."""
 
 
 @dataclass(frozen=True)
@@ -115,13 +118,16 @@ def value_range(images: Array) -> tuple[float, float]:
     Parameters
     ----------
     images
-        N x H x W x C, non-empty and finite.
+        N x H x W x C, or their values (P,), non-empty and finite.
     """
     if images.dtype == np.uint8:
         return 0.0, 255.0
-    chunks = range(0, len(images), 256)
-    low = min(float(images[i : i + 256].min()) for i in chunks)
-    high = max(float(images[i : i + 256].max()) for i in chunks)
+    low, high = math.inf, -math.inf
+    step = max(1, SCANNED // max(1, images[0].size))
+    for first in range(0, len(images), step):
+        part = images[first : first + step]
+        low, high = min(low, float(part.min())), max(high, float(part.max()))
+        release(images)
     if images.dtype.kind == "f" and in_unit_range(low, high):
         return 0.0, 1.0
     return low, high if high > low else low + 1.0

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from adacl.data.samples import Samples
+from adacl.data.samples import Samples, release
 from adacl.imaging.frame import FINE, RING
 from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
@@ -78,7 +78,9 @@ class _OnPlainGround:
         every = map(np.arange, image.shape[:2])
         inside = shown(image, samples.spec, self.limit, samples.mask, *every)
         tone = np.median(_ring(image, samples.mask), axis=0).astype(image.dtype)
-        return np.where(inside[0, 0, ..., None].numpy() > 0, image, tone)
+        seen = np.where(inside[0, 0, ..., None].numpy() > 0, image, tone)
+        release(samples.pixels)
+        return seen
 
 
 def _limit_and_share(samples: Samples) -> tuple[float, float] | None:

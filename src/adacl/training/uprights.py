@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from adacl.data.samples import Samples
+from adacl.data.samples import Samples, release
 from adacl.errors import InputError
 from adacl.imaging.frame import FINE, Frame
 from adacl.imaging.smoothing import shrunk
@@ -32,7 +32,7 @@ BETWEEN = 0.43
 """Between two stored values, where the limit lies, so that no mean of a few pixels is as far."""
 SIDE = 32
 SOME = 128
-KEPT = 1 << 30
+KEPT = 1 << 28
 """Bytes of images that are kept once they are turned; further ones are turned each time."""
 
 
@@ -53,20 +53,20 @@ class Upright(NamedTuple):
     frame: Frame
     shrink: int
 
-    def of(self, samples: Samples) -> Samples:
-        """Return the samples, turned upright when they are asked for; ``KEPT`` bytes are kept."""
+    def of(self, samples: Samples, kept: int = KEPT) -> Samples:
+        """Return the samples, turned upright when they are asked for; ``kept`` bytes are kept."""
         height, width = self.frame.size
         spec = replace(samples.spec, height=height, width=width)
-        return Samples(_TurnedUpright(samples, self), spec, numbers=samples.numbers)
+        return Samples(_TurnedUpright(samples, self, kept), spec, numbers=samples.numbers)
 
 
 class _TurnedUpright:
     """Images by number, turned upright."""
 
-    def __init__(self, samples: Samples, way: Upright) -> None:
+    def __init__(self, samples: Samples, way: Upright, kept: int) -> None:
         self.pixels, self.spec, self.way = samples.pixels, samples.spec, way
         self.made: dict[int, Array] = {}
-        self.room = KEPT
+        self.room = kept
 
     def __len__(self) -> int:
         return len(self.pixels)
@@ -76,6 +76,7 @@ class _TurnedUpright:
         if number in self.made:
             return self.made[number]
         image = self.spec.to_tensor(self.pixels[number][None], torch.device("cpu"))
+        release(self.pixels)
         image = shrunk(image, self.way.shrink)
         pixels = upright(image, pose_of(image, self.way.limit), self.way.frame)
         turned = _stored(pixels, self.spec)
@@ -121,7 +122,7 @@ def wanted(samples: Samples) -> Upright | None:
         return None
     way = learn_way(samples)
     some = samples.thinned(SOME)
-    before, after = (_differ(images, way.limit) for images in (some, way.of(some)))
+    before, after = (_differ(images, way.limit) for images in (some, way.of(some, kept=0)))
     found = before > SCATTERED and after <= ALIKE * before
     log.info(
         "parts are %s (the places that they cover differ by %.2f, and by %.2f once turned; they "
@@ -136,13 +137,10 @@ def wanted(samples: Samples) -> Upright | None:
 
 def _differ(samples: Samples, limit: float) -> float:
     """Return how much the places that parts cover differ: 0 is not at all, 1 is as by chance."""
-    size = SIDE, SIDE
-    covers = torch.cat(
-        [
-            functional.adaptive_avg_pool2d(part_of(image, limit).float(), size)
-            for image in _images(samples)
-        ]
-    )
+    covers = torch.empty(len(samples), SIDE, SIDE)
+    for cover, image in zip(covers, _images(samples), strict=True):
+        part = part_of(image, limit).float()
+        cover.copy_(functional.adaptive_avg_pool2d(part, (SIDE, SIDE))[0])
     share = covers.mean()
     return float(covers.var(0).mean() / (share * (1 - share)).clamp(min=1e-9))
 
