@@ -18,13 +18,20 @@ PAGE = Path(__file__).parent / "reference" / "settings.md"
 HEAD = """\
 # All settings
 
-Written by `python docs/settings.py` from the code, which checks what is set against the same types
-and ranges. Set one by `adacl fit --set training.epochs=20`, several in a TOML file (`--config`), or
-in Python by `Config().replace(training__epochs=20)`; those of [video](../how-to/video.md) by
-`adacl video fit --set video.stride=15`. What you do not set is as in the
-[preset](../how-to/presets.md):
-the defaults are those of `paper`, and other values are named with their presets. `accurate` becomes
-`aligned` or `varied`, with what you set. `adacl info MODEL --json` shows the settings of a model.
+`python docs/settings.py` writes this page from the code, which checks your settings against the
+same types and ranges.
+
+- **One setting**: `adacl fit --set training.epochs=20`, or for [video](../how-to/video.md)
+  `adacl video fit --set video.stride=15`.
+- **Several settings**: a TOML file (`--config`).
+- **In Python**: `Config().replace(training__epochs=20)`.
+- **Settings that you leave out** have the value of the [preset](../how-to/presets.md). The defaults
+  are those of `paper`; other presets are named where they differ. `accurate` chooses `aligned` or
+  `varied`, and keeps your settings.
+- **The settings of a model**: `adacl info MODEL --json`.
+
+A *network with a map* gives a score for every place of the image, as with the preset `inspect`.
+Numbers in brackets are sections of the paper.
 """
 
 

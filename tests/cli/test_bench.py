@@ -131,4 +131,4 @@ def test_interrupt_ends_soon_and_says_how_to_go_on(tree: Path, tmp_path: Path) -
     assert process.returncode == 130
     assert not out
     assert "Traceback" not in err
-    assert "the same command goes on" in err
+    assert "repeat the same command to continue" in err

@@ -145,7 +145,7 @@ def test_a_threshold_that_defects_set_is_not_said_to_rest_on_normals():
     threshold = from_defects([0.3, 0.8], [0.1, 0.4, 0.5], 0.6, 0.95)
     [step] = advice(header(threshold=threshold), figures(fpr=0.5), "m").steps
     assert COMMAND.match(step)
-    assert "set by 2 labelled defects; one that normals set flags fewer normals" in step
+    assert "set by 2 labelled defects; one that normal images set flags fewer of them" in step
 
 
 def test_steps_name_what_the_command_was_given():

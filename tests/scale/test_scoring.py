@@ -208,7 +208,7 @@ def test_a_run_that_is_terminated_with_its_workers_goes_on(
         os.killpg(process.pid, signal.SIGTERM)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130, err
-    assert err.splitlines()[-1] == "adacl: interrupted; the same command goes on"
+    assert err.splitlines()[-1] == "adacl: interrupted; repeat the same command to continue"
     deadline = time.monotonic() + 60
     while lives(process.pid):  # the tracker of its workers ends after it
         assert time.monotonic() < deadline

@@ -566,7 +566,7 @@ def test_a_log_that_was_moved_alone_can_be_completed(replaced, tmp_path, caplog)
         (tmp_path / "other.db").rename(path)
     records.write(rows_of(2, start=5))
     aside = tmp_path / "log.db-wal-1"
-    assert f"{aside} holds the last ones of the old file" in caplog.text
+    assert f"{aside} holds the last answers of the old file" in caplog.text
     aside.rename(tmp_path / "moved.db-wal")
     assert answers_in(moved) == 5
     assert answers_in(path) == 2 + replaced

@@ -111,8 +111,8 @@ def ablation(
 
     loss: MSE against BCE with the sigmoid head, tested after every epoch. labels: continuous
     against discrete. intervals: three pairs. augmentations: each alone, and all. accurate: that
-    preset without each of its parts. Cells as for one-vs-rest; use the same DIR and the same
-    --set, and the unchanged configuration is not run twice.
+    preset without each of its parts. Cells are written as by one-vs-rest. With the same DIR and
+    the same --set, the unchanged configuration is not run twice.
     """
     from adacl.protocols.image import ablations
     from adacl.protocols.image.one_vs_rest import paper_config

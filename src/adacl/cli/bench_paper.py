@@ -41,7 +41,7 @@ def paper(
 
     Tables 1 to 3 come first, with five seeds, then the analyses (figures 7 to 10, table 4), with
     ten. The time is estimated before each step. Finished cells are not run again, so the same
-    command goes on after Ctrl-C or a crash, and after --quick it runs the rest.
+    command continues after Ctrl-C or a crash, and after --quick it runs the rest.
     """
     from adacl.data.reading import processors
     from adacl.datasets.fetch import fetch
@@ -84,7 +84,7 @@ def _tell(steps: Sequence[Step], seconds: Sequence[float]) -> None:
     for step, left in zip(steps, seconds, strict=True):
         todo = f"{step.missing} of {len(step.cells)} cells to do, {about(left)}"
         log.info("%s: %s", step.title, todo if step.missing else "done")
-    log.info("in all %s; Ctrl-C at any time, the same command goes on", about(sum(seconds)))
+    log.info("in all %s; after Ctrl-C, repeat the same command to continue", about(sum(seconds)))
 
 
 def report(

@@ -64,10 +64,10 @@ def calibrate(
     """Set the threshold anew from normal images, without retraining.
 
     Images of the fit are left out. They are recognised by their pixels: a copy that was saved again
-    (as JPEG), resized or cropped counts as a new image, and the threshold comes out too low.
+    (as JPEG), resized or cropped counts as a new image, and makes the threshold too low.
 
-    Labelled defects, if you have some, are used for the threshold alone: they show which share of
-    such defects it finds or, with --find, set it.
+    Labelled defects, if you have some, are used only for the threshold: they show which share of
+    such defects it finds or, with --find, they set it.
     """
     target = output or model
     check_output(target)

@@ -58,7 +58,7 @@ def fetch(
     data_dir: DataDirOption = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Download the files that are missing from the official places, and verify them."""
+    """Download missing files from the official places, and verify them."""
     from rich.progress import BarColumn, DownloadColumn, TextColumn
 
     from adacl.datasets.fetch import fetch as download

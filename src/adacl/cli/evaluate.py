@@ -220,7 +220,7 @@ def _warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
             model,
         )
     elif seen:
-        log.warning("%d of these images were used in fitting; the figures flatter the model", seen)
+        log.warning("%d of these images were used in fitting; the figures are too good", seen)
     return seen
 
 
@@ -229,8 +229,8 @@ def _warned_of_setting(good: list[FileScore], bad: list[FileScore]) -> int | Non
     for name, scores in (("normal", good), ("anomalous", bad)):
         if setting := count_setting(scores):
             log.warning(
-                "%d of the %s images set the threshold (adacl calibrate); what is flagged at it "
-                "flatters the model",
+                "%d of the %s images set the threshold (adacl calibrate); the shares flagged at it "
+                "are too good",
                 setting,
                 name,
             )

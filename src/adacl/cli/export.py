@@ -20,7 +20,7 @@ def export(
     model: options.Model,
     output: Annotated[Path, typer.Argument(metavar="OUT.onnx", help="File to write.")],
     dynamic_batch: Annotated[
-        bool, typer.Option("--dynamic-batch", help="Any number of images at a time, not one.")
+        bool, typer.Option("--dynamic-batch", help="Take any number of images at a time.")
     ] = False,
     int8: Annotated[
         bool, typer.Option("--int8", help="8-bit convolutions: a quarter of the size, faster.")
@@ -37,7 +37,7 @@ def export(
     ] = None,
     quiet: options.Quiet = False,
 ) -> None:
-    """Write a model as one ONNX file, which is scored without PyTorch.
+    """Write a model as one ONNX file, which scores without PyTorch.
 
     The graph takes pixels as they are stored and gives raw_score and pred_score. Its metadata say
     what the threshold is, what the input looks like and where the model comes from. All commands

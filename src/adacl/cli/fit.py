@@ -132,8 +132,8 @@ def fit(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="With inspect: picture that is white where all images are looked at, and black "
-            "where they are ignored.",
+            help="With inspect: picture with the layout of all images; its white places count, "
+            "its black ones are ignored.",
         ),
     ] = None,
     group: options.Group = None,

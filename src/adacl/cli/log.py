@@ -52,7 +52,7 @@ def log(
 ) -> None:
     """Print what adacl serve --log has kept: one record for each image, the oldest first.
 
-    true_label, told (when) and note are the latest feedback on the answer. In CSV, texts from
+    true_label, told (the time) and note are the latest feedback on the answer. In CSV, texts from
     clients that a spreadsheet would take for a formula begin with an apostrophe.
     """
     from adacl.serve.station.records import COLUMNS, Records

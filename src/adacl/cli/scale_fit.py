@@ -57,8 +57,9 @@ def fit(
 
     Each part gets a model file and an exported file. Their names end in a hash of the images, the
     settings and the version, so the same command continues after an interruption and does not
-    learn again what is there. MODELS/index.html, models.csv and models.parquet list all models,
-    those that need a look first. A part that fails is tried twice, and listed with the reason.
+    learn the same model again. MODELS/index.html, models.csv and models.parquet list all models;
+    those that need attention come first. A part that fails is tried twice, and listed with the
+    reason.
     """
     from adacl.scale.engines import Engine
     from adacl.scale.fleet_fit import fit_parts, records_in
@@ -81,7 +82,7 @@ def fit(
                 there = " (was there)" if "kept" in record else ""
                 log.info("%s: %s%s. %s", record["name"], record["grade"], there, record["verdict"])
         except KeyboardInterrupt as error:
-            raise InterruptError("interrupted; the same command goes on") from error
+            raise InterruptError("interrupted; repeat the same command to continue") from error
         finally:
             records = records_in(out)
             if records:

@@ -124,7 +124,7 @@ def score(
                 images = plural(counts.images, "image")
                 raise DataError(f"none of {images} was scored; {parts} has the reasons")
         except KeyboardInterrupt as error:
-            raise InterruptError("interrupted; the same command goes on") from error
+            raise InterruptError("interrupted; repeat the same command to continue") from error
         if counts.remarked:
             log.warning(
                 "%d of %d images differ from those learnt; the column remark says how",

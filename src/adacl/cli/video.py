@@ -204,7 +204,7 @@ def score(
             metavar="SECONDS",
             min=0,
             help="End with an error when a live stream gives no frame for this long; by default, "
-            "adacl tries again for ever.",
+            "adacl never stops trying.",
         ),
     ] = None,
     start: Annotated[
@@ -225,7 +225,7 @@ def score(
     The record of a frame has its number and time in seconds, wall_time (date and time of day, where
     known), pred_score (the anomaly score in [0, 1], smoothed over time), pred_label (1 above the
     threshold), smoothed_score (the same before clipping; it is compared with the threshold),
-    raw_score (before smoothing, too) and tile (top-left corner of the worst tile). Events are
+    raw_score (also before smoothing) and tile (top-left corner of the worst tile). Events are
     listed as they end, with their highest smoothed_score, which may be above 1. For a live stream,
     every line is written immediately, a lost stream is connected again, and Ctrl-C or SIGTERM ends
     the run.

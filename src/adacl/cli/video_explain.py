@@ -45,11 +45,11 @@ def explain(
     backend: options.Backend = "onnxruntime",
     quiet: options.Quiet = False,
 ) -> None:
-    """Show why a frame or an event was flagged, in a picture of each.
+    """Show why a frame or an event was flagged, with a picture of each.
 
-    A picture shows the frame with its worst tiles, what the network saw of them, how far the
-    network's output and the motion are from what is usual there, and the score over time. Of an
-    event, the picture shows the frame that scores highest before smoothing.
+    A picture shows the frame with its worst tiles, the pixels of them that the network got, how far
+    the network's output and the motion are from what is usual there, and the score over time. For
+    an event, the picture shows the frame that scores highest before smoothing.
     """
     folder = output or Path()
     from adacl.video.alarms import events as find_events

@@ -59,52 +59,52 @@ class NetworkConfig(Section, name="network"):
         Residual 3 x 3 convolutions that follow each of the stages in ``channels``; 0 where the
         list ends, which is no longer than ``channels``.
     turns
-        Quarter turns of the image, 0 first, that have an output each: one for which the image
-        turned so far is the normal one, and all others are anomalies. The score is the mean
-        over the image's turned copies, each by its own output.
+        Quarter turns of the image, 0 first. Each has its own output, for which the image turned so
+        far is normal, and all others are anomalies. The score is the mean over the image's turned
+        copies, each by its own output.
     mirrored
-        ``normal``: mirrored images are as normal, and the score is the mean over them, too.
-        ``own``: they are anomalies, and further views with outputs of their own.
+        ``normal``: mirrored images count as normal, and the score is the mean over them, too.
+        ``own``: they count as anomalies, and are further views with outputs of their own.
     scored_views
-        How many of the views are scored: fewer are faster, and less accurate. 0 stands for all.
+        How many of the views are scored: fewer are faster, and less accurate. 0 means all.
     distance
-        Weight, beside the regression, of the distance of an image's embedding from those of
+        Weight, relative to the regression, of the distance of an image's embedding from those of
         normal images, see :class:`adacl.networks.distance.Distance`. 0 leaves it out.
     distance_among
         What that embedding is: the ``hidden`` units, the ``features`` they are computed from, or
         ``both``.
     distance_components
-        Principal components of normal images along which the distance has a scale of its own;
-        along all other directions it has one scale. 0 stands for all.
+        Principal components of normal images along which the distance has a scale of its own; along
+        all other directions it has one scale. 0 means all.
     output
-        ``score``: one number for an image, as in the paper. ``map``: one for every place, see
-        :class:`adacl.networks.dense.DenseRegressor`, of which only ``channels``, ``place``,
-        ``shrink``, ``upright``, ``window``, ``top``, ``fade`` and ``few`` are settings; these last
-        seven go with no other.
+        ``score``: one number for an image, as in the paper. ``map``: one number for every place,
+        see :class:`adacl.networks.dense.DenseRegressor`. For such a network, only ``channels``,
+        ``place``, ``shrink``, ``upright``, ``window``, ``top``, ``fade`` and ``few`` are settings;
+        the last seven apply to no other network.
     place
         Whether a network with a map gets the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
     shrink
-        Side in pixels of the squares of an image that a network with a map sees the mean of, as one
-        pixel. ``auto`` takes the smallest by which the shorter side of the images (the median) has
-        at most 400 such pixels.
+        A network with a map sees the mean of squares of the image as one pixel; this is the side of
+        the squares in pixels. ``auto`` takes the smallest side by which the shorter side of the
+        images (the median) has at most 400 of the new pixels.
     upright
         Whether a network with a map sees each part turned upright, by its own axis: for parts on a
         plain background that lie at any angle, see :mod:`adacl.networks.upright`. What lies apart
         from the part is ignored. ``auto`` decides from the normal images, see
         :func:`adacl.training.uprights.wanted`.
     window
-        Side, in places of the map, of the square that each is the mean of.
+        Each place of the map is the mean of a square; this is the side of the square, in places.
     top
-        Highest places of the map whose mean is the raw score: their number, not their share, so
-        that a defect weighs the same in a larger image. Of a map of shrunk images, which is
-        enlarged, as many more count.
+        The raw score is the mean of this many highest places of the map. It is a number, not a
+        share, so that a defect weighs the same in a larger image. If images are shrunk, their map
+        is enlarged, and more places count in proportion.
     fade
-        0: these places count alike. Else the r-th highest weighs 1 / (r + ``fade``), so that small
-        and large defects count, see :func:`adacl.networks.peak.rank_weights`.
+        0: these places count alike. Otherwise the r-th highest has the weight 1 / (r + ``fade``),
+        so that small and large defects count, see :func:`adacl.networks.peak.rank_weights`.
     few
-        0, or a smaller number of highest places whose mean counts instead where it is the larger
-        one; that of the ``top`` places is first brought to its unit, see
+        0, or a smaller number of highest places. If their mean is larger, it is the raw score
+        instead. The mean of the ``top`` places is first brought to its unit, see
         :class:`adacl.model.peak_scale.PeakScale`.
     """
 

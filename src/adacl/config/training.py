@@ -30,7 +30,7 @@ class LabelConfig(Section, name="labels"):
         ``continuous`` draws a label uniformly from an interval each time a sample is seen;
         ``discrete`` uses 0 and 1.
     normal
-        The closed interval of normal images, wholly below the other.
+        The closed interval of normal images, wholly below that of made anomalies.
     anomalous
         The closed interval of made anomalies.
     """
@@ -56,54 +56,54 @@ class TrainingConfig(Section, name="training"):
     epochs
         Passes over the normal images.
     mirror
-        Whether half of the normal images, drawn anew in every batch, are mirrored left to right
-        before anomalies are made of them; for images whose mirror image is as normal. A network
-        with a map learns from half of its crops upside down as well, unless it is told the place.
+        Whether half of the normal images are mirrored left to right before anomalies are made from
+        them, drawn anew in every batch; for images whose mirror image is also normal. A network
+        with a map also learns from half of its crops upside down, unless it gets the coordinates.
     turned
-        Whether turned copies of normal images are as normal, and learnt from: crops are then turned
-        by quarters. ``auto`` decides from the normal images, see
+        Whether turned copies of normal images count as normal, and are learnt: crops are then
+        turned by quarter turns. ``auto`` decides from the normal images, see
         :func:`adacl.training.alignment.turned_auroc`. For networks with a map.
     shift
-        Pixels by which normal images are moved at most, in any direction, drawn anew in every
-        batch before anomalies are made of them; what is missing is mirrored from inside. For
-        networks without a map.
+        Pixels by which normal images are moved at most, in any direction, before anomalies are made
+        from them, drawn anew in every batch; the gap is filled with a mirror image of the inside.
+        For networks without a map.
     tint
-        How far contrast and, half as much, the brightness of each channel of normal images is
-        varied at most, as a part of 1, drawn anew in every batch before anomalies are made of them.
-        With a network with a map, each channel of images in colour is multiplied by a factor.
+        How far the contrast of normal images is varied at most, as a part of 1, and half as much
+        the brightness of each channel, before anomalies are made from them, drawn anew in every
+        batch. For a network with a map, each channel of colour images is multiplied by a factor.
     light
         How far the brightness of normal images is varied at most, by a factor, as a part of 1; an
         offset of up to half of it is added. For networks with a map.
     vary
-        How far scale and local contrast of crops are varied: 1 is by a quarter and by 40 % at
-        most, 0 not at all. For networks with a map.
+        How far scale and local contrast of crops are varied: 1 means the scale by at most a quarter
+        and the contrast by at most 40 %, 0 not at all. For networks with a map.
     record
-        How far sharpness, noise and compression of crops are varied, after anomalies are made of
-        them. 0 is not at all; 1 is a blur of up to 0.8 pixels, noise of up to 2 % of the full scale
-        (no more than neighbouring pixels differ), and JPEG of quality 50 or better. For networks
-        with a map.
+        How far sharpness, noise and compression of crops are varied, after anomalies are made from
+        them. 0 means not at all; 1 means a blur of up to 0.8 pixels, noise of up to 2 % of the full
+        scale (no more than neighbouring pixels differ), and JPEG of quality 50 or better. For
+        networks with a map.
     tilt
         Degrees by which half of the crops are turned at most. For networks with a map.
     crop
         Side in pixels of the squares that a network with a map learns from.
     made_weight
-        Weight of all changed places together, where that of the unchanged ones is 1. For networks
-        with a map.
+        Weight of all changed places together; that of the unchanged ones is 1. For networks with a
+        map.
     min_epoch_images
         Smaller sets are repeated until an epoch has this many images.
     batch_size
-        Normal images a step; ``anomalies.per_image`` anomalies made from each join them, or, with a
-        network with a map, places of them are changed.
+        Normal images in a step. For each of them, ``anomalies.per_image`` anomalies are added. For
+        a network with a map, places of the images are changed instead.
     precision
         ``bfloat16`` computes the network's products in half precision while it learns: faster on
         processors that can (AVX512-BF16, AMX, GPUs), slower on others. Weights, labels, loss and
         all scoring stay in ``float32``.
     loss
-        ``mse`` goes with the clip head, ``bce`` with the sigmoid head.
+        ``mse`` is for the clip head, ``bce`` for the sigmoid head.
     balance
-        Whether what is normal to an output counts as much as all anomalies to it together, of
-        which a step has more if there are several views or several anomalies an image. For networks
-        without a map.
+        Whether the normal images of an output count as much as all its anomalies together. Without
+        it, anomalies weigh more if there are several views or several anomalies for an image. For
+        networks without a map.
     optimizer
         A variation of Adam, or ``muon``, see :class:`adacl.training.optimizers.Muon`.
     schedule
@@ -121,13 +121,13 @@ class TrainingConfig(Section, name="training"):
         to the gradient.
     validation_size
         Normal images held out for early stopping; smaller sets use a fifth, see
-        :func:`adacl.training.splits.validation_count`. With a network with a map, which has none,
-        they set the threshold, and may be more.
+        :func:`adacl.training.splits.validation_count`. A network with a map has no early stopping;
+        for it, they set the threshold, and may be more.
     patience
         Epochs without a better validation AUROC after which training ends.
     keep
-        Which network is kept: that of the epoch with the ``best`` validation AUROC, or the
-        ``last``, whatever the patience.
+        Which network is kept: that of the epoch with the ``best`` validation AUROC, or the ``last``
+        one, for which ``patience`` does not count.
     """
 
     epochs: Count = 10
@@ -175,18 +175,18 @@ class ThresholdConfig(Section, name="threshold"):
     confidence
         Confidence of the stated upper bound on that share.
     folds
-        Folds of the cross-fitting that serves small sets. With 1 there is none: a fifth of the
-        images is held out for the threshold, and one network trained.
+        Folds of the cross-fitting for small sets. With 1 there is no cross-fitting: a fifth of the
+        images is held out for the threshold, and one network is trained.
     least_region
-        Pixels of the smallest region above the threshold that records name, for networks with a
-        map. If all are smaller, the highest is named.
+        Pixels of the smallest region above the threshold that is listed in records, for networks
+        with a map. If all regions are smaller, the highest is listed.
     set_aside
-        Highest scores of held-out normals that never set the threshold, so that one odd part does
-        not hide defects. They count as flagged in the stated bound. With fewer than 20 held-out
-        normals for each of them, none is set aside. Unless this is 0, scores above 0.5 (up to a
-        tenth of all) do not set the threshold either, if the gap below them is wider than the
-        distance from there to the median; and with a map and 30 held-out normals or more, those
-        learnt set the threshold, too.
+        Highest scores of held-out normal images that never set the threshold, so that one odd part
+        does not hide defects. They count as flagged in the stated bound. With fewer than 20
+        held-out images for each of them, none is set aside. If this is not 0, two more rules apply.
+        Scores above 0.5 (up to a tenth of all) do not set the threshold either, if the gap below
+        them is wider than the distance from there to the median. And with a map and 30 held-out
+        images or more, the images learnt set the threshold, too.
     """
 
     fpr: Annotated[float, above(0), below(1)] = 0.01

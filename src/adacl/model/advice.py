@@ -94,7 +94,7 @@ def advice(
             f"the network distinguishes made anomalies from normal images (AUROC {area:.2f}); real "
             "ones may differ"
         )
-        further = f"adacl evaluate {model} --planted FRESH_NORMALS: the smallest defect it finds"
+        further = f"adacl evaluate {model} --planted FRESH_NORMALS: shows the smallest defect found"
     else:
         if header.has_map and figures["auroc"] < FAIR_AUROC:
             learn = (
@@ -199,7 +199,7 @@ def _faults_found(
         why = f"{flagged} of {figures['n_normal']} normal images are flagged{promised}"
         faults.append(_Fault(alarms > MANY_ALARMS, why, (_calibrate(header, model),)))
     if seen := figures.get("n_seen_in_fit"):
-        why = f"{seen} of these images were used in fitting, which flatters it"
+        why = f"{seen} of these images were used in fitting, so the figures are too good"
         faults.append(_Fault(False, why, (_evaluate(model, "with images that are new"),)))
     few = min(figures["n_normal"], figures["n_abnormal"])
     if few < ROUGH:
@@ -220,8 +220,8 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
         rests = "images that it has not learnt set a better threshold"
     elif threshold.method == "defects" and threshold.defects:
         rests = (
-            f"its threshold was set by {threshold.defects.n} labelled defects; one that normals "
-            "set flags fewer normals"
+            f"its threshold was set by {threshold.defects.n} labelled defects; one that "
+            "normal images set flags fewer of them"
         )
     if "groups" in header.training:
         option += f" --group {shlex.quote(str(header.training.get('group', 'RULE')))}"

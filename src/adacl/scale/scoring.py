@@ -162,7 +162,7 @@ class ScoringRun:
         if failures:
             raise DataError(
                 f"{len(failures)} units of work were not scored, the first because: "
-                f"{reason_of(failures[0])}; the same command goes on"
+                f"{reason_of(failures[0])}; repeat the same command to continue"
             ) from failures[0]
 
     def missing(self) -> list[str]:
@@ -185,8 +185,8 @@ class ScoringRun:
         shards = manifest.all_shard_names(self.folder)
         if missing := self.missing():
             raise DataError(
-                f"{self.folder.path}: {len(missing)} units of work have no results; the same "
-                "command goes on"
+                f"{self.folder.path}: {len(missing)} units of work have no results; repeat "
+                "the same command to continue"
             )
         names = (name_of(shard, self.work.hash) for shard in shards)
         counts = sum(

@@ -36,8 +36,8 @@ def verify(folder: Folder) -> Iterator[Checked]:
             yield check_unit(folder, shard, name)
     if missing := len(expected.keys() - present):
         raise DataError(
-            f"{folder.path}: {missing} of {len(shards)} units of work have no results yet; the "
-            "same adacl scale score goes on"
+            f"{folder.path}: {missing} of {len(shards)} units of work have no results yet; "
+            "repeat the same adacl scale score to continue"
         )
     if folder.read(DONE) is None:
-        raise DataError(f"{folder.path}: no {DONE}; the same adacl scale score ends the run")
+        raise DataError(f"{folder.path}: no {DONE}; repeat the same adacl scale score to finish")

@@ -30,7 +30,7 @@ def after_fit(validation_auroc: float, alarm: Alarm, model: str) -> Advice:
         return Advice(
             "weak", why, (other, f"adacl video fit … -o {model} --epochs N: train longer")
         )
-    tried = f"adacl video evaluate {model} CLIPS --truth TABLE: what is found, false alarms"
+    tried = f"adacl video evaluate {model} CLIPS --truth TABLE: shows what it finds and flags"
     bound = alarm.upper_bound
     if bound is None or alarm.per_hour is None or bound <= alarm.per_hour:
         why = (

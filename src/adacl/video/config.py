@@ -21,31 +21,31 @@ class VideoConfig(Section, name="video"):
     tile
         Side of the square tiles in pixels (30 in the paper, 4.2).
     stride
-        Pixels from one tile to the next; ``tile`` for tiles that do not overlap. Tiles to learn
-        from overlap by half in any case.
+        Pixels from one tile to the next; equal to ``tile`` for tiles that do not overlap. Tiles to
+        learn from overlap by half in any case.
     frames
         3 stacks the frames t - lag, t, t + lag as channels, so that motion is seen; 1 is the
         single frame of the paper.
     lag
-        Frames between those of a stack.
+        Frames from one frame of a stack to the next.
     speeds
         How many times faster a stack is played to make an anomaly of it (kind ``skip``).
     position
-        Whether the row of the tile is a further channel: far things are small and slow.
+        Whether the row of the tile is a further channel, because far things are small and slow.
     gate
         Which tiles are kept: ``difference`` to the frame ``lag`` earlier, ``background``, or
         all of them (``none``). The gate's threshold comes from the training footage alone.
     motion_weight
-        Weight of a tile's motion energy beside the network's score, both counted in standard
-        deviations of the training footage: the network's output saturates where all is fast,
-        the energy does not. 0 is the network alone, as for single frames.
+        Weight of a tile's motion energy relative to the network's score, both in standard
+        deviations of the training footage. The network's output saturates where everything is fast,
+        the energy does not. 0 means the network alone, as for single frames.
     levels
         ``row`` gives the scores of each row of tiles the same mean and spread on the training
         footage; ``all`` leaves the rows as they are.
     smoothing
         Standard deviation, in frames, of the Gaussian that smooths the frames' scores.
     tallest
-        Frames with more lines than this are shrunk to it; at least ``tile``.
+        Frames with more lines than this are shrunk to this number of lines; at least ``tile``.
     max_samples
         Tiles to learn from, drawn at random if there are more.
     """

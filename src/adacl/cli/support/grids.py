@@ -60,7 +60,7 @@ def run_grid(
     except KeyboardInterrupt as error:
         left = len(grid.missing_cells(cells, out))
         raise InterruptError(
-            f"interrupted with {left} cells to do; the same command goes on"
+            f"interrupted with {left} cells to do; repeat the same command to continue"
         ) from error
 
 

@@ -194,8 +194,8 @@ class Records:
                 aside = next(name for name in numbers if not Path(name).exists())
                 journal.rename(aside)
                 return (
-                    f"; {aside} holds the last ones of the old file: if that was moved, put it "
-                    "beside that, named as that is with -wal behind"
+                    f"; {aside} holds the last answers of the old file: if that file was moved, "
+                    "put this one beside it, named like it plus -wal"
                 )
         return ""
 
