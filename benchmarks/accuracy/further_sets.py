@@ -18,6 +18,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 from PIL import Image, ImageOps
 
 FOUND_IN = {
@@ -28,6 +29,8 @@ FOUND_IN = {
     "cells": "zae-bayern/elpv-dataset as folders: mono cells, and poly cells as anomalies",
     "bricks": "Smalleaves123/CrackCV: photographs of brick walls, half of them cracked, 227×227",
     "pcb": "tangsanli5201/DeepPCB: seven printed circuit boards, 640×640, two grey levels, MIT",
+    "castings": "alwinpaul1/explainable-ai-quality-inspection: pump impellers, 512×512 grey",
+    "figures": "aws-samples/amazon-lookout-for-vision: toy aliens, 550×380, MIT-0 or CC BY-SA 4.0",
     "headct": "Roiabr/Head-CT-hemorrhage-detection: from the web, 134 to 957 pixels, mixed",
 }
 KINDS = {
@@ -35,6 +38,9 @@ KINDS = {
     "019": "fuzzyball", "022": "cut_selvage", "023": "crease", "025": "warp_ball", "027": "knots",
     "029": "contamination", "030": "nep", "036": "weft_crack",
 }  # fmt: skip
+GROUND = 135, 185
+"""Median grey of the border of the castings used: most of those on brighter paper are good, so that
+the background would show the label."""
 NO_FABRIC = "08"
 """Defects of this fabric have no good images beside them."""
 
@@ -51,7 +57,8 @@ def main() -> None:
     given.out.mkdir()
     layouts = {
         "carbon": _carbon, "aitex": _fabric, "piped": _piped, "papers": _papers, "cells": _cells,
-        "headct": _headct, "bricks": _bricks, "pcb": _boards,
+        "headct": _headct, "bricks": _bricks, "pcb": _boards, "castings": _castings,
+        "figures": _figures,
     }  # fmt: skip
     for source, target in layouts[given.name](given.clone):
         path = given.out / target
@@ -162,6 +169,40 @@ def _boards(clone: Path) -> Iterator[Copy]:
             yield _with(path, "test"), f"test/defects/{path.name}"
         else:
             yield _with(path, "temp"), f"test/good/{path.name}"
+
+
+def _castings(clone: Path) -> Iterator[Copy]:
+    """Learn the first three quarters by number: a casting is often shown twice in a row."""
+    root = clone / "data" / "casting_512x512" / "casting_512x512"
+    for name, kind in (("ok_front", "good"), ("def_front", "defects")):
+        chosen = [
+            (path, grey)
+            for path in sorted((root / name).iterdir(), key=_by_number)
+            if GROUND[0] <= _border(grey := Image.open(path).convert("L")) <= GROUND[1]
+        ]
+        for place, (path, grey) in enumerate(chosen):
+            learnt = kind == "good" and place < 3 * len(chosen) // 4
+            yield grey, f"{'train' if learnt else 'test'}/{kind}/{path.stem}.png"
+
+
+def _by_number(path: Path) -> list[int]:
+    return [int(number) for number in re.findall(r"\d+", path.stem)]
+
+
+def _border(image: Image.Image) -> float:
+    pixels = np.asarray(image)
+    sides = pixels[:8], pixels[-8:], pixels[:, :8], pixels[:, -8:]
+    return float(np.median(np.concatenate([side.ravel() for side in sides])))
+
+
+def _figures(clone: Path) -> Iterator[Copy]:
+    root = clone / "aliens-dataset"
+    good = sorted((root / "normal").iterdir(), key=_by_number)
+    held_out = set(random.Random(0).sample(good, len(good) // 4))
+    for path in good:
+        yield path, f"{'test' if path in held_out else 'train'}/good/{path.name}"
+    for path in sorted((root / "anomaly").iterdir()):
+        yield path, f"test/defects/{path.name}"
 
 
 def _with(path: Path, kind: str) -> Path:
