@@ -23,7 +23,7 @@ from support.serving import serving, write_model
 
 expect = pytest.importorskip("playwright.sync_api").expect
 pytest.importorskip("uvicorn")
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def visit(browser):
         context = browser.new_context(**options)
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(20_000)
+        page.set_default_timeout(60_000)
         page.on("console", complain)
         page.on("pageerror", lambda error: amiss.append(str(error)))
         hosts = {urlsplit(url).netloc, ""}
