@@ -159,6 +159,17 @@ def test_steps_name_what_the_command_was_given():
     )
 
 
+def test_a_fit_is_advised_with_what_the_model_was_fitted_with():
+    made = header("accurate", area=0.5, train=50, tiling=Tiling(32, 48))
+    made.training.update(groups=9, group="folder")
+    tried = "--group folder --preset accurate --tile 32x48"
+    assert advice(made, model="m", normals="good").steps == (
+        f"adacl fit MORE_NORMALS -o NEW {tried}: it learnt from 50 images",
+        "adacl fit good -o NEW --group folder --preset inspect: if the defects are small parts of "
+        "the image",
+    )
+
+
 def test_an_exported_file_is_calibrated_before_it_is_exported():
     exported = Exported("0.1", "MIT", 17, "float32", None, None, {})
     found = advice(header(exported=exported), figures(tpr=0.3), "m.onnx")

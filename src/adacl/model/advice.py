@@ -98,7 +98,7 @@ def advice(
     else:
         if header.has_map and figures["auroc"] < FAIR_AUROC:
             learn = (
-                f"adacl fit {normals} -o NEW --preset paper: if images differ as a whole",
+                f"{_fit(header, normals)} --preset paper: if images differ as a whole",
                 *learn,
             )
         faults = _faults_found(header, figures, model, learn, swapped)
@@ -223,25 +223,38 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
             f"its threshold was set by {threshold.defects.n} labelled defects; one that "
             "normal images set flags fewer of them"
         )
-    if "groups" in header.training:
-        option += f" --group {shlex.quote(str(header.training.get('group', 'RULE')))}"
+    option += _group(header)
     again = ", then export it again" if header.exported else ""
     return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
+
+
+def _group(header: ModelHeader) -> str:
+    if "groups" not in header.training:
+        return ""
+    return f" --group {shlex.quote(str(header.training.get('group', 'RULE')))}"
 
 
 def _evaluate(model: str, what: str) -> str:
     return f"adacl evaluate {model} --normal GOOD --abnormal BAD: {what}"
 
 
+def _fit(header: ModelHeader, normals: str) -> str:
+    return f"adacl fit {normals} -o NEW{_group(header)}"
+
+
 def _learn_more(header: ModelHeader, normals: str) -> tuple[str, ...]:
     """Return ways to a better network, the most promising first."""
     facts, config = header.training, header.config
-    fit, steps = f"adacl fit {normals} -o NEW", []
+    fit, steps = _fit(header, normals), []
+    same = "" if config.preset == "inspect" else f" --preset {config.preset}"
+    if header.tiling:
+        same += f" --tile {header.tiling.height}x{header.tiling.width}"
     if facts["train"] < FEW_IMAGES:
-        steps.append(f"adacl fit MORE_NORMALS -o NEW: it learnt from {facts['train']} images")
+        more = _fit(header, "MORE_NORMALS")
+        steps.append(f"{more}{same}: it learnt from {facts['train']} images")
     if not header.has_map:
         steps.append(f"{fit} --preset inspect: if the defects are small parts of the image")
     if config.preset == "paper" and not header.any_size:
         steps.append(f"{fit} --preset accurate: if images differ as a whole")
-    steps.append(f"{fit} --epochs {2 * config.training.epochs}: trains twice as long")
+    steps.append(f"{fit}{same} --epochs {2 * config.training.epochs}: trains twice as long")
     return tuple(steps)
