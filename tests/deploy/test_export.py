@@ -337,6 +337,8 @@ def test_the_file_is_not_needed_any_more_once_it_is_read(scorer, learned, threes
         == learned.predict(threes.test_abnormal)
     ).all()
     assert again.threshold_ == 0.25
+    judged = Scorer(scorer.path).set_threshold(replace(learned.header.threshold, value=0.9))
+    assert pickle.loads(pickle.dumps(judged.set_threshold(0.25))).header == judged.header
     assert (again.decision_function(threes.test_abnormal) < 0).tolist() == (
         again.predict(threes.test_abnormal) == -1
     ).tolist()
