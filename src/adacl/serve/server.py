@@ -97,11 +97,13 @@ def run(
             records = Records(log_to, create=True, most_bytes=log_bytes)
             station = Station(records, metrics, log_thumbnails)
             log.info("answers are kept in %s", records.shown)
+        trainings = Trainings(folder, served, limits, backend, config)
+        trainings.take_up()
         service = Service(
             models=served,
             limits=limits,
             batcher=Batcher(limits, metrics, workers or processors()),
-            trainings=Trainings(folder, served, limits, backend, config),
+            trainings=trainings,
             metrics=metrics,
             memory=Memory(limits.memory_bytes),
             station=station,

@@ -69,15 +69,24 @@ class Trainings:
         self._runner: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
 
-    def start(self) -> None:
-        """Resume the trainings that an earlier service left, and start working."""
+    def take_up(self) -> None:
+        """Serve the models that an earlier service left, and put in line what it did not finish.
+
+        Raises
+        ------
+        DataError
+            If the folder cannot be read.
+        """
         for training in read_all(self._folder):
             self._all[training.id] = training
             if training.state == "finished":
                 self._serve_again(training)
             elif not training.over:
-                training.state = "queued"
+                training.state, training.notes = "queued", []  # they will be said again
                 self._queue.put_nowait(training)
+
+    def start(self) -> None:
+        """Start working."""
         self._runner = asyncio.create_task(self._run_all())
 
     async def stop(self) -> None:
