@@ -35,6 +35,8 @@ from adacl.cli import (
     video_calibrate,
     video_evaluate,
     video_explain,
+    video_fit,
+    video_score,
 )
 from adacl.cli.support.interrupts import InterruptError, end_on_sigterm
 from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
@@ -62,6 +64,8 @@ app.command("serve")(serve.serve)
 app.command("info")(info.info)
 app.command("log")(log.log)
 app.command("doctor")(doctor.doctor)
+video.app.command("fit")(video_fit.fit)
+video.app.command("score")(video_score.score)
 video.app.command("evaluate")(video_evaluate.evaluate)
 video.app.command("calibrate")(video_calibrate.calibrate)
 video.app.command("explain")(video_explain.explain)
