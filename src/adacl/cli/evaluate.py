@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adacl.cli.explain import localisation
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.localisation import localisation
 from adacl.cli.support.opened import (
     count_distinct,
     count_seen,
