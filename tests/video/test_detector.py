@@ -25,8 +25,9 @@ from adacl.metrics import auroc
 from adacl.model.file import load_model
 from adacl.model.history import EpochRecord
 from adacl.video.config import VideoConfig
-from adacl.video.fit import Footage, survey, training_tiles
 from adacl.video.model import VideoModel
+from adacl.video.survey import Footage, survey
+from adacl.video.training_tiles import training_tiles
 from support.footage import as_frames, camera, walkers, write_frames, write_video
 from support.helpers import LEARNING, call, refused
 
