@@ -23,8 +23,8 @@ from adacl.data.arrays import (
 from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, each_image, list_images
 from adacl.data.groups import check_rule, groups_of
-from adacl.data.images import header_of
 from adacl.data.masks import region_of_interest
+from adacl.data.pixels import header_of
 from adacl.data.reading import OnError, Skipped, stream
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer

@@ -23,7 +23,7 @@ from adacl.cli.support.opened import check_skipped, open_scorer
 from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
 from adacl.data.folders import list_images, without_repeats
-from adacl.data.images import EXTENSIONS
+from adacl.data.image_files import EXTENSIONS
 from adacl.data.lists import is_list
 from adacl.data.reading import Skipped
 from adacl.errors import ConfigError

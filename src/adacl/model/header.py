@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config import Config
-from adacl.data.images import MAX_PIXELS
+from adacl.data.image_files import MAX_PIXELS
 from adacl.errors import InputError, ModelFileError
 from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from adacl.data.images import EXTENSIONS
+from adacl.data.image_files import EXTENSIONS
 from adacl.errors import ConfigError, DataError
 from adacl.files import check_writable
 
