@@ -39,6 +39,7 @@ from adacl.cli import (
     video_score,
 )
 from adacl.cli.support.interrupts import InterruptError, end_on_sigterm
+from adacl.cli.support.progress import messages
 from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
 from adacl.errors import AdaclError, missing_extra
 
@@ -109,7 +110,8 @@ def main() -> None:
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        code = app(standalone_mode=False, prog_name="adacl")
+        with messages(quiet=True):  # what a command says before it shows more
+            code = app(standalone_mode=False, prog_name="adacl")
         sys.stdout.flush()
         if code == INTERRUPTED:
             _fail("interrupted", code)

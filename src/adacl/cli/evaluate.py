@@ -31,7 +31,7 @@ from adacl.cli.support.reports import (
     report_scores,
     title_of,
 )
-from adacl.data.folders import ImageFiles, list_images
+from adacl.data.folders import ImageFiles, list_images, without_repeats
 from adacl.data.lists import root_of, with_folders
 from adacl.errors import ConfigError
 from adacl.files import resolved
@@ -105,6 +105,7 @@ def evaluate(
     if report is not None:
         check_report(report, [model, *normal, *abnormal])
     _check_apart(normal, abnormal)
+    normal, abnormal = without_repeats(normal), without_repeats(abnormal)
     places = with_folders(abnormal)
     anomalous = list_images(abnormal)
     mask_of = find_masks(anomalous, places, masks) if masks else {}
