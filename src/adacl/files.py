@@ -63,6 +63,20 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
                 Path(temporary).unlink()
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, unless it is there.
+
+    Raises
+    ------
+    DataError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be made ({error.strerror})") from error
+
+
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Make a temporary folder that becomes ``path`` once it is complete, with the folders above.

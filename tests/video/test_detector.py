@@ -237,6 +237,15 @@ def test_an_interrupted_fit_goes_on_to_the_same_file(tmp_path: Path) -> None:
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
 
 
+def test_a_folder_for_checkpoints_that_cannot_be_made_is_told_before_footage_is_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    folder = write_frames(tmp_path / "c", walkers(3, 1), "{:03d}.png")  # too few to learn from
+    with pytest.raises(DataError, match="file: cannot be made"):
+        VideoAnomalyDetector(VIDEO, CONFIG, checkpoints=tmp_path / "file").fit(folder)
+
+
 def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(
     fitted: VideoAnomalyDetector, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

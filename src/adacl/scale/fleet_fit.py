@@ -22,7 +22,7 @@ from adacl.config.presets import by_size, parse_settings, preset
 from adacl.data.folders import list_images
 from adacl.data.training_set import probe_files
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
-from adacl.files import atomic_file, read_whole
+from adacl.files import atomic_file, make_folder, read_whole
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet_parts import Part
 
@@ -51,12 +51,12 @@ def fit_parts(parts: Sequence[Part], out: Path, seed: int, engine: Engine) -> It
     MissingExtraError
         If a package is missing that every part needs.
     DataError
-        If a record cannot be written.
+        If a record cannot be written, or its folder not be made.
     """
     for module in NEEDED:
         if find_spec(module) is None:
             raise missing_extra(ModuleNotFoundError(name=module))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     remaining = list(parts)
     for attempt in range(TRIES):
         failed = []

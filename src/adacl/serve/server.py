@@ -16,7 +16,8 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from adacl.config import Config
 from adacl.data.reading import processors
-from adacl.errors import ConfigError, DataError
+from adacl.errors import ConfigError
+from adacl.files import make_folder
 from adacl.serve.app import Service, create_app
 from adacl.serve.batching import Batcher
 from adacl.serve.counters import Metrics
@@ -138,10 +139,7 @@ def _folder(data: Path | None) -> Iterator[Path]:
             yield Path(temporary)
     else:
         folder = data / "trainings"
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be made ({error.strerror})") from error
+        make_folder(folder)
         yield folder
 
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from adacl.config import Config
 from adacl.data.video import Clip
 from adacl.errors import DataError
+from adacl.files import make_folder
 from adacl.model.history import EpochRecord
 from adacl.training.fit import fit_model
 from adacl.video.alarms import Alarm, from_normal_footage
@@ -70,16 +71,19 @@ def fit_video(
     Raises
     ------
     DataError
-        If the footage cannot be read, is a live stream, differs in size, or too little moves.
+        If the footage cannot be read, is a live stream, differs in size, or too little moves; or if
+        the folder for checkpoints cannot be made.
+    ConfigError, InputError, ModelFileError, TrainingError
+        As :func:`adacl.training.loop.train` does.
     """
     for clip in clips:
         if clip.live:
             raise DataError(f"{clip.name}: a stream can be read only once; record it to a file")
+    if checkpoints:
+        make_folder(checkpoints)
     footage = survey(clips, video.training, HELD_OUT if per_hour is not None else 0.0)
     known = LearntFrames()
     samples, tiles = training_tiles(footage, video.training, normal or {}, seed, known)
-    if checkpoints:
-        checkpoints.mkdir(parents=True, exist_ok=True)
     model = fit_model(
         samples, config, contamination=config.threshold.fpr, seed=seed, device=device,
         checkpoints=checkpoints, on_epoch=on_epoch,
