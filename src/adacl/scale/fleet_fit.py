@@ -85,17 +85,17 @@ def fit_part(out: Path, seed: int, part: Part) -> Record:
     started = time.perf_counter()
     failed = out / f"{part.name}.failed.json"
     try:
-        paths = list_images(part.source)
-        name = f"{part.name}-{_hash_of(part, paths, seed)}"
-        kept = _read(out / f"{name}.json")
-        if kept and _has_model(out, kept):
-            if kept.get("fitted") != _digest(out / f"{name}.adacl"):  # calibrated since
-                kept |= _exported(out / name)
-                _write(out / f"{name}.json", kept)
-            os.utime(out / f"{name}.json")
-            failed.unlink(missing_ok=True)
-            return kept | {"kept": True}
         with _warnings() as warnings:
+            paths = list_images(part.source)
+            name = f"{part.name}-{_hash_of(part, paths, seed)}"
+            kept = _read(out / f"{name}.json")
+            if kept and _has_model(out, kept):
+                if kept.get("fitted") != _digest(out / f"{name}.adacl"):  # calibrated since
+                    kept |= _exported(out / name)
+                    _write(out / f"{name}.json", kept)
+                os.utime(out / f"{name}.json")
+                failed.unlink(missing_ok=True)
+                return kept | {"kept": True}
             record = _fit(out / name, part, paths, seed)
     except (AdaclError, OSError, RuntimeError, ValueError, MemoryError) as error:
         record = _failure(part, " ".join(str(error).split()) or type(error).__name__)
