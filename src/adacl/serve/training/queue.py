@@ -9,7 +9,6 @@ import json
 import logging
 import secrets
 import shutil
-import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from adacl.errors import EXTRAS, AdaclError, DataError, missing_extra
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
+from adacl.serve.training.process import begun
 from adacl.serve.training.reception import Reception
 from adacl.serve.training.record import Training, read_all, write
 
@@ -243,16 +243,7 @@ class Trainings:
         await self._save(training)
         folder = self._folder / training.id
         with (folder / "stderr.txt").open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "adacl.serve.training.worker",
-                str(folder),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,  # Ctrl-C is for the service
-            )
+            process = await begun("adacl.serve.training.worker", str(folder), errors)
         self._process = process
         try:
             assert process.stdout is not None

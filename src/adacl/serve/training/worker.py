@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +19,13 @@ from adacl.deploy.export import export_model
 from adacl.errors import AdaclError, DataError
 from adacl.model.advice import advice
 from adacl.model.history import EpochRecord
+from adacl.serve.training.process import give_way
 from adacl.serve.training.remedies import remedies
-
-NICENESS = 10
 
 
 def main(folder: Path) -> int:
     """Train what a folder asks for, and return the exit code."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    give_way()
     logging.getLogger("adacl").addHandler(Notes(folder))
     logging.getLogger("adacl").setLevel(logging.INFO)
     try:
@@ -101,11 +97,6 @@ def _without(folder: Path, text: str) -> str:
     for place in (folder / "images", folder):
         text = text.replace(f"{place}{os.sep}", "")
     return text
-
-
-def _end_with_parent() -> None:
-    os.read(0, 1)
-    os._exit(1)
 
 
 if __name__ == "__main__":
