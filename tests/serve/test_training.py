@@ -4,11 +4,13 @@ import asyncio
 import json
 import logging
 import os
+import re
 import shutil
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,9 +19,11 @@ import pytest
 from adacl import AnomalyDetector
 from adacl.config import Config
 from adacl.config.presets import preset
+from adacl.errors import DataError
 from adacl.runtime import Scorer
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models
+from adacl.serve.server import _folder
 from adacl.serve.training.queue import Trainings
 from adacl.serve.training.record import Training, write
 from adacl.serve.training.worker import Notes
@@ -177,6 +181,14 @@ def test_cancelled_at_the_last_moment(tmp_path):
         assert not list(models)
 
     asyncio.run(main())
+
+
+def test_two_services_do_not_share_their_trainings(tmp_path):
+    said = f"{tmp_path / 'trainings'}: another service keeps its trainings there"
+    with _folder(tmp_path), pytest.raises(DataError, match=re.escape(said)):
+        ExitStack().enter_context(_folder(tmp_path))
+    with _folder(tmp_path) as folder:
+        assert folder == tmp_path / "trainings"
 
 
 def test_what_was_said_before_a_restart_is_not_said_twice(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import signal
 import socket
@@ -16,7 +17,7 @@ from uvicorn.server import HANDLED_SIGNALS
 
 from adacl.config import Config
 from adacl.data.reading import processors
-from adacl.errors import ConfigError
+from adacl.errors import ConfigError, DataError
 from adacl.files import make_folder
 from adacl.serve.app import Service, create_app
 from adacl.serve.batching import Batcher
@@ -32,6 +33,7 @@ log = logging.getLogger("adacl")
 
 DRAIN_SECONDS = 0.5
 GRACE_SECONDS = 5
+LOCK = "lock"
 
 
 def run(
@@ -82,7 +84,8 @@ def run(
     Raises
     ------
     AdaclError
-        If a model cannot be used, or the address not be listened at.
+        If a model cannot be used, the address not be listened at, or another service keeps its
+        trainings in ``data``.
     """
     served = Models()
     for path in models:
@@ -140,7 +143,25 @@ def _folder(data: Path | None) -> Iterator[Path]:
     else:
         folder = data / "trainings"
         make_folder(folder)
-        yield folder
+        with _locked(folder):
+            yield folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other services out, which would take up the same trainings and clear what arrives."""
+    with contextlib.ExitStack() as kept:
+        try:
+            lock = kept.enter_context((folder / LOCK).open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"{folder}: another service keeps its trainings there; stop it, or name another "
+                "folder (--data)"
+            ) from error
+        except OSError as error:  # on a disk that is only read, models can be served
+            log.warning("%s: cannot be locked (%s)", folder, error.strerror)
+        yield
 
 
 class _Server(uvicorn.Server):
