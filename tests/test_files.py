@@ -3,6 +3,8 @@
 import os
 import stat
 import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -45,6 +47,30 @@ def test_a_new_file_gets_the_usual_permissions(tmp_path):
     finally:
         os.umask(before)
     assert mode_of(tmp_path / "new") == 0o640
+
+
+def test_threads_that_write_at_the_same_time_leave_the_usual_permissions(tmp_path, monkeypatch):
+    real = os.umask
+    before = real(0o027)
+
+    def slow(mask):
+        found = real(mask)
+        time.sleep(0.002)
+        return found
+
+    def write(name):
+        for number in range(10):
+            with atomic_file(tmp_path / f"{name}-{number}") as file:
+                file.write(b"1")
+
+    monkeypatch.setattr(os, "umask", slow)
+    try:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(write, "abcd"))
+    finally:
+        after = real(before)
+    assert after == 0o027
+    assert {mode_of(path) for path in tmp_path.iterdir()} == {0o640}
 
 
 def test_a_link_is_followed(model, threes, tmp_path):

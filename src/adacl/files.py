@@ -8,6 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
@@ -18,6 +19,9 @@ PREFIX = 50
 """Characters of a file's name that its temporary file bears; the whole may be too long."""
 
 ANYONE_WRITES = stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH
+PRIVATE = 0o077
+
+_READING = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -57,6 +61,20 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
         if not complete:
             with contextlib.suppress(OSError):
                 Path(temporary).unlink()
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder, with those above it, unless it is there.
+
+    Raises
+    ------
+    DataError
+        If it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"{path}: cannot be made ({error.strerror})") from error
 
 
 @contextlib.contextmanager
@@ -236,6 +254,8 @@ def check_writable(path: Path) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
+    """Return what new files are denied; to be read it has to be set, for all threads."""
+    with _READING:
+        mask = os.umask(PRIVATE)  # what another thread creates now is closed, not open to all
+        os.umask(mask)
     return mask

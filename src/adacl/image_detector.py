@@ -23,13 +23,14 @@ from adacl.data.arrays import (
 from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, each_image, list_images
 from adacl.data.groups import check_rule, groups_of
-from adacl.data.images import header_of
 from adacl.data.masks import region_of_interest
+from adacl.data.pixels import header_of
 from adacl.data.reading import OnError, Skipped, stream
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.detector_parameters import Array, DetectorParameters, checked_seed, checked_size
-from adacl.errors import ConfigError, DataError, InputError
+from adacl.errors import ConfigError, InputError
+from adacl.files import make_folder
 from adacl.imaging.spec import check_white
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
 from adacl.model.file import load_model, save_model
@@ -90,10 +91,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
         seed = checked_seed(self.random_state)
         checkpoints = Path(self.checkpoints) if self.checkpoints else None
         if checkpoints:
-            try:
-                checkpoints.mkdir(parents=True, exist_ok=True)
-            except OSError as error:
-                raise DataError(f"{checkpoints}: cannot be made ({error.strerror})") from error
+            make_folder(checkpoints)
         self.model_ = fit_model(
             normals.samples,
             normals.config,

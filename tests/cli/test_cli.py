@@ -264,6 +264,27 @@ def test_threshold_by_hand(parts: Path) -> None:
     assert all(json.loads(line)["pred_label"] == 1 for line in out.splitlines())
 
 
+def test_what_is_left_out_is_told_as_a_warning_that_steers_no_terminal(
+    parts: Path, tmp_path: Path
+) -> None:
+    bad = shutil.copytree(parts / "bad", tmp_path / "bad")
+    (bad / "no\x1b[31mtes.doc\x1b").touch()
+    command = ("evaluate", parts / "model", "--normal", parts / "good", "--abnormal", bad)
+    code, _, err = call(*command)
+    assert code == 0
+    assert "warning: ignored 1 file of another type: 1 .doc\\x1b\n" in err
+    assert err.count("ignored") == 1
+
+
+def test_images_that_are_named_twice_are_evaluated_once(parts: Path) -> None:
+    command = ["evaluate", parts / "model.onnx", "--abnormal", parts / "bad", "--json"]
+    command += 2 * ["--normal", parts / "good"]
+    code, out, err = call(*command)
+    assert code == 0
+    assert json.loads(out)["n_normal"] == len(list((parts / "good").iterdir()))
+    assert f"warning: {parts / 'good'}: named more than once, taken once" in err
+
+
 def test_calibrate_changes_the_threshold_and_the_colours_alone(parts: Path, tmp_path: Path) -> None:
     target = tmp_path / "calibrated"
     code, _, err = call("calibrate", parts / "model", parts / "good", "-o", target, "--fpr", "0.2")

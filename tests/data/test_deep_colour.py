@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from adacl import AnomalyDetector
-from adacl.data.images import ImageHeader, decode, probe, read_image
+from adacl.data.images import decode, probe, read_image
+from adacl.data.pixels import ImageHeader
 from adacl.imaging.spec import ImageSpec
 
 RNG = np.random.default_rng(0)

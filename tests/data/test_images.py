@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from adacl.data.images import ImageHeader, decode, probe, read_image
+from adacl.data.images import decode, probe, read_image
+from adacl.data.pixels import ImageHeader
 from adacl.errors import ImageError
 from support.helpers import without_rights
 

@@ -118,6 +118,20 @@ def test_openvino_agrees_in_several_threads(exported):
         assert np.abs(scorer.score_samples(images) - detector.score_samples(images)).max() < 1e-4
 
 
+def test_openvino_refuses_windows_only_where_places_count(exported, monkeypatch):
+    pytest.importorskip("openvino")
+    monkeypatch.setattr("adacl.model.large_images.WHOLE", 1 << 12)
+    monkeypatch.setattr("adacl.model.large_images.CORE", 64)
+    detector, channels, dtype, folder = exported
+    images = images_of((130, 90), channels, dtype, count=1)
+    scorer = Scorer(folder / "any.onnx", backend="openvino", threads=1)
+    if detector.header.config.network.place == "coordinates":
+        with pytest.raises(ConfigError, match="by windows; use onnxruntime"):
+            scorer.score_samples(images)
+    else:
+        assert np.abs(scorer.score_samples(images) - detector.score_samples(images)).max() < 1e-4
+
+
 def test_a_scorer_agrees_on_files_of_many_sizes(tmp_path):
     from PIL import Image
 

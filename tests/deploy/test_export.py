@@ -23,7 +23,7 @@ from PIL import Image
 from adacl import AnomalyDetector
 from adacl.datasets import catalogue
 from adacl.deploy.export import export_model
-from adacl.deploy.opening import open_model
+from adacl.deploy.opening import open_exported, open_model
 from adacl.errors import (
     ConfigError,
     ImageError,
@@ -337,9 +337,15 @@ def test_the_file_is_not_needed_any_more_once_it_is_read(scorer, learned, threes
         == learned.predict(threes.test_abnormal)
     ).all()
     assert again.threshold_ == 0.25
+    judged = Scorer(scorer.path).set_threshold(replace(learned.header.threshold, value=0.9))
+    assert pickle.loads(pickle.dumps(judged.set_threshold(0.25))).header == judged.header
     assert (again.decision_function(threes.test_abnormal) < 0).tolist() == (
         again.predict(threes.test_abnormal) == -1
     ).tolist()
+
+
+def test_a_model_file_that_is_opened_as_if_exported_is_called_by_its_own_name(model):
+    assert open_exported(model, "onnxruntime", threads=1).path == model
 
 
 def test_an_exported_file_holds_the_header_of_its_model_file(scorer, model):

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.metrics import roc_auc_score
 
 from adacl import AnomalyDetector, Scorer
-from adacl.cli.explain import localisation
+from adacl.cli.support.localisation import localisation
 from adacl.data.images import read_image
 from adacl.data.masks import check_masks, find_masks, read_mask
 from adacl.data.video import Clip

@@ -15,7 +15,7 @@ from adacl.networks.architecture import reach
 from adacl.networks.dense import DenseRegressor
 from adacl.runtime import Scorer
 
-SIZES = [(300, 500), (301, 333), (64, 700), (290, 17)]
+SIZES = [(300, 500), (301, 333), (64, 700), (290, 17), (6, 900)]
 
 
 def images_of(size, channels, count, seed=0):

@@ -53,15 +53,16 @@ def test_variation_is_measured_within_squares():
 class Peak:
     """Scores an image by its pixel farthest from grey, and keeps what it saw."""
 
-    def __init__(self, dtype="uint8"):
-        most = np.iinfo(dtype).max
-        spec = ImageSpec(40, 40, 1, dtype, 0.0, float(most))
+    def __init__(self, dtype="uint8", white=65535):
+        most = {"uint8": 255, "uint16": white}[dtype]
+        spec = ImageSpec(40, 40, 1, dtype, 0.0, float(most), white)
         self.header = SimpleNamespace(spec=spec, mask=None)
         self.seen = []
 
     def decode(self, path, content):
-        pixels = np.asarray(Image.open(io.BytesIO(content))).astype(float)
-        return SimpleNamespace(pixels=pixels / self.header.spec.high)
+        pixels = np.asarray(Image.open(io.BytesIO(content)))
+        full = 255 if pixels.dtype == np.uint8 else self.header.spec.white
+        return SimpleNamespace(pixels=pixels / full)
 
     def score_decoded(self, images):
         images = list(images)
@@ -84,6 +85,17 @@ def test_the_contrast_that_is_flagged_is_told(dtype, tmp_path):
     lines = list(table(results))
     assert len(lines) == 9
     assert lines[5].split()[-4:] == ["-"] * 4
+
+
+@pytest.mark.parametrize(("dtype", "other"), [("uint8", "uint16"), ("uint16", "uint8")])
+def test_the_contrast_is_that_of_the_white_level(dtype, other, tmp_path):
+    path, white = tmp_path / "grey.png", 4095
+    grey = {"uint8": 127, "uint16": white // 2}[other]
+    Image.fromarray(np.full((40, 40), grey, other)).save(path)
+    results, _ = find_smallest(Peak(dtype, white), [path], 0.15, 0)
+    for result in results:
+        if result.n and result.size > 1:
+            assert result.found == (result.contrast > 0.15), result
 
 
 def test_places_follow_the_seed_and_the_image(tmp_path):

@@ -104,6 +104,24 @@ def test_sixteen_bit_images_are_shown_in_the_range_that_the_model_sees():
     assert spec.visible(pixels)[0, :, 0].tolist() == [0, 0, 128, 255, 255]
 
 
+def test_pictures_and_made_anomalies_are_seen_as_the_model_sees_them(tmp_path):
+    deep, flat = tmp_path / "deep.png", tmp_path / "flat.png"
+    Image.fromarray(np.full((32, 32), 2048, np.uint16)).save(deep)
+    Image.fromarray(np.full((32, 32), 128, np.uint8)).save(flat)
+    for dtype, high in (("uint8", 255.0), ("uint16", 4095.0)):
+        spec = ImageSpec(32, 32, 1, dtype, 0.0, high, 4095)
+        for picture in thumbnails([deep, flat], spec):
+            content = base64.b64decode(picture.partition(",")[2])
+            assert abs(int(np.asarray(Image.open(io.BytesIO(content)))[0, 0]) - 128) <= 1
+        network = SimpleNamespace(mean=torch.zeros(1))
+        model = SimpleNamespace(
+            spec=spec, tiling=None, header=SimpleNamespace(resize=None), network=network,
+            config=preset("paper"),
+        )  # fmt: skip
+        (batch,) = made_anomalies.samples(model, [deep, flat])
+        assert batch.numpy() == pytest.approx(0.5, abs=0.005)
+
+
 @pytest.fixture(scope="module")
 def shop(threes, digits, tmp_path_factory):
     """A model in both forms, and labelled images, some of them with hostile names or broken."""

@@ -303,10 +303,12 @@ def test_a_pipe_is_no_table(ending: str, tmp_path: Path) -> None:
 def test_a_pipe_among_the_images_is_skipped(tmp_path: Path) -> None:
     write_images(tmp_path / "plant" / "bolt", 24)
     os.mkfifo(tmp_path / "plant" / "bolt" / "pipe.png")
+    (tmp_path / "plant" / "bolt" / "notes.doc").touch()
     (tmp_path / "out").mkdir()
     (part,) = parts_of(tmp_path / "plant", "paper", QUICK)
     record = fit_part(tmp_path / "out", 0, part)
     assert any("pipe.png: cannot be read (a pipe" in said for said in record["warnings"])
+    assert "ignored 1 file of another type: 1 .doc" in record["warnings"]
 
 
 def test_a_part_whose_images_vanish_while_they_are_learnt_leaves_no_model(

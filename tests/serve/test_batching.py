@@ -7,7 +7,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from adacl.data.images import Decoded, ImageHeader
+from adacl.data.images import Decoded
+from adacl.data.pixels import ImageHeader
 from adacl.model.scoring import ImageScore
 from adacl.serve.batching import Batcher, Ticket
 from adacl.serve.counters import Metrics

@@ -25,7 +25,8 @@ from adacl.serve.counters import Metrics
 from adacl.serve.models import Models
 from adacl.serve.station import writer
 from adacl.serve.station.drift import WINDOW, DriftWatch
-from adacl.serve.station.records import COLUMNS, Records
+from adacl.serve.station.records import Records
+from adacl.serve.station.tables import COLUMNS
 from adacl.serve.station.writer import Station, thumbnail
 from adacl.serve.uploads import Upload
 from support.helpers import LEARNING, call, refused, write_images

@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import logging
 import os
+import re
 import shutil
 import signal
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,11 +19,14 @@ import pytest
 from adacl import AnomalyDetector
 from adacl.config import Config
 from adacl.config.presets import preset
+from adacl.errors import DataError
 from adacl.runtime import Scorer
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models
+from adacl.serve.server import _folder
 from adacl.serve.training.queue import Trainings
 from adacl.serve.training.record import Training, write
+from adacl.serve.training.worker import Notes
 from support.helpers import LEARNING, TINY, write_images
 from support.serving import WAIT_SECONDS, serving, write_model
 
@@ -175,6 +181,31 @@ def test_cancelled_at_the_last_moment(tmp_path):
         assert not list(models)
 
     asyncio.run(main())
+
+
+def test_two_services_do_not_share_their_trainings(tmp_path):
+    said = f"{tmp_path / 'trainings'}: another service keeps its trainings there"
+    with _folder(tmp_path), pytest.raises(DataError, match=re.escape(said)):
+        ExitStack().enter_context(_folder(tmp_path))
+    with _folder(tmp_path) as folder:
+        assert folder == tmp_path / "trainings"
+
+
+def test_what_was_said_before_a_restart_is_not_said_twice(tmp_path):
+    said = Training("0" * 16, "a", 1, None, None, {}, "now", state="running", notes=["3 copies"])
+    (tmp_path / said.id).mkdir()
+    write(tmp_path / said.id, said)
+    trainings = Trainings(tmp_path, Models(), Limits(), "onnxruntime", None)
+    trainings.take_up()
+    taken_up = trainings.get(said.id)
+    assert (taken_up.state, taken_up.notes) == ("queued", [])
+
+
+def test_notes_name_images_without_the_folder_of_the_service(tmp_path, capsys):
+    images = [tmp_path / "images" / f"{number:06}.png" for number in (12, 3)]
+    told = ("adacl", logging.INFO, "", 0, "least normal: %s, %s", tuple(images), None)
+    Notes(tmp_path).emit(logging.LogRecord(*told))
+    assert json.loads(capsys.readouterr().out) == {"note": "least normal: 000012.png, 000003.png"}
 
 
 def test_queue_is_bounded_and_cancellable(service, normals):

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from adacl.errors import DataError
 from adacl.serve.training.record import FILE, Training, read_all
 
 NAME = "0" * 16
@@ -31,3 +32,9 @@ def test_counts_out_of_range_are_passed_over(changes, tmp_path, caplog):
     kept.write_text(json.dumps(vars(training) | changes))
     assert read_all(tmp_path) == []
     assert "not a sound training, passed over" in caplog.text
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(DataError, match=r"file: cannot be read \(Not a directory\)"):
+        read_all(tmp_path / "file")

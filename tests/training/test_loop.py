@@ -225,6 +225,17 @@ def test_a_finished_training_is_not_repeated(images, tmp_path):
     assert state_of(again) == state_of(network)
 
 
+@pytest.mark.parametrize("kind", [bool, np.bool_])
+def test_a_training_that_was_ended_early_is_not_gone_on_with(kind, images, tmp_path):
+    config, checkpoint = TINY.replace(training__epochs=4), tmp_path / "checkpoint"
+    ended, history = train(
+        images, config, checkpoint=checkpoint, on_epoch=lambda record, _: kind(record.epoch == 1)
+    )
+    again, history_again = train(images, config, checkpoint=checkpoint)
+    assert len(history.epochs) == len(history_again.epochs) == 2
+    assert state_of(again) == state_of(ended)
+
+
 def test_a_checkpoint_of_something_else_is_refused(images, tmp_path):
     checkpoint = tmp_path / "checkpoint"
     train(images, checkpoint=checkpoint)

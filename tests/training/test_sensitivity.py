@@ -85,6 +85,14 @@ def test_a_fit_ends_with_it_and_its_file_holds_it(tmp_path):
     assert dict(facts(detector.header))["Sensitive to"].startswith(words)
 
 
+def test_the_threshold_of_its_own_leaves_all_that_is_known_of_it():
+    header = Brightness().header
+    header.training["sensitivity"] = Sensitivity(9, 1).to_dict()
+    assert header.with_threshold(header.threshold) == header
+    moved = header.with_threshold(header.threshold.moved_to(0.1))
+    assert "sensitivity" not in moved.training
+
+
 def test_a_share_of_the_training_images_says_nothing_of_unseen_ones():
     images = np.random.default_rng(0).integers(90, 140, (20, 16, 16), np.uint8)
     detector = AnomalyDetector("paper", epochs=1, contamination=0.1, device="cpu").fit(images)

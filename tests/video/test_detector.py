@@ -25,8 +25,9 @@ from adacl.metrics import auroc
 from adacl.model.file import load_model
 from adacl.model.history import EpochRecord
 from adacl.video.config import VideoConfig
-from adacl.video.fit import Footage, survey, training_tiles
 from adacl.video.model import VideoModel
+from adacl.video.survey import Footage, survey
+from adacl.video.training_tiles import training_tiles
 from support.footage import as_frames, camera, walkers, write_frames, write_video
 from support.helpers import LEARNING, call, refused
 
@@ -234,6 +235,15 @@ def test_an_interrupted_fit_goes_on_to_the_same_file(tmp_path: Path) -> None:
     detector.fit(folder).save(tmp_path / "resumed")
     assert epochs == [0, 1, 2]
     assert (tmp_path / "whole").read_bytes() == (tmp_path / "resumed").read_bytes()
+
+
+def test_a_folder_for_checkpoints_that_cannot_be_made_is_told_before_footage_is_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "file").touch()
+    folder = write_frames(tmp_path / "c", walkers(3, 1), "{:03d}.png")  # too few to learn from
+    with pytest.raises(DataError, match="file: cannot be made"):
+        VideoAnomalyDetector(VIDEO, CONFIG, checkpoints=tmp_path / "file").fit(folder)
 
 
 def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(

@@ -81,6 +81,16 @@ def test_a_file_about_other_frames_is_refused(text: str, message: str, tmp_path:
         truth.abnormal(CLIPS[0], TIMES)
 
 
+def test_a_file_name_that_several_clips_have_says_nothing(tmp_path):
+    clips = [Clip(f"{day}/gate", Path(day) / "gate.mp4") for day in ("mon", "tue")]
+    head = "clip,start,end\n"
+    assert read(tmp_path, f"{head}mon/gate.mp4,1,2\n", clips).rows == {"mon/gate": [(1.0, 2.0)]}
+    with pytest.raises(DataError, match=r"line 2: 'gate.mp4' is the file of several clips; scored"):
+        read(tmp_path, f"{head}gate.mp4,1,2\n", clips)
+    clips.append(Clip("gate.mp4", Path("wed") / "night.mp4"))
+    assert read(tmp_path, f"{head}gate.mp4,1,2\n", clips).rows == {"gate.mp4": [(1.0, 2.0)]}
+
+
 def test_a_file_that_is_not_there_or_no_text_is_named(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="no such file"):
         Truth.read(tmp_path / "none.csv", CLIPS)

@@ -136,6 +136,23 @@ def test_calibrate_sets_the_threshold_from_all_of_the_footage(
     )
 
 
+def test_calibrate_replaces_no_model_that_another_command_wrote_meanwhile(
+    model: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = shutil.copy(model, tmp_path / "other.adacl")
+    newer = VideoAnomalyDetector.load(model).set_threshold(0.9)
+    calibrate = VideoAnomalyDetector.calibrate
+
+    def while_another_writes(detector, *arguments):
+        newer.save(other)
+        return calibrate(detector, *arguments)
+
+    monkeypatch.setattr(VideoAnomalyDetector, "calibrate", while_another_writes)
+    said = refused(3, "video", "calibrate", other, films / "walk.mp4")
+    assert "another command wrote it meanwhile" in said
+    assert VideoAnomalyDetector.load(other).alarm.threshold == 0.9
+
+
 def test_calibrate_refuses_footage_that_was_learnt_from(
     model: Path, films: Path, tmp_path: Path
 ) -> None:

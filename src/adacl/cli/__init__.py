@@ -35,8 +35,11 @@ from adacl.cli import (
     video_calibrate,
     video_evaluate,
     video_explain,
+    video_fit,
+    video_score,
 )
 from adacl.cli.support.interrupts import InterruptError, end_on_sigterm
+from adacl.cli.support.progress import messages
 from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
 from adacl.errors import AdaclError, missing_extra
 
@@ -62,6 +65,8 @@ app.command("serve")(serve.serve)
 app.command("info")(info.info)
 app.command("log")(log.log)
 app.command("doctor")(doctor.doctor)
+video.app.command("fit")(video_fit.fit)
+video.app.command("score")(video_score.score)
 video.app.command("evaluate")(video_evaluate.evaluate)
 video.app.command("calibrate")(video_calibrate.calibrate)
 video.app.command("explain")(video_explain.explain)
@@ -105,7 +110,8 @@ def main() -> None:
     if len(sys.argv) == 1:
         sys.argv.append("--help")
     try:
-        code = app(standalone_mode=False, prog_name="adacl")
+        with messages(quiet=True):  # what a command says before it shows more
+            code = app(standalone_mode=False, prog_name="adacl")
         sys.stdout.flush()
         if code == INTERRUPTED:
             _fail("interrupted", code)

@@ -12,11 +12,11 @@ import typer
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import count_seen, open_scorer, scores_of_files
-from adacl.cli.support.outputs import check_output
+from adacl.cli.support.outputs import Untouched, check_output
 from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
-from adacl.errors import DataError, ModelFileError
+from adacl.errors import ModelFileError
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
 from adacl.model.scoring import FileScore
 
@@ -77,7 +77,7 @@ def calibrate(
     from adacl.deploy.scorer import Scorer
 
     with interruptible([target]), messages(quiet):
-        version = _version(target)
+        untouched = Untouched(target)
         detector, _ = open_scorer(model, device, "onnxruntime", on_error)
         if isinstance(detector, Scorer):
             raise ModelFileError(
@@ -109,21 +109,8 @@ def calibrate(
         threshold = calibrated(normals, shown, rule, fpr, find)
         if less := promises_less(detector.header.threshold, threshold):
             log.warning("%s, or keep the old file (-o)", less)
-        if (now := _version(target)) != version:
-            happened = "was removed" if now is None else "another command wrote it"
-            raise DataError(
-                f"{target}: {happened} meanwhile, and so it stays; calibrate again, or name "
-                "another file (-o)"
-            )
+        untouched.check()
         detector.set_threshold(threshold, setting_digests(normals, shown, find)).save(target)
         for line in threshold.notes():
             log.info(line)
         log.info("wrote %s", target)
-
-
-def _version(path: Path) -> tuple[int, int] | None:
-    """Return what differs once a file has been replaced; None if there is none."""
-    if not path.exists():
-        return None
-    found = path.stat()
-    return found.st_ino, found.st_mtime_ns

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import shlex
-from dataclasses import asdict
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -13,17 +12,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from adacl.cli.explain import localisation
+from adacl.cli.evaluate_planted import smallest_defect
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.localisation import localisation
 from adacl.cli.support.opened import (
     count_distinct,
-    count_seen,
     count_setting,
     open_scorer,
     scores_of_files,
+    warned_of_seen,
 )
-from adacl.cli.support.progress import count, messages, say
+from adacl.cli.support.progress import messages, say
 from adacl.cli.support.reports import (
     ReportOption,
     check_report,
@@ -31,9 +31,9 @@ from adacl.cli.support.reports import (
     report_scores,
     title_of,
 )
-from adacl.data.folders import ImageFiles, list_images
+from adacl.data.folders import ImageFiles, list_images, without_repeats
 from adacl.data.lists import root_of, with_folders
-from adacl.errors import ConfigError, DataError
+from adacl.errors import ConfigError
 from adacl.files import resolved
 from adacl.model.advice import advice
 
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
 
 MOST = 20
-"""Images that defects are planted in, spread over all; kinds of anomaly that are listed."""
+"""Kinds of anomaly that are listed."""
 
 log = logging.getLogger("adacl")
 
@@ -93,7 +93,7 @@ def evaluate(
             raise ConfigError(
                 "--planted takes no --normal, --abnormal, --masks or --report; its defects are made"
             )
-        _smallest_defect(
+        smallest_defect(
             model, planted, seed, threshold, device, backend, on_error, json_output, quiet
         )
         return
@@ -105,6 +105,7 @@ def evaluate(
     if report is not None:
         check_report(report, [model, *normal, *abnormal])
     _check_apart(normal, abnormal)
+    normal, abnormal = without_repeats(normal), without_repeats(abnormal)
     places = with_folders(abnormal)
     anomalous = list_images(abnormal)
     mask_of = find_masks(anomalous, places, masks) if masks else {}
@@ -116,7 +117,7 @@ def evaluate(
         scored = partial(scores_of_files, scorer.score_files, quiet=quiet, gathering=gathering)
         good = list(scored(ImageFiles(normal), "normal images", group="normal"))
         bad = list(scored(anomalous, "anomalous images", group="anomalous"))
-        seen = _warned_of_seen([*good, *bad], model)
+        seen = warned_of_seen([*good, *bad], model)
         setting = _warned_of_setting(good, bad)
         for name, scores in (("normal", good), ("anomalous", bad)):
             distinct = count_distinct(scores)
@@ -157,71 +158,6 @@ def evaluate(
         if report and gathering:
             title = f"{title_of(abnormal)} against {title_of(normal)}"
             report_scores(report, scorer, in_use, model, gathering, title, quiet, figures)
-
-
-def _smallest_defect(
-    model: Path,
-    normals: list[Path],
-    seed: int,
-    threshold: float | None,
-    device: options.Device,
-    backend: options.Backend,
-    on_error: options.OnError,
-    json_output: bool,
-    quiet: bool,
-) -> None:
-    from adacl.protocols.inspection.smallest import ENOUGH, find_smallest, sentence, table
-
-    paths = list_images(normals)
-    n = min(MOST, len(paths))
-    chosen = ImageFiles([paths[i * len(paths) // n] for i in range(n)])
-    with messages(quiet):
-        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
-        scores = list(scores_of_files(scorer.score_files, chosen, "normal images", quiet))
-        seen = _warned_of_seen(scores, model)
-        usual = [score.path for score in scores if score.raw <= in_use.value]
-        if not usual:
-            raise DataError(
-                f"all {len(scores)} images are flagged as they are, so defects in them prove "
-                "nothing; are they normal? If so, set the threshold by further ones (adacl "
-                "calibrate)"
-            )
-        tracked = count(usual, "planted defects", len(usual), quiet)
-        results, variation = find_smallest(scorer, tracked, in_use.value, seed)
-    left_out = len(scores) - len(usual)
-    if json_output:
-        figures = {
-            "planted": [asdict(result) for result in results],
-            "threshold": in_use.value,
-            "local_variation": variation,
-            "n_normal": len(scores),
-            "n_left_out": left_out,
-            "n_seen_in_fit": seen,
-        }
-        typer.echo(json.dumps(figures))
-        return
-    for line in table(results):
-        typer.echo(line)
-    typer.echo(
-        f"share found at the threshold {in_use.value:.4f}, in {len(usual)} of {len(scores)} images "
-        f"({left_out} flagged without a defect), which vary by {variation:.1%} within 8 x 8 pixels"
-    )
-    few = f"planted in {len(usual)} images only: too few to say what is found nearly always"
-    typer.echo(few if len(usual) < ENOUGH else sentence(results))
-
-
-def _warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
-    """Warn if images were fitted on or this is unknown; return their number."""
-    seen = count_seen(scores)
-    if seen is None:
-        log.warning(
-            "%s does not know which images it was fitted on or calibrated by; make sure that none "
-            "is here",
-            model,
-        )
-    elif seen:
-        log.warning("%d of these images were used in fitting; the figures are too good", seen)
-    return seen
 
 
 def _warned_of_setting(good: list[FileScore], bad: list[FileScore]) -> int | None:

@@ -55,7 +55,8 @@ def log(
     true_label, told (the time) and note are the latest feedback on the answer. In CSV, texts from
     clients that a spreadsheet would take for a formula begin with an apostrophe.
     """
-    from adacl.serve.station.records import COLUMNS, Records
+    from adacl.serve.station.records import Records
+    from adacl.serve.station.tables import COLUMNS
 
     if output is not None:
         if resolved(output) == resolved(Path(where)):

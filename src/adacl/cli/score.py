@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from adacl.cli.explain import check_outside, with_heatmaps
 from adacl.cli.support import options
+from adacl.cli.support.heatmaps import check_outside, with_heatmaps
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import open_scorer, scores_of_files
 from adacl.cli.support.outputs import check_output

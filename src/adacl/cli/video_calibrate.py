@@ -10,7 +10,7 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
-from adacl.cli.support.outputs import check_output
+from adacl.cli.support.outputs import Untouched, check_output
 from adacl.cli.support.progress import messages
 from adacl.cli.video import FrameRateOption
 from adacl.errors import ModelFileError
@@ -44,6 +44,7 @@ def calibrate(
     from adacl.video.detector import VideoAnomalyDetector
 
     with interruptible([target]), messages(quiet):
+        untouched = Untouched(target)
         detector = VideoAnomalyDetector.load(model, frame_rate=frame_rate, device=device)
         if detector.model_.tiles.header.exported:
             raise ModelFileError(
@@ -54,6 +55,7 @@ def calibrate(
         detector.calibrate(normal, false_alarms)
         if less := detector.alarm.promises_less_than(before):
             log.warning("%s, or keep the old file (-o)", less)
+        untouched.check()
         detector.save(target)
         for line in detector.alarm.notes():
             log.info(line)

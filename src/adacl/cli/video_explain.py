@@ -16,8 +16,8 @@ from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.streams import escaped
 from adacl.cli.video import FrameRateOption
-from adacl.errors import ConfigError, DataError
-from adacl.files import atomic_file
+from adacl.errors import ConfigError
+from adacl.files import atomic_file, make_folder
 
 if TYPE_CHECKING:
     from adacl.video.frame_scores import FrameScore
@@ -66,7 +66,7 @@ def explain(
         clip = detector.clip(source)
         if clip.live:
             raise ConfigError(f"{clip.name}: a stream can be read only once; record it to a file")
-        _make(folder)
+        make_folder(folder)
         curve = array("d"), array("d")
         nearest: dict[float, FrameScore] = {}
         scores = _noted(detector.score(clip), curve, at or [], nearest)
@@ -98,13 +98,6 @@ def explain(
                     f"  tile at {reason.corner[0]},{reason.corner[1]}, score {reason.score:.3f}: "
                     f"{reason.words()} from what is usual in this row"
                 )
-
-
-def _make(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be made ({error.strerror})") from error
 
 
 def _noted(

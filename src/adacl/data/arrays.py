@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from adacl.data.images import header_of, pixels_of
 from adacl.data.loaders import loaded
+from adacl.data.pixels import header_of, pixels_of
 from adacl.errors import ImageError, InputError
 
 Array = NDArray[Any]

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from adacl.data.images import EXTENSIONS
+from adacl.data.image_files import EXTENSIONS
 from adacl.data.video import FRAME_RATE, Clip, frame_files, natural
 from adacl.data.video_words import VIDEO_EXTENSIONS, is_video, shown_address
 from adacl.errors import MissingDataError

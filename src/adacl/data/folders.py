@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from adacl.data.images import EXTENSIONS
+from adacl.data.image_files import EXTENSIONS
 from adacl.data.lists import is_list, read_list
 from adacl.data.video_words import FOR_VIDEOS, VIDEO_EXTENSIONS
 from adacl.errors import DataError, MissingDataError

@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.data.arrays import pictures_of
-from adacl.data.images import EXTENSIONS, header_of, pixels_of, probe, read_image
+from adacl.data.image_files import EXTENSIONS
+from adacl.data.images import probe, read_image
 from adacl.data.lists import root_of
+from adacl.data.pixels import header_of, pixels_of
 from adacl.errors import DataError, ImageError, InputError, MissingDataError
 from adacl.files import resolved
 from adacl.imaging.mask import Mask

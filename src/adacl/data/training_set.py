@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from adacl.data.arrays import SMALLEST_SIDE
 from adacl.data.copies import digest
-from adacl.data.images import ImageHeader, probe, read_image
+from adacl.data.images import probe, read_image
+from adacl.data.pixels import ImageHeader
 from adacl.data.reading import OnError, stream
 from adacl.data.samples import Ragged, Samples
 from adacl.errors import DataError, ImageError, InputError

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adacl.config.sections import finite
-from adacl.data.images import EXTENSIONS, MAX_PIXELS, read_image
+from adacl.data.image_files import EXTENSIONS, MAX_PIXELS
+from adacl.data.images import read_image
 from adacl.data.reading import stream
 from adacl.data.video_times import Gaps, LiveTimes, Times
 from adacl.data.video_words import plain_words, shown_address

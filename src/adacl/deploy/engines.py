@@ -67,16 +67,21 @@ def open_backend(name: str, content: bytes, threads: int, least: int = 1) -> Run
     if name == "openvino":
         return _openvino(content, threads, least)
     session = _session(content)
-    placed = {entry.name for entry in session.get_overridable_initializers()}
+    placed = _is_placed(session)
 
     def run(images: Array, output: str = "raw_score", window: Window | None = None, /) -> Array:
         inputs = {"images": images}
-        if window and WINDOW in placed:
+        if window and placed:
             inputs[WINDOW] = np.array(window)
         values: Array = session.run([output], inputs)[0]
         return values
 
     return run
+
+
+def _is_placed(session: Any) -> bool:
+    """Tell whether a graph looks at where in an image pixels come from."""
+    return any(entry.name == WINDOW for entry in session.get_overridable_initializers())
 
 
 def _session(content: bytes, optimise: bool = True) -> Any:
@@ -110,13 +115,13 @@ def _openvino(content: bytes, threads: int, least: int) -> Run:
             "INFERENCE_PRECISION_HINT": "f32",  # where the processor can, the default is bfloat16
         },
     )
-    process = os.getpid()
+    process, placed = os.getpid(), _is_placed(_session(content, optimise=False))
     idle: queue.SimpleQueue[Any] = queue.SimpleQueue()
     for _ in range(threads):
         idle.put(compiled.create_infer_request())
 
     def run(images: Array, output: str = "raw_score", window: Window | None = None, /) -> Array:
-        if window and WINDOW.encode() in content:
+        if window and placed:
             raise ConfigError(
                 "OpenVINO cannot score an image as large as this by windows; use onnxruntime"
             )

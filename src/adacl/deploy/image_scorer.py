@@ -17,7 +17,8 @@ from adacl.config.sections import finite
 from adacl.data.arrays import is_paths, listed, pictures_of, without_tensors
 from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, each_image
-from adacl.data.images import MAX_PIXELS, Decoded, decode
+from adacl.data.image_files import MAX_PIXELS
+from adacl.data.images import Decoded, decode
 from adacl.data.loaders import in_parts, loaded
 from adacl.data.reading import OnError, Skipped, stream
 from adacl.errors import ImageError, InputError

@@ -79,7 +79,9 @@ def open_exported(path: Path, backend: str, threads: int) -> Scorer:
     with tempfile.TemporaryDirectory() as folder:
         exported = Path(folder) / f"{path.stem}.onnx"
         export_model(path, exported, dynamic_batch=True)
-        return Scorer(exported, backend=backend, threads=threads)
+        scorer = Scorer(exported, backend=backend, threads=threads)
+        scorer.path = path  # the other is gone, and means nothing in a message
+        return scorer
 
 
 def read_header(path: Path) -> ModelHeader:

@@ -131,14 +131,14 @@ class Scorer(ScoringModel, ImageScorer):
         self._batch = batch
 
     def __getstate__(self) -> dict[str, Any]:
-        names = ("path", "backend", "threads", "on_error", "threshold", "content")
+        names = ("path", "backend", "threads", "on_error", "header", "content")
         return {name: getattr(self, name) for name in names}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        threshold = state.pop("threshold")
+        header = state.pop("header")
         self.__dict__.update(state)
         self._open()
-        self.set_threshold(threshold)
+        self.header = header
 
     def __call__(self, image: str | Path | Array) -> ImageScore:
         """Score one image: a file, or pixels H x W or H x W x C."""

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config import Config
-from adacl.data.images import MAX_PIXELS
+from adacl.data.image_files import MAX_PIXELS
 from adacl.errors import InputError, ModelFileError
 from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
@@ -121,6 +121,8 @@ class ModelHeader:
 
     def with_threshold(self, threshold: Threshold) -> Self:
         """Return the header with another threshold; how sensitive it is, is not known then."""
+        if threshold == self.threshold:
+            return self
         by_hand = threshold.method == "manual"
         scale = self.map_scale if by_hand else MapScale.of(threshold)
         training = {k: v for k, v in self.training.items() if k != "sensitivity"}

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from adacl.data.images import ImageHeader
+from adacl.data.pixels import ImageHeader
 from adacl.data.samples import Samples
 from adacl.imaging.spec import Array, ImageSpec
 

@@ -181,7 +181,8 @@ class DenseRegressor(nn.Module):
             height, width = images.shape[-2:]
             top, left, *size = window or (0, 0, height, width)
             seen = slice(top, top + height), slice(left, left + width)
-            places = coordinates((size[0], size[1]), *seen).to(images)
+            whole = max(size[0], top + height), max(size[1], left + width)  # as it was continued
+            places = coordinates(whole, *seen).to(images)
             images = torch.cat([images, places.expand(len(images), -1, -1, -1)], 1)
         return self(shrunk(images, shrink)), pose
 

@@ -41,7 +41,7 @@ def samples(model: Model, paths: Sequence[Path]) -> list[Tensor]:
     spec, tiling = model.spec, model.tiling
 
     def read(path: Path) -> Array:
-        image = read_image(path, spec.channels, spec.dtype, model.header.resize)
+        image = read_image(path, spec.channels, spec.dtype, model.header.resize, spec.white)
         if tiling is None:
             return image
         tiles = tiling.cut(image)

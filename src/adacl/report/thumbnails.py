@@ -85,6 +85,6 @@ def url(picture: Picture, form: str) -> str:
 
 
 def _shrunk(path: Path, spec: ImageSpec, side: int) -> Picture:
-    image = Image.fromarray(spec.visible(read_image(path, 3, spec.dtype)))
+    image = Image.fromarray(spec.visible(read_image(path, 3, spec.dtype, white=spec.white)))
     image.thumbnail((side, side))
     return np.asarray(image)

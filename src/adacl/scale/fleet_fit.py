@@ -22,7 +22,7 @@ from adacl.config.presets import by_size, parse_settings, preset
 from adacl.data.folders import list_images
 from adacl.data.training_set import probe_files
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
-from adacl.files import atomic_file, read_whole
+from adacl.files import atomic_file, make_folder, read_whole
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet_parts import Part
 
@@ -51,12 +51,12 @@ def fit_parts(parts: Sequence[Part], out: Path, seed: int, engine: Engine) -> It
     MissingExtraError
         If a package is missing that every part needs.
     DataError
-        If a record cannot be written.
+        If a record cannot be written, or its folder not be made.
     """
     for module in NEEDED:
         if find_spec(module) is None:
             raise missing_extra(ModuleNotFoundError(name=module))
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     remaining = list(parts)
     for attempt in range(TRIES):
         failed = []
@@ -85,17 +85,17 @@ def fit_part(out: Path, seed: int, part: Part) -> Record:
     started = time.perf_counter()
     failed = out / f"{part.name}.failed.json"
     try:
-        paths = list_images(part.source)
-        name = f"{part.name}-{_hash_of(part, paths, seed)}"
-        kept = _read(out / f"{name}.json")
-        if kept and _has_model(out, kept):
-            if kept.get("fitted") != _digest(out / f"{name}.adacl"):  # calibrated since
-                kept |= _exported(out / name)
-                _write(out / f"{name}.json", kept)
-            os.utime(out / f"{name}.json")
-            failed.unlink(missing_ok=True)
-            return kept | {"kept": True}
         with _warnings() as warnings:
+            paths = list_images(part.source)
+            name = f"{part.name}-{_hash_of(part, paths, seed)}"
+            kept = _read(out / f"{name}.json")
+            if kept and _has_model(out, kept):
+                if kept.get("fitted") != _digest(out / f"{name}.adacl"):  # calibrated since
+                    kept |= _exported(out / name)
+                    _write(out / f"{name}.json", kept)
+                os.utime(out / f"{name}.json")
+                failed.unlink(missing_ok=True)
+                return kept | {"kept": True}
             record = _fit(out / name, part, paths, seed)
     except (AdaclError, OSError, RuntimeError, ValueError, MemoryError) as error:
         record = _failure(part, " ".join(str(error).split()) or type(error).__name__)

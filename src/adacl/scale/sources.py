@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from adacl.data.folders import walk
-from adacl.data.images import EXTENSIONS
+from adacl.data.image_files import EXTENSIONS
 from adacl.data.lists import is_list, names_in
 from adacl.errors import DataError, MissingDataError
 from adacl.scale.storage import absolute, filesystem, is_url, open_source, path_of, reason_of

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from tarfile import EmptyHeaderError, InvalidHeaderError, TruncatedHeaderError  # type: ignore[attr-defined]
 from typing import IO, Self
 
-from adacl.data.images import EXTENSIONS
+from adacl.data.image_files import EXTENSIONS
 from adacl.errors import AdaclError, DataError, MissingDataError
 from adacl.scale.storage import GONE, LARGEST, TOO_LARGE, is_url, open_source, reason_of
 

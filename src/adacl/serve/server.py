@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
 import signal
 import socket
@@ -17,6 +18,7 @@ from uvicorn.server import HANDLED_SIGNALS
 from adacl.config import Config
 from adacl.data.reading import processors
 from adacl.errors import ConfigError, DataError
+from adacl.files import make_folder
 from adacl.serve.app import Service, create_app
 from adacl.serve.batching import Batcher
 from adacl.serve.counters import Metrics
@@ -31,6 +33,7 @@ log = logging.getLogger("adacl")
 
 DRAIN_SECONDS = 0.5
 GRACE_SECONDS = 5
+LOCK = "lock"
 
 
 def run(
@@ -81,7 +84,8 @@ def run(
     Raises
     ------
     AdaclError
-        If a model cannot be used, or the address not be listened at.
+        If a model cannot be used, the address not be listened at, or another service keeps its
+        trainings in ``data``.
     """
     served = Models()
     for path in models:
@@ -97,11 +101,13 @@ def run(
             records = Records(log_to, create=True, most_bytes=log_bytes)
             station = Station(records, metrics, log_thumbnails)
             log.info("answers are kept in %s", records.shown)
+        trainings = Trainings(folder, served, limits, backend, config)
+        trainings.take_up()
         service = Service(
             models=served,
             limits=limits,
             batcher=Batcher(limits, metrics, workers or processors()),
-            trainings=Trainings(folder, served, limits, backend, config),
+            trainings=trainings,
             metrics=metrics,
             memory=Memory(limits.memory_bytes),
             station=station,
@@ -136,11 +142,26 @@ def _folder(data: Path | None) -> Iterator[Path]:
             yield Path(temporary)
     else:
         folder = data / "trainings"
+        make_folder(folder)
+        with _locked(folder):
+            yield folder
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep other services out, which would take up the same trainings and clear what arrives."""
+    with contextlib.ExitStack() as kept:
         try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise DataError(f"{folder}: cannot be made ({error.strerror})") from error
-        yield folder
+            lock = kept.enter_context((folder / LOCK).open("a"))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise DataError(
+                f"{folder}: another service keeps its trainings there; stop it, or name another "
+                "folder (--data)"
+            ) from error
+        except OSError as error:  # on a disk that is only read, models can be served
+            log.warning("%s: cannot be locked (%s)", folder, error.strerror)
+        yield
 
 
 class _Server(uvicorn.Server):

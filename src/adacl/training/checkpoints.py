@@ -28,14 +28,22 @@ def save(
     best: dict[str, Tensor],
     history: History,
     identity: dict[str, Any],
+    ended: bool = False,
 ) -> None:
-    """Write a checkpoint; ``identity`` tells what data and settings it belongs to."""
+    """Write a checkpoint.
+
+    ``identity`` tells what data and settings it belongs to, ``ended`` that there is to be no
+    further epoch, however many the settings have.
+    """
     tensors = {f"network.{name}": tensor for name, tensor in network.state_dict().items()}
     tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
     for number, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": tensor for name, tensor in state.items()}
     arrays = {name: tensor.cpu().numpy() for name, tensor in tensors.items()}
-    tensor_file.write(path, arrays, {"identity": identity, "history": history.to_dict()})
+    header: dict[str, Any] = {"identity": identity, "history": history.to_dict()}
+    if ended:
+        header["ended"] = True
+    tensor_file.write(path, arrays, header)
 
 
 def resume(
@@ -43,13 +51,13 @@ def resume(
     network: Network,
     optimizer: torch.optim.Optimizer,
     identity: dict[str, Any],
-) -> tuple[History, dict[str, Tensor]]:
+) -> tuple[History, dict[str, Tensor], bool]:
     """Put network and optimiser in the state of a checkpoint.
 
     Returns
     -------
-    history, best
-        The epochs so far, and the weights of the one to keep.
+    history, best, ended
+        The epochs so far, the weights of the one to keep, and whether there is to be no further.
 
     Raises
     ------
@@ -63,10 +71,11 @@ def resume(
             "or delete it to start again"
         )
     try:
-        return _restore(arrays, header, network, optimizer)
+        history, best = _restore(arrays, header, network, optimizer)
     except tensor_file.UNSOUND as error:
         reason = " ".join(str(error).split())
         raise ModelFileError(f"{path}: not a sound checkpoint ({reason}); delete it") from error
+    return history, best, header.get("ended") is True
 
 
 def _restore(

@@ -151,11 +151,11 @@ def train(
         "images": [_crc(train_on), _crc(validate_on)],
         **({"mask": train_on.mask.to_text()} if train_on.mask else {}),
     }
-    history, best = History(), network.state_dict()
+    history, best, ended = History(), network.state_dict(), False
     if checkpoint is not None and checkpoint.exists():
-        history, best = checkpoints.resume(checkpoint, network, optimizer, identity)
+        history, best, ended = checkpoints.resume(checkpoint, network, optimizer, identity)
 
-    while not _finished(history, config.training):
+    while not (ended or _finished(history, config.training)):
         epoch = len(history.epochs)
         started = time.perf_counter()
         with _isolated(device, seed, epoch):
@@ -177,8 +177,10 @@ def train(
             best = {name: tensor.clone() for name, tensor in network.state_dict().items()}
         if checkpoint is not None:
             checkpoints.save(checkpoint, network, optimizer, best, history, identity)
-        if on_epoch is not None and on_epoch(history.epochs[-1], network) is True:
-            break
+        said = None if on_epoch is None else on_epoch(history.epochs[-1], network)
+        ended = isinstance(said, bool | np.bool_) and bool(said)
+        if ended and checkpoint is not None:
+            checkpoints.save(checkpoint, network, optimizer, best, history, identity, ended)
     network.load_state_dict(best)
     lesson.finish(network)
     return network.eval(), history

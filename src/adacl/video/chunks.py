@@ -143,6 +143,12 @@ def chunks(
         yield Chunk(held, np.stack(energies), reach)
 
 
+def chunks_of_segments(frames: Iterable[Frame], config: VideoConfig, reach: int) -> Iterator[Chunk]:
+    """Gather the frames of each segment of some footage, as :func:`chunks` does."""
+    for segment in segments(frames):
+        yield from chunks(segment, config, reach)
+
+
 class _Gate:
     """Measures the motion energy of every tile of successive frames."""
 

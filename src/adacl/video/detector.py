@@ -106,7 +106,14 @@ class VideoAnomalyDetector:
         Raises
         ------
         ConfigError, MissingDataError, DataError
-            If a setting is not valid, or the footage cannot be used.
+            If a setting is not valid, the footage cannot be used, or the folder for checkpoints not
+            be made.
+        ModelFileError
+            If a checkpoint is damaged, or belongs to other footage or settings.
+        TrainingError
+            If the loss is no longer finite.
+        MissingExtraError
+            If a video file is to be read and PyAV is not installed.
         """
         from adacl.networks.devices import resolve_device
         from adacl.video.fit import fit_video
@@ -198,7 +205,13 @@ class VideoAnomalyDetector:
         return self._fitted().alarm
 
     def set_threshold(self, threshold: float) -> Self:
-        """Replace the threshold."""
+        """Replace the threshold.
+
+        Raises
+        ------
+        ConfigError
+            If it is not finite.
+        """
         model = self._fitted()
         model.alarm = model.alarm.at(threshold)
         return self

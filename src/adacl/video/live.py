@@ -103,7 +103,8 @@ def keep_up(frames: Iterable[Frame], dropped: Dropped, backlog: int = BACKLOG) -
             for frame in frames:
                 if stopped.is_set():
                     return
-                expected = frame.number if expected is None else expected
+                if expected is None:  # from then on it is the other thread's
+                    expected = frame.number
                 if waiting.qsize() >= backlog:
                     _drain(waiting)
                 waiting.put(frame)

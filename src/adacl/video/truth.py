@@ -58,7 +58,7 @@ class Truth:
         MissingDataError, DataError
             If it is not there, cannot be understood, or is about other clips.
         """
-        names = {known: clip.name for clip in clips for known in _names(clip)}
+        meant = _meant(clips)
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 table = csv.DictReader(file)
@@ -79,10 +79,14 @@ class Truth:
                 for row in table:
                     where = f"{path}, line {table.line_num}"
                     clip = (row.get("clip") or "").strip() if "clip" in head else clips[0].name
-                    if clip not in names:
+                    if clip not in meant:
                         raise DataError(f"{where}: no clip {clip!r}; scored are {_listed(clips)}")
-                    pair = _pair(row, kind, where)
-                    found.setdefault(names[clip], []).append(pair)
+                    if (name := meant[clip]) is None:
+                        raise DataError(
+                            f"{where}: {clip!r} is the file of several clips; scored are "
+                            f"{_listed(clips)}"
+                        )
+                    found.setdefault(name, []).append(_pair(row, kind, where))
         except FileNotFoundError as error:
             raise MissingDataError(f"{path}: no such file") from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -125,6 +129,15 @@ class Truth:
         if self.kind == "label" and (told := len({first for first, _ in rows})) < count:
             raise DataError(f"{self.path}: tells of {told} of the {count} frames of {clip.name}")
         return marked
+
+
+def _meant(clips: Sequence[Clip]) -> dict[str, str | None]:
+    """Return the name of the clip that each name in a file means; None if that is not clear."""
+    found: dict[str, str | None] = {}
+    for clip in clips:
+        for name in _names(clip):
+            found[name] = clip.name if found.get(name, clip.name) == clip.name else None
+    return found | {clip.name: clip.name for clip in clips}
 
 
 def _names(clip: Clip) -> tuple[str, ...]:

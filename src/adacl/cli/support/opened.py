@@ -113,6 +113,20 @@ def count_seen(scores: list[FileScore]) -> int | None:
     return sum(bool(score.trained_on) for score in scores)
 
 
+def warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
+    """Warn if images were fitted on or this is unknown; return their number."""
+    seen = count_seen(scores)
+    if seen is None:
+        log.warning(
+            "%s does not know which images it was fitted on or calibrated by; make sure that none "
+            "is here",
+            model,
+        )
+    elif seen:
+        log.warning("%d of these images were used in fitting; the figures are too good", seen)
+    return seen
+
+
 def count_setting(scores: list[FileScore]) -> int | None:
     """Count the images that the threshold was calibrated by; None if unknown."""
     if any(score.set_threshold is None for score in scores):

@@ -54,10 +54,11 @@ def say(message: str) -> None:
 
 @contextmanager
 def messages(quiet: bool = False) -> Iterator[None]:
-    """Show what adacl logs on stderr, only warnings if ``quiet``."""
-    handler = _ConsoleHandler()
-    level = log.level
-    log.addHandler(handler)
+    """Show what adacl logs on stderr, only warnings if ``quiet``; of two, the inner one counts."""
+    shown = any(isinstance(handler, _ConsoleHandler) for handler in log.handlers)
+    handler, level = _ConsoleHandler(), log.level
+    if not shown:
+        log.addHandler(handler)
     log.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
         yield

@@ -108,7 +108,8 @@ def find_smallest(
 
 def _scale(spec: ImageSpec, image: Array) -> tuple[float, float]:
     """Return the stored values of an image that become 0 and 1."""
-    unit = np.iinfo(image.dtype).max / np.iinfo(spec.dtype).max
+    full = {"uint8": 255, "uint16": spec.white}
+    unit = full[image.dtype.name] / full[spec.dtype]
     return spec.low * unit, spec.high * unit
 
 

@@ -31,9 +31,11 @@ from adacl.protocols.video.rivals import RIVALS
 from adacl.scale.grid import Cell
 from adacl.video.alarms import Alarm
 from adacl.video.config import VideoConfig
-from adacl.video.fit import fit_video, levels_of, survey, training_tiles
+from adacl.video.fit import fit_video, levels_of
 from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
+from adacl.video.survey import survey
+from adacl.video.training_tiles import training_tiles
 
 PAPER_KINDS = {"cut_paste": 1.0, "puzzling": 1.0, "rotation": 1.0, "mix_up": 1.0}
 

@@ -1,9 +1,7 @@
-"""The database of a station: its tables, what is written there, and what is read back."""
+"""The database of a station: what is written there, and what is read back."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -14,66 +12,15 @@ import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
 from adacl.errors import ConfigError, DataError, MissingDataError
+from adacl.serve.station import sqlite
+from adacl.serve.station.tables import ANSWERS, FEEDBACK, METADATA, SHOWN
 
 BUSY_SECONDS = 5
 MOST_BYTES = 1 << 30
 ROOM = 0.9
 """Share of the bound that is still taken after the oldest answers were removed."""
-JOURNAL_BYTES = 4 << 20
 
 log = logging.getLogger("adacl")
-
-METADATA = sql.MetaData()
-ANSWERS = sql.Table(
-    "adacl_answers",
-    METADATA,
-    sql.Column("id", sql.Integer, primary_key=True),
-    sql.Column("time", sql.String(32), nullable=False),
-    sql.Column("model", sql.Text, nullable=False),
-    sql.Column("fingerprint", sql.String(64), nullable=False),
-    sql.Column("request", sql.String(16), nullable=False),
-    sql.Column("result", sql.Integer, nullable=False),
-    sql.Column("name", sql.Text, nullable=False),
-    sql.Column("bytes", sql.Integer, nullable=False),
-    sql.Column("sha256", sql.String(64)),
-    sql.Column("height", sql.Integer),
-    sql.Column("width", sql.Integer),
-    sql.Column("pred_score", sql.Float),
-    sql.Column("raw_score", sql.Float),
-    sql.Column("threshold", sql.Float, nullable=False),
-    sql.Column("pred_label", sql.Integer),
-    sql.Column("regions", sql.JSON(none_as_null=True)),
-    sql.Column("remark", sql.Text),
-    sql.Column("error", sql.Text),
-    sql.Column("seconds", sql.Float, nullable=False),
-    sql.Column("thumbnail", sql.LargeBinary),
-    sql.UniqueConstraint("request", "result"),
-    sql.Index("adacl_answers_fingerprint", "fingerprint", "id"),
-    sqlite_autoincrement=True,
-)
-FEEDBACK = sql.Table(
-    "adacl_feedback",
-    METADATA,
-    sql.Column("id", sql.Integer, primary_key=True),
-    sql.Column("time", sql.String(32), nullable=False),
-    sql.Column(
-        "answer", sql.ForeignKey(ANSWERS.c.id, ondelete="CASCADE"), nullable=False, index=True
-    ),
-    sql.Column("true_label", sql.Integer, nullable=False),
-    sql.Column("note", sql.Text, nullable=False),
-    sqlite_autoincrement=True,
-)
-SHOWN = [column for column in ANSWERS.c if column.name not in ("id", "thumbnail")]
-COLUMNS = [*(column.name for column in SHOWN), "true_label", "told", "note"]
-
-
-def _identity(file: Path | None) -> tuple[int, int] | None:
-    """Return what tells a file from another at its place; None if there is none."""
-    try:
-        found = file.stat() if file else None
-    except OSError:
-        return None
-    return (found.st_dev, found.st_ino) if found else None
 
 
 class Removed(NamedTuple):
@@ -121,11 +68,11 @@ class Records:
             arguments = {"timeout": BUSY_SECONDS} if file else {}
             self._engine = sql.create_engine(url, connect_args=arguments)
             if file and create:  # who only reads changes nothing, not even in a foreign file
-                sql.event.listen(self._engine, "connect", _set_up_sqlite)
+                sql.event.listen(self._engine, "connect", sqlite.set_up)
             if create:
                 METADATA.create_all(self._engine)
             self._check()
-            self._kept_in = _identity(self._file)
+            self._kept_in = sqlite.identity(self._file)
         except ModuleNotFoundError as error:
             raise ConfigError(f"--log: the database's driver is missing ({error.name})") from error
         except SQLAlchemyError as error:
@@ -167,43 +114,21 @@ class Records:
 
     def _begin_again_if_gone(self) -> None:
         """Begin a new file if ours was removed, moved or replaced; SQLite would write on in it."""
-        if _identity(self._file) == self._kept_in:
+        if sqlite.identity(self._file) == self._kept_in:
             return
         self._engine.dispose()
-        kept = self._keep_journal()
+        kept = sqlite.put_journal_aside(self._file) if self._file else ""
         METADATA.create_all(self._engine)
-        self._kept_in = _identity(self._file)
+        self._kept_in = sqlite.identity(self._file)
         log.warning(
             "%s: was removed or replaced; answers go to the file there now%s", self.shown, kept
         )
 
-    def _keep_journal(self) -> str:
-        """Put aside what SQLite had not moved from its journal to the file that is gone.
-
-        The new file would take the journal for its own, and lose or mix in what it holds.
-
-        Returns
-        -------
-        told
-            What to say of it, or "".
-        """
-        journal = Path(f"{self._file}-wal")
-        with contextlib.suppress(OSError):
-            if journal.stat().st_size:
-                numbers = (f"{journal}-{number}" for number in itertools.count(1))
-                aside = next(name for name in numbers if not Path(name).exists())
-                journal.rename(aside)
-                return (
-                    f"; {aside} holds the last answers of the old file: if that file was moved, "
-                    "put this one beside it, named like it plus -wal"
-                )
-        return ""
-
     def _make_room(self, connection: sql.Connection) -> Removed | None:
-        if self._most_bytes is None or _used(connection) <= self._most_bytes:
+        if self._most_bytes is None or sqlite.used_bytes(connection) <= self._most_bytes:
             return None
         count, until = 0, ""
-        while _used(connection) > ROOM * self._most_bytes:
+        while sqlite.used_bytes(connection) > ROOM * self._most_bytes:
             ends = sql.select(sql.func.min(ANSWERS.c.id), sql.func.max(ANSWERS.c.id))
             first, last = connection.execute(ends).one()
             if first is None:
@@ -326,23 +251,3 @@ def _url(where: str) -> sql.URL:
         return sql.make_url(where)
     except SQLAlchemyError:
         raise ConfigError("--log: need a file, or a URL such as sqlite:///log.db") from None
-
-
-def _set_up_sqlite(connection: Any, _: object) -> None:
-    with contextlib.closing(connection.cursor()) as cursor:
-        for name, value in (
-            ("journal_mode", "WAL"),
-            ("synchronous", "FULL"),
-            ("foreign_keys", "ON"),
-            ("journal_size_limit", JOURNAL_BYTES),
-        ):
-            cursor.execute(f"PRAGMA {name} = {value}")
-
-
-def _used(connection: sql.Connection) -> int:
-    """Return the bytes in use of an SQLite database; those of removed rows are used again."""
-    pages, free, size = (
-        connection.exec_driver_sql(f"PRAGMA {name}").scalar_one()
-        for name in ("page_count", "freelist_count", "page_size")
-    )
-    return int((pages - free) * size)

@@ -10,10 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
@@ -27,6 +25,7 @@ from starlette.requests import Request
 from adacl.config import Config
 from adacl.imaging.tiles import Tiling
 from adacl.serve.problems import ProblemError
+from adacl.serve.training.process import begun, give_way
 
 IMAGES = 24
 LONGEST = 1024
@@ -107,16 +106,7 @@ async def _left(request: Request) -> None:
 
 
 async def _measured(asked: str) -> str:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "adacl.serve.training.estimate",
-        asked,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.DEVNULL,
-        start_new_session=True,  # Ctrl-C is for the service
-    )
+    process = await begun("adacl.serve.training.estimate", asked, asyncio.subprocess.DEVNULL)
     assert process.stdout is not None
     try:
         async with asyncio.timeout(MOST_SECONDS):
@@ -169,13 +159,6 @@ def _pictures(folder: Path, height: int, width: int) -> list[Path]:
     return paths
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)
-    os._exit(1)
-
-
 if __name__ == "__main__":
-    if hasattr(os, "nice"):
-        os.nice(10)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    give_way()
     print(json.dumps(estimate(Plan(**json.loads(sys.argv[1])))))

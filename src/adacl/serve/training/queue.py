@@ -9,7 +9,6 @@ import json
 import logging
 import secrets
 import shutil
-import sys
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,6 +20,7 @@ from adacl.errors import EXTRAS, AdaclError, DataError, missing_extra
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
 from adacl.serve.problems import ProblemError
+from adacl.serve.training.process import begun
 from adacl.serve.training.reception import Reception
 from adacl.serve.training.record import Training, read_all, write
 
@@ -69,15 +69,24 @@ class Trainings:
         self._runner: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
 
-    def start(self) -> None:
-        """Resume the trainings that an earlier service left, and start working."""
+    def take_up(self) -> None:
+        """Serve the models that an earlier service left, and put in line what it did not finish.
+
+        Raises
+        ------
+        DataError
+            If the folder cannot be read.
+        """
         for training in read_all(self._folder):
             self._all[training.id] = training
             if training.state == "finished":
                 self._serve_again(training)
             elif not training.over:
-                training.state = "queued"
+                training.state, training.notes = "queued", []  # they will be said again
                 self._queue.put_nowait(training)
+
+    def start(self) -> None:
+        """Start working."""
         self._runner = asyncio.create_task(self._run_all())
 
     async def stop(self) -> None:
@@ -234,16 +243,7 @@ class Trainings:
         await self._save(training)
         folder = self._folder / training.id
         with (folder / "stderr.txt").open("wb") as errors:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "adacl.serve.training.worker",
-                str(folder),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=errors,
-                start_new_session=True,  # Ctrl-C is for the service
-            )
+            process = await begun("adacl.serve.training.worker", str(folder), errors)
         self._process = process
         try:
             assert process.stdout is not None

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from adacl.errors import DataError
 from adacl.files import atomic_file
 
 LARGEST = 2**53
@@ -85,15 +86,22 @@ def read_all(root: Path) -> list[Training]:
     """Read the trainings in the folders below ``root``, in the order they came in.
 
     Folders of trainings that were never received whole are removed; what else is there stays.
+
+    Raises
+    ------
+    DataError
+        If ``root`` cannot be read.
     """
     found = []
-    for folder in root.iterdir():
-        if not ID.fullmatch(folder.name):
-            continue
-        if not (folder / FILE).exists():
-            shutil.rmtree(folder, ignore_errors=True)
-            continue
+    try:
+        folders = [folder for folder in root.iterdir() if ID.fullmatch(folder.name)]
+    except OSError as error:
+        raise DataError(f"{root}: cannot be read ({error.strerror})") from error
+    for folder in folders:
         try:
+            if not (folder / FILE).exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                continue
             training = Training(**json.loads((folder / FILE).read_text()))
             _check(training, folder.name)
             found.append(training)

@@ -11,7 +11,6 @@ import json
 import logging
 import os
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,23 +19,19 @@ from adacl.deploy.export import export_model
 from adacl.errors import AdaclError, DataError
 from adacl.model.advice import advice
 from adacl.model.history import EpochRecord
+from adacl.serve.training.process import give_way
 from adacl.serve.training.remedies import remedies
-
-NICENESS = 10
 
 
 def main(folder: Path) -> int:
     """Train what a folder asks for, and return the exit code."""
-    if hasattr(os, "nice"):
-        os.nice(NICENESS)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    handler = _Notes()
-    logging.getLogger("adacl").addHandler(handler)
+    give_way()
+    logging.getLogger("adacl").addHandler(Notes(folder))
     logging.getLogger("adacl").setLevel(logging.INFO)
     try:
         _train(folder, json.loads((folder / "training.json").read_text()))
     except AdaclError as error:
-        _tell(error=str(error).replace(f"{folder}{os.sep}", ""))
+        _tell(error=_without(folder, str(error)))
         return error.exit_code
     except OSError as error:
         name = Path(error.filename or "").name or "its folder"
@@ -85,14 +80,23 @@ def _tell_epoch(stage: str, record: EpochRecord) -> None:
     )
 
 
-class _Notes(logging.Handler):
+class Notes(logging.Handler):
+    """Prints what is logged of a training, whose folder is not named."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__()
+        self._folder = folder
+
     def emit(self, record: logging.LogRecord) -> None:
-        _tell(note=record.getMessage())
+        """Print it as a note."""
+        _tell(note=_without(self._folder, record.getMessage()))
 
 
-def _end_with_parent() -> None:
-    os.read(0, 1)
-    os._exit(1)
+def _without(folder: Path, text: str) -> str:
+    """Return a text for clients, to whom the folder of the service means nothing."""
+    for place in (folder / "images", folder):
+        text = text.replace(f"{place}{os.sep}", "")
+    return text
 
 
 if __name__ == "__main__":

@@ -1,0 +1,159 @@
+"""Where commands write heat maps, and under which names: none replaces what is not its own."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import itertools
+import logging
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from adacl.data.lists import root_of, with_folders
+from adacl.data.reading import Skipped
+from adacl.errors import ConfigError, DataError
+from adacl.files import atomic_file, resolved
+
+if TYPE_CHECKING:
+    from adacl.cli.support.opened import Opened, ScoreFiles
+    from adacl.model.scoring import FileScore
+
+ENDING = ".heatmap.png"
+MARK = "Image"
+"""The text of a picture that has a hash of the path of its image."""
+
+log = logging.getLogger("adacl")
+
+
+def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
+    """Return a function from the path of an image to the path of its heat map.
+
+    In ``folder``, heat maps are laid out as their images are below the common parent of ``roots``.
+    """
+    roots = with_folders(roots)
+    bases = {root: root if root.is_dir() else root.parent for root in roots}
+    top = os.path.commonpath([resolved(base) for base in bases.values()])
+
+    def target(path: Path) -> Path:
+        base = bases[root_of(path, roots)]
+        inside = (resolved(base) / path.relative_to(base)).relative_to(top)
+        return folder / inside.with_name(inside.name + ENDING)
+
+    return target
+
+
+def check_outside(folder: Path, roots: Sequence[Path]) -> None:
+    """Refuse a folder among the images, where heat maps would be scored as images."""
+    for root in roots:
+        if root.is_dir() and resolved(folder).is_relative_to(resolved(root)):
+            same = resolved(folder) == resolved(root)
+            place = "is the folder of the images" if same else f"lies in {root}"
+            raise ConfigError(
+                f"{folder}: {place}, where heat maps would be scored as images; name a folder "
+                "outside"
+            )
+
+
+def with_heatmaps(
+    scorer: Opened, folder: Path, roots: Sequence[Path], tally: Counter[str]
+) -> ScoreFiles:
+    """Return a function that scores files and writes the heat map of each over its image.
+
+    The map of another image keeps its name: the new one gets a number. It counts them as
+    ``heat maps`` in the tally.
+    """
+    from adacl.explain.heatmap import overlay
+
+    target = layout(roots, folder)
+    limit, scale = scorer.threshold_, scorer.header.map_scale
+
+    def score_files(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[FileScore]:
+        for score, anomaly_map, shown in scorer.explain_files(paths, skipped):
+            outline = limit if score.raw > limit else None
+            picture = overlay(shown, anomaly_map, scale, outline)
+            mark = mark_of(score.path)
+            tally["heat maps"] += write_picture(free_name(target(score.path), mark), picture, mark)
+            yield score
+
+    return score_files
+
+
+def mark_of(image: Path) -> str:
+    """Return by what a picture tells whose heat map it is."""
+    return hashlib.sha256(os.fsencode(resolved(image))).hexdigest()
+
+
+def free_name(target: Path, mark: str, npy: bool = False) -> Path:
+    """Return the target, with a number if it is not the picture of the image with this mark.
+
+    Nor may other values be in the place of those of the picture, with ``npy``.
+    """
+    name = target.name.removesuffix(ENDING)
+    for number in itertools.count(2):
+        texts = _texts(target)
+        ours = texts is None or texts.get(MARK) == mark
+        if ours and not (npy and has_foreign_values(target)):
+            break
+        target = target.with_name(f"{name}-{number}{ENDING}")
+    return target
+
+
+def _texts(target: Path) -> dict[Any, Any] | None:
+    """Return what a picture says of itself; None if there is none."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(target) as picture:
+            return dict(picture.info)
+    except UnidentifiedImageError:
+        return {}
+    except OSError:
+        return None
+
+
+def values_beside(target: Path) -> Path:
+    """Return where the values of a heat map are written, as a NumPy file."""
+    return target.with_suffix(".npy")
+
+
+def has_foreign_values(target: Path) -> bool:
+    """Whether the file of values beside a picture is there, and is none that explain wrote."""
+    path = values_beside(target)
+    if not os.path.lexists(path):
+        return False
+    try:
+        with path.open("rb") as file:
+            np.lib.format.read_magic(file)
+            shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+    except (OSError, ValueError):
+        return True
+    is_map = len(shape) == 2 and dtype == np.float32
+    return not is_map or MARK not in (_texts(target) or {})
+
+
+def write_picture(path: Path, pixels: NDArray[np.uint8], mark: str) -> bool:
+    """Write pixels as a PNG file, its folder too, unless the name would be too long."""
+    from PIL import Image
+    from PIL.PngImagePlugin import PngInfo
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            path.stat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            log.warning("%s: no heat map is written, its name would be too long", path)
+            return False
+        raise DataError(f"{path.parent}: cannot be made ({error.strerror})") from error
+    info = PngInfo()
+    info.add_text(MARK, mark)
+    with atomic_file(path) as file:
+        Image.fromarray(pixels).save(file, "PNG", pnginfo=info)
+    return True
