@@ -3,7 +3,14 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adacl.anomalies.fillings import FAMILIES, FAMILY_OF, FILLINGS, SCAR_FILLINGS, draw_fillings
+from adacl.anomalies.fillings import (
+    FAMILIES,
+    FAMILY_OF,
+    FILLINGS,
+    GROUND,
+    SCAR_FILLINGS,
+    draw_fillings,
+)
 from adacl.networks.architecture import OUTPUTS
 
 seeds = st.integers(0, 2**32)
@@ -19,7 +26,7 @@ def generator(seed=0):
 
 def test_a_network_has_an_output_for_each_family_and_each_filling_a_family():
     assert len(FAMILIES) == OUTPUTS
-    assert FAMILY_OF.keys() == FILLINGS.keys()
+    assert FAMILY_OF.keys() == FILLINGS.keys() | {GROUND}
     assert set(FAMILY_OF.values()) | {"scar"} == set(FAMILIES)
     assert SCAR_FILLINGS.keys() <= FILLINGS.keys()
 
@@ -30,7 +37,7 @@ def test_a_network_has_an_output_for_each_family_and_each_filling_a_family():
 def test_fillings_keep_the_form_of_any_images(name, count, channels, scars, seed):
     images = batch(count, channels, seed=seed)
     before = images.clone()
-    filled, families = draw_fillings(
+    filled, families, _ = draw_fillings(
         images, torch.full((count,), scars), {name: 1.0}, 0.05, generator(seed)
     )
     assert filled.shape == images.shape
@@ -61,9 +68,32 @@ def test_pieces_come_from_other_images_of_the_batch():
     assert torch.equal(FILLINGS["moved"](images, 0.1, generator()), images)
 
 
+def test_what_is_behind_a_part_is_background_with_its_grain():
+    images = 0.9 + 0.02 * torch.randn((3, 1, 60, 60), generator=generator())
+    part = torch.zeros_like(images, dtype=torch.bool)
+    part[:2, :, 20:40, 10:50] = True
+    images[part] = 0.2
+    weights, scars = {GROUND: 1.0, "tone": 0.0}, torch.zeros(3, dtype=torch.bool)
+    filled, families, bare = draw_fillings(images, scars, weights, 0.1, generator(), part)
+    assert bare.all()
+    assert {FAMILIES[number] for number in families.tolist()} == {"piece"}
+    assert float((filled - 0.9).abs().max()) < 0.12
+    assert float(filled[:2, :, 20:40, 10:50].std()) > 0.01
+
+
+def test_a_part_that_fills_an_image_has_the_background_of_the_others_behind_it():
+    images = torch.full((2, 3, 40, 40), 0.9)
+    part = torch.ones((2, 1, 40, 40), dtype=torch.bool)
+    part[1, :, :, 20:] = False
+    images[part.expand_as(images)] = 0.1
+    scars = torch.zeros(2, dtype=torch.bool)
+    filled, _, _ = draw_fillings(images, scars, {GROUND: 1.0}, 0.1, generator(), part)
+    assert torch.allclose(filled, torch.tensor(0.9), atol=0.01)
+
+
 def test_a_filling_without_a_share_is_not_drawn_for_scars_either():
     images, scars = batch(300, 1), torch.ones(300, dtype=torch.bool)
-    filled, _ = draw_fillings(
+    filled, _, _ = draw_fillings(
         images, scars, {"tone": 0.0, "flat": 1.0, "blur": 1.0}, 0.1, generator()
     )
     assert (filled.flatten(1).std(1) < 1e-6).all()

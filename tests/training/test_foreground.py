@@ -8,6 +8,7 @@ from adacl.anomalies.local import make_local
 from adacl.config import LocalConfig
 from adacl.config.presets import preset
 from adacl.data.samples import Samples
+from adacl.errors import ConfigError
 from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.training.alignment import TURNED, settled, turned_auroc
@@ -92,6 +93,30 @@ def test_changes_are_made_on_parts_or_close_by():
     touched = (made.region > 0)[:32]
     assert float((touched & near[:32]).flatten(1).any(1).float().mean()) > 0.85
     assert (made.region[32:] > 0).flatten(1).any(1).all()
+
+
+def test_pieces_of_parts_are_missing():
+    inside = torch.zeros((64, 1, 96, 96), dtype=torch.bool)
+    inside[:, :, 30:60, 20:80] = True
+    images = torch.where(inside, 0.2, 0.9)
+    config = LocalConfig(clean=0.0, most=1, shapes={"blob": 1.0}, fillings={"ground": 1.0})
+    made = make_local(images, torch.Generator().manual_seed(0), config, 0.1, 255, inside)
+    assert torch.equal(made.images[~inside], (images[~inside] * 255).round() / 255)
+    missing = (made.images > 0.85) & inside
+    share = missing.flatten(1).float().mean(1) / inside.float().mean()
+    assert float((share > 0).float().mean()) > 0.85
+    assert float((share > 0.3).float().mean()) > 0.3
+    assert (missing[share > 0.3] & (made.region[share > 0.3] == 0)).sum() == 0
+
+
+def test_pieces_are_taken_from_parts_on_a_plain_background_alone():
+    surface, on_table = Samples(textures(12, (160, 160))[..., None]), Samples(parts())
+    looked_at = on_table.with_mask(Mask.of(np.ones((160, 200), bool)))
+    made = [settled(preset("inspect"), x, 0).local.fillings for x in (on_table, surface, looked_at)]
+    assert ["ground" in fillings for fillings in made] == [True, False, False]
+    alone = preset("inspect").replace(local__fillings={"ground": 1.0})
+    with pytest.raises(ConfigError, match="a plain background, and these images show none"):
+        settled(alone, surface, 0)
 
 
 def eroded(inside, by):

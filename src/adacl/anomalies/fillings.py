@@ -19,6 +19,30 @@ from adacl.imaging.smoothing import box_mean
 STRONGEST = 0.6
 BLUR_SIDES = (3, 5, 9, 15)
 NEAREST_MOVE = 8
+COPIES, SHADOW = 6, 4
+"""Moved copies whose background is taken, from so many pixels beside the part on."""
+
+
+def _ground(images: Tensor, part: Tensor, generator: torch.Generator) -> Tensor:
+    """Return the background alone, as if the part (N, 1, H, W) were not there.
+
+    Pixels of the background come from copies of the image that are moved, so that their grain is
+    its own; what those do not cover has the mean colour of the background.
+    """
+    bare = functional.max_pool2d(part.float(), 2 * SHADOW + 1, 1, SHADOW) == 0
+    total = (images * bare).sum((2, 3))
+    pixels = bare.sum((2, 3))
+    usual = (total.sum(0) + images.mean((0, 2, 3))) / (pixels.sum() + 1)
+    colour = (total + usual) / (pixels + 1)
+    filled, open_ = colour[:, :, None, None].expand_as(images), torch.ones_like(part)
+    for _ in range(COPIES):
+        down, right = below(
+            torch.tensor(images.shape[-2:], device=images.device), generator
+        ).tolist()
+        found = bare.roll((down, right), (-2, -1)) & open_
+        filled = torch.where(found, images.roll((down, right), (-2, -1)), filled)
+        open_ = open_ & ~found
+    return filled
 
 
 def _another(images: Tensor, visible: float, generator: torch.Generator) -> Tensor:
@@ -102,12 +126,15 @@ FILLINGS: dict[str, Filling] = {
     "tone": _tone,
 }
 """Name of a filling to its function."""
+GROUND = "ground"
+"""Name of the filling that takes away pieces of a part: the background behind it."""
 FAMILIES = ("piece", "scar", "texture", "tone")
 """What a network with a map has an output for, each."""
 FAMILY_OF = {
     "another": "piece",
     "blur": "texture",
     "flat": "tone",
+    GROUND: "piece",
     "moved": "piece",
     "noise": "texture",
     "tone": "tone",
@@ -117,13 +144,19 @@ SCAR_FILLINGS: dict[str, float] = {"flat": 1.0, "tone": 3.0}
 """Shares of the fillings of scars: others would not show along a line."""
 
 
+def without_ground(weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the fillings of images that show no part on a plain background."""
+    return {name: share for name, share in weights.items() if name != GROUND}
+
+
 def draw_fillings(
     images: Tensor,
     scars: Tensor,
     weights: Mapping[str, float],
     visible: float,
     generator: torch.Generator,
-) -> tuple[Tensor, Tensor]:
+    part: Tensor | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
     """Draw a filling for each image.
 
     Parameters
@@ -133,16 +166,19 @@ def draw_fillings(
     scars
         Whether each is changed along a scar (N,).
     weights
-        Name of a filling in ``FILLINGS`` to its share.
+        Name of a filling, ``ground`` or one in ``FILLINGS``, to its share.
     visible
         The smallest change of tone that shows, in (0, 1).
     generator
         Source of randomness, on the device of ``images``.
+    part
+        Where a part is (N, 1, H, W), for the filling ``ground``.
 
     Returns
     -------
-    filled, families
-        Images (N, C, H, W), and the number of each one's family in ``FAMILIES`` (N,).
+    filled, families, bare
+        Images (N, C, H, W), the number of each one's family in ``FAMILIES`` (N,), and whether it is
+        the background (N,).
     """
     names = sorted(name for name, weight in weights.items() if weight > 0)
     shares = torch.tensor([float(weights[name]) for name in names], device=images.device)
@@ -156,10 +192,15 @@ def draw_fillings(
     filled = torch.empty_like(images)
     for index, name in enumerate(names):
         chosen = (drawn == index).nonzero().squeeze(1)
-        if len(chosen):
+        if len(chosen) and name == GROUND:
+            assert part is not None
+            filled[chosen] = _ground(images[chosen], part[chosen], generator)
+        elif len(chosen):
             shown = images if name == "another" else images[chosen]
             filling = FILLINGS[name](shown, visible, generator)
             filled[chosen] = filling[chosen] if name == "another" else filling
     of_fillings = [FAMILIES.index(FAMILY_OF[name]) for name in names]
     families = torch.tensor(of_fillings, device=images.device)[drawn]
-    return filled, torch.where(scars, torch.full_like(families, FAMILIES.index("scar")), families)
+    families = torch.where(scars, torch.full_like(families, FAMILIES.index("scar")), families)
+    bare = drawn == (names.index(GROUND) if GROUND in names else -1)
+    return filled, families, bare

@@ -164,6 +164,19 @@ def draw_shapes(
     return torch.sigmoid(-2 * distance / rim.view(-1, 1, 1)).unsqueeze(1), scars
 
 
+def draw_ends(part: Tensor, generator: torch.Generator) -> Tensor:
+    """Draw all that lies beyond a line through each part (N, 1, H, W), as soft masks like it."""
+    count, _, height, width = part.shape
+    row, column = (uniform((0, size), count, generator).view(-1, 1, 1) for size in (height, width))
+    row, column = _moved_to(part, row, column, generator)
+    angle = uniform((0, 2 * math.pi), count, generator).view(-1, 1, 1)
+    rim = uniform((math.log(RIM[0]), math.log(RIM[1])), count, generator).exp()
+    down = torch.arange(height, device=part.device).view(1, -1, 1) - row
+    right = torch.arange(width, device=part.device).view(1, 1, -1) - column
+    beyond = right * angle.cos() + down * angle.sin()
+    return torch.sigmoid(2 * beyond / rim.view(-1, 1, 1)).unsqueeze(1)
+
+
 def _moved_to(
     part: Tensor, row: Tensor, column: Tensor, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:

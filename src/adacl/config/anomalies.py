@@ -56,7 +56,8 @@ class LocalConfig(Section, name="local"):
     shapes
         Shape to its share, see :mod:`adacl.anomalies.shapes`.
     fillings
-        Filling to its share, see :mod:`adacl.anomalies.fillings`.
+        Filling to its share, see :mod:`adacl.anomalies.fillings`. ``ground``, missing pieces, is
+        for parts on a plain background without a mask, and left out elsewhere.
     opacity
         Range of the filling's opacity, drawn uniformly; that of pieces of images and of scars is
         0.5 at least.
@@ -74,6 +75,7 @@ class LocalConfig(Section, name="local"):
             "another": 1.0,
             "blur": 1.0,
             "flat": 1.0,
+            "ground": 1.0,
             "moved": 1.0,
             "noise": 1.0,
             "tone": 1.0,

@@ -12,7 +12,7 @@ Light = Literal["varies", "fixed"]
 Turned = Literal["yes", "no", "auto"]
 
 DEFECTS: dict[str, dict[str, dict[str, float]]] = {
-    "missing": {"fillings": {"another": 3, "flat": 3, "moved": 3}},
+    "missing": {"fillings": {"another": 3, "flat": 3, "ground": 3, "moved": 3}},
     "scratches": {"shapes": {"scar": 4}},
     "spots": {"fillings": {"flat": 3, "tone": 3}, "shapes": {"blob": 2, "ellipse": 2}},
     "wear": {"fillings": {"blur": 3, "noise": 3}},

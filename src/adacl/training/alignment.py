@@ -15,6 +15,7 @@ import torch
 from torch.nn import functional
 
 from adacl.anomalies import puzzling
+from adacl.anomalies.fillings import without_ground
 from adacl.config import Config
 from adacl.config.presets import suited
 from adacl.data.samples import Samples
@@ -52,13 +53,16 @@ def settled(config: Config, samples: Samples, seed: int) -> Config:
     angle and have an axis, see :func:`adacl.training.uprights.wanted`; with ``turned = "auto"`` it
     learns turned copies where the images have no upright; with ``place = "auto"`` it is told its
     places where they have one and are aligned; with ``shrink = "auto"`` it sees large images
-    shrunk. A plain background says nothing of either.
+    shrunk. A plain background says nothing of either. Without one, or with a mask, no pieces of
+    parts are taken away (the filling ``ground``).
     Other configurations are returned as they are. For the arguments see :func:`layout_auroc`.
     """
     if config.network.output == "map":
         config, samples = _upright(config, samples)
-        config, samples = _shrunk(config, samples), on_plain_ground(samples)
-        return _placed(_turned(config, samples, seed), samples, seed)
+        config, on_ground = _shrunk(config, samples), on_plain_ground(samples)
+        config = _placed(_turned(config, on_ground, seed), on_ground, seed)
+        plain = on_ground is not samples and samples.mask is None
+        return config if plain else _without_ground(config)
     if config.preset != "accurate":
         return config
     if len(samples) < FEWEST:
@@ -91,6 +95,16 @@ def _placed(config: Config, samples: Samples, seed: int) -> Config:
             _reason(area),
         )
     return config.replace(network__place="coordinates" if aligned else "no")
+
+
+def _without_ground(config: Config) -> Config:
+    fillings = without_ground(config.local.fillings)
+    if not any(fillings.values()):
+        raise ConfigError(
+            "local.fillings: ground takes away pieces of parts on a plain background, and these "
+            "images show none, or have a mask; give another filling"
+        )
+    return config.replace(local__fillings=fillings)
 
 
 def _upright(config: Config, samples: Samples) -> tuple[Config, Samples]:
