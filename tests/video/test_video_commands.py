@@ -136,6 +136,27 @@ def test_calibrate_sets_the_threshold_from_all_of_the_footage(
     )
 
 
+def test_outputs_replace_no_footage_and_no_model(model: Path, films: Path, tmp_path: Path) -> None:
+    film, bare = tmp_path / "walk.mp4", tmp_path / "walk"
+    for path in (film, bare):
+        shutil.copy(films / "walk.mp4", path)
+    content, weights = film.read_bytes(), model.read_bytes()
+    for command in (
+        ("fit", film, "-o", film),
+        ("fit", bare, "-o", bare),
+        ("calibrate", model, film, "-o", film),
+        ("score", model, films / "run.mp4", "--events", film),
+        ("score", model, films / "run.mp4", "--format", "csv", "-o", film),
+        ("score", model, films / "run.mp4", "--annotate", tmp_path / "run.mp4", "-o", film),
+    ):
+        assert "name another output" in refused(2, "video", *command)
+    other = Path(shutil.copy(model, tmp_path / "other.adacl"))
+    message = refused(2, "video", "score", model, film, "--events", other)
+    assert "is a model file, which would be replaced" in message
+    assert film.read_bytes() == bare.read_bytes() == content
+    assert other.read_bytes() == weights
+
+
 def test_calibrate_refuses_footage_that_was_learnt_from(
     model: Path, films: Path, tmp_path: Path
 ) -> None:

@@ -125,6 +125,11 @@ def _targets(
     check_writable(output)
     if resolved(output) in {resolved(path) for path in (model, *paths)}:
         raise ConfigError(f"{output}: is the model or the image; name another output")
+    if output.exists() and MARK not in (_texts(output) or {}):
+        raise ConfigError(
+            f"{output}: is there, and is no picture that adacl wrote; name another output, or "
+            "remove it"
+        )
     if npy and _foreign_values(output):
         raise ConfigError(
             f"{_values_beside(output)}: is there, and is no map that explain wrote beside "
@@ -204,8 +209,7 @@ def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
     In ``folder``, heat maps are laid out as their images are below the common parent of ``roots``.
     """
     roots = with_folders(roots)
-    bases = {root: root if root.is_dir() else root.parent for root in roots}
-    top = os.path.commonpath([resolved(base) for base in bases.values()])
+    bases, top = _bases(roots)
 
     def target(path: Path) -> Path:
         base = bases[root_of(path, roots)]
@@ -215,16 +219,26 @@ def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
     return target
 
 
+def _bases(roots: Sequence[Path]) -> tuple[dict[Path, Path], Path]:
+    """Return the folder of each root, and their common parent."""
+    bases = {root: root if root.is_dir() else root.parent for root in roots}
+    return bases, Path(os.path.commonpath([resolved(base) for base in bases.values()]))
+
+
 def check_outside(folder: Path, roots: Sequence[Path]) -> None:
-    """Refuse a folder among the images, where heat maps would be scored as images."""
+    """Refuse a folder in which heat maps would lie among the images, and be scored as such."""
+    place = None
     for root in roots:
         if root.is_dir() and resolved(folder).is_relative_to(resolved(root)):
             same = resolved(folder) == resolved(root)
             place = "is the folder of the images" if same else f"lies in {root}"
-            raise ConfigError(
-                f"{folder}: {place}, where heat maps would be scored as images; name a folder "
-                "outside"
-            )
+    bases, top = _bases(with_folders(roots))
+    if resolved(folder) == top and any(resolved(base) != top for base in bases.values()):
+        place = place or "holds the folders of the images"
+    if place:
+        raise ConfigError(
+            f"{folder}: {place}, where heat maps would be scored as images; name a folder outside"
+        )
 
 
 def with_heatmaps(

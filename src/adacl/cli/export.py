@@ -43,7 +43,7 @@ def export(
     what the threshold is, what the input looks like and where the model comes from. All commands
     that score take the file in place of MODEL. See docs/how-to/export.md.
     """
-    check_output(output)
+    check_output(output, "export")
     if resolved(output) == resolved(model):
         raise ConfigError(f"{output}: is the model itself; name another output")
     if output.suffix.lower() not in {"", ".onnx"}:

@@ -80,7 +80,7 @@ def score(
     are anomalous.
     """
     if output is not None:
-        check_output(output)
+        check_output(output, "table")
         if output.suffix.lower() == ".parquet":
             raise ConfigError(
                 f"{output}: would hold text; name a file for --format csv or jsonl, or write "

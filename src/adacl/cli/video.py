@@ -90,7 +90,7 @@ def fit(
     The network learns from the first four fifths of each clip; the last fifth sets the threshold.
     Tiles in which nothing moves are skipped. See docs/how-to/video.md for the settings.
     """
-    check_output(output)
+    check_output(output, "model", map(Path, normal))
     from adacl.config.sections import build
     from adacl.video.advice import after_fit
     from adacl.video.config import VideoConfig
@@ -231,9 +231,10 @@ def score(
     the run.
     """
     form = output_format or form_of(output) or "none"
+    kinds = {annotate: "video", events: "table", report: "page", output: "table"}
     wanted = [path for path in (annotate, events, report, output) if path]
     for path in wanted:
-        check_output(path)
+        check_output(path, kinds[path])
     used = [resolved(path) for path in (model, Path(source), *wanted)]
     for path in wanted:
         if used.count(resolved(path)) > 1:
