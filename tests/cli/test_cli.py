@@ -478,7 +478,7 @@ def interrupt(*_: object, **__: object) -> None:
 def test_interrupted_commands_say_what_was_not_written(
     parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    page, records = tmp_path / "page.html", tmp_path / "records.txt"
+    page, records, new = (tmp_path / name for name in ("page.html", "records.txt", "new"))
     score = ["score", parts / "model", parts / "good"]
     evaluate = [
         "evaluate",
@@ -504,7 +504,7 @@ def test_interrupted_commands_say_what_was_not_written(
     monkeypatch.setattr("adacl.image_detector.ImageDetector.from_model", interrupt)
     monkeypatch.setattr("adacl.deploy.opening.read_header", interrupt)
     for command in (["export", parts / "model", page.with_suffix(".onnx")],
-                    ["calibrate", parts / "model", parts / "good", "-o", page.with_suffix("")]):  # fmt: skip
+                    ["calibrate", parts / "model", parts / "good", "-o", new]):  # fmt: skip
         assert refused(130, *command).endswith(f"not written: {command[-1]}")
     assert refused(130, "info", parts / "model") == "adacl: interrupted"
 
@@ -917,6 +917,10 @@ def test_heat_maps_never_lie_among_the_images(
         ("score", model, "good", "bad", "--heatmaps", "."),
     ):
         assert "where heat maps would be scored as images" in refused(2, *command)
+    (tmp_path / "file").touch()
+    message = refused(2, "score", model, "good", "--heatmaps", "file")
+    assert "is a file, but a folder of maps is to be written; name a folder" in message
+    (tmp_path / "file").unlink()
     assert sorted(tmp_path.rglob("*")) == before
     assert call("explain", model, *images, "-o", "maps")[0] == 0
     assert call("explain", model, images[0])[0] == 0

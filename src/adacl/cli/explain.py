@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from adacl.cli.support import options
 from adacl.cli.support.opened import check_skipped, open_scorer
+from adacl.cli.support.outputs import check_folder
 from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
 from adacl.data.folders import list_images, without_repeats
-from adacl.data.images import EXTENSIONS
 from adacl.data.lists import is_list, root_of, with_folders
 from adacl.data.reading import Skipped, pass_over
 from adacl.errors import ConfigError, DataError, ImageError, InputError
@@ -110,12 +110,8 @@ def _targets(
     """Return the path to write for the heat map of each image."""
     alone = len(paths) == 1 and not (roots[0].is_dir() or is_list(roots[0]))
     if output is None or output.is_dir() or not alone:
-        picture = output is not None and output.suffix.lower() in EXTENSIONS
-        if output is not None and not output.is_dir() and (picture or output.exists()):
-            kind = "named as one picture" if picture else "a file"
-            raise ConfigError(
-                f"{output}: is {kind}, but a folder of maps is to be written; name a folder"
-            )
+        if output is not None:
+            check_folder(output, "maps")
         folder = output or Path()
         check_outside(folder, roots)
         target_of = layout(roots, folder)

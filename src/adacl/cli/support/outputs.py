@@ -52,6 +52,22 @@ def check_output(path: Path, kind: Kind, inputs: Iterable[Path] = ()) -> None:
         raise ConfigError(f"{path}: this command also reads it; name another output")
 
 
+def check_folder(path: Path, content: str) -> None:
+    """Check, before work begins, that a folder of ``content`` can be where a path leads.
+
+    Raises
+    ------
+    ConfigError
+        If it is named as a picture, or a file.
+    """
+    picture = path.suffix.lower() in EXTENSIONS
+    if not path.is_dir() and (picture or path.exists()):
+        kind = "named as one picture" if picture else "a file"
+        raise ConfigError(
+            f"{path}: is {kind}, but a folder of {content} is to be written; name a folder"
+        )
+
+
 def _kind_of(path: Path) -> tuple[str, str] | None:
     """Tell a model by its first bytes, anything else by its name; None if it is not known."""
     if is_exported(path):
