@@ -98,6 +98,11 @@ def test_values_whose_range_32_bits_do_not_hold_are_refused(value):
         as_images(np.full((2, 8, 8), value))
 
 
+def test_half_precision_is_compared_without_a_warning(recwarn):
+    assert as_images(np.ones((2, 8, 8), np.float16)).dtype == np.float32
+    assert not recwarn
+
+
 def test_paths_are_told_from_pixels():
     for paths in ("a.png", Path("a.png"), ["a", Path("b")], ("a",), np.array(["a", "b"])):
         assert is_paths(paths)

@@ -41,6 +41,12 @@ def test_hidden_files_are_passed_over_and_other_types_counted(tmp_path, caplog):
     assert len(caplog.messages) == 1
 
 
+def test_a_folder_of_arrays_is_for_python(tmp_path):
+    touch(tmp_path, "a.npy", "b.npy")
+    with pytest.raises(MissingDataError, match=r"no images found in .*; load arrays \(\.npy\) and"):
+        list_images(tmp_path)
+
+
 def test_named_paths_keep_their_order(tmp_path):
     touch(tmp_path, "one/b.png", "one/a.png", "two.png", "strange.name")
     named = [tmp_path / "two.png", tmp_path / "one", tmp_path / "strange.name"]

@@ -304,6 +304,7 @@ def test_files_that_are_no_images_are_refused_by_name(tmp_path):
         b"\x89PNG\r\n": "damaged PNG",
         b"\xff\xd8\xff": "damaged JPEG",
         b"II*\0\x08": "damaged TIFF",
+        b"\x93NUMPY\x01": "a NumPy array; load it and pass it from Python",
     }
     for start, kind in starts.items():
         path.write_bytes(start)

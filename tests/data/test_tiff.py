@@ -104,6 +104,13 @@ def test_other_kinds_are_refused_by_name(kind, tmp_path):
         probe(path)
 
 
+def test_files_of_more_channels_than_colour_are_for_python(tmp_path):
+    path = tmp_path / "x.tif"
+    path.write_bytes(tiff([np.dstack([DEEP] * 5)], BLACK_IS_ZERO, "<", 5, {338: (0,) * 4}))
+    with pytest.raises(ImageError, match="5 x 16 bits grey, which is not supported; pass its pix"):
+        probe(path)
+
+
 def test_subsampled_colour_without_compression_is_refused():
     with pytest.raises(ImageError, match="subsampled colour without compression"):
         decode("x.tif", tiff([COLOUR], YCBCR, "<", 3, {530: (2, 2)}), 3)

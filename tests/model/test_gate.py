@@ -303,3 +303,27 @@ def test_a_record_that_is_not_sound_is_refused(broken, grey):
     tree["training"] = tree["training"] | {"learnt": broken}
     with pytest.raises((KeyError, TypeError, ValueError)):
         ModelHeader.from_dict(tree)
+
+
+def test_one_image_for_several_and_several_for_one_are_told_apart(learnt, grey, tmp_path):
+    colour = AnomalyDetector(config=TINY, device="cpu").fit(parts(40, 3))
+    image = parts(1, 3, seed=2)[0]
+    with pytest.raises(InputError, match="pass N x H x W x C, one image with N = 1"):
+        colour.score_samples(image)
+    colour.save(tmp_path / "m.adacl")
+    assert call("export", tmp_path / "m.adacl", tmp_path / "m.onnx", "--quiet")[0] == 0
+    scorer = Scorer(tmp_path / "m.onnx")
+    assert -scorer(image).raw == scorer.score_samples(image[None])[0]
+    with pytest.raises(InputError, match="one image is N x H x W with N = 1"):
+        scorer.score_samples(image[..., 0])
+    paths = write_images(tmp_path / "files", parts(2, 3))
+    several = r"need one, .*got {} of shape {}; anomaly_score and score_files take several"
+    for given, kind, shape in (
+        (parts(2, 3), "ndarray", r"\(2, 16, 16, 3\)"),
+        (paths, "list", r"\(2,\)"),
+    ):
+        with pytest.raises(InputError, match=several.format(kind, shape)):
+            scorer(given)
+    for given, kind in ((b"\x89PNG", "bytes"), (None, "NoneType")):
+        with pytest.raises(InputError, match=f"a PIL image or a tensor, got {kind}$"):
+            scorer(given)

@@ -153,6 +153,62 @@ def test_calibrate_replaces_no_model_that_another_command_wrote_meanwhile(
     assert VideoAnomalyDetector.load(other).alarm.threshold == 0.9
 
 
+def test_outputs_replace_no_footage_and_no_model(model: Path, films: Path, tmp_path: Path) -> None:
+    film, bare = tmp_path / "walk.mp4", tmp_path / "walk"
+    for path in (film, bare):
+        shutil.copy(films / "walk.mp4", path)
+    content, weights = film.read_bytes(), model.read_bytes()
+    for command in (
+        ("fit", film, "-o", film),
+        ("fit", bare, "-o", bare),
+        ("calibrate", model, film, "-o", film),
+        ("score", model, films / "run.mp4", "--events", film),
+        ("score", model, films / "run.mp4", "--format", "csv", "-o", film),
+        ("score", model, films / "run.mp4", "--annotate", tmp_path / "run.mp4", "-o", film),
+    ):
+        assert "name another output" in refused(2, "video", *command)
+    other = Path(shutil.copy(model, tmp_path / "other.adacl"))
+    message = refused(2, "video", "score", model, film, "--events", other)
+    assert "is a model file, which would be replaced" in message
+    assert film.read_bytes() == bare.read_bytes() == content
+    assert other.read_bytes() == weights
+
+
+def test_evaluate_warns_of_footage_that_was_learnt_from(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    truth = tmp_path / "truth.csv"
+    truth.write_text(f"clip,first_frame,last_frame\nrun,{RUN.start},{RUN.stop - 1}\n")
+    command = ("video", "evaluate", model, films / "run.mp4", "--truth", truth)
+    code, out, err = call(*command)
+    assert code == 0, err
+    assert "learnt" not in err
+    code, _, err = call(*command, model.with_name("monday.mp4"))
+    assert code == 0, err
+    assert err.count("the model learnt from the frame at") == 1
+    assert "warning: monday: the model learnt from the frame at 0." in err
+    exported = tmp_path / "gate.onnx"
+    assert call("export", model, exported)[0] == 0
+    _, again, err = call(*command[:2], exported, *command[3:])
+    assert again == out
+    assert "gate.onnx does not know which footage it was fitted on" in err
+
+
+def test_an_image_is_no_video_and_a_picture_no_folder(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    for name in ("a.png", "a.jpg", "a.tif"):
+        Image.new("L", (96, 64)).save(tmp_path / name)
+        message = refused(3, "video", "score", model, tmp_path / name)
+        assert f"{name}: cannot be opened as video (an image; name the folder of the frames)" in (
+            message
+        )
+    picture = tmp_path / "b.png"
+    command = ("video", "explain", model, films / "run.mp4", "--at", 1, "-o", picture)
+    assert "is named as one picture, but a folder of pictures is to be" in refused(2, *command)
+    assert not picture.exists()
+
+
 def test_calibrate_refuses_footage_that_was_learnt_from(
     model: Path, films: Path, tmp_path: Path
 ) -> None:

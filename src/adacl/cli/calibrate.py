@@ -17,6 +17,7 @@ from adacl.cli.support.progress import messages
 from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
 from adacl.errors import ModelFileError
+from adacl.files import check_writable
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
 from adacl.model.scoring import FileScore
 
@@ -70,7 +71,9 @@ def calibrate(
     such defects it finds or, with --find, they set it.
     """
     target = output or model
-    check_output(target)
+    check_writable(target)
+    if output is not None:
+        check_output(output, "model", normal_dir)
     if group is not None:
         check_rule(group)
     check_rates(fpr, find, bool(defects), "--")

@@ -14,16 +14,17 @@ from adacl.cli.support.heatmaps import (
     check_outside,
     free_name,
     has_foreign_values,
+    is_ours,
     layout,
     mark_of,
     values_beside,
     write_picture,
 )
 from adacl.cli.support.opened import check_skipped, open_scorer
+from adacl.cli.support.outputs import check_folder
 from adacl.cli.support.progress import count, messages
 from adacl.cli.support.streams import escaped
 from adacl.data.folders import list_images, without_repeats
-from adacl.data.image_files import EXTENSIONS
 from adacl.data.lists import is_list
 from adacl.data.reading import Skipped
 from adacl.errors import ConfigError
@@ -101,12 +102,8 @@ def _targets(
     """Return the path to write for the heat map of each image."""
     alone = len(paths) == 1 and not (roots[0].is_dir() or is_list(roots[0]))
     if output is None or output.is_dir() or not alone:
-        picture = output is not None and output.suffix.lower() in EXTENSIONS
-        if output is not None and not output.is_dir() and (picture or output.exists()):
-            kind = "named as one picture" if picture else "a file"
-            raise ConfigError(
-                f"{output}: is {kind}, but a folder of maps is to be written; name a folder"
-            )
+        if output is not None:
+            check_folder(output, "maps")
         folder = output or Path()
         check_outside(folder, roots)
         target_of = layout(roots, folder)
@@ -116,6 +113,11 @@ def _targets(
     check_writable(output)
     if resolved(output) in {resolved(path) for path in (model, *paths)}:
         raise ConfigError(f"{output}: is the model or the image; name another output")
+    if output.exists() and not is_ours(output):
+        raise ConfigError(
+            f"{output}: is there, and is no picture that adacl wrote; name another output, or "
+            "remove it"
+        )
     if npy and has_foreign_values(output):
         raise ConfigError(
             f"{values_beside(output)}: is there, and is no map that explain wrote beside "

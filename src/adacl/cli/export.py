@@ -43,9 +43,9 @@ def export(
     what the threshold is, what the input looks like and where the model comes from. All commands
     that score take the file in place of MODEL. See docs/how-to/export.md.
     """
-    check_output(output)
     if resolved(output) == resolved(model):
         raise ConfigError(f"{output}: is the model itself; name another output")
+    check_output(output, "export")
     if output.suffix.lower() not in {"", ".onnx"}:
         raise ConfigError(f"{output}: is an ONNX file; give it a name that ends in .onnx")
     from adacl.deploy.export import UNSTATED, export_model

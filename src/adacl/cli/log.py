@@ -61,7 +61,7 @@ def log(
     if output is not None:
         if resolved(output) == resolved(Path(where)):
             raise ConfigError(f"{output}: is the log itself; write to another file")
-        check_output(output)
+        check_output(output, "table")
     begin = None if since is None else _in_utc(since)
     records = Records(where, create=False)
     as_csv = (output_format or form_of(output)) != "jsonl"

@@ -14,7 +14,7 @@ from adacl.cli.support import options
 from adacl.cli.support.heatmaps import check_outside, with_heatmaps
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.opened import open_scorer, scores_of_files
-from adacl.cli.support.outputs import check_output
+from adacl.cli.support.outputs import check_folder, check_output
 from adacl.cli.support.progress import messages
 from adacl.cli.support.records import Format, form_of, write_records
 from adacl.cli.support.reports import (
@@ -80,15 +80,16 @@ def score(
     are anomalous.
     """
     if output is not None:
-        check_output(output)
+        if resolved(output) in {resolved(path) for path in (model, *paths)}:
+            raise ConfigError(f"{output}: is the model or an image to score; name another output")
+        check_output(output, "table")
         if output.suffix.lower() == ".parquet":
             raise ConfigError(
                 f"{output}: would hold text; name a file for --format csv or jsonl, or write "
                 "Parquet files with adacl scale score"
             )
-        if resolved(output) in {resolved(path) for path in (model, *paths)}:
-            raise ConfigError(f"{output}: is the model or an image to score; name another output")
     if heatmaps is not None:
+        check_folder(heatmaps, "maps")
         check_outside(heatmaps, paths)
     if report is not None:
         check_report(report, [model, *paths, *([output] if output else [])])

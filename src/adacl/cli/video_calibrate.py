@@ -14,6 +14,7 @@ from adacl.cli.support.outputs import Untouched, check_output
 from adacl.cli.support.progress import messages
 from adacl.cli.video import FrameRateOption
 from adacl.errors import ModelFileError
+from adacl.files import check_writable
 
 log = logging.getLogger("adacl")
 
@@ -40,7 +41,9 @@ def calibrate(
 ) -> None:
     """Set the threshold anew from more normal footage, without retraining."""
     target = output or model
-    check_output(target)
+    check_writable(target)
+    if output is not None:
+        check_output(output, "model", map(Path, normal))
     from adacl.video.detector import VideoAnomalyDetector
 
     with interruptible([target]), messages(quiet):

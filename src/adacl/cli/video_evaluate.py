@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import shlex
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +19,8 @@ from adacl.errors import ConfigError
 
 MOST = 20
 """Clips that are listed."""
+
+log = logging.getLogger("adacl")
 
 
 def evaluate(
@@ -66,6 +69,11 @@ def evaluate(
         detector = VideoAnomalyDetector.load(
             model, frame_rate=frame_rate, device=device, backend=backend
         )
+        if not detector.model_.learnt:
+            log.warning(
+                "%s does not know which footage it was fitted on; make sure that none is here",
+                model,
+            )
         if threshold is not None:
             detector.set_threshold(threshold)
         tracked = count(clips, "clips", len(clips), quiet)

@@ -13,6 +13,7 @@ from PIL import Image
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
+from adacl.cli.support.outputs import check_folder
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.streams import escaped
 from adacl.cli.video import FrameRateOption
@@ -52,6 +53,7 @@ def explain(
     an event, the picture shows the frame that scores highest before smoothing.
     """
     folder = output or Path()
+    check_folder(folder, "pictures")
     from adacl.video.alarms import events as find_events
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.explained_picture import drawn

@@ -13,7 +13,7 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible, until_stopped
-from adacl.cli.support.outputs import check_output
+from adacl.cli.support.outputs import Kind, check_output
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.records import RecordWriter, form_of, is_headed, opened
 from adacl.cli.support.reports import check_page_name
@@ -117,12 +117,14 @@ def score(
     """
     form = output_format or form_of(output) or "none"
     wanted = [path for path in (annotate, events, report, output) if path]
-    for path in wanted:
-        check_output(path)
     used = [resolved(path) for path in (model, Path(source), *wanted)]
-    for path in wanted:
+    kinds: tuple[Kind, ...] = ("video", "table", "page", "table")
+    for path, kind in zip((annotate, events, report, output), kinds, strict=True):
+        if path is None:
+            continue
         if used.count(resolved(path)) > 1:
             raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
+        check_output(path, kind)
     if report is not None:
         check_page_name(report)
     started = _parsed(start)

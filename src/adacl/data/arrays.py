@@ -124,7 +124,7 @@ def row_shape(features: int, image_shape: tuple[int, ...] | None) -> tuple[int, 
     if height * width * channels != features:
         raise InputError(
             f"image_shape {tuple(image_shape)} holds {height * width * channels} values, but the "
-            f"rows have {features}"
+            f"rows have {features}; one image is N x H x W with N = 1"
         )
     return height, width, channels
 
@@ -148,7 +148,8 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
     if array.dtype.kind not in "buif":
         raise InputError(f"images: need numbers, got values of the type {array.dtype}")
     array = array.astype(array.dtype.newbyteorder("="), copy=False)
-    if array.dtype.kind == "f" and array.size and max(array.max(), -array.min()) > LARGEST:
+    wide = array.dtype.kind == "f" and array.dtype.itemsize > 2
+    if wide and array.size and max(array.max(), -array.min()) > LARGEST:
         raise InputError(f"images: values beyond {LARGEST:.1e} do not fit into 32 bits; scale them")
     if array.ndim == 2:
         shape = row_shape(array.shape[1], image_shape)

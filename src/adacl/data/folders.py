@@ -138,6 +138,8 @@ def _check_found(count: int, roots: Sequence[Path], left_out: _LeftOut) -> None:
         names = ", ".join(str(root) for root in roots) or "an empty list"
         kinds = ", ".join(sorted(kind[1:] for kind in EXTENSIONS))
         hint = f"; {FOR_VIDEOS}" if left_out.has_videos else ""
+        if left_out.has_arrays:
+            hint += "; load arrays (.npy) and pass them from Python"
         raise MissingDataError(f"no images found in {names}; looked for {kinds}{hint}")
 
 
@@ -157,6 +159,10 @@ class _LeftOut:
     @property
     def has_videos(self) -> bool:
         return not VIDEO_EXTENSIONS.isdisjoint(self._types)
+
+    @property
+    def has_arrays(self) -> bool:
+        return ".npy" in self._types
 
     def tell(self) -> None:
         """Log what was left out, the files of other types in one line."""

@@ -46,6 +46,7 @@ _SIGNATURES = {
     b"GIF8": "damaged GIF",
     b"RIFF": "damaged WebP, or another RIFF file",
     b"BM": "damaged BMP, or of a kind that is not supported",
+    b"\x93NUMPY": "a NumPy array; load it and pass it from Python",
     b"II*\0": "damaged TIFF",
     b"MM\0*": "damaged TIFF",
 }

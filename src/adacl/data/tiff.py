@@ -9,6 +9,8 @@ from PIL.TiffImagePlugin import ImageFileDirectory_v2
 from adacl.errors import ImageError
 
 REMEDY = "save it as 8-bit grey or colour, or as 16-bit grey"
+MOST_SAMPLES = 4
+"""Of a pixel in grey and colour files, alpha among them."""
 
 _BITS, _COMPRESSION, _PHOTOMETRIC, _PLANAR, _SUBSAMPLING, _FORMAT = 258, 259, 262, 284, 530, 339
 _PHOTOMETRICS = {0: "grey", 1: "grey", 2: "RGB", 3: "palette", 4: "mask", 5: "CMYK", 6: "YCbCr"}
@@ -49,4 +51,5 @@ def tiff_kind(file: IO[bytes]) -> str:
     sample = _FORMATS.get(max(tags.get(_FORMAT, (1,))), "")
     colour = _PHOTOMETRICS.get(tags.get(_PHOTOMETRIC, -1), "of unknown colours")
     kind = f"TIFF, {words} bits {sample} {colour}".replace("  ", " ")
-    return f"{kind}, which is not supported; {REMEDY}"
+    remedy = REMEDY if len(bits) <= MOST_SAMPLES else "pass its pixels as an array, from Python"
+    return f"{kind}, which is not supported; {remedy}"

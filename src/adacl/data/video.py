@@ -175,6 +175,8 @@ class Clip:
             )
         except (av.FFmpegError, OSError) as error:
             reason = plain_words(error, self.live)
+            if Path(self.source).suffix.lower() in EXTENSIONS:
+                reason = "an image; name the folder of the frames"
             raise DataError(f"{label}: cannot be opened as video ({reason})") from error
         with container:
             if not container.streams.video:

@@ -94,8 +94,19 @@ class ImageScorer(ABC):
 
     def _one(self, image: Any) -> Array:
         """Return one image as :meth:`_checked` does: pixels, a PIL image or a tensor."""
-        pictures = pictures_of(image)
-        return self._checked(pictures or np.asarray(without_tensors(image))[None])[0]
+        if pictures := pictures_of(image):
+            return self._checked(pictures)[0]
+        pixels = np.asarray(without_tensors(image))
+        several = pixels.ndim > 3 or is_paths(image)
+        if several or not pixels.ndim:
+            got = type(image).__name__
+            if several:
+                got += f" of shape {pixels.shape}; anomaly_score and score_files take several"
+            raise InputError(
+                "image: need one, as a path, pixels H x W or H x W x C, a PIL image or a tensor, "
+                f"got {got}"
+            )
+        return self._checked(pixels[None])[0]
 
     def _watched(self, scores: Iterable[FileScore]) -> Iterator[FileScore]:
         """Pass on scores, and warn at the end if the images differ from those learnt."""

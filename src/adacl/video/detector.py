@@ -304,14 +304,20 @@ class VideoAnomalyDetector:
         for frame in frames:
             if len(times) <= SOON:
                 times.append(frame.time)
-            if frame.number == SOON and (step := float(np.median(np.diff(times)))) > 0:
-                rate, learned = 1 / step, self._fitted().frame_rate
-                if max(rate / learned, learned / rate) > OTHER_RATE:
-                    log.warning(
-                        "%s: %.3g frames a second, the model was fitted on %.3g; motion will "
-                        "look faster or slower than normal",
-                        clip.name,
-                        rate,
-                        learned,
-                    )
+            if frame.number == SOON:
+                self._check_rate(times, clip.name)
             yield frame
+        if 1 < len(times) <= SOON and not clip.live:
+            self._check_rate(times, clip.name)
+
+    def _check_rate(self, times: list[float], name: str) -> None:
+        if (step := float(np.median(np.diff(times)))) > 0:
+            rate, learned = 1 / step, self._fitted().frame_rate
+            if max(rate / learned, learned / rate) > OTHER_RATE:
+                log.warning(
+                    "%s: %.3g frames a second, the model was fitted on %.3g; motion will look "
+                    "faster or slower than normal",
+                    name,
+                    rate,
+                    learned,
+                )

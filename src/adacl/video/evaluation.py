@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data.video import Clip
+from adacl.data.video import Clip, Frame
 from adacl.errors import DataError
 from adacl.metrics import auroc, equal_error_rate
 from adacl.video.alarms import Event, events
 from adacl.video.detector import VideoAnomalyDetector
 from adacl.video.frame_scores import FrameScore
+from adacl.video.learnt_frames import told
 from adacl.video.truth import Truth
 
 FEWEST_CLIPS = 5
@@ -77,8 +78,18 @@ class ScoredClip:
         }
 
 
+@dataclass(frozen=True)
+class _ToldClip(Clip):
+    """A clip that warns if a model has learnt from it."""
+
+    learnt: frozenset[int] = frozenset()
+
+    def frames(self, channels: Literal[1, 3] = 1, tallest: int | None = None) -> Iterator[Frame]:
+        return told(super().frames(channels, tallest), self.learnt, self.name)
+
+
 def score_clip(detector: VideoAnomalyDetector, clip: Clip, truth: Truth) -> ScoredClip:
-    """Score a clip and join it with the truth about it.
+    """Score a clip and join it with the truth about it; warn if the model has learnt from it.
 
     Raises
     ------
@@ -89,7 +100,7 @@ def score_clip(detector: VideoAnomalyDetector, clip: Clip, truth: Truth) -> Scor
     values: list[float] = []
 
     def noted() -> Iterator[FrameScore]:
-        for score in detector.score(clip):
+        for score in detector.score(_ToldClip(**vars(clip), learnt=detector.model_.learnt)):
             times.append(score.time)
             values.append(score.smoothed)
             yield score

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable, Iterator
 
 import numpy as np
@@ -12,6 +13,8 @@ from adacl.errors import DataError
 
 MOST = 4096
 """Frames that are remembered."""
+
+log = logging.getLogger("adacl")
 
 
 class LearntFrames:
@@ -48,5 +51,20 @@ def unlearnt(frames: Iterator[Frame], learnt: frozenset[int], name: str) -> Iter
             raise DataError(
                 f"{name}: the model learnt from the frame at {frame.time:.2f} s; give footage that "
                 "it was not fitted on"
+            )
+        yield frame
+
+
+def told(frames: Iterator[Frame], learnt: frozenset[int], name: str) -> Iterator[Frame]:
+    """Pass frames on, and warn at the first one that a model has learnt from."""
+    said = not learnt
+    for frame in frames:
+        if not said and digest(frame.image) in learnt:
+            said = True
+            log.warning(
+                "%s: the model learnt from the frame at %.2f s, so false alarms are fewer than in "
+                "new footage; evaluate with footage that it was not fitted on",
+                name,
+                frame.time,
             )
         yield frame

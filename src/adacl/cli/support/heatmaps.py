@@ -38,8 +38,7 @@ def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
     In ``folder``, heat maps are laid out as their images are below the common parent of ``roots``.
     """
     roots = with_folders(roots)
-    bases = {root: root if root.is_dir() else root.parent for root in roots}
-    top = os.path.commonpath([resolved(base) for base in bases.values()])
+    bases, top = _bases(roots)
 
     def target(path: Path) -> Path:
         base = bases[root_of(path, roots)]
@@ -49,16 +48,26 @@ def layout(roots: Sequence[Path], folder: Path) -> Callable[[Path], Path]:
     return target
 
 
+def _bases(roots: Sequence[Path]) -> tuple[dict[Path, Path], Path]:
+    """Return the folder of each root, and their common parent."""
+    bases = {root: root if root.is_dir() else root.parent for root in roots}
+    return bases, Path(os.path.commonpath([resolved(base) for base in bases.values()]))
+
+
 def check_outside(folder: Path, roots: Sequence[Path]) -> None:
-    """Refuse a folder among the images, where heat maps would be scored as images."""
+    """Refuse a folder in which heat maps would lie among the images, and be scored as such."""
+    place = None
     for root in roots:
         if root.is_dir() and resolved(folder).is_relative_to(resolved(root)):
             same = resolved(folder) == resolved(root)
             place = "is the folder of the images" if same else f"lies in {root}"
-            raise ConfigError(
-                f"{folder}: {place}, where heat maps would be scored as images; name a folder "
-                "outside"
-            )
+    bases, top = _bases(with_folders(roots))
+    if resolved(folder) == top and any(resolved(base) != top for base in bases.values()):
+        place = place or "holds the folders of the images"
+    if place:
+        raise ConfigError(
+            f"{folder}: {place}, where heat maps would be scored as images; name a folder outside"
+        )
 
 
 def with_heatmaps(
@@ -118,6 +127,11 @@ def _texts(target: Path) -> dict[Any, Any] | None:
         return None
 
 
+def is_ours(target: Path) -> bool:
+    """Whether a picture is one that adacl wrote."""
+    return MARK in (_texts(target) or {})
+
+
 def values_beside(target: Path) -> Path:
     """Return where the values of a heat map are written, as a NumPy file."""
     return target.with_suffix(".npy")
@@ -135,7 +149,7 @@ def has_foreign_values(target: Path) -> bool:
     except (OSError, ValueError):
         return True
     is_map = len(shape) == 2 and dtype == np.float32
-    return not is_map or MARK not in (_texts(target) or {})
+    return not is_map or not is_ours(target)
 
 
 def write_picture(path: Path, pixels: NDArray[np.uint8], mark: str) -> bool:
