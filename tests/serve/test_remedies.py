@@ -23,7 +23,9 @@ ROUGH = Threshold(0.5, "hold-out", 0.01, 41, 0.11, 0.95)
         ("inspect", 30, 0.8, 200, SURE, [MORE]),
         ("inspect", 30, 0.8, 50, ROUGH, [MORE]),
         ("paper", 10, 0.7, 200, SURE, ["“A small fault”", "“Accurate”"]),
+        ("paper", 10, 0.7, 50, SURE, [MORE, "“A small fault”"]),
         ("accurate", 15, 0.7, 200, SURE, ["“A small fault”", MORE]),
+        ("accurate", 15, 0.7, 50, SURE, [MORE, "“A small fault”"]),
     ],
 )
 def test_next_steps_fit_a_mouse(name, epochs, area, train, threshold, said):

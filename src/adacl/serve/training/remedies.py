@@ -19,9 +19,13 @@ def remedies(steps: Iterable[str], config: Config) -> list[str]:
 def _remedy(step: str, config: Config) -> str:
     if step.startswith("adacl evaluate"):
         return "try it under Inspect with new pictures, normal ones and faulty ones"
+    if "--epochs" in step:
+        quick = config.preset in ("paper", "inspect") and config.training.epochs < THOROUGH
+        return "teach it again with “Thorough”" if quick else MORE
+    if "MORE_NORMALS" in step:
+        return MORE
     if "--preset inspect" in step:
         return "if faults are small parts of the picture, teach it again with “A small fault”"
     if "--preset accurate" in step:
         return "if pictures differ as a whole, teach it again with “The whole thing”, “Accurate”"
-    quick = config.preset in ("paper", "inspect") and config.training.epochs < THOROUGH
-    return "teach it again with “Thorough”" if "--epochs" in step and quick else MORE
+    return MORE
