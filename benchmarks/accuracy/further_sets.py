@@ -5,7 +5,8 @@
 CLONE is a clone of the repository below, OUT a new folder. Where a set has no split, a quarter of
 the good images is held out at random (seed 0), of fabric a quarter of each of the seven fabrics, of
 paper the last third of the sheets of each of the twelve papers.
-The method was not changed after these sets were measured, nor had they been measured before.
+The method was fixed before each set was measured for the first time. Some have become development
+sets since, see docs/evidence/inspection.md.
 The anomalies of ``papers`` and ``cells`` are whole images: papers and solar cells of another kind.
 """
 
