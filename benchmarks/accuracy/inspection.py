@@ -10,6 +10,9 @@ appended to ``benchmarks/results/inspection.jsonl`` as they come; those that are
 again. ``--table`` prints the means. Intervals are those of a bootstrap over the parts of the test
 images; parts of KolektorSDD and runs of magnetic tiles have several. The sets, records and measures
 here are also those of the rival (``inspection_rival``).
+
+``--trained`` takes networks of models that ``--keep`` kept, and computes anew what follows the
+training: scores, units, threshold. For a change that leaves the training as it was.
 """
 
 from __future__ import annotations
@@ -20,6 +23,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -28,10 +32,17 @@ import torch
 from numpy.typing import NDArray
 
 from adacl import AnomalyDetector
+from adacl.config import Config
 from adacl.data.folders import list_images
 from adacl.data.masks import find_masks, read_mask
+from adacl.data.samples import Samples
 from adacl.metrics import Localisation, auroc
+from adacl.model.file import read_model
+from adacl.model.history import History
+from adacl.networks.dense import DenseRegressor
 from adacl.scale import records
+from adacl.training import fitting
+from adacl.training.place_lesson import PlaceLesson
 from benchmarks.accuracy.robustness import kept, moved, parts_of
 from benchmarks.common import RESULTS, machine
 
@@ -51,6 +62,7 @@ def main() -> None:
     parser.add_argument("--preset", default="inspect")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to fit")
     parser.add_argument("--keep", type=Path, help="folder for the models")
+    parser.add_argument("--trained", type=Path, help="folder of models kept, for their networks")
     parser.add_argument("--table", action="store_true")
     arguments = parser.parse_args()
     if arguments.table:
@@ -63,8 +75,12 @@ def main() -> None:
             for seed in map(int, arguments.seeds.split(",")):
                 wanted = {"set": name, "fold": fold_name, "preset": arguments.preset, "seed": seed}
                 if key(wanted) not in done:
-                    keep, device = arguments.keep, arguments.device
-                    append(RECORDS, wanted | run(fold, arguments.preset, seed, device, keep, name))
+                    model = f"{name}-{fold.name}-{arguments.preset}-{seed}.adacl"
+                    keep, trained = (
+                        folder and folder / model for folder in (arguments.keep, arguments.trained)
+                    )
+                    found = run(fold, arguments.preset, seed, arguments.device, keep, trained)
+                    append(RECORDS, wanted | found)
 
 
 def folds(folder: Path) -> list[tuple[Path, str | None]]:
@@ -90,15 +106,21 @@ def append(path: Path, record: dict[str, Any]) -> None:
 
 
 def run(
-    folder: Path, preset: str, seed: int, device: str, keep: Path | None, name: str
+    folder: Path,
+    preset: str,
+    seed: int,
+    device: str,
+    keep: Path | None = None,
+    trained: Path | None = None,
 ) -> dict[str, Any]:
     """Fit on the good images of a folder, and score its test images."""
     started = time.perf_counter()
     detector = AnomalyDetector(preset=preset, random_state=seed, device=device)
-    detector.fit(folder / "train" / "good")
-    fit_seconds = time.perf_counter() - started
+    with network_of(trained) if trained else nullcontext():
+        detector.fit(folder / "train" / "good")
+    fit_seconds = None if trained else time.perf_counter() - started
     if keep:
-        detector.save(keep / f"{name}-{folder.name}-{preset}-{seed}.adacl")
+        detector.save(keep)
     images = test_images(folder)
     started = time.perf_counter()
     scores = {kind: -detector.score_samples(paths) for kind, paths in images.items()}
@@ -107,6 +129,7 @@ def run(
     threshold = detector.model_.threshold
     return {
         "commit": commit(),
+        **({"network_of": trained.resolve().name} if trained else {}),
         **measured(scores, images),
         "pixel_auroc": pixel_auroc(detector.anomaly_map, folder, images),
         "found": float((anomalous > threshold.value).mean()),
@@ -122,6 +145,27 @@ def run(
         "peak_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
         "machine": machine() | gpu(device),
     }
+
+
+@contextmanager
+def network_of(model: Path) -> Iterator[None]:
+    """Let a fit take the weights of a model instead of training."""
+    train = fitting.train
+
+    def take(
+        train_on: Samples, validate_on: Samples, config: Config, **_: Any
+    ) -> tuple[DenseRegressor, History]:
+        header, tensors = read_model(model)
+        lesson = PlaceLesson(train_on, validate_on, config)
+        network = lesson.network()
+        for name, weights in network.layers.state_dict(prefix="network.layers.").items():
+            weights.copy_(torch.from_numpy(tensors[name]))
+        lesson.finish(network)
+        return network.eval(), header.history
+
+    fitting.train = take
+    yield
+    fitting.train = train
 
 
 def gpu(device: str) -> dict[str, str]:

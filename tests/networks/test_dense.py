@@ -87,7 +87,23 @@ def test_the_map_is_the_weighted_mean_of_the_outputs_around_each_place():
     torch.testing.assert_close(found[:, 1:-1, 1:-1], middle)
     corner = mixed[:, :2, :2].mean((1, 2))
     torch.testing.assert_close(found[:, 0, 0], corner)
-    torch.testing.assert_close(model.peaks(images), local_mean(model(images), 3).amax((2, 3)))
+    every = torch.eye(OUTPUTS)
+    torch.testing.assert_close(
+        model.peaks(images, every), local_mean(model(images), 3).amax((2, 3))
+    )
+
+
+def test_a_single_output_counts_where_it_is_larger_than_the_mean_of_all():
+    model, images = network(window=3, alone=0.5), torch.rand(2, 1, 40, 44)
+    mean = network(window=3).anomaly_map(images)
+    output = local_mean(model(images), 3)[:, 2]
+    offset = float(mean.mean() - 2 * output.mean())
+    model.alone.copy_(torch.tensor([[0.0, 0.0, 2.0, 0.0], [-9.0, -9.0, offset, -9.0]]))
+    single = 2 * output + offset
+    found = model.anomaly_map(images)
+    torch.testing.assert_close(found, torch.maximum(mean, single))
+    assert (found > mean).any()
+    assert (found == mean).any()
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (8, 8), (16, 40), (17, 17)])

@@ -188,6 +188,27 @@ def test_outputs_that_vary_among_the_normals_count_less(images):
     assert float(network.shares[0]) == float(network.shares.min()) < 0.15
 
 
+def test_single_outputs_are_brought_to_the_unit_of_their_mean(images):
+    """So that 0.5 of their distance from the median of the normal images counts."""
+    config = TINY_MAP.replace(network__alone=0.5)
+    lesson = lesson_of(images, config)
+    torch.manual_seed(0)
+    network = lesson.network()
+    with torch.no_grad():
+        network.output.weight *= 100
+    lesson.finish(network)
+    seen = lesson.train_on.thinned(place_lesson.WEIGHED).batches(torch.device("cpu"), 1)
+    weights = torch.cat([network.shares[None], torch.eye(4)])
+    with torch.inference_mode():
+        peaks = torch.cat([network.peaks(image, weights) for image in seen]).numpy()
+    factor, offset = network.alone.numpy()
+    middle, upper = np.quantile(peaks, [0.5, 0.9], axis=0)
+    assert (upper - middle).min() > 0.01
+    np.testing.assert_allclose(factor * middle[1:] + offset, middle[0], atol=1e-4)
+    half = middle[0] + (upper[0] - middle[0]) / 2
+    np.testing.assert_allclose(factor * upper[1:] + offset, half, atol=1e-4)
+
+
 @pytest.mark.parametrize("section", ["shapes", "fillings"])
 def test_unknown_shapes_and_fillings_are_refused_before_the_training(section, images):
     with pytest.raises(ConfigError, match=f"local.{section}: 'star'"):

@@ -22,7 +22,7 @@ PARAMETER_LIMIT = 300_000
 MOST_PLACES = 100_000
 """Of a map that count in the score: an exported file holds a weight for each."""
 OF_ALL = ("channels", "output")
-OF_MAPS = ("place", "shrink", "upright", "window", "top", "fade", "few")
+OF_MAPS = ("place", "shrink", "upright", "window", "alone", "top", "fade", "few")
 """Settings of every network, and those of networks with a map alone."""
 
 TURNS = Rule(
@@ -79,8 +79,8 @@ class NetworkConfig(Section, name="network"):
     output
         ``score``: one number for an image, as in the paper. ``map``: one number for every place,
         see :class:`adacl.networks.dense.DenseRegressor`. For such a network, only ``channels``,
-        ``place``, ``shrink``, ``upright``, ``window``, ``top``, ``fade`` and ``few`` are settings;
-        the last seven apply to no other network.
+        ``place``, ``shrink``, ``upright``, ``window``, ``alone``, ``top``, ``fade`` and ``few`` are
+        settings; the last eight apply to no other network.
     place
         Whether a network with a map gets the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
@@ -95,6 +95,10 @@ class NetworkConfig(Section, name="network"):
         :func:`adacl.training.uprights.wanted`.
     window
         Each place of the map is the mean of a square; this is the side of the square, in places.
+    alone
+        How much a single output of a network with a map counts beside the weighted mean of all:
+        each is brought to the unit of that mean, by the peaks of normal images, and scaled by
+        this; then the larger counts. 0: the mean alone.
     top
         The raw score is the mean of this many highest places of the map. It is a number, not a
         share, so that a defect weighs the same in a larger image. If images are shrunk, their map
@@ -128,6 +132,7 @@ class NetworkConfig(Section, name="network"):
     shrink: Literal["auto", 1, 2, 4, 8] = 1
     upright: Literal["no", "yes", "auto"] = "no"
     window: Annotated[int, ODD, at_least(1)] = 5
+    alone: Share = 0.0
     top: Annotated[int, at_least(1), at_most(MOST_PLACES)] = 1
     fade: Annotated[int, at_least(0), at_most(MOST_PLACES)] = 0
     few: Annotated[int, at_least(0), at_most(MOST_PLACES)] = 0

@@ -65,6 +65,7 @@ PRESETS: dict[str, Config] = {
             shrink="auto",
             upright="auto",
             window=3,
+            alone=0.5,
             top=200,
             few=20,
         ),

@@ -98,8 +98,7 @@ def build_dense_graph(
         joined = graph.add("Concat", *parts, axis=1) if len(parts) > 1 else first
         weight, bias = _folded(tensors, layer)
         if layer.name == HEAD:
-            shares = tensors["shares"].astype(float)
-            weight, bias = (np.tensordot(shares, part, 1)[None] for part in (weight, bias))
+            weight, bias = _joined(tensors, weight, bias)
         if layer.inputs == ("image",):
             weight[:, : spec.channels] /= scale
         before = np.concatenate([largest[name] for name in layer.inputs])
@@ -112,6 +111,8 @@ def build_dense_graph(
     local = graph.add(
         "AveragePool", outputs[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
+    if network.alone:
+        local = graph.add("ReduceMax", local, axes=[1])
     if network.upright == "yes":
         large = turned_back_nodes(graph, local, whole, pose, frame, network.shrunk)
     else:
@@ -298,6 +299,17 @@ def _folded(tensors: Tensors, layer: Layer) -> tuple[Array, Array]:
     if not layer.hidden:
         return weight, tensors[f"layers.{layer.name}.conv.bias"]
     return normalised(weight, tensors, f"layers.{layer.name}.norm")
+
+
+def _joined(tensors: Tensors, weight: Array, bias: Array) -> tuple[Array, Array]:
+    """Return weight and bias whose outputs are the weighted mean of all, and each one alone."""
+    shares = tensors["shares"].astype(float)
+    mean, level = (np.tensordot(shares, part, 1)[None] for part in (weight, bias))
+    if "alone" not in tensors:
+        return mean, level
+    factor, offset = tensors["alone"].astype(float)
+    single = factor.reshape(-1, 1, 1, 1) * weight
+    return np.concatenate([mean, single]), np.concatenate([level, factor * bias + offset])
 
 
 def _as_large(graph: Graph, value: str, other: str, steps: Steps | None) -> str:

@@ -65,7 +65,10 @@ class DenseRegressor(nn.Module):
     mean: Tensor
     std: Tensor
     shares: Tensor
-    """Weight of each output in the map (K,); they add up to 1."""
+    """Weight of each output in the mean of all (K,); they add up to 1."""
+    alone: Tensor
+    """Factor and offset (2, K) that bring each output to the unit of that mean, if a single output
+    counts beside it; see ``network.alone``."""
     upright: Tensor
     """Of a network that sees parts turned upright (5,): the limit by which a part is told from its
     background, and :class:`adacl.imaging.frame.Frame`."""
@@ -78,6 +81,8 @@ class DenseRegressor(nn.Module):
         self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
         self.register_buffer("std", torch.ones(1, channels, 1, 1))
         self.register_buffer("shares", torch.full((OUTPUTS,), 1 / OUTPUTS))
+        if config.alone:
+            self.register_buffer("alone", torch.zeros(2, OUTPUTS))
         if config.upright == "yes":
             self.register_buffer("upright", torch.zeros(5))
         parameters = sum(
@@ -118,8 +123,9 @@ class DenseRegressor(nn.Module):
     ) -> Tensor:
         """Return the raw regression of every place (N, ceil(H / 2), ceil(W / 2)).
 
-        It is the weighted mean of the outputs, averaged over squares of places. That of a network
-        that sees shrunk images is enlarged linearly.
+        It is the weighted mean of the outputs, averaged over squares of places, or a single output
+        that is larger, see ``network.alone``. That of a network that sees shrunk images is enlarged
+        linearly.
 
         Parameters
         ----------
@@ -129,8 +135,11 @@ class DenseRegressor(nn.Module):
             If they are parts of larger images: first row, first column, and the size of those.
         """
         outputs, pose = self._outputs_and_pose(images, window)
-        raw = torch.einsum("nkhw,k->nhw", outputs, self.shares)
-        mean = local_mean(raw.unsqueeze(1), self.config.window)
+        raw = torch.einsum("nkhw,k->nhw", outputs, self.shares).unsqueeze(1)
+        if self.config.alone:
+            factor, offset = self.alone[..., None, None]
+            raw = torch.cat([raw, factor * outputs + offset], 1)
+        mean = local_mean(raw, self.config.window).amax(1, keepdim=True)
         size = -(-images.shape[-2] // 2), -(-images.shape[-1] // 2)
         if pose:
             return turned_back(mean, pose, self.frame, size, self.config.shrunk).squeeze(1)
@@ -153,10 +162,21 @@ class DenseRegressor(nn.Module):
             return None
         return pose_of(shrunk(images, self.config.shrunk), float(self.upright[0]))
 
-    def peaks(self, images: Tensor, mask: Mask | None = None) -> Tensor:
-        """Return the peak of each output (N, K) for images (N, C, H, W) in [0, 1]."""
+    def peaks(self, images: Tensor, weights: Tensor, mask: Mask | None = None) -> Tensor:
+        """Return the peaks (N, M) of weighted sums of the outputs.
+
+        Parameters
+        ----------
+        images
+            N x C x H x W in [0, 1].
+        weights
+            M x K.
+        mask
+            Where it does not look, nothing counts.
+        """
         images = images if mask is None else mask.filled(images)
-        found = local_mean(self.outputs(images), self.config.window)
+        sums = torch.einsum("nkhw,mk->nmhw", self.outputs(images), weights)
+        found = local_mean(sums, self.config.window)
         inside = None if mask is None else torch.from_numpy(mask.resized(*found.shape[-2:]))
         return peaks(found, self.config, inside)
 

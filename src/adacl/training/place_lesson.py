@@ -11,6 +11,7 @@ from adacl.config import Config
 from adacl.data.samples import Samples
 from adacl.errors import InputError
 from adacl.metrics import auroc
+from adacl.model.peak_scale import LEAST_SPREAD, UPPER
 from adacl.networks.architecture import smallest_side
 from adacl.networks.dense import DenseRegressor, local_mean, peaks
 from adacl.training.crops import Crops, draw_crops, learn_pixels
@@ -21,7 +22,6 @@ VALIDATION_BATCH = 16
 VALIDATED = 64
 """Crops of held-out normals that validation scores, about."""
 WEIGHED = 40
-LEAST_SPREAD = 0.01
 
 
 class PlaceLesson:
@@ -130,12 +130,25 @@ class PlaceLesson:
 
         An output that normal images raise to very different heights would otherwise drown those
         that they leave at rest. The images are not those that set the threshold.
+
+        What a single output sees is lost in the mean of all. So the median and the upper tail of
+        its peaks are brought to those of the mean, beside which it counts by ``network.alone``.
         """
         network.eval()
-        images = self.train_on.thinned(WEIGHED).batches(network.mean.device, 1)
-        peaks = torch.cat([network.peaks(image, self.train_on.mask) for image in images])
-        spread = peaks.std(0, correction=0).clamp(min=LEAST_SPREAD)
+        single = torch.eye(len(network.shares)).to(network.shares)
+        spread = self._peaks(network, single).std(0, correction=0).clamp(min=LEAST_SPREAD)
         network.shares.copy_((1 / spread) / (1 / spread).sum())
+        if network.config.alone:
+            peaks = self._peaks(network, torch.cat([network.shares[None], single]))
+            middle, upper = peaks.quantile(torch.tensor([0.5, UPPER]).to(peaks), dim=0)
+            unit = (upper - middle).clamp(min=LEAST_SPREAD)
+            factor = network.config.alone * unit[0] / unit[1:]
+            network.alone.copy_(torch.stack([factor, middle[0] - factor * middle[1:]]))
+
+    def _peaks(self, network: DenseRegressor, weights: Tensor) -> Tensor:
+        """Return the peaks (N, M) of sums of the outputs, weighted (M, K), for some images."""
+        images = self.train_on.thinned(WEIGHED).batches(network.mean.device, 1)
+        return torch.cat([network.peaks(image, weights, self.train_on.mask) for image in images])
 
     def _seen(self, chosen: Samples) -> Samples:
         """Return samples as the network sees them: upright, if it does."""
