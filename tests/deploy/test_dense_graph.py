@@ -94,6 +94,22 @@ def test_raw_score_and_map_agree_with_the_network(size, exported):
         assert np.abs(singly - wanted).max() < 1e-4
 
 
+def test_a_single_output_counts_in_the_graph_as_in_the_network(tmp_path):
+    images = images_of((48, 56), count=12)
+    detector = AnomalyDetector(config=config(), device="cpu").fit(images)
+    network = detector.model_.network
+    network.alone.copy_(torch.tensor([[0.0] * 4, [-9.0] * 4]))
+    mean = detector.model_.maps(images)
+    network.alone[:, 1] = torch.tensor([-3.0, 0.5])
+    maps = detector.model_.maps(images)
+    assert (maps > mean + 0.01).any()
+    assert (maps == mean).any()
+    detector.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx", dynamic_batch=True)
+    engine = open_backend("onnxruntime", (tmp_path / "m.onnx").read_bytes(), 1)
+    assert np.abs(engine(images, "anomaly_map") - maps).max() < 1e-4
+
+
 @pytest.mark.parametrize("size", [*SIZES, (9, 40), (8, 8)])
 def test_a_scorer_agrees_on_arrays(size, exported):
     detector, channels, dtype, folder = exported
