@@ -100,7 +100,8 @@ def test_a_single_output_counts_in_the_graph_as_in_the_network(tmp_path):
     network = detector.model_.network
     network.alone.copy_(torch.tensor([[0.0] * 4, [-9.0] * 4]))
     mean = detector.model_.maps(images)
-    network.alone[:, 1] = torch.tensor([-3.0, 0.5])
+    network.alone[:, 1] = torch.tensor([-3.0, 0.4])
+    network.level.fill_(0.1)
     maps = detector.model_.maps(images)
     assert (maps > mean + 0.01).any()
     assert (maps == mean).any()

@@ -97,12 +97,15 @@ def test_a_single_output_counts_where_it_is_larger_than_the_mean_of_all():
     model, images = network(window=3, alone=0.5), torch.rand(2, 1, 40, 44)
     mean = network(window=3).anomaly_map(images)
     output = local_mean(model(images), 3)[:, 2]
-    offset = float(mean.mean() - 2 * output.mean())
-    model.alone.copy_(torch.tensor([[0.0, 0.0, 2.0, 0.0], [-9.0, -9.0, offset, -9.0]]))
-    single = 2 * output + offset
+    usual = float(output.median())
+    model.level.copy_(mean.median())
+    model.alone.copy_(torch.tensor([[0.0, 0.0, 2.0, 0.0], [-9.0, -9.0, -2 * usual, -9.0]]))
+    height = 2 * (output - usual)
+    single = mean.median() + torch.where(height > 0, height, 4 * height)
     found = model.anomaly_map(images)
     torch.testing.assert_close(found, torch.maximum(mean, single))
-    assert (found > mean).any()
+    assert ((found > mean) & (height > 0)).any()
+    assert ((found > mean) & (height < 0)).any()
     assert (found == mean).any()
 
 

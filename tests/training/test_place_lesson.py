@@ -204,9 +204,9 @@ def test_single_outputs_are_brought_to_the_unit_of_their_mean(images):
     factor, offset = network.alone.numpy()
     middle, upper = np.quantile(peaks, [0.5, 0.9], axis=0)
     assert (upper - middle).min() > 0.01
-    np.testing.assert_allclose(factor * middle[1:] + offset, middle[0], atol=1e-4)
-    half = middle[0] + (upper[0] - middle[0]) / 2
-    np.testing.assert_allclose(factor * upper[1:] + offset, half, atol=1e-4)
+    np.testing.assert_allclose(network.level, middle[0])
+    np.testing.assert_allclose(factor * middle[1:] + offset, 0, atol=1e-4)
+    np.testing.assert_allclose(factor * upper[1:] + offset, (upper[0] - middle[0]) / 2, atol=1e-4)
 
 
 @pytest.mark.parametrize("section", ["shapes", "fillings"])

@@ -26,7 +26,7 @@ from adacl.imaging.frame import Frame
 from adacl.imaging.mask import FILL, Mask
 from adacl.model.header import ModelHeader
 from adacl.model.peak_scale import PeakScale
-from adacl.networks.architecture import HALVING, HEAD, Layer, dense_plan
+from adacl.networks.architecture import FALL, HALVING, HEAD, Layer, dense_plan
 from adacl.networks.peak import rank_weights
 
 Array = NDArray[Any]
@@ -112,7 +112,7 @@ def build_dense_graph(
         "AveragePool", outputs[HEAD], kernel_shape=2 * [network.window], pads=4 * [side]
     )
     if network.alone:
-        local = graph.add("ReduceMax", local, axes=[1])
+        local = _with_single(graph, local, tensors["level"])
     if network.upright == "yes":
         large = turned_back_nodes(graph, local, whole, pose, frame, network.shrunk)
     else:
@@ -302,7 +302,7 @@ def _folded(tensors: Tensors, layer: Layer) -> tuple[Array, Array]:
 
 
 def _joined(tensors: Tensors, weight: Array, bias: Array) -> tuple[Array, Array]:
-    """Return weight and bias whose outputs are the weighted mean of all, and each one alone."""
+    """Return weight and bias of the weighted mean of the outputs, and of each one alone."""
     shares = tensors["shares"].astype(float)
     mean, level = (np.tensordot(shares, part, 1)[None] for part in (weight, bias))
     if "alone" not in tensors:
@@ -310,6 +310,19 @@ def _joined(tensors: Tensors, weight: Array, bias: Array) -> tuple[Array, Array]
     factor, offset = tensors["alone"].astype(float)
     single = factor.reshape(-1, 1, 1, 1) * weight
     return np.concatenate([mean, single]), np.concatenate([level, factor * bias + offset])
+
+
+def _with_single(graph: Graph, local: str, level: Array) -> str:
+    """Return the weighted mean of the outputs, or a single one where it is larger."""
+    start, second, end, across = (
+        graph.constant(np.array([number])) for number in (0, 1, np.iinfo(np.int64).max, 1)
+    )
+    mean = graph.add("Slice", local, start, second, across)
+    single = graph.add("Slice", local, second, end, across)
+    single = graph.add("ReduceMax", single, axes=[1])
+    falling = graph.add("Mul", single, graph.constant(np.float32(FALL)))
+    height = graph.add("Min", single, falling)
+    return graph.add("Max", mean, graph.add("Add", height, graph.constant(level)))
 
 
 def _as_large(graph: Graph, value: str, other: str, steps: Steps | None) -> str:

@@ -20,6 +20,9 @@ HEAD = "head"
 """Name of the layer whose output is the map."""
 OUTPUTS = 4
 """Outputs of a network with a map: one for each family of local anomalies."""
+FALL = 4.0
+"""How many times faster a single output falls below the usual peak of normal images than it rises
+above, see ``network.alone``: so it does not lift the places that no peak comes from."""
 STEM_KERNEL = 5
 SMALLEST_SEEN = 4
 """Pixels of an image, once it is shrunk, in which a part is looked for, at least."""

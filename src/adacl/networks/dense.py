@@ -20,7 +20,15 @@ from adacl.imaging.frame import Frame
 from adacl.imaging.mask import Mask
 from adacl.imaging.reflection import reflected
 from adacl.imaging.smoothing import shrunk
-from adacl.networks.architecture import HALVING, HEAD, OUTPUTS, Layer, dense_plan, smallest_side
+from adacl.networks.architecture import (
+    FALL,
+    HALVING,
+    HEAD,
+    OUTPUTS,
+    Layer,
+    dense_plan,
+    smallest_side,
+)
 from adacl.networks.peak import rank_weights
 from adacl.networks.upright import Pose, pose_of, turned_back, upright
 
@@ -67,8 +75,10 @@ class DenseRegressor(nn.Module):
     shares: Tensor
     """Weight of each output in the mean of all (K,); they add up to 1."""
     alone: Tensor
-    """Factor and offset (2, K) that bring each output to the unit of that mean, if a single output
-    counts beside it; see ``network.alone``."""
+    """Factor and offset (2, K) by which each output tells how far it is above its usual peak, in
+    the unit of that mean, if a single output counts beside it; see ``network.alone``."""
+    level: Tensor
+    """The usual peak of that mean, a number: the median of normal images."""
     upright: Tensor
     """Of a network that sees parts turned upright (5,): the limit by which a part is told from its
     background, and :class:`adacl.imaging.frame.Frame`."""
@@ -83,6 +93,7 @@ class DenseRegressor(nn.Module):
         self.register_buffer("shares", torch.full((OUTPUTS,), 1 / OUTPUTS))
         if config.alone:
             self.register_buffer("alone", torch.zeros(2, OUTPUTS))
+            self.register_buffer("level", torch.zeros(()))
         if config.upright == "yes":
             self.register_buffer("upright", torch.zeros(5))
         parameters = sum(
@@ -135,18 +146,14 @@ class DenseRegressor(nn.Module):
             If they are parts of larger images: first row, first column, and the size of those.
         """
         outputs, pose = self._outputs_and_pose(images, window)
-        raw = torch.einsum("nkhw,k->nhw", outputs, self.shares).unsqueeze(1)
-        if self.config.alone:
-            factor, offset = self.alone[..., None, None]
-            raw = torch.cat([raw, factor * outputs + offset], 1)
-        mean = local_mean(raw, self.config.window).amax(1, keepdim=True)
+        raw = self._joined(outputs)
         size = -(-images.shape[-2] // 2), -(-images.shape[-1] // 2)
         if pose:
-            return turned_back(mean, pose, self.frame, size, self.config.shrunk).squeeze(1)
+            return turned_back(raw, pose, self.frame, size, self.config.shrunk).squeeze(1)
         if self.config.shrunk > 1:
-            mean = functional.interpolate(mean, scale_factor=self.config.shrunk, mode="bilinear")
-            mean = mean[..., : size[0], : size[1]]
-        return mean.squeeze(1)
+            raw = functional.interpolate(raw, scale_factor=self.config.shrunk, mode="bilinear")
+            raw = raw[..., : size[0], : size[1]]
+        return raw.squeeze(1)
 
     @property
     def frame(self) -> Frame:
@@ -187,6 +194,16 @@ class DenseRegressor(nn.Module):
         too small for the layers are continued by their reflection, and so is the map.
         """
         return self._outputs_and_pose(images, window)[0]
+
+    def _joined(self, outputs: Tensor) -> Tensor:
+        """Return the map (N, 1, h, w) of outputs (N, K, h, w)."""
+        mean = torch.einsum("nkhw,k->nhw", outputs, self.shares).unsqueeze(1)
+        if not self.config.alone:
+            return local_mean(mean, self.config.window)
+        factor, offset = self.alone[..., None, None]
+        found = local_mean(torch.cat([mean, factor * outputs + offset], 1), self.config.window)
+        mean, single = found[:, :1], found[:, 1:].amax(1, keepdim=True)
+        return torch.maximum(mean, torch.minimum(single, FALL * single) + self.level)
 
     def _outputs_and_pose(
         self, images: Tensor, window: tuple[int, int, int, int] | None

@@ -143,7 +143,8 @@ class PlaceLesson:
             middle, upper = peaks.quantile(torch.tensor([0.5, UPPER]).to(peaks), dim=0)
             unit = (upper - middle).clamp(min=LEAST_SPREAD)
             factor = network.config.alone * unit[0] / unit[1:]
-            network.alone.copy_(torch.stack([factor, middle[0] - factor * middle[1:]]))
+            network.alone.copy_(torch.stack([factor, -factor * middle[1:]]))
+            network.level.copy_(middle[0])
 
     def _peaks(self, network: DenseRegressor, weights: Tensor) -> Tensor:
         """Return the peaks (N, M) of sums of the outputs, weighted (M, K), for some images."""
