@@ -96,9 +96,9 @@ class NetworkConfig(Section, name="network"):
     window
         Each place of the map is the mean of a square; this is the side of the square, in places.
     alone
-        How much a single output of a network with a map counts beside the weighted mean of all:
-        each is brought to the unit of that mean, by the peaks of normal images, and scaled by
-        this; then the larger counts. 0: the mean alone.
+        How much a single output of a network with a map counts beside the weighted mean of all.
+        Each is brought to the unit of that mean by the peaks of normal images. Of what rises above
+        their median, this share counts, if it is then larger than the mean. 0: the mean alone.
     top
         The raw score is the mean of this many highest places of the map. It is a number, not a
         share, so that a defect weighs the same in a larger image. If images are shrunk, their map
