@@ -416,7 +416,7 @@ def test_what_cannot_be_used_is_told_in_a_line(model: Path, images: Path, tmp_pa
     assert "no such file" in said(tmp_path / "gone", tmp_path / "out")
     assert "Protocol not known" in said("nonsense://b/x", tmp_path / "out")
     assert "Protocol not known" in said(images, "nonsense://b/x")
-    assert "cannot be" in said(images, tmp_path / "file")
+    assert "file: is a file; name a folder" in said(images, tmp_path / "file")
     (tmp_path / "locked").mkdir(mode=0o555)
     tmp_path.chmod(0o755)
     with without_rights():
@@ -466,3 +466,14 @@ def test_a_file_system_without_hard_links_will_do(
     assert not folder.create("run.json", b"another")
     assert folder.read("run.json") == before
     assert not list((tmp_path / "out").rglob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("", "name is empty; name a folder"), ("notes.txt", "notes.txt: is a file")],
+)
+def test_results_go_to_a_folder_alone(name: str, message: str, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=message):
+        Folder(str(tmp_path / name) if name else "")
+    assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

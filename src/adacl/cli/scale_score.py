@@ -98,11 +98,11 @@ def score(
                 f"--report: shows pictures, which cannot be fetched from {remote[0]}; read the "
                 "results with pandas or DuckDB"
             )
-    parts = f"{out.rstrip('/')}/parts"
     with messages(quiet):
         run = ScoringRun(
             out, model, sources, threshold, bool(fleet), shard_images, shard_mib << 20, heatmaps
         )
+        parts = run.folder.url("parts")
         try:
             with bar("listing", None, quiet) as show:
                 for listing in run.listed():

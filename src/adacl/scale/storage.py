@@ -166,9 +166,18 @@ class Folder:
     ----------
     path
         Of this machine, or a URL.
+
+    Raises
+    ------
+    DataError
+        If it is empty, or a file.
     """
 
     def __init__(self, path: str) -> None:
+        if not path:
+            raise DataError("the folder's name is empty; name a folder")
+        if not is_url(path) and os.path.isfile(path_of(path)):
+            raise DataError(f"{path}: is a file; name a folder")
         self.path = absolute(path).rstrip("/")
         self._local = None if is_url(self.path) else Path(self.path)
 
