@@ -4,7 +4,7 @@
 
 CLONE is a clone of the repository below, OUT a new folder. Where a set has no split, a quarter of
 the good images is held out at random (seed 0), of fabric a quarter of each of the seven fabrics, of
-paper the last third of the sheets of each of the twelve papers.
+paper the last third of the sheets of each of the twelve papers, of screws half of the photographs.
 The method was fixed before each set was measured for the first time. Some have become development
 sets since, see docs/evidence/inspection.md.
 The anomalies of ``papers`` and ``cells`` are whole images: papers and solar cells of another kind.
@@ -33,6 +33,8 @@ FOUND_IN = {
     "castings": "alwinpaul1/explainable-ai-quality-inspection: pump impellers, 512×512 grey",
     "figures": "aws-samples/amazon-lookout-for-vision: toy aliens, 550×380, MIT-0 or CC BY-SA 4.0",
     "headct": "Roiabr/Head-CT-hemorrhage-detection: from the web, 134 to 957 pixels, mixed",
+    "screws": "aaronzink/tensorflow-visual-inspection: screws in wood, 256×257, Apache-2.0",
+    "sperm": "soroushj/mhsma-dataset: human sperm cells, 128×128 grey, CC BY-NC-SA 4.0",
 }
 KINDS = {
     "002": "broken_end", "006": "broken_yarn", "010": "broken_pick", "016": "weft_curling",
@@ -44,6 +46,9 @@ GROUND = 135, 185
 the background would show the label."""
 NO_FABRIC = "08"
 """Defects of this fabric have no good images beside them."""
+SCREWS = (5, 69, 261, 326), (305, 69, 561, 326), (5, 429, 261, 686), (325, 429, 581, 686)
+"""Where the authors of that set look for the four screws."""
+CELL = "acrosome", "head", "vacuole", "tail"
 
 Copy = tuple[Path | Image.Image, str]
 
@@ -59,7 +64,7 @@ def main() -> None:
     layouts = {
         "carbon": _carbon, "aitex": _fabric, "piped": _piped, "papers": _papers, "cells": _cells,
         "headct": _headct, "bricks": _bricks, "pcb": _boards, "castings": _castings,
-        "figures": _figures,
+        "figures": _figures, "screws": _screws, "sperm": _sperm,
     }  # fmt: skip
     for source, target in layouts[given.name](given.clone):
         path = given.out / target
@@ -204,6 +209,37 @@ def _figures(clone: Path) -> Iterator[Copy]:
         yield path, f"{'test' if path in held_out else 'train'}/good/{path.name}"
     for path in sorted((root / "anomaly").iterdir()):
         yield path, f"test/defects/{path.name}"
+
+
+def _screws(clone: Path) -> Iterator[Copy]:
+    """Cut out the four places, and test on other photographs of the same four screws."""
+    folder = clone / "datasets" / "screws" / "train_val_set"
+    photographs = sorted(folder.iterdir(), key=_by_number)
+    held_out = set(random.Random(0).sample(photographs, len(photographs) // 2))
+    for path in photographs:
+        photograph = Image.open(path)
+        places = zip(path.stem.split("_")[1], SCREWS, strict=True)
+        for place, (present, box) in enumerate(places):
+            name = f"{path.stem}_{place}.png"
+            if path in held_out:
+                kind = "good" if present == "1" else "missing"
+                yield photograph.crop(box), f"test/{kind}/{name}"
+            elif present == "1":
+                yield photograph.crop(box), f"train/good/{name}"
+
+
+def _sperm(clone: Path) -> Iterator[Copy]:
+    """Take the validation part: the copy used lacks the larger files of the two others."""
+    root = clone / "mhsma"
+    images = np.load(root / "x_128_valid.npy")
+    marks = np.column_stack([np.load(root / f"y_{part}_valid.npy") for part in CELL])
+    good = np.flatnonzero(~marks.any(axis=1)).tolist()
+    held_out = set(random.Random(0).sample(good, len(good) // 4))
+    for number, (image, abnormal) in enumerate(zip(images, marks, strict=True)):
+        found = [part for part, mark in zip(CELL, abnormal, strict=True) if mark]
+        kind = "several" if len(found) > 1 else found[0] if found else "good"
+        part = "test" if found or number in held_out else "train"
+        yield Image.fromarray(image), f"{part}/{kind}/{number:03}.png"
 
 
 def _with(path: Path, kind: str) -> Path:
