@@ -4,9 +4,9 @@
 
 CLONE is a clone of the repository below, OUT a new folder. Where a set has no split, a quarter of
 the good images is held out at random (seed 0), of fabric a quarter of each of the seven fabrics, of
-paper the last third of the sheets of each of the twelve papers, of screws half of the photographs.
-The method was fixed before each set was measured for the first time. Some have become development
-sets since, see docs/evidence/inspection.md.
+paper the last third of the sheets of each of the twelve papers, of the block half of its
+photographs. The method was fixed before each set was measured for the first time. Some have become
+development sets since, see docs/evidence/inspection.md.
 The anomalies of ``papers`` and ``cells`` are whole images: papers and solar cells of another kind.
 """
 
@@ -33,7 +33,7 @@ FOUND_IN = {
     "castings": "alwinpaul1/explainable-ai-quality-inspection: pump impellers, 512×512 grey",
     "figures": "aws-samples/amazon-lookout-for-vision: toy aliens, 550×380, MIT-0 or CC BY-SA 4.0",
     "headct": "Roiabr/Head-CT-hemorrhage-detection: from the web, 134 to 957 pixels, mixed",
-    "screws": "aaronzink/tensorflow-visual-inspection: screws in wood, 256×257, Apache-2.0",
+    "block": "aaronzink/tensorflow-visual-inspection: screws in a block of wood, 256×257",
     "sperm": "soroushj/mhsma-dataset: human sperm cells, 128×128 grey, CC BY-NC-SA 4.0",
 }
 KINDS = {
@@ -64,7 +64,7 @@ def main() -> None:
     layouts = {
         "carbon": _carbon, "aitex": _fabric, "piped": _piped, "papers": _papers, "cells": _cells,
         "headct": _headct, "bricks": _bricks, "pcb": _boards, "castings": _castings,
-        "figures": _figures, "screws": _screws, "sperm": _sperm,
+        "figures": _figures, "block": _block, "sperm": _sperm,
     }  # fmt: skip
     for source, target in layouts[given.name](given.clone):
         path = given.out / target
@@ -211,7 +211,7 @@ def _figures(clone: Path) -> Iterator[Copy]:
         yield path, f"test/defects/{path.name}"
 
 
-def _screws(clone: Path) -> Iterator[Copy]:
+def _block(clone: Path) -> Iterator[Copy]:
     """Cut out the four places, and test on other photographs of the same four screws."""
     folder = clone / "datasets" / "screws" / "train_val_set"
     photographs = sorted(folder.iterdir(), key=_by_number)
