@@ -32,7 +32,7 @@ LONGEST = [
     "deploy/test_export.py",
     "cli/test_interrupts.py",
     "cli/test_evaluate.py",
-    "report/test_report.py",
+    "report/test_in_a_browser.py",
     "cli/test_bench_paper.py",
     "serve/test_training.py",
     "cli/test_bench.py",
