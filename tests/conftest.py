@@ -30,8 +30,9 @@ settings.load_profile("adacl")
 LONGEST = [
     "serve/test_web_page.py",
     "deploy/test_export.py",
-    "cli/test_cli.py",
-    "report/test_report.py",
+    "cli/test_interrupts.py",
+    "cli/test_evaluate.py",
+    "report/test_in_a_browser.py",
     "cli/test_bench_paper.py",
     "serve/test_training.py",
     "cli/test_bench.py",

@@ -626,6 +626,8 @@ def test_a_generator_is_fitted_as_a_list(normal, files, fitted, digits):
     assert again.calibrate(image for image in fresh).threshold_ == (
         clone(fitted).fit(normal).calibrate(fresh).threshold_
     )
+    labels = tiny().fit_predict(image for image in normal)
+    assert (labels == fitted.predict(normal)).all()
     by_path = tiny().fit(path for path in files)
     assert weights(by_path) == weights(tiny().fit(files))
 

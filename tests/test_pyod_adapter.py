@@ -60,3 +60,9 @@ def test_rows_with_a_shape(train):
     rows = PyODDetector(config=TINY, device="cpu", image_shape=(8, 8)).fit(train.reshape(100, -1))
     images = PyODDetector(config=TINY, device="cpu").fit(train)
     assert (rows.decision_scores_ == images.decision_scores_).all()
+
+
+def test_a_generator_is_learnt_from_and_then_labelled(train):
+    detector = PyODDetector(config=TINY, device="cpu")
+    labels = detector.fit_predict(image for image in train[:20])
+    assert (labels == detector.predict(train[:20])).all()

@@ -57,8 +57,10 @@ def replaced(without: str) -> Iterator[None]:
         crops.label_places = of_every_family
     if without.startswith("the foreground"):
         foreground.learn_limit = lambda samples: None
-    yield
-    crops.label_places, foreground.learn_limit = label_places, learn_limit
+    try:
+        yield
+    finally:
+        crops.label_places, foreground.learn_limit = label_places, learn_limit
 
 
 def main() -> None:

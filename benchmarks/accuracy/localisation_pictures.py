@@ -8,7 +8,7 @@ DATA as for ``localisation.py``, WORK the folder in which that keeps its models.
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -73,6 +73,15 @@ def street(data: Path, work: Path) -> None:
     sheet([[pair(detector, frames[place]) for place in order[[0, -1]]]], "heat-maps-street.png")
 
 
+def main() -> None:
+    """Make both pictures."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("data", type=Path)
+    parser.add_argument("work", type=Path)
+    given = parser.parse_args()
+    things(given.data, given.work)
+    street(given.data, given.work)
+
+
 if __name__ == "__main__":
-    things(*map(Path, sys.argv[1:3]))
-    street(*map(Path, sys.argv[1:3]))
+    main()

@@ -10,6 +10,7 @@ The result is ``benchmarks/results/promise.json``.
 
 from __future__ import annotations
 
+import argparse
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ SIMULATED = 3000
 
 def main() -> None:
     """Measure all records, and write the result."""
+    argparse.ArgumentParser(description=__doc__.split("\n\n")[0]).parse_args()
     record(RESULTS / "promise.json", [measured(entry) for entry in records.read(RECORDS)])
 
 

@@ -10,6 +10,7 @@ processors together, fresh normals flagged, share of the anomalies found.
 
 from __future__ import annotations
 
+import argparse
 import time
 
 import numpy as np
@@ -23,6 +24,8 @@ TRAIN, EVERY = 120, 8
 
 
 def main() -> None:
+    """Print a line for each class and number of folds."""
+    argparse.ArgumentParser(description=__doc__.split("\n\n")[0]).parse_args()
     digits = load_digits()
     images = (digits.images * 15).astype(np.uint8)
     for digit in (0, 3, 5, 8):

@@ -17,8 +17,8 @@ t-1, t, t+1, so about as fast as before; half of the normals are blurred as much
 
 from __future__ import annotations
 
+import argparse
 import itertools
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -345,13 +345,29 @@ def rank(folder: Path) -> None:
               f"{100 * equal_error_rate(v[~t], v[t]):6.2f}")  # fmt: skip
 
 
-if __name__ == "__main__":
-    command, *rest = sys.argv[1:]
+def main() -> None:
+    """Gather, train or rank."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    commands = parser.add_subparsers(dest="command", required=True)
+    gathering = commands.add_parser("gather")
+    gathering.add_argument("name")
+    gathering.add_argument("root", type=Path)
+    gathering.add_argument("folder", type=Path)
+    training = commands.add_parser("train")
+    training.add_argument("folder", type=Path)
+    training.add_argument("kinds", help="lists of kinds, parted by /")
+    training.add_argument("seed", type=int, nargs="?", default=0)
+    commands.add_parser("rank").add_argument("folder", type=Path)
+    given = parser.parse_args()
     torch.set_num_threads(1)
-    if command == "gather":
-        gather(rest[0], Path(rest[1]), Path(rest[2]))
-    elif command == "train":
-        for listed in rest[1].split("/"):
-            train(Path(rest[0]), listed, int(rest[2]) if rest[2:] else 0)
+    if given.command == "gather":
+        gather(given.name, given.root, given.folder)
+    elif given.command == "train":
+        for listed in given.kinds.split("/"):
+            train(given.folder, listed, given.seed)
     else:
-        rank(Path(rest[0]))
+        rank(given.folder)
+
+
+if __name__ == "__main__":
+    main()

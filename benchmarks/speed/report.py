@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -51,7 +51,9 @@ def page(browser: Browser, path: Path) -> dict[str, float]:
 
 def main() -> None:
     """Write the images, score them with and without a report, and open the report."""
-    digits, labels = catalogue.load("mnist", "train", Path(sys.argv[1]))
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("data", type=Path)
+    digits, labels = catalogue.load("mnist", "train", parser.parse_args().data)
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         base = Path(folder)

@@ -10,7 +10,7 @@ from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import check_array, validate_data
 
 from adacl.config.presets import preset
-from adacl.data.arrays import as_numbers
+from adacl.data.arrays import as_numbers, listed
 from adacl.detector_parameters import OVERRIDDEN, Array
 from adacl.errors import AdaclError, ConfigError
 from adacl.image_detector import ImageDetector
@@ -144,6 +144,11 @@ class AnomalyDetector(ImageDetector, OutlierMixin, BaseEstimator):  # type: igno
             changes = {name.removeprefix("config__"): value for name, value in settings.items()}
             self.config = method.replace(**changes)
         return self
+
+    def fit_predict(self, X: Any, y: object = None, **kwargs: Any) -> Array:
+        """Learn from images and return +1 or -1 for each of them (N,)."""
+        labels: Array = super().fit_predict(listed(X), y, **kwargs)
+        return labels
 
     def __sklearn_tags__(self) -> Any:
         """Declare the accepted input to scikit-learn."""

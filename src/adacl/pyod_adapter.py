@@ -7,6 +7,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from adacl.data.arrays import listed
 from adacl.detector import AnomalyDetector
 
 __all__ = ["PyODDetector"]
@@ -40,6 +41,7 @@ class PyODDetector:
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Learn from images, see :meth:`AnomalyDetector.fit`."""
+        X = listed(X)
         self.detector.fit(X)
         self.decision_scores_ = self.decision_function(X)
         self.threshold_ = self.detector.threshold_

@@ -162,6 +162,15 @@ def test_numbers_of_numpy_are_taken_as_those_of_python():
     )
 
 
+def test_a_choice_is_taken_as_it_is_written_whatever_equals_it():
+    config = preset("inspect").replace(network__shrink=np.int64(2), network__place=np.str_("no"))
+    assert json.loads(json.dumps(config.to_dict())) == config.to_dict()
+    assert [type(config.network.shrink), type(config.network.place)] == [int, str]
+    for value in (True, 2.0, np.float32(1)):
+        with pytest.raises(ConfigError, match=r"network\.shrink: need one of auto, 1, 2, 4, 8"):
+            config.replace(network__shrink=value)
+
+
 @pytest.mark.parametrize("name", PRESETS)
 def test_a_file_may_name_a_preset_and_change_some_of_it(name, tmp_path):
     (tmp_path / "my.toml").write_text(f'preset = "{name}"\n[training]\nepochs = 3\n')

@@ -11,6 +11,7 @@ from PIL import Image
 from adacl import AnomalyDetector
 from adacl.data.images import decode, probe, read_image
 from adacl.data.pixels import ImageHeader
+from adacl.data.png import deep_colour
 from adacl.imaging.spec import ImageSpec
 
 RNG = np.random.default_rng(0)
@@ -90,6 +91,10 @@ def test_transparency_is_laid_over_black(content):
     found = decode("sent", content, 3, "uint16").pixels
     expected = COLOUR * (ALPHA[..., 3:] / 65535)
     assert np.abs(found - expected).max() <= 0.5
+
+
+def test_what_is_written_is_read_to_the_last_bit():
+    assert np.array_equal(decode("written", deep_colour(COLOUR), 3, "uint16").pixels, COLOUR)
 
 
 def test_it_becomes_grey_and_is_turned_and_resized_like_other_images():

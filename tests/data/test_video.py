@@ -117,6 +117,12 @@ def test_frames_of_a_folder_come_in_natural_order(tmp_path: Path) -> None:
     assert [frame.time for frame in half_speed.frames()][-1] == pytest.approx(11 / 5)
 
 
+def test_digits_that_are_no_numbers_order_names_as_letters_do(tmp_path: Path) -> None:
+    for name in ("10", "9", "9²", "9a"):
+        write_frames(tmp_path / name, pictures(2))
+    assert [clip.name for clip in list_clips(tmp_path)] == ["9", "9a", "9²", "10"]
+
+
 def test_clips_below_a_folder_are_named_by_their_path_and_masks_are_passed_over(
     tmp_path: Path,
 ) -> None:

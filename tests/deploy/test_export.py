@@ -428,6 +428,8 @@ def test_what_is_refused(scorer, model, digits, threes, tmp_path):
         Scorer(scorer.path, threads=0)
     with pytest.raises(InputError, match=r"shape \(7, 8, 1\)"):
         scorer.anomaly_score(np.zeros((2, 7, 8), np.uint8))
+    with pytest.raises(InputError, match="images: there are none"):
+        scorer.anomaly_map(np.zeros((0, 8, 8), np.uint8))
     with pytest.raises(InputError, match="NaN or infinity in 2 of 2"):
         scorer.anomaly_score(np.full((2, 8, 8), np.nan))
     assert "checksum" in refused(4, "score", tmp_path / "bad.onnx", threes.test_normal)

@@ -38,6 +38,10 @@ LEARNING = TINY.replace(
 """Trains in about a second, and learns handwritten digits."""
 
 
+QUICK = ["--epochs", "1", "--set", "training.min_epoch_images=64", "--set", "threshold.folds=2"]
+"""Options of an ``adacl fit`` that ends soon, of whole images."""
+
+
 def write_images(folder: Path, images: np.ndarray, suffix: str = ".png") -> list[Path]:
     """Write uint8 images N x H x W (x 3) as files named so that their order is kept."""
     folder.mkdir(parents=True, exist_ok=True)

@@ -148,6 +148,10 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
             words = " and ".join(rule.words for rule in args[1:])
             raise ConfigError(f"{where}: need {words}, got {plain(value)!r}")
         return value
+    if origin is Literal:
+        for choice in args:  # a number of NumPy, or true, is equal to one of them, and none
+            if _is_same(_of_python(value), choice):
+                return choice
     if dataclasses.is_dataclass(hint):
         return build(hint, value, where + ".")  # type: ignore[arg-type]
     if origin is tuple and isinstance(value, list | tuple):
@@ -156,11 +160,7 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
             return tuple(_cast(h, v, where) for h, v in zip(items, value, strict=True))
     elif origin is Mapping and isinstance(value, Mapping):
         return {str(k): _cast(args[1], v, f"{where}.{k}") for k, v in value.items()}
-    elif (
-        (hint is Any and _all_finite(value))
-        or (origin is Literal and value in args)
-        or (hint is bool and isinstance(value, bool))
-    ):
+    elif (hint is Any and _all_finite(value)) or (hint is bool and isinstance(value, bool)):
         return value
     elif hint is float and isinstance(value, Real) and not isinstance(value, bool):
         if _all_finite(value):
@@ -171,6 +171,11 @@ def _cast(hint: Any, value: Any, where: str) -> Any:
     elif hint is str and isinstance(value, str):
         return value
     raise ConfigError(f"{where}: need {type_words(hint)}, got {value!r}")
+
+
+def _is_same(value: Any, choice: int | str) -> bool:
+    """Tell whether a value is a choice, in its type, too: true is not 1, nor is 1.0."""
+    return isinstance(value, type(choice)) and not isinstance(value, bool) and value == choice
 
 
 def _of_python(value: Any) -> Any:

@@ -297,6 +297,6 @@ def natural(folder: Path) -> list[Path]:
 
     def key(path: Path) -> list[tuple[int, str]]:
         parts = re.split(r"(\d+)", path.name)
-        return [(int(part), "") if part.isdigit() else (-1, part) for part in parts]
+        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
 
     return sorted(folder.iterdir(), key=key)

@@ -299,6 +299,8 @@ class ImageScorer(ABC):
                 return self._map_of_one(several, method)
             each = self.anomaly_map if is_paths(several) else self._map_of_one
             maps = [each(one, method) for one in several]
+            if not maps:
+                raise InputError("images: there are none")
             if len({each_map.shape for each_map in maps}) > 1:
                 raise InputError("images of several sizes; use explain_files")
             return np.stack(maps)

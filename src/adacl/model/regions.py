@@ -53,27 +53,46 @@ def find_regions(
         above the threshold there is none.
     """
     rows, starts, ends, numbers = _runs(scores > threshold)
+    if not len(rows):
+        return ()
     tops, lefts = 2 * rows, 2 * starts
     bottoms, rights = np.minimum(tops + 2, size[0]), np.minimum(2 * ends, size[1])
     areas = (bottoms - tops) * (rights - lefts)
-    regions = []
-    for number in np.unique(numbers):
-        own = np.flatnonzero(numbers == number)
-        area = int(areas[own].sum())
-        regions.append(
-            Region(
-                int(tops[own].min()),
-                int(lefts[own].min()),
-                int(bottoms[own].max()),
-                int(rights[own].max()),
-                area,
-                max(float(scores[rows[run], starts[run] : ends[run]].max()) for run in own),
-                float((tops + bottoms)[own] @ areas[own]) / 2 / area,
-                float((lefts + rights)[own] @ areas[own]) / 2 / area,
-            )
-        )
+    order = np.argsort(numbers, kind="stable")
+    first = np.unique(numbers[order], return_index=True)[1]
+
+    def of_each(reduce: np.ufunc, values: Array) -> Array:
+        """Reduce values of the runs (R,) to one for each region."""
+        found: Array = reduce.reduceat(values[order], first)
+        return found
+
+    area = of_each(np.add, areas)
+    boxes = (
+        of_each(np.minimum, tops),
+        of_each(np.minimum, lefts),
+        of_each(np.maximum, bottoms),
+        of_each(np.maximum, rights),
+    )
+    peaks = of_each(np.maximum, _peaks(scores, rows, starts, ends))
+    centres = (
+        of_each(np.add, (tops + bottoms) * areas) / 2 / area,
+        of_each(np.add, (lefts + rights) * areas) / 2 / area,
+    )
+    columns = (column.tolist() for column in (*boxes, area, peaks, *centres))
+    regions = [Region(*values) for values in zip(*columns, strict=True)]
     regions.sort(key=lambda region: -region.peak)
     return tuple([r for r in regions if r.area >= least_area] or regions[:1])
+
+
+def _peaks(
+    scores: Array, rows: NDArray[np.int64], starts: NDArray[np.int64], ends: NDArray[np.int64]
+) -> Array:
+    """Return the highest score of each run."""
+    before = rows * scores.shape[1]
+    bounds = np.stack([before + starts, before + ends], 1).ravel()
+    beyond = np.append(scores.ravel(), scores.dtype.type(-np.inf))
+    peaks: Array = np.maximum.reduceat(beyond, bounds)[::2]
+    return peaks
 
 
 def _runs(above: NDArray[np.bool_]) -> tuple[NDArray[np.int64], ...]:

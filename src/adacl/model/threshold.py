@@ -235,5 +235,7 @@ def by_group(scores: ArrayLike, groups: ArrayLike | None) -> NDArray[np.float64]
         raise InputError("a threshold needs at least one score, all of them finite")
     if groups is None:
         return np.sort(found)
-    labels = np.asarray(groups)
-    return np.sort([found[labels == group].max() for group in np.unique(labels)])
+    numbers = np.unique(np.asarray(groups), return_inverse=True)[1]
+    highest = np.full(int(numbers.max()) + 1, -np.inf)
+    np.maximum.at(highest, numbers, found)
+    return np.sort(highest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,7 +76,7 @@ def parts_of(
         raise DataError(
             f"{source}: the part {unfit[0]!r} cannot name a file; use UTF-8, up to {LONGEST} bytes"
         )
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := [name for name, count in sorted(Counter(names).items()) if count > 1]:
         raise DataError(f"{source}: names the part {twice[0]} twice")
     return sorted(parts, key=lambda part: -part.size())
 

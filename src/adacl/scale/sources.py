@@ -10,7 +10,7 @@ import glob
 import os
 import re
 from collections.abc import Iterator, Sequence
-from itertools import dropwhile, islice
+from itertools import dropwhile, islice, pairwise
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -155,14 +155,12 @@ def opened_sources(names: Sequence[str]) -> list[Source]:
         If one holds another, whose images would be scored twice.
     """
     sources = [Source(name) for name in names]
-    roots = sorted((s.root, s.name) for s in sources if not s.is_list)
-    for number, (root, name) in enumerate(roots):
-        for root_of_other, other in roots[number + 1 :]:
-            if name == other or f"{root_of_other}/".startswith(f"{root}/"):
-                raise DataError(
-                    f"{other}: lies in {name}, so its images could be scored twice; name one of "
-                    "them"
-                )
+    roots = sorted((f"{s.root}/", s.name) for s in sources if not s.is_list)
+    for (root, name), (root_of_other, other) in pairwise(roots):  # what lies in one follows it
+        if root_of_other.startswith(root):
+            raise DataError(
+                f"{other}: lies in {name}, so its images could be scored twice; name one of them"
+            )
     return sources
 
 

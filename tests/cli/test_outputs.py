@@ -1,0 +1,80 @@
+"""What commands write replaces nothing but what they wrote before."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from support.helpers import call, refused
+
+
+def test_records_and_models_replace_no_image(parts: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(parts / "good", tmp_path / "good"))
+    image = sorted(folder.iterdir())[0]
+    before = image.read_bytes()
+    for command in (
+        ("score", parts / "model.onnx", folder, "--format", "csv", "-o", image),
+        ("calibrate", parts / "model", folder, "-o", image),
+        ("fit", folder, "-o", image),
+    ):
+        assert "is an image, which would be replaced" in refused(2, *command)
+    assert image.read_bytes() == before
+
+
+def test_outputs_replace_no_file_of_another_kind(parts: Path, tmp_path: Path) -> None:
+    model, exported = parts / "model", parts / "model.onnx"
+    good, bad = parts / "good", parts / "bad"
+    files = {name: tmp_path / name for name in ("a.csv", "a.mp4", "a.toml", "other", "other.onnx")}
+    for path in files.values():
+        path.write_text(f"path\n{good / '000.png'}\n")
+    shutil.copy(model, files["other"])
+    shutil.copy(exported, files["other.onnx"])
+    before = {path: path.read_bytes() for path in files.values()}
+    for word, command in (
+        ("a list or table", ("fit", files["a.csv"], "-o", files["a.csv"])),
+        ("a video", ("fit", good, "-o", files["a.mp4"])),
+        ("a file of settings", ("fit", good, "-o", files["a.toml"])),
+        ("an exported file", ("calibrate", model, good, "-o", files["other.onnx"])),
+        ("a model file", ("score", model, bad, "-o", files["other"])),
+        ("an exported file", ("score", exported, bad, "-o", files["other.onnx"])),
+        ("a video", ("score", exported, bad, "--format", "csv", "-o", files["a.mp4"])),
+        ("a model file", ("export", model, files["other"])),
+    ):
+        assert f"is {word}, which would be replaced; name another output" in refused(2, *command)
+    assert before == {path: path.read_bytes() for path in files.values()}
+    assert call("score", exported, bad, "-o", files["a.csv"])[0] == 0
+
+
+def test_explain_replaces_no_picture_that_adacl_did_not_write(parts: Path, tmp_path: Path) -> None:
+    first, second = sorted((parts / "bad").iterdir())[:2]
+    taken, free = tmp_path / "taken.png", tmp_path / "free.png"
+    shutil.copy(first, taken)
+    message = refused(2, "explain", parts / "model.onnx", second, "-o", taken)
+    assert "is there, and is no picture that adacl wrote" in message
+    assert taken.read_bytes() == first.read_bytes()
+    for image in (first, second):
+        assert call("explain", parts / "model.onnx", image, "-o", free)[0] == 0
+
+
+def test_heat_maps_never_lie_among_the_images(
+    parts: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("good", "bad"):
+        shutil.copytree(parts / name, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    model, images = parts / "model.onnx", [Path("good/000.png"), sorted(Path("bad").iterdir())[0]]
+    before = sorted(tmp_path.rglob("*"))
+    for command in (
+        ("explain", model, *images),
+        ("explain", model, "good", "bad"),
+        ("score", model, "good", "bad", "--heatmaps", "."),
+    ):
+        assert "where heat maps would be scored as images" in refused(2, *command)
+    (tmp_path / "file").touch()
+    message = refused(2, "score", model, "good", "--heatmaps", "file")
+    assert "is a file, but a folder of maps is to be written; name a folder" in message
+    (tmp_path / "file").unlink()
+    assert sorted(tmp_path.rglob("*")) == before
+    assert call("explain", model, *images, "-o", "maps")[0] == 0
+    assert call("explain", model, images[0])[0] == 0
+    assert Path("000.png.heatmap.png").is_file()
