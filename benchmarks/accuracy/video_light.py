@@ -24,8 +24,8 @@ from adacl.imaging.changes import CHANGES, Change
 from adacl.metrics import auroc
 from adacl.protocols.video import footage
 from adacl.scale import records
-from adacl.video import VideoAnomalyDetector
 from adacl.video.chunks import CHUNK
+from adacl.video.detector import VideoAnomalyDetector
 from benchmarks.accuracy.light import RECORDS
 from benchmarks.common import machine
 
