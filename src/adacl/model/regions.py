@@ -90,8 +90,8 @@ def _peaks(
     """Return the highest score of each run."""
     before = rows * scores.shape[1]
     bounds = np.stack([before + starts, before + ends], 1).ravel()
-    beyond = np.append(scores.ravel(), scores.dtype.type(-np.inf))
-    peaks: Array = np.maximum.reduceat(beyond, bounds)[::2]
+    bounds = bounds[bounds < scores.size]  # without the end of the last run, if it is that of all
+    peaks: Array = np.maximum.reduceat(scores.ravel(), bounds)[::2]
     return peaks
 
 
