@@ -174,6 +174,22 @@ def test_outputs_replace_no_footage_and_no_model(model: Path, films: Path, tmp_p
     assert other.read_bytes() == weights
 
 
+def test_an_annotated_copy_replaces_only_its_like(model: Path, films: Path, tmp_path: Path) -> None:
+    for name in ("walk.mp4", "walk.mkv", "walk.mov", "damaged.mp4"):
+        other = tmp_path / name
+        shutil.copy(films / "walk.mp4", other)
+        if name == "damaged.mp4":
+            other.write_bytes(other.read_bytes()[:500])
+        content = other.read_bytes()
+        command = ("video", "score", model, films / "run.mp4", "--annotate", other)
+        assert f"{other}: is there, and is no copy that adacl annotated" in refused(2, *command)
+        assert other.read_bytes() == content
+        other.unlink()
+        for _ in range(2):
+            code, _, err = call(*command)
+            assert code == 0, err
+
+
 def test_evaluate_warns_of_footage_that_was_learnt_from(
     model: Path, films: Path, tmp_path: Path
 ) -> None:

@@ -125,6 +125,10 @@ def score(
         if used.count(resolved(path)) > 1:
             raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
         check_output(path, kind)
+    if annotate is not None:
+        from adacl.video.annotated_copy import check_replaceable
+
+        check_replaceable(annotate)
     if report is not None:
         check_page_name(report)
     started = _parsed(start)
