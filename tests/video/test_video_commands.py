@@ -435,3 +435,28 @@ def test_explain_takes_a_time_and_refuses_what_it_cannot_show(
     code, out, err = call("video", "explain", model, film, "--threshold", 99, "-o", tmp_path)
     assert (code, out) == (0, "")
     assert "no event" in err
+
+
+def test_explain_keeps_the_pictures_of_other_videos_and_adds_none_to_the_frames(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    for day in ("mon", "tue", "mon"):
+        (tmp_path / day).mkdir(exist_ok=True)
+        film = Path(shutil.copy(films / "walk.mp4", tmp_path / day / "gate.mp4"))
+        code, _, err = call("video", "explain", model, film, "--at", 3, "-o", pictures)
+        assert code == 0, err
+    found = sorted(path.name for path in pictures.iterdir())
+    assert found == ["gate-2.frame-30.png", "gate.frame-30.png"]
+    foreign = pictures / "gate.frame-40.png"
+    foreign.write_bytes(b"a note of my own")
+    code, out, err = call("video", "explain", model, film, "--at", 4, "-o", pictures)
+    assert code == 0, err
+    assert f"wrote {pictures / 'gate-2.frame-40.png'}" in out
+    assert foreign.read_bytes() == b"a note of my own"
+    frames = write_frames(tmp_path / "frames", walkers(40, 3), "{:03d}.png")
+    for folder, place in ((frames, "is the folder of the frames"), (frames / "x", "lies in")):
+        message = refused(2, "video", "explain", model, frames, "--at", 1, "-o", folder)
+        assert f"{folder}: {place}" in message
+        assert "where pictures would be scored as frames; name a folder outside" in message
+    assert len(list(frames.iterdir())) == 40
