@@ -18,7 +18,7 @@ from adacl.data import video
 from adacl.data.clips import list_clips
 from adacl.data.video import Clip
 from adacl.datasets import ucsd
-from adacl.errors import DataError, MissingDataError
+from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.video.chunks import segments
 from support.footage import camera, walkers, write_frames, write_swapped, write_video
 
@@ -372,3 +372,22 @@ def test_real_footage_is_read_whole(data_dir: Path) -> None:
     assert len(frames) == 426
     assert frames[-1].time == pytest.approx(425 / 25)
     assert frames[0].image.shape == (180, 320, 1)
+
+
+def test_frames_beside_videos_and_folders_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_frames(tmp_path / "c", walkers(10, 1))
+    (folder / ".thumbs").mkdir()
+    (folder / "c_gt").mkdir()
+    assert len(list_clips(folder)) == 1
+    assert not caplog.messages
+    write_frames(folder / "tue", walkers(10, 1))
+    assert [clip.name for clip in list_clips(folder)] == ["c"]
+    assert "its frames (1.tif, …) are one clip; the folder tue in it is passed over" in caplog.text
+    write_video(folder / "walk.mp4", walkers(10, 1))
+    for given in (folder, tmp_path):
+        with pytest.raises(
+            ConfigError, match=r"c: holds frames \(1\.tif\) and videos \(walk\.mp4\)"
+        ):
+            list_clips(given)

@@ -460,3 +460,24 @@ def test_explain_keeps_the_pictures_of_other_videos_and_adds_none_to_the_frames(
         assert f"{folder}: {place}" in message
         assert "where pictures would be scored as frames; name a folder outside" in message
     assert len(list(frames.iterdir())) == 40
+
+
+def test_options_that_do_nothing_for_video_files_are_refused(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    film, truth, output = films / "walk.mp4", tmp_path / "truth.csv", tmp_path / "new.adacl"
+    for command in (
+        ("fit", film, "-o", output),
+        ("fit", films, "-o", output),
+        ("score", model, film),
+        ("evaluate", model, film, "--truth", truth),
+        ("explain", model, film, "-o", tmp_path),
+        ("calibrate", model, film, "-o", output),
+    ):
+        message = refused(2, "video", *command, "--frame-rate", 10)
+        assert "--frame-rate 10: is for folders of frames" in message
+        assert f"{film if command[1] != films else films / 'run.mp4'} is a video file" in message
+    assert "--give-up is for live streams" in refused(
+        2, "video", "score", model, film, "--give-up", 5
+    )
+    assert not list(tmp_path.iterdir())

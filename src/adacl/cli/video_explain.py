@@ -16,7 +16,7 @@ from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.outputs import check_folder
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.streams import escaped
-from adacl.cli.video import FrameRateOption
+from adacl.cli.video import FrameRateOption, clip_of
 from adacl.errors import ConfigError
 from adacl.files import make_folder
 
@@ -41,7 +41,7 @@ def explain(
         ),
     ] = None,
     threshold: options.Threshold = None,
-    frame_rate: FrameRateOption = 25.0,
+    frame_rate: FrameRateOption = None,
     device: options.Device = "auto",
     backend: options.Backend = "onnxruntime",
     quiet: options.Quiet = False,
@@ -62,12 +62,10 @@ def explain(
     from adacl.video.explanation import look, reasons
 
     with interruptible([]), messages(quiet):
-        detector = VideoAnomalyDetector.load(
-            model, frame_rate=frame_rate, device=device, backend=backend
-        )
+        detector = VideoAnomalyDetector.load(model, device=device, backend=backend)
         if threshold is not None:
             detector.set_threshold(threshold)
-        clip = detector.clip(source)
+        clip = clip_of(source, frame_rate)
         if clip.live:
             raise ConfigError(f"{clip.name}: a stream can be read only once; record it to a file")
         make_folder(folder)

@@ -26,7 +26,7 @@ from adacl.cli.support.video_records import (
     event_sentence,
     frame_record,
 )
-from adacl.cli.video import FrameRateOption
+from adacl.cli.video import FrameRateOption, clip_of
 from adacl.errors import ConfigError
 from adacl.files import resolved
 
@@ -100,7 +100,7 @@ def score(
             "times of day, in the time zone of this machine (TZ).",
         ),
     ] = None,
-    frame_rate: FrameRateOption = 25.0,
+    frame_rate: FrameRateOption = None,
     device: options.Device = "auto",
     backend: options.Backend = "onnxruntime",
     quiet: options.Quiet = False,
@@ -137,12 +137,10 @@ def score(
 
     unwritten = list(wanted)
     with interruptible(unwritten), messages(quiet):
-        detector = VideoAnomalyDetector.load(
-            model, frame_rate=frame_rate, device=device, backend=backend
-        )
+        detector = VideoAnomalyDetector.load(model, device=device, backend=backend)
         if threshold is not None:
             detector.set_threshold(threshold)
-        clip = detector.clip(source)
+        clip = clip_of(source, frame_rate)
         if clip.live:
             if annotate or report:
                 raise ConfigError(
@@ -150,6 +148,8 @@ def score(
                     "to a file"
                 )
             unwritten.clear()
+        elif give_up is not None:
+            raise ConfigError("--give-up is for live streams; a recording ends by itself")
         if started is not None:
             if clip.live:
                 raise ConfigError("--start is for recordings; a live stream has the time of day")
