@@ -711,6 +711,29 @@ def test_paths_of_pandas_are_paths(files, fitted):
         np.testing.assert_array_equal(fitted.score_samples(paths), wanted)
 
 
+def test_a_table_of_paths_and_more_is_refused_with_the_remedy(files, fitted):
+    pandas = pytest.importorskip("pandas")
+    paths = [str(path) for path in files]
+    for more in (1, "good", paths):
+        table = pandas.DataFrame({"image": paths, "more": more})
+        words = r"a table with the columns image, more; pass the one of the paths alone"
+        with pytest.raises(InputError, match=words):
+            fitted.score_samples(table)
+        with pytest.raises(InputError, match=words):
+            tiny().fit(table)
+    with pytest.raises(InputError, match=r"\d+ of \d+ are paths, the others are not"):
+        fitted.score_samples(pandas.Series([*paths, None]))
+
+
+def test_labels_that_differ_are_said_to_be_ignored(normal, caplog):
+    tiny().fit(normal, np.ones(len(normal)))
+    assert "ignored" not in caplog.text
+    for labels in (np.arange(len(normal)) % 2, ["good", *["bad"] * (len(normal) - 1)]):
+        caplog.clear()
+        tiny().fit(normal, labels)
+        assert "y has 2 different labels, and is ignored: all images are learnt" in caplog.text
+
+
 def test_one_image_is_not_taken_for_many_in_silence(digits, caplog):
     tiny().fit(np.tile(digits.images[0], (2, 2))[:13, :13])
     assert "each of the 13 rows is taken for a flat image" in caplog.text

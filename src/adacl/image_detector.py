@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Self, TypeVar, get_args
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from adacl.data.arrays import (
@@ -67,7 +68,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
             Normal images, see the class; or files that :func:`~adacl.data.training_set.probe_files`
             looked at already.
         y
-            Ignored.
+            Ignored: all images are learnt as normal, and a warning says so if labels differ.
         groups
             A label (n,) for each image of an array; images of one label belong together, as files
             do by ``group``.
@@ -87,6 +88,11 @@ class ImageDetector(DetectorParameters, ImageScorer):
             If the loss is no longer finite.
         """
         contamination = self._contamination()
+        if (count := len({str(label) for label in np.ravel(np.asarray(y, object))})) > 1:
+            log.warning(
+                "y has %d different labels, and is ignored: all images are learnt as normal; leave "
+                "out those that are not", count,
+            )  # fmt: skip
         normals = self._normals(listed(X), groups)
         seed = checked_seed(self.random_state)
         checkpoints = Path(self.checkpoints) if self.checkpoints else None
