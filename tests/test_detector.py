@@ -405,6 +405,23 @@ def test_save_and_load(fitted, digits, tmp_path):
         AnomalyDetector.load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "list.csv", "settings.toml", "page.html"])
+def test_saving_replaces_nothing_but_models(fitted, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"work of years")
+    with pytest.raises(ConfigError, match=f"{name}: is a.*, which would be replaced; name another"):
+        fitted.save(path)
+    assert path.read_bytes() == b"work of years"
+    for _ in range(2):
+        fitted.save(tmp_path / "parts.adacl")
+
+
+def test_what_to_do_with_broken_files_is_checked_in_loading(fitted, tmp_path):
+    fitted.save(tmp_path / "m.adacl")
+    with pytest.raises(ConfigError, match="on_error: need skip or fail, got 'ignore'"):
+        AnomalyDetector.load(tmp_path / "m.adacl", on_error="ignore")
+
+
 def test_a_loaded_detector_can_be_cloned_and_fitted_again(digits, normal, tmp_path):
     tiles = tiny(tile=(8, 8), stride=4, top_k=2)
     tiles.fit(np.pad(normal, ((0, 0), (0, 4), (0, 4)))).save(tmp_path / "model.adacl")

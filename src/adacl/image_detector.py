@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -26,7 +26,7 @@ from adacl.data.folders import ImageFiles, each_image, list_images
 from adacl.data.groups import check_rule, groups_of
 from adacl.data.masks import region_of_interest
 from adacl.data.pixels import header_of
-from adacl.data.reading import OnError, Skipped, stream
+from adacl.data.reading import OnError, Skipped, check_on_error, stream
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.detector_parameters import Array, DetectorParameters, checked_seed, checked_size
@@ -131,8 +131,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
             check_white(self.white_level)
         if self.group is not None:
             check_rule(self.group)
-        if self.on_error not in get_args(OnError):
-            raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
+        check_on_error(self.on_error)
         resolve_device(self.device)
         tiling, image_size = self._tiling(), checked_size("image_size", self.image_size)
         mask = region_of_interest(self.mask)
@@ -293,7 +292,10 @@ class ImageDetector(DetectorParameters, ImageScorer):
         ------
         MissingDataError, ModelFileError
             If the file is not there, or not sound.
+        ConfigError
+            If ``on_error`` is neither ``skip`` nor ``fail``.
         """
+        check_on_error(on_error)
         return cls.from_model(load_model(path, device), device=device, on_error=on_error)
 
     @classmethod

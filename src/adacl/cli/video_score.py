@@ -13,7 +13,7 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible, until_stopped
-from adacl.cli.support.outputs import Kind, check_output
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.records import RecordWriter, form_of, is_headed, opened
 from adacl.cli.support.reports import check_page_name
@@ -29,6 +29,7 @@ from adacl.cli.support.video_records import (
 from adacl.cli.video import FrameRateOption, clip_of
 from adacl.errors import ConfigError
 from adacl.files import resolved
+from adacl.kinds import Kind
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip
