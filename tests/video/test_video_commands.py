@@ -310,6 +310,11 @@ def test_a_model_of_the_other_kind_is_pointed_to_its_commands(
     assert "use it with adacl video score, evaluate, calibrate or explain" in refused(
         4, "explain", model, stills / "000.png"
     )
+    exported, results = tmp_path / "gate.onnx", tmp_path / "results"
+    assert call("export", model, exported)[0] == 0
+    message = refused(4, "scale", "score", exported, stills, "--out", results)
+    assert "which adacl scale score does not take; use it with adacl video" in message
+    assert not results.exists()
     image_model = tmp_path / "image.adacl"
     save_model(VideoAnomalyDetector.load(model).model_.tiles, image_model)
     for command in (("score",), ("calibrate",), ("explain", "--at", 1)):
