@@ -18,7 +18,7 @@ from adacl.data import video
 from adacl.data.clips import list_clips
 from adacl.data.video import Clip
 from adacl.datasets import ucsd
-from adacl.errors import ConfigError, DataError, MissingDataError
+from adacl.errors import ConfigError, DataError, InputError, MissingDataError
 from adacl.video.chunks import segments
 from support.footage import camera, walkers, write_frames, write_swapped, write_video
 
@@ -456,3 +456,14 @@ def test_a_file_in_ticks_of_a_clock_has_no_gaps(
         container.mux(track.encode())
     assert len(list(Clip("ticks", path).frames())) == 60
     assert not caplog.messages
+
+
+@pytest.mark.parametrize("footage", [None, np.zeros((4, 8, 8), np.uint8), [None]])
+def test_what_is_no_footage_is_refused_in_a_sentence(footage: object) -> None:
+    with pytest.raises(InputError, match=r"footage: need video files, .* got (NoneType|ndarray)"):
+        list_clips(footage)  # type: ignore[arg-type]
+
+
+def test_footage_may_be_a_generator(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", walkers(10, 1))
+    assert [clip.name for clip in list_clips(tmp_path.glob("*.mp4"))] == ["a"]  # type: ignore[arg-type]

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from adacl.data.image_files import EXTENSIONS
 from adacl.data.video import FRAME_RATE, Clip, frame_files, natural
 from adacl.data.video_words import VIDEO_EXTENSIONS, is_video, shown_address
-from adacl.errors import ConfigError, MissingDataError
+from adacl.errors import ConfigError, InputError, MissingDataError
 
 MASKS = "_gt"
 
@@ -31,11 +32,20 @@ def list_clips(
     ------
     MissingDataError
         If a source is not there, or holds no clip.
+    InputError
+        If a source is none of these.
     ConfigError
         If a folder holds images and videos, so that it is not clear what its clips are.
     """
     found: list[Clip] = []
-    for source in [sources] if isinstance(sources, str | Path) else sources:
+    one = isinstance(sources, str) or not isinstance(sources, Iterable)
+    given: Iterable[object] = [sources] if one else sources  # type: ignore[assignment]
+    for source in given:
+        if not isinstance(source, str | os.PathLike | Clip):
+            raise InputError(
+                "footage: need video files, folders of frames or addresses, or a list of them, got "
+                f"{type(source).__name__}"
+            )
         if isinstance(source, Clip):
             found.append(source)
             continue
