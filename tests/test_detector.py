@@ -405,6 +405,23 @@ def test_save_and_load(fitted, digits, tmp_path):
         AnomalyDetector.load(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.mp4", "list.csv", "settings.toml", "page.html"])
+def test_saving_replaces_nothing_but_models(fitted, tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"work of years")
+    with pytest.raises(ConfigError, match=f"{name}: is a.*, which would be replaced; name another"):
+        fitted.save(path)
+    assert path.read_bytes() == b"work of years"
+    for _ in range(2):
+        fitted.save(tmp_path / "parts.adacl")
+
+
+def test_what_to_do_with_broken_files_is_checked_in_loading(fitted, tmp_path):
+    fitted.save(tmp_path / "m.adacl")
+    with pytest.raises(ConfigError, match="on_error: need skip or fail, got 'ignore'"):
+        AnomalyDetector.load(tmp_path / "m.adacl", on_error="ignore")
+
+
 def test_a_loaded_detector_can_be_cloned_and_fitted_again(digits, normal, tmp_path):
     tiles = tiny(tile=(8, 8), stride=4, top_k=2)
     tiles.fit(np.pad(normal, ((0, 0), (0, 4), (0, 4)))).save(tmp_path / "model.adacl")
@@ -711,6 +728,29 @@ def test_paths_of_pandas_are_paths(files, fitted):
     wanted = fitted.score_samples(files)
     for paths in (table["path"], table["path"].astype("string"), table[["path"]]):
         np.testing.assert_array_equal(fitted.score_samples(paths), wanted)
+
+
+def test_a_table_of_paths_and_more_is_refused_with_the_remedy(files, fitted):
+    pandas = pytest.importorskip("pandas")
+    paths = [str(path) for path in files]
+    for more in (1, "good", paths):
+        table = pandas.DataFrame({"image": paths, "more": more})
+        words = r"a table with the columns image, more; pass the one of the paths alone"
+        with pytest.raises(InputError, match=words):
+            fitted.score_samples(table)
+        with pytest.raises(InputError, match=words):
+            tiny().fit(table)
+    with pytest.raises(InputError, match=r"\d+ of \d+ are paths, the others are not"):
+        fitted.score_samples(pandas.Series([*paths, None]))
+
+
+def test_labels_that_differ_are_said_to_be_ignored(normal, caplog):
+    tiny().fit(normal, np.ones(len(normal)))
+    assert "ignored" not in caplog.text
+    for labels in (np.arange(len(normal)) % 2, ["good", *["bad"] * (len(normal) - 1)]):
+        caplog.clear()
+        tiny().fit(normal, labels)
+        assert "y has 2 different labels, and is ignored: all images are learnt" in caplog.text
 
 
 def test_one_image_is_not_taken_for_many_in_silence(digits, caplog):

@@ -12,7 +12,7 @@ from sklearn.utils.validation import check_array, validate_data
 from adacl.config.presets import preset
 from adacl.data.arrays import as_numbers, listed
 from adacl.detector_parameters import OVERRIDDEN, Array
-from adacl.errors import AdaclError, ConfigError
+from adacl.errors import AdaclError, ConfigError, InputError
 from adacl.image_detector import ImageDetector
 from adacl.model.model import Model
 
@@ -163,10 +163,22 @@ class AnomalyDetector(ImageDetector, OutlierMixin, BaseEstimator):  # type: igno
 
     def _numbers(self, X: Any, reset: bool) -> Array:
         array: Array
-        if as_numbers(X).ndim == 2:
+        shape = as_numbers(X).shape
+        if len(shape) == 2:
+            if not reset and self._is_one(shape):
+                raise InputError(
+                    f"images of shape {shape}: one image, it seems; pass N x H x W, one image with "
+                    "N = 1"
+                )
             array = validate_data(self, X, reset=reset)
         else:
             array = check_array(X, allow_nd=True)
             if reset:
                 self.n_features_in_ = int(np.prod(array.shape[1:]))
         return array
+
+    def _is_one(self, shape: tuple[int, ...]) -> bool:
+        """Tell whether a shape is that of one grey image, and not of the rows that were learnt."""
+        header, rows = self.header, getattr(self, "n_features_in_", shape[1])
+        usual = shape == (header.spec.height, header.spec.width)
+        return shape[1] != rows and (usual or header.any_size)

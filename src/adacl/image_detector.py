@@ -6,8 +6,9 @@ import logging
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Self, TypeVar, get_args
+from typing import Any, Self, TypeVar
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from adacl.data.arrays import (
@@ -25,7 +26,7 @@ from adacl.data.folders import ImageFiles, each_image, list_images
 from adacl.data.groups import check_rule, groups_of
 from adacl.data.masks import region_of_interest
 from adacl.data.pixels import header_of
-from adacl.data.reading import OnError, Skipped, stream
+from adacl.data.reading import OnError, Skipped, check_on_error, stream
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.detector_parameters import Array, DetectorParameters, checked_seed, checked_size
@@ -67,7 +68,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
             Normal images, see the class; or files that :func:`~adacl.data.training_set.probe_files`
             looked at already.
         y
-            Ignored.
+            Ignored: all images are learnt as normal, and a warning says so if labels differ.
         groups
             A label (n,) for each image of an array; images of one label belong together, as files
             do by ``group``.
@@ -87,6 +88,11 @@ class ImageDetector(DetectorParameters, ImageScorer):
             If the loss is no longer finite.
         """
         contamination = self._contamination()
+        if (count := len({str(label) for label in np.ravel(np.asarray(y, object))})) > 1:
+            log.warning(
+                "y has %d different labels, and is ignored: all images are learnt as normal; leave "
+                "out those that are not", count,
+            )  # fmt: skip
         normals = self._normals(listed(X), groups)
         seed = checked_seed(self.random_state)
         checkpoints = Path(self.checkpoints) if self.checkpoints else None
@@ -125,8 +131,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
             check_white(self.white_level)
         if self.group is not None:
             check_rule(self.group)
-        if self.on_error not in get_args(OnError):
-            raise ConfigError(f"on_error: need skip or fail, got {self.on_error!r}")
+        check_on_error(self.on_error)
         resolve_device(self.device)
         tiling, image_size = self._tiling(), checked_size("image_size", self.image_size)
         mask = region_of_interest(self.mask)
@@ -287,7 +292,10 @@ class ImageDetector(DetectorParameters, ImageScorer):
         ------
         MissingDataError, ModelFileError
             If the file is not there, or not sound.
+        ConfigError
+            If ``on_error`` is neither ``skip`` nor ``fail``.
         """
+        check_on_error(on_error)
         return cls.from_model(load_model(path, device), device=device, on_error=on_error)
 
     @classmethod

@@ -177,5 +177,5 @@ def test_evaluate_warns_of_images_that_are_normal_and_anomalous(
     shutil.copy(sorted((parts / "good").iterdir())[0], both / "copy.png")
     code, _, err = call("evaluate", parts / "model", "--normal", parts / "good", "--abnormal", both)
     assert code == 0, err
-    assert "1 of the anomalous images are also among the normal ones, the first" in err
+    assert "1 of the anomalous images is also among the normal ones, the first" in err
     assert "copy.png" in err

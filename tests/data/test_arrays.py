@@ -92,6 +92,13 @@ def test_other_numbers_of_dimensions_are_refused(shape):
         as_images(np.zeros(shape))
 
 
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_one_image_in_colour_is_not_taken_for_many_narrow_ones(channels):
+    with pytest.raises(InputError, match="pass N x H x W x C, one image with N = 1"):
+        as_images(np.zeros((40, 50, channels), np.uint8))
+    assert as_images(np.zeros((3, 40, 50), np.uint8)).shape == (3, 40, 50, 1)
+
+
 @pytest.mark.parametrize("value", [1e39, -1e39, 3e38])
 def test_values_whose_range_32_bits_do_not_hold_are_refused(value):
     with pytest.raises(InputError, match="do not fit into 32 bits"):

@@ -18,7 +18,7 @@ from adacl.data import video
 from adacl.data.clips import list_clips
 from adacl.data.video import Clip
 from adacl.datasets import ucsd
-from adacl.errors import DataError, MissingDataError
+from adacl.errors import ConfigError, DataError, InputError, MissingDataError
 from adacl.video.chunks import segments
 from support.footage import camera, walkers, write_frames, write_swapped, write_video
 
@@ -102,7 +102,7 @@ def test_frames_too_large_to_hold_are_not_decoded(
     """A few kB can declare frames that fill the memory, also behind a small first one."""
     path = write_black_pngs(tmp_path / "one.mov", 64, 64, 16000, *[64] * 40)
     assert len(list(Clip("one", path).frames())) == 41
-    assert "one: 1 damaged packets" in caplog.text
+    assert "one: 1 damaged packet: frames are missing or spoilt" in caplog.text
     path = write_black_pngs(tmp_path / "all.mov", 16000, 16000)
     with pytest.raises(DataError, match=r"all\.mov: frames of 16000x16000 pixels, more than 134"):
         next(Clip("all", path).frames())
@@ -181,8 +181,8 @@ def test_damage_in_a_transport_stream_is_counted(tmp_path: Path, caplog) -> None
     path.write_bytes(content)
     frames = list(list_clips(path)[0].frames())
     assert 100 < len(frames) < 190
-    assert "damaged packets: frames of them are missing or spoilt" in caplog.text
-    assert re.search(r"about \d+ frames are missing, in \d gaps; the first after", caplog.text)
+    assert "damaged packets: frames are missing or spoilt" in caplog.text
+    assert re.search(r"about \d+ frames are missing, in \d gaps?; the first after", caplog.text)
 
 
 @pytest.mark.parametrize("name", ["{:d}.tif", "frame_{:06d}.png"])
@@ -191,7 +191,7 @@ def test_missing_frames_of_a_folder_are_counted(name: str, tmp_path: Path, caplo
     for number in range(40, 60):
         (folder / name.format(number)).unlink()
     frames = list(list_clips(folder)[0].frames())
-    assert caplog.messages == ["c: about 20 frames are missing, in 1 gaps; the first after 1.5 s"]
+    assert caplog.messages == ["c: about 20 frames are missing, in 1 gap; the first after 1.5 s"]
     assert [frame.number for frame in frames] == list(range(60))
     assert len([*segments(frames)]) == 2
 
@@ -378,3 +378,98 @@ def test_real_footage_is_read_whole(data_dir: Path) -> None:
     assert len(frames) == 426
     assert frames[-1].time == pytest.approx(425 / 25)
     assert frames[0].image.shape == (180, 320, 1)
+
+
+def test_frames_beside_videos_and_folders_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = write_frames(tmp_path / "c", walkers(10, 1))
+    (folder / ".thumbs").mkdir()
+    (folder / "c_gt").mkdir()
+    assert len(list_clips(folder)) == 1
+    assert not caplog.messages
+    write_frames(folder / "tue", walkers(10, 1))
+    assert [clip.name for clip in list_clips(folder)] == ["c"]
+    assert "its frames (1.tif, …) are one clip; the folder tue in it is passed over" in caplog.text
+    write_video(folder / "walk.mp4", walkers(10, 1))
+    for given in (folder, tmp_path):
+        with pytest.raises(
+            ConfigError, match=r"c: holds frames \(1\.tif\) and videos \(walk\.mp4\)"
+        ):
+            list_clips(given)
+
+
+@pytest.mark.parametrize("kind", ["mkv", "avi"])
+def test_a_recording_that_ends_before_it_says_so_is_told(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write_video(tmp_path / f"c.{kind}", walkers(100, 1))
+    frames = list(list_clips(path)[0].frames())
+    assert (len(frames), caplog.messages) == (100, [])
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    frames = list(list_clips(path)[0].frames())
+    assert len(frames) < 90
+    wanted = f"c: the last frame is at {frames[-1].time:.1f} s, but the file is said to last 10.0 s"
+    assert wanted in caplog.text
+
+
+def write_tracks(path: Path, *films: np.ndarray, cover: bool = False) -> Path:
+    """Write films as tracks of one file; with ``cover`` the first is its picture."""
+    with av.open(str(path), "w") as container:
+        tracks = []
+        for number, frames in enumerate(films):
+            picture = cover and number == 0
+            track = container.add_stream("mjpeg" if picture else "mpeg4", rate=10)
+            track.height, track.width = frames.shape[1:3]
+            track.pix_fmt = "yuvj420p" if picture else "yuv420p"
+            if picture:
+                track.disposition = av.stream.Disposition.attached_pic
+            tracks.append(track)
+        for track, frames in zip(tracks, films, strict=True):
+            for image in frames:
+                container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+            container.mux(track.encode())
+    return path
+
+
+def test_pictures_on_the_cover_are_no_footage_and_further_tracks_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    two = write_tracks(tmp_path / "two.mkv", walkers(20, 1), walkers(20, 2))
+    assert len(list(Clip("two", two).frames())) == 20
+    assert "two: has 2 video tracks, of which the first is taken" in caplog.text
+    caplog.clear()
+    cover = write_tracks(tmp_path / "c.mp4", walkers(1, 1), walkers(20, 2), cover=True)
+    assert len(list(Clip("c", cover).frames())) == 20
+    assert not caplog.messages
+    alone = write_tracks(tmp_path / "a.mp4", walkers(1, 1), cover=True)
+    with pytest.raises(DataError, match="has no video track"):
+        next(Clip("a", alone).frames())
+
+
+def test_a_file_in_ticks_of_a_clock_has_no_gaps(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "ticks.avi"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("mpeg4", rate=25)
+        track.height, track.width, track.pix_fmt = 64, 96, "yuv420p"
+        track.codec_context.time_base = Fraction(1, 1000)
+        for number, image in enumerate(walkers(60, 1)):
+            frame = av.VideoFrame.from_ndarray(image, format="gray")
+            frame.pts, frame.time_base = 40 * number, Fraction(1, 1000)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    assert len(list(Clip("ticks", path).frames())) == 60
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("footage", [None, np.zeros((4, 8, 8), np.uint8), [None]])
+def test_what_is_no_footage_is_refused_in_a_sentence(footage: object) -> None:
+    with pytest.raises(InputError, match=r"footage: need video files, .* got (NoneType|ndarray)"):
+        list_clips(footage)  # type: ignore[arg-type]
+
+
+def test_footage_may_be_a_generator(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", walkers(10, 1))
+    assert [clip.name for clip in list_clips(tmp_path.glob("*.mp4"))] == ["a"]  # type: ignore[arg-type]

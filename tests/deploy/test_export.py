@@ -426,6 +426,7 @@ def test_what_is_refused(scorer, model, digits, threes, tmp_path):
         Scorer(scorer.path, backend="tpu")
     with pytest.raises(ConfigError, match="threads"):
         Scorer(scorer.path, threads=0)
+    assert Scorer(scorer.path, threads=np.int64(2)).threads == 2
     with pytest.raises(InputError, match=r"shape \(7, 8, 1\)"):
         scorer.anomaly_score(np.zeros((2, 7, 8), np.uint8))
     with pytest.raises(InputError, match="images: there are none"):

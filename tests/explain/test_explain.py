@@ -472,7 +472,7 @@ def test_explain_passes_over_broken_images_as_score_does(files, tmp_path, model)
     ]
     assert "skipped" in err
     assert "1.png: cannot be read (not an image)" in err
-    assert "1 of 3 images were skipped" in err
+    assert "1 of 3 images was skipped" in err
     assert sorted(path.name for path in maps.iterdir()) == [
         f"{name}.png.heatmap.{kind}" for name in (0, 2) for kind in ("npy", "png")
     ]

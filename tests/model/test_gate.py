@@ -324,6 +324,12 @@ def test_one_image_for_several_and_several_for_one_are_told_apart(learnt, grey, 
     ):
         with pytest.raises(InputError, match=several.format(kind, shape)):
             scorer(given)
+    with pytest.raises(InputError, match="convert them to grey"):
+        grey.anomaly_map(image)
+    with pytest.raises(InputError, match="one image of 3 channels, it seems"):
+        grey.score_samples(image)
+    with pytest.raises(InputError, match="one image, it seems; pass N x H x W, one image with N"):
+        grey.score_samples(parts(1)[0, ..., 0])
     for given, kind in ((b"\x89PNG", "bytes"), (None, "NoneType")):
         with pytest.raises(InputError, match=f"a PIL image or a tensor, got {kind}$"):
             scorer(given)

@@ -402,12 +402,13 @@ def test_a_broken_disk_leaves_the_old_annotated_copy(
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
     copy = tmp_path / "a.mp4"
-    copy.write_bytes(b"what was there before")
+    assert call("video", "score", model_file, film, "--annotate", copy)[0] == 0
+    before = copy.read_bytes()
     monkeypatch.setattr(os, "fsync", broken)
     assert f"{copy}: cannot be written" in refused(
         3, "video", "score", model_file, film, "--annotate", copy
     )
-    assert copy.read_bytes() == b"what was there before"
+    assert copy.read_bytes() == before
     assert list(tmp_path.iterdir()) == [copy]
 
 

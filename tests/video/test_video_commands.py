@@ -174,6 +174,22 @@ def test_outputs_replace_no_footage_and_no_model(model: Path, films: Path, tmp_p
     assert other.read_bytes() == weights
 
 
+def test_an_annotated_copy_replaces_only_its_like(model: Path, films: Path, tmp_path: Path) -> None:
+    for name in ("walk.mp4", "walk.mkv", "walk.mov", "damaged.mp4"):
+        other = tmp_path / name
+        shutil.copy(films / "walk.mp4", other)
+        if name == "damaged.mp4":
+            other.write_bytes(other.read_bytes()[:500])
+        content = other.read_bytes()
+        command = ("video", "score", model, films / "run.mp4", "--annotate", other)
+        assert f"{other}: is there, and is no copy that adacl annotated" in refused(2, *command)
+        assert other.read_bytes() == content
+        other.unlink()
+        for _ in range(2):
+            code, _, err = call(*command)
+            assert code == 0, err
+
+
 def test_evaluate_warns_of_footage_that_was_learnt_from(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
@@ -294,6 +310,11 @@ def test_a_model_of_the_other_kind_is_pointed_to_its_commands(
     assert "use it with adacl video score, evaluate, calibrate or explain" in refused(
         4, "explain", model, stills / "000.png"
     )
+    exported, results = tmp_path / "gate.onnx", tmp_path / "results"
+    assert call("export", model, exported)[0] == 0
+    message = refused(4, "scale", "score", exported, stills, "--out", results)
+    assert "which adacl scale score does not take; use it with adacl video" in message
+    assert not results.exists()
     image_model = tmp_path / "image.adacl"
     save_model(VideoAnomalyDetector.load(model).model_.tiles, image_model)
     for command in (("score",), ("calibrate",), ("explain", "--at", 1)):
@@ -419,3 +440,49 @@ def test_explain_takes_a_time_and_refuses_what_it_cannot_show(
     code, out, err = call("video", "explain", model, film, "--threshold", 99, "-o", tmp_path)
     assert (code, out) == (0, "")
     assert "no event" in err
+
+
+def test_explain_keeps_the_pictures_of_other_videos_and_adds_none_to_the_frames(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    pictures = tmp_path / "pictures"
+    for day in ("mon", "tue", "mon"):
+        (tmp_path / day).mkdir(exist_ok=True)
+        film = Path(shutil.copy(films / "walk.mp4", tmp_path / day / "gate.mp4"))
+        code, _, err = call("video", "explain", model, film, "--at", 3, "-o", pictures)
+        assert code == 0, err
+    found = sorted(path.name for path in pictures.iterdir())
+    assert found == ["gate-2.frame-30.png", "gate.frame-30.png"]
+    foreign = pictures / "gate.frame-40.png"
+    foreign.write_bytes(b"a note of my own")
+    code, out, err = call("video", "explain", model, film, "--at", 4, "-o", pictures)
+    assert code == 0, err
+    assert f"wrote {pictures / 'gate-2.frame-40.png'}" in out
+    assert foreign.read_bytes() == b"a note of my own"
+    frames = write_frames(tmp_path / "frames", walkers(40, 3), "{:03d}.png")
+    for folder, place in ((frames, "is the folder of the frames"), (frames / "x", "lies in")):
+        message = refused(2, "video", "explain", model, frames, "--at", 1, "-o", folder)
+        assert f"{folder}: {place}" in message
+        assert "where pictures would be scored as frames; name a folder outside" in message
+    assert len(list(frames.iterdir())) == 40
+
+
+def test_options_that_do_nothing_for_video_files_are_refused(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    film, truth, output = films / "walk.mp4", tmp_path / "truth.csv", tmp_path / "new.adacl"
+    for command in (
+        ("fit", film, "-o", output),
+        ("fit", films, "-o", output),
+        ("score", model, film),
+        ("evaluate", model, film, "--truth", truth),
+        ("explain", model, film, "-o", tmp_path),
+        ("calibrate", model, film, "-o", output),
+    ):
+        message = refused(2, "video", *command, "--frame-rate", 10)
+        assert "--frame-rate 10: is for folders of frames" in message
+        assert f"{film if command[1] != films else films / 'run.mp4'} is a video file" in message
+    assert "--give-up is for live streams" in refused(
+        2, "video", "score", model, film, "--give-up", 5
+    )
+    assert not list(tmp_path.iterdir())

@@ -20,6 +20,7 @@ from adacl.errors import ModelFileError
 from adacl.files import check_writable
 from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
 from adacl.model.scoring import FileScore
+from adacl.words import were
 
 log = logging.getLogger("adacl")
 
@@ -104,7 +105,9 @@ def calibrate(
         if defects:
             shown, scores = scored(defects, "defects")
             if seen := count_seen(scores):
-                log.warning("%d of these defects were used in fitting; fit again without", seen)
+                log.warning(
+                    "%d of these defects %s used in fitting; fit again without", seen, were(seen)
+                )
         before = detector.threshold_
         flagged = sum(raw > before for raw in normals.raw)
         log.info("before: threshold %.4f, flags %d of these %d", before, flagged, len(normals.raw))

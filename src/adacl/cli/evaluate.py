@@ -36,6 +36,7 @@ from adacl.data.lists import root_of, with_folders
 from adacl.errors import ConfigError
 from adacl.files import resolved
 from adacl.model.advice import advice
+from adacl.words import are
 
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
@@ -192,8 +193,8 @@ def _warned_of_both(good: list[FileScore], bad: list[FileScore]) -> None:
     normal = {identity(score) for score in good}
     if both := [score for score in bad if identity(score) in normal]:
         log.warning(
-            "%d of the anomalous images are also among the normal ones, the first %s; they count "
-            "as both", len(both), both[0].path,
+            "%d of the anomalous images %s also among the normal ones, the first %s; they count "
+            "as both", len(both), are(len(both)), both[0].path,
         )  # fmt: skip
 
 

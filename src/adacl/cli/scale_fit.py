@@ -12,9 +12,10 @@ import typer
 from adacl.cli.scale_score import AddressOption, EngineOption, WorkersOption
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import InterruptError
-from adacl.cli.support.progress import bar, messages, plural, say
+from adacl.cli.support.progress import bar, messages, say
 from adacl.config.presets import parse_settings, preset
 from adacl.errors import ConfigError, DataError
+from adacl.words import plural
 
 log = logging.getLogger("adacl")
 

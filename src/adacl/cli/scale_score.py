@@ -11,9 +11,10 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import InterruptError
-from adacl.cli.support.progress import bar, messages, plural, say
+from adacl.cli.support.progress import bar, messages, say
 from adacl.cli.support.reports import ReportOption, check_report
 from adacl.errors import ConfigError, DataError
+from adacl.words import plural
 
 log = logging.getLogger("adacl")
 

@@ -28,6 +28,7 @@ from adacl.data.folders import ImageFiles, without_repeats
 from adacl.data.reading import reading_by
 from adacl.errors import ConfigError
 from adacl.files import resolved
+from adacl.words import are
 
 if TYPE_CHECKING:
     from adacl.model.scoring import FileScore
@@ -109,7 +110,7 @@ def score(
         write_records(output, form, scores, in_use.value, tiled, header.has_map)
         if output:
             unwritten.remove(output)
-        verb = "is" if tally["anomalous"] == 1 else "are"
+        verb = are(tally["anomalous"])
         log.info("%d of %d images %s anomalous", tally["anomalous"], tally["images"], verb)
         if heatmaps:
             log.info("heat maps in %s: %d", heatmaps, tally["heat maps"])

@@ -2,12 +2,57 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from adacl.errors import ConfigError
+
+if TYPE_CHECKING:
+    from adacl.data.video import Clip
 
 app = typer.Typer(help="Learn from normal footage, and find what is not normal in a video.")
 
 FrameRateOption = Annotated[
-    float, typer.Option(min=0.1, help="Frames per second of folders of frames.")
+    float | None,
+    typer.Option(min=0.1, help="Frames per second of folders of frames; by default 25."),
 ]
+
+
+def clips_of(sources: Sequence[str], frame_rate: float | None) -> list[Clip]:
+    """Find the clips in the sources of a command.
+
+    Raises
+    ------
+    ConfigError
+        If a frame rate is given, and all are video files, which tell their own.
+    MissingDataError
+        As of :func:`adacl.data.clips.list_clips`.
+    """
+    from adacl.data.clips import list_clips
+    from adacl.data.video import FRAME_RATE
+
+    clips = list_clips(sources, frame_rate or FRAME_RATE)
+    files = (isinstance(clip.source, Path) and clip.source.is_file() for clip in clips)
+    if frame_rate is not None and all(files):
+        raise ConfigError(
+            f"--frame-rate {frame_rate:g}: is for folders of frames; {clips[0].source} is a video "
+            "file, which tells its own; leave it out"
+        )
+    return clips
+
+
+def clip_of(source: str, frame_rate: float | None) -> Clip:
+    """Return the clip that the source of a command is.
+
+    Raises
+    ------
+    ConfigError
+        If it is more than one, or as of :func:`clips_of`.
+    """
+    clips = clips_of([source], frame_rate)
+    if len(clips) > 1:
+        raise ConfigError(f"{source}: holds {len(clips)} clips; give one at a time")
+    return clips[0]

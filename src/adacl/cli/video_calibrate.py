@@ -12,7 +12,7 @@ from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.outputs import Untouched, check_output
 from adacl.cli.support.progress import messages
-from adacl.cli.video import FrameRateOption
+from adacl.cli.video import FrameRateOption, clips_of
 from adacl.errors import ModelFileError
 from adacl.files import check_writable
 
@@ -35,7 +35,7 @@ def calibrate(
         Path | None,
         typer.Option("--output", "-o", metavar="FILE", help="Write here instead of to MODEL."),
     ] = None,
-    frame_rate: FrameRateOption = 25.0,
+    frame_rate: FrameRateOption = None,
     device: options.Device = "auto",
     quiet: options.Quiet = False,
 ) -> None:
@@ -48,14 +48,14 @@ def calibrate(
 
     with interruptible([target]), messages(quiet):
         untouched = Untouched(target)
-        detector = VideoAnomalyDetector.load(model, frame_rate=frame_rate, device=device)
+        detector = VideoAnomalyDetector.load(model, device=device)
         if detector.model_.tiles.header.exported:
             raise ModelFileError(
                 f"{model}: an exported file keeps its threshold; calibrate the model file and "
                 "export it again, or score with --threshold"
             )
         before = detector.alarm
-        detector.calibrate(normal, false_alarms)
+        detector.calibrate(clips_of(normal, frame_rate), false_alarms)
         if less := detector.alarm.promises_less_than(before):
             log.warning("%s, or keep the old file (-o)", less)
         untouched.check()

@@ -14,7 +14,7 @@ from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.progress import count, messages, say
 from adacl.cli.support.streams import escaped
-from adacl.cli.video import FrameRateOption
+from adacl.cli.video import FrameRateOption, clips_of
 from adacl.errors import ConfigError
 
 MOST = 20
@@ -38,7 +38,7 @@ def evaluate(
         ),
     ],
     threshold: options.Threshold = None,
-    frame_rate: FrameRateOption = 25.0,
+    frame_rate: FrameRateOption = None,
     device: options.Device = "auto",
     backend: options.Backend = "onnxruntime",
     json_output: options.Json = False,
@@ -49,14 +49,13 @@ def evaluate(
     All frames of all clips are ranked together by their smoothed scores. An abnormal interval is
     found if an event overlaps it; an event that overlaps none is a false alarm.
     """
-    from adacl.data.clips import list_clips
     from adacl.video.advice import after_evaluation
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.evaluation import evaluate, score_clip
     from adacl.video.truth import Truth
 
     with interruptible([]), messages(quiet):
-        clips = list_clips(sources, frame_rate)
+        clips = clips_of(sources, frame_rate)
         names = [clip.name for clip in clips]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigError(
@@ -66,9 +65,7 @@ def evaluate(
         if live := next((clip for clip in clips if clip.live), None):
             raise ConfigError(f"{live.name}: a stream has no truth; record it to a file")
         known = Truth.read(truth, clips)
-        detector = VideoAnomalyDetector.load(
-            model, frame_rate=frame_rate, device=device, backend=backend
-        )
+        detector = VideoAnomalyDetector.load(model, device=device, backend=backend)
         if not detector.model_.learnt:
             log.warning(
                 "%s does not know which footage it was fitted on; make sure that none is here",

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
-from PIL import Image
 
 from adacl.cli.support import options
+from adacl.cli.support.heatmaps import check_outside, free_name, mark_of, write_picture
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.outputs import check_folder
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.streams import escaped
-from adacl.cli.video import FrameRateOption
+from adacl.cli.video import FrameRateOption, clip_of
 from adacl.errors import ConfigError
-from adacl.files import atomic_file, make_folder
+from adacl.files import make_folder
 
 if TYPE_CHECKING:
     from adacl.video.frame_scores import FrameScore
@@ -41,7 +41,7 @@ def explain(
         ),
     ] = None,
     threshold: options.Threshold = None,
-    frame_rate: FrameRateOption = 25.0,
+    frame_rate: FrameRateOption = None,
     device: options.Device = "auto",
     backend: options.Backend = "onnxruntime",
     quiet: options.Quiet = False,
@@ -50,22 +50,22 @@ def explain(
 
     A picture shows the frame with its worst tiles, the pixels of them that the network got, how far
     the network's output and the motion are from what is usual there, and the score over time. For
-    an event, the picture shows the frame that scores highest before smoothing.
+    an event, the picture shows the frame that scores highest before smoothing. Pictures of another
+    video of the same name are kept: the new ones get a number.
     """
     folder = output or Path()
     check_folder(folder, "pictures")
+    check_outside(folder, [Path(source)], "pictures", "frames")
     from adacl.video.alarms import events as find_events
     from adacl.video.detector import VideoAnomalyDetector
     from adacl.video.explained_picture import drawn
     from adacl.video.explanation import look, reasons
 
     with interruptible([]), messages(quiet):
-        detector = VideoAnomalyDetector.load(
-            model, frame_rate=frame_rate, device=device, backend=backend
-        )
+        detector = VideoAnomalyDetector.load(model, device=device, backend=backend)
         if threshold is not None:
             detector.set_threshold(threshold)
-        clip = detector.clip(source)
+        clip = clip_of(source, frame_rate)
         if clip.live:
             raise ConfigError(f"{clip.name}: a stream can be read only once; record it to a file")
         make_folder(folder)
@@ -82,18 +82,20 @@ def explain(
             return
         by_number = {score.number: score for score in chosen}
         points = np.asarray(curve[0]), np.asarray(curve[1])
-        name, fitted = Path(clip.name).name, detector.model_
+        name, fitted, mark = Path(clip.name).name, detector.model_, mark_of(Path(source))
         for number, seen in look(clip, by_number, fitted):
-            score, target = by_number[number], folder / f"{name}.frame-{number}.png"
+            score, ending = by_number[number], f".frame-{number}.png"
+            target = free_name(folder / f"{name}{ending}", mark, ending=ending)
             told = reasons(fitted, seen, score)
             title = escaped(f"{name}, frame {number} at {score.time:.2f} s")
             picture = drawn(title, seen, score, told, points, fitted)
-            with atomic_file(target) as file:
-                Image.fromarray(picture).save(file, "PNG")
+            written = "no picture is written"
+            if write_picture(target, picture, mark, "picture"):
+                written = f"wrote {escaped(str(target))}"
             word = "ANOMALOUS" if score.smoothed > detector.alarm.threshold else "normal"
             typer.echo(
                 f"{title}: {word}, score {score.smoothed:.3f}, before smoothing {score.raw:.3f}; "
-                f"wrote {escaped(str(target))}"
+                f"{written}"
             )
             for reason in told:
                 typer.echo(

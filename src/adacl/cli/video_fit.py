@@ -13,7 +13,7 @@ from adacl.cli.support import options
 from adacl.cli.support.interrupts import ResumeOption, resumable
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import epochs, messages, say
-from adacl.cli.video import FrameRateOption
+from adacl.cli.video import FrameRateOption, clips_of
 from adacl.config.presets import from_tree, parse_settings, read_toml
 from adacl.errors import ConfigError
 
@@ -46,7 +46,7 @@ def fit(
     false_alarms: Annotated[
         float, typer.Option(help="False alarms an hour that the threshold may give.")
     ] = 1.0,
-    frame_rate: FrameRateOption = 25.0,
+    frame_rate: FrameRateOption = None,
     seed: options.Seed = 0,
     resume: ResumeOption = False,
     device: options.Device = "auto",
@@ -89,13 +89,12 @@ def fit(
             video,
             config,
             false_alarms_per_hour=false_alarms,
-            frame_rate=frame_rate,
             device=device,
             random_state=seed,
             checkpoints=checkpoints,
             on_epoch=display,
         )
-        detector.fit(normal).save(output)
+        detector.fit(clips_of(normal, frame_rate)).save(output)
     model, header = detector.model_, detector.model_.tiles.header
     area = header.history.best.validation_auroc
     verdict = after_fit(area, model.alarm, shlex.quote(str(output)))

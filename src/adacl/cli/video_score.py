@@ -13,7 +13,7 @@ import typer
 
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible, until_stopped
-from adacl.cli.support.outputs import Kind, check_output
+from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.records import RecordWriter, form_of, is_headed, opened
 from adacl.cli.support.reports import check_page_name
@@ -26,9 +26,10 @@ from adacl.cli.support.video_records import (
     event_sentence,
     frame_record,
 )
-from adacl.cli.video import FrameRateOption
+from adacl.cli.video import FrameRateOption, clip_of
 from adacl.errors import ConfigError
 from adacl.files import resolved
+from adacl.kinds import Kind
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip
@@ -100,7 +101,7 @@ def score(
             "times of day, in the time zone of this machine (TZ).",
         ),
     ] = None,
-    frame_rate: FrameRateOption = 25.0,
+    frame_rate: FrameRateOption = None,
     device: options.Device = "auto",
     backend: options.Backend = "onnxruntime",
     quiet: options.Quiet = False,
@@ -125,6 +126,10 @@ def score(
         if used.count(resolved(path)) > 1:
             raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
         check_output(path, kind)
+    if annotate is not None:
+        from adacl.video.annotated_copy import check_replaceable
+
+        check_replaceable(annotate)
     if report is not None:
         check_page_name(report)
     started = _parsed(start)
@@ -133,12 +138,10 @@ def score(
 
     unwritten = list(wanted)
     with interruptible(unwritten), messages(quiet):
-        detector = VideoAnomalyDetector.load(
-            model, frame_rate=frame_rate, device=device, backend=backend
-        )
+        detector = VideoAnomalyDetector.load(model, device=device, backend=backend)
         if threshold is not None:
             detector.set_threshold(threshold)
-        clip = detector.clip(source)
+        clip = clip_of(source, frame_rate)
         if clip.live:
             if annotate or report:
                 raise ConfigError(
@@ -146,6 +149,8 @@ def score(
                     "to a file"
                 )
             unwritten.clear()
+        elif give_up is not None:
+            raise ConfigError("--give-up is for live streams; a recording ends by itself")
         if started is not None:
             if clip.live:
                 raise ConfigError("--start is for recordings; a live stream has the time of day")

@@ -18,6 +18,7 @@ from adacl.errors import ImageError, InputError
 
 Array = NDArray[Any]
 SMALLEST_SIDE = 8
+MOST_CHANNELS = 4
 LARGEST = float(np.finfo(np.float32).max) / 2
 """Values up to which their range fits into 32 bits, too."""
 SMALLEST_SET = 4
@@ -43,12 +44,19 @@ def listed(images: Any) -> Any:
     Raises
     ------
     InputError
-        If it is a list of arrays whose shapes differ, or of paths and other things.
+        If it is a list of arrays whose shapes differ, or of paths and other things, or a table of
+        pandas with paths and further columns.
     """
     images = loaded(images)
     if type(images).__module__.partition(".")[0] == "pandas":
-        values = np.asarray(images, object).ravel().tolist()
-        images = values if is_paths(values) else images
+        values = np.asarray(images, object)
+        if any(isinstance(value, str | Path) for value in values.flat):
+            if values.ndim == 2 and values.shape[1] > 1:
+                raise InputError(
+                    f"images: a table with the columns {', '.join(map(str, images.columns))}; pass "
+                    "the one of the paths alone, as table['path']"
+                )
+            images = values.ravel().tolist()
     if isinstance(images, Iterator):
         images = list(images)
     if isinstance(images, list | tuple):
@@ -143,7 +151,8 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
     Raises
     ------
     InputError
-        If the array has another number of dimensions, or values that 32 bits do not hold.
+        If the array has another number of dimensions, is one image in colour, or has values that 32
+        bits do not hold.
     """
     if array.dtype.kind not in "buif":
         raise InputError(f"images: need numbers, got values of the type {array.dtype}")
@@ -155,6 +164,11 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
         shape = row_shape(array.shape[1], image_shape)
         missing = math.prod(shape) - array.shape[1]
         array = np.pad(array, ((0, 0), (0, missing))).reshape(-1, *shape)
+    elif is_one_in_colour(array.shape):
+        raise InputError(
+            f"images of shape {array.shape}: one image of {array.shape[2]} channels, it seems; "
+            "pass N x H x W x C, one image with N = 1"
+        )
     elif array.ndim == 3:
         array = array[..., None]
     elif array.ndim != 4:
@@ -162,6 +176,11 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
             f"images: need N x H x W, N x H x W x C or rows N x F, got shape {array.shape}"
         )
     return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
+
+
+def is_one_in_colour(shape: tuple[int, ...]) -> bool:
+    """Tell whether a shape is that of one image H x W x C, since images N x H x W are wider."""
+    return len(shape) == 3 and shape[2] <= MOST_CHANNELS and min(shape[:2]) >= SMALLEST_SIDE
 
 
 def without_tensors(images: Any) -> Any:

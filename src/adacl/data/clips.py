@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from adacl.data.image_files import EXTENSIONS
 from adacl.data.video import FRAME_RATE, Clip, frame_files, natural
 from adacl.data.video_words import VIDEO_EXTENSIONS, is_video, shown_address
-from adacl.errors import MissingDataError
+from adacl.errors import ConfigError, InputError, MissingDataError
 
 MASKS = "_gt"
 
@@ -18,22 +19,36 @@ log = logging.getLogger("adacl")
 
 
 def list_clips(
-    sources: str | Path | Sequence[str | Path], frame_rate: float = FRAME_RATE
+    sources: str | Path | Sequence[str | Path | Clip], frame_rate: float = FRAME_RATE
 ) -> list[Clip]:
     """Find the clips in video files, folders and stream addresses.
 
     A folder with images is one clip; otherwise each folder of images and each video file below
     it is one, in natural order of their names. Folders whose names end with ``_gt`` hold
     ground truth and are passed over. An address, with ``://`` in it, is a live stream, as is a
-    device of Linux, such as ``/dev/video0``.
+    device of Linux, such as ``/dev/video0``. Clips are taken as they are.
 
     Raises
     ------
     MissingDataError
         If a source is not there, or holds no clip.
+    InputError
+        If a source is none of these.
+    ConfigError
+        If a folder holds images and videos, so that it is not clear what its clips are.
     """
     found: list[Clip] = []
-    for source in [sources] if isinstance(sources, str | Path) else sources:
+    one = isinstance(sources, str) or not isinstance(sources, Iterable)
+    given: Iterable[object] = [sources] if one else sources  # type: ignore[assignment]
+    for source in given:
+        if not isinstance(source, str | os.PathLike | Clip):
+            raise InputError(
+                "footage: need video files, folders of frames or addresses, or a list of them, got "
+                f"{type(source).__name__}"
+            )
+        if isinstance(source, Clip):
+            found.append(source)
+            continue
         if "://" in str(source) or Path(source).is_char_device():
             found.append(Clip(shown_address(str(source)), str(source), frame_rate))
             continue
@@ -66,14 +81,35 @@ def _below(root: Path, frame_rate: float) -> Iterator[Clip]:
                 yield Clip(Path(name).with_suffix("").as_posix(), path, frame_rate)
         elif path.is_symlink() and _leads_back(path, root):
             log.warning("skipped %s: this link leads back to a folder above it", path)
-        elif frame_files(path):
+        elif frames := frame_files(path):
+            _check_beside(path, frames[0])
             yield Clip(name, path, frame_rate)
         else:
-            waiting += [
-                inner
-                for inner in reversed(natural(path))
-                if not inner.name.startswith(".") and not inner.name.endswith(MASKS)
-            ]
+            waiting += reversed(_visible(path))
+
+
+def _visible(folder: Path) -> list[Path]:
+    """List what may be clips in a folder."""
+    return [
+        path
+        for path in natural(folder)
+        if not path.name.startswith(".") and not path.name.endswith(MASKS)
+    ]
+
+
+def _check_beside(folder: Path, frame: Path) -> None:
+    """Refuse videos beside frames, and tell of folders beside them, which are no clips."""
+    beside = _visible(folder)
+    if film := next((path for path in beside if is_video(path) and path.is_file()), None):
+        raise ConfigError(
+            f"{folder}: holds frames ({frame.name}) and videos ({film.name}); put them in folders "
+            "of their own, or name the videos"
+        )
+    if inner := next((path for path in beside if path.is_dir()), None):
+        log.warning(
+            "%s: its frames (%s, …) are one clip; the folder %s in it is passed over",
+            folder, frame.name, inner.name,
+        )  # fmt: skip
 
 
 def _leads_back(link: Path, root: Path) -> bool:

@@ -10,9 +10,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
-from adacl.errors import AdaclError, ImageError
+from adacl.errors import AdaclError, ConfigError, ImageError
 
 OnError = Literal["skip", "fail"]
 Skipped = tuple[Path, str]
@@ -119,6 +119,18 @@ def stream(
             pass_over(path, error, on_error, skipped)
         else:
             yield path, result
+
+
+def check_on_error(value: Any) -> None:
+    """Check what to do with a broken file.
+
+    Raises
+    ------
+    ConfigError
+        If it is neither ``skip`` nor ``fail``.
+    """
+    if value not in get_args(OnError):
+        raise ConfigError(f"on_error: need skip or fail, got {value!r}")
 
 
 def pass_over(

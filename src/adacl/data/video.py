@@ -6,6 +6,7 @@ Video files and streams are decoded by PyAV (extra ``video``).
 from __future__ import annotations
 
 import logging
+import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -25,10 +26,13 @@ from adacl.data.reading import stream
 from adacl.data.video_times import Gaps, LiveTimes, Times
 from adacl.data.video_words import plain_words, shown_address
 from adacl.errors import DataError, missing_extra
+from adacl.words import plural, were
 
 FRAME_RATE = 25.0
 STREAM_TIMEOUT = 10.0
 """Seconds without a frame after which a live stream is taken to have ended."""
+CUT, CUT_SHARE = 1.0, 0.02
+"""Seconds, and share of its length, by which a recording may end before it says that it does."""
 SAY_EVERY = 30.0
 """Seconds between two lines on how far a recording is read."""
 CAMERA = "v4l2"
@@ -179,9 +183,19 @@ class Clip:
                 reason = "an image; name the folder of the frames"
             raise DataError(f"{label}: cannot be opened as video ({reason})") from error
         with container:
-            if not container.streams.video:
+            tracks = [
+                track
+                for track in container.streams.video
+                if not track.disposition & av.stream.Disposition.attached_pic
+            ]
+            if not tracks:
                 raise DataError(f"{label}: has no video track")
-            track = container.streams.video[0]
+            track = tracks[0]
+            if len(tracks) > 1 and channels == 1:
+                log.warning(
+                    "%s: has %d video tracks, of which the first is taken; save the others as "
+                    "files of their own", self.name, len(tracks),
+                )  # fmt: skip
             if track.width * track.height > MAX_PIXELS:
                 raise DataError(
                     f"{label}: frames of {track.width}x{track.height} pixels, more than "
@@ -189,7 +203,10 @@ class Clip:
                 )
             track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             track.thread_type = "AUTO"
-            rate = float(track.average_rate or self.frame_rate)
+            # the average says nothing of footage in ticks of its clock, as some .avi files are
+            rates = [rate for rate in (track.average_rate, track.guessed_rate) if rate]
+            rate = float(min(rates, default=self.frame_rate))
+            length = 0.0 if self.live else _said_length(container, track)
             size: tuple[int, int] | None = None
             resized = 0
             shrinker = av.video.reformatter.VideoReformatter()  # a new one a frame costs 8 ms
@@ -219,8 +236,18 @@ class Clip:
         if not number:
             raise DataError(f"{label}: no frame could be decoded")
         times.gaps.tell(self.name)
+        if length - seconds - 1 / rate > max(CUT, CUT_SHARE * length):
+            log.warning(
+                "%s: the last frame is at %.1f s, but the file is said to last %.1f s; was it cut "
+                "off?", self.name, seconds, length,
+            )  # fmt: skip
         if resized:
-            log.warning("%s: %d frames were resized to the first one's size", self.name, resized)
+            log.warning(
+                "%s: %s %s resized to the first one's size",
+                self.name,
+                plural(resized, "frame"),
+                were(resized),
+            )
 
     def _packets(self, container: Any, track: Any) -> Iterator[Any]:
         """Decode packet by packet: what is damaged is counted, and passed over where it must be."""
@@ -249,8 +276,16 @@ class Clip:
                 damaged += 1
         if damaged:
             log.warning(
-                "%s: %d damaged packets: frames of them are missing or spoilt", self.name, damaged
+                "%s: %s: frames are missing or spoilt", self.name, plural(damaged, "damaged packet")
             )
+
+
+def _said_length(container: Any, track: Any) -> float:
+    """Return how many seconds a file says that it lasts, 0 if it does not."""
+    start, whole = (
+        max(0, ticks or 0) / 10**6 for ticks in (container.start_time, container.duration)
+    )
+    return max(whole - start, float(track.frames / (track.average_rate or math.inf)))
 
 
 def _places(paths: Sequence[Path]) -> list[int]:

@@ -6,6 +6,8 @@ import logging
 import time
 from collections.abc import Callable
 
+from adacl.words import plural
+
 GAP = 5.0
 """A step in time of more than so many usual ones is a gap; recorders leave out single frames."""
 RESTART = 1.0
@@ -140,9 +142,9 @@ class Gaps:
         """Log it."""
         if self._steps:
             log.warning(
-                "%s: about %d frames are missing, in %d gaps; the first after %.1f s",
+                "%s: about %d frames are missing, in %s; the first after %.1f s",
                 name,
                 sum(round(step / self._usual) - 1 for _, step in self._steps),
-                len(self._steps),
+                plural(len(self._steps), "gap"),
                 self._steps[0][0],
             )

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adacl.config.sections import finite
-from adacl.data.arrays import is_paths, listed, pictures_of, without_tensors
+from adacl.data.arrays import is_one_in_colour, is_paths, listed, pictures_of, without_tensors
 from adacl.data.copies import digest
 from adacl.data.folders import ImageFiles, each_image
 from adacl.data.image_files import MAX_PIXELS
@@ -349,7 +349,7 @@ def _is_batch(images: Any, channels: int) -> bool:
         return True
     array = without_tensors(images)
     shape = np.shape(array)
-    if len(shape) != 3 or channels != 1:
+    if len(shape) != 3 or is_one_in_colour(shape) or channels != 1:
         return len(shape) == 4
     return shape[2] != 1 and (shape[0] != 1 or array is images)
 

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Any, TypeVar
 
 import numpy as np
 
 from adacl.data.arrays import as_images, as_numbers
 from adacl.data.folders import each_image
-from adacl.data.reading import OnError, Skipped, in_order, pass_over, processors
+from adacl.data.reading import OnError, Skipped, check_on_error, in_order, pass_over, processors
 from adacl.deploy.engines import BACKENDS, open_backend, read_graph
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
@@ -96,15 +96,14 @@ class Scorer(ScoringModel, ImageScorer):
         threads: int | None = None,
         on_error: OnError = "fail",
     ) -> None:
-        if threads is not None and not (isinstance(threads, int) and threads > 0):
+        if threads is not None and not (isinstance(threads, int | np.integer) and threads > 0):
             raise ConfigError(f"threads: need a whole number, at least 1, got {threads}")
-        if on_error not in get_args(OnError):
-            raise ConfigError(f"on_error: need skip or fail, got {on_error!r}")
+        check_on_error(on_error)
         if backend not in BACKENDS:
             raise ConfigError(f"backend {backend!r}: need one of {', '.join(BACKENDS)}")
         self.path = Path(path)
         self.backend = backend
-        self.threads = threads or processors()
+        self.threads = int(threads or processors())
         self.on_error = on_error
         self.content = unsealed(self.path)
         self._open()

@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 from adacl.model.header import ModelHeader
 from adacl.model.threshold import Threshold
+from adacl.words import plural, were
 
 SWAPPED, FAIR_AUROC, GOOD_AUROC = 0.4, 0.75, 0.95
 HARDLY_FOUND, FEW_FOUND, MANY_FOUND = 0.2, 0.5, 0.8
@@ -199,11 +200,11 @@ def _faults_found(
         why = f"{flagged} of {figures['n_normal']} normal images are flagged{promised}"
         faults.append(_Fault(alarms > MANY_ALARMS, why, (_calibrate(header, model),)))
     if seen := figures.get("n_seen_in_fit"):
-        why = f"{seen} of these images were used in fitting, so the figures are too good"
+        why = f"{seen} of these images {were(seen)} used in fitting, so the figures are too good"
         faults.append(_Fault(False, why, (_evaluate(model, "with images that are new"),)))
     few = min(figures["n_normal"], figures["n_abnormal"])
     if few < ROUGH:
-        why = f"with {few} images of a kind all figures are rough"
+        why = f"with {plural(few, 'image')} of a kind all figures are rough"
         faults.append(_Fault(False, why, (_evaluate(model, "with more labelled images"),)))
     return faults
 
@@ -220,7 +221,7 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
         rests = "images that it has not learnt set a better threshold"
     elif threshold.method == "defects" and threshold.defects:
         rests = (
-            f"its threshold was set by {threshold.defects.n} labelled defects; one that "
+            f"its threshold was set by {plural(threshold.defects.n, 'labelled defect')}; one that "
             "normal images set flags fewer of them"
         )
     option += _group(header)

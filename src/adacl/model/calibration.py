@@ -14,6 +14,7 @@ from adacl.data.copies import without_copies
 from adacl.errors import ConfigError, DataError
 from adacl.model import threshold_rules
 from adacl.model.threshold import Threshold
+from adacl.words import are, were
 
 log = logging.getLogger("adacl")
 
@@ -59,7 +60,10 @@ class Scored(NamedTuple):
                 "calibrate with images that the model has not seen"
             )
         if seen := len(learnt) - len(kept):
-            log.warning("%d of these images were used in fitting; they are left out", seen)
+            what = "it is" if seen == 1 else "they are"
+            log.warning(
+                "%d of these images %s used in fitting; %s left out", seen, were(seen), what
+            )
         return self._of(kept)
 
     def _of(self, numbers: Iterable[int]) -> Scored:
@@ -116,8 +120,8 @@ def calibrated(
     known = {digest for digest in defects.digests if digest is not None}
     if both := sum(digest in known for digest in normals.digests):
         raise DataError(
-            f"{both} of the defects are also among the normal images; name folders of which each "
-            "image lies in one"
+            f"{both} of the defects {are(both)} also among the normal images; name folders of "
+            "which each image lies in one"
         )
     if find is not None:
         return threshold_rules.from_defects(

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from adacl.config.sections import finite
 from adacl.errors import ConfigError
+from adacl.words import are, plural
 
 FEW = 30
 """Defects below which the notes say that more would tell more."""
@@ -58,21 +59,22 @@ class Defects:
 
     def notes(self) -> Iterator[str]:
         """Say what they were used for, and what they tell."""
+        shown = plural(self.n, "labelled defect")
         role = "set" if self.wanted is not None else "judged"
         yield (
-            f"finds {self.found} of {self.n} labelled defects; of all such defects {self.low:.0%} "
+            f"finds {self.found} of {shown}; of all such defects {self.low:.0%} "
             f"to {self.high:.0%}, with 95% confidence. They {role} the threshold; no training saw "
             "them"
         )
         if self.wanted is not None and self.n < (needed := defects_needed(self.wanted)):
             share = f"{100 * self.wanted:.6g}%"
             yield (
-                f"{self.n} labelled defects are too few for {share}: a threshold just below the "
+                f"{shown} {are(self.n)} too few for {share}: a threshold just below the "
                 f"lowest finds {self.n / (self.n + 1):.1%} of such defects in the long run; "
                 f"{share} takes at least {needed}"
             )
         if self.n < FEW:
-            yield f"{self.n} labelled defects tell little: more of them narrow that range"
+            yield f"{shown} {'tells' if self.n == 1 else 'tell'} little: more narrow that range"
 
 
 def defects_needed(share: float) -> int:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adacl.errors import ModelFileError
+from adacl.kinds import check_kind
 from adacl.model import tensor_file
 from adacl.model.exported_file import is_exported
 from adacl.model.header import FORMAT_VERSION, ModelHeader
@@ -28,9 +29,12 @@ def save_model(model: Model, path: str | Path, video: Mapping[str, Any] | None =
 
     Raises
     ------
+    ConfigError
+        If a file of another kind is there.
     DataError
         If the file cannot be written.
     """
+    check_kind(Path(path), "model")
     tensors = {
         f"network.{name}": tensor.detach().cpu().numpy()
         for name, tensor in model.network.state_dict().items()

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from adacl.config.sections import finite
 from adacl.errors import ConfigError, InputError
 from adacl.model.defects import Defects, share_interval
+from adacl.words import plural
 
 Method = Literal["hold-out", "cross-fitting", "calibration", "defects", "contamination", "manual"]
 
@@ -142,8 +143,8 @@ class Threshold:
             assert self.defects
             assert self.defects.wanted is not None
             return [
-                f"threshold {self.value:.4f}, set by {self.defects.n} labelled defects to find "
-                f"{100 * self.defects.wanted:.6g}% of such defects; it flags "
+                f"threshold {self.value:.4f}, set by {plural(self.defects.n, 'labelled defect')} "
+                f"to find {100 * self.defects.wanted:.6g}% of such defects; it flags "
                 f"{self.defects.flagged} of {self.rests_on}, of all with {self.confidence:.0%} "
                 f"confidence at most {self.upper_bound:.1%}"
             ]

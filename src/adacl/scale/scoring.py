@@ -236,4 +236,8 @@ def _check_outside(out: str, root: str) -> None:
 
 
 def _hash_of(model: Path, fleet: bool) -> str:
-    return Fleet(model).hash if fleet else hash_of(Scorer(model, threads=1))
+    if fleet:
+        return Fleet(model).hash
+    scorer = Scorer(model, threads=1)
+    scorer.header.check_kind(model, video=False, taker="adacl scale score")
+    return hash_of(scorer)

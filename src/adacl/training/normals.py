@@ -21,6 +21,7 @@ from adacl.imaging.mask import Mask
 from adacl.imaging.tiles import Tiling
 from adacl.model.header import check_mask
 from adacl.model.learnt import Learnt, sizes_of
+from adacl.words import were
 
 ChooseConfig = Callable[[list[Size]], Config]
 """Returns the configuration for images of some heights and widths."""
@@ -75,7 +76,8 @@ def normals_of_files(
     samples, resize, paths = samples_of_files(files, tiling, image_size, on_error, any_size, white)
     groups = None if group is None else groups_of(paths, group)
     if len(paths) < files.listed:
-        log.warning("%d of %d images were skipped", files.listed - len(paths), files.listed)
+        lost = files.listed - len(paths)
+        log.warning("%d of %d images %s skipped", lost, files.listed, were(lost))
     kept = set(paths)
     headers = [h for path, h in zip(files.paths, files.headers, strict=True) if path in kept]
     seen = Learnt(

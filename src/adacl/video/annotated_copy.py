@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from adacl.data.video import Frame
-from adacl.errors import AdaclError, DataError, missing_extra
+from adacl.errors import AdaclError, ConfigError, DataError, missing_extra
 from adacl.files import replace_file, target_of
 from adacl.video.alarms import Alarm
 from adacl.video.frame_scores import FrameScore
@@ -28,6 +28,8 @@ SHOWN = 250
 CLOCK = Fraction(1, 10_000)
 KINDS = (".mp4", ".mkv", ".mov")
 """Containers that keep the time of each frame."""
+MARK = "annotated by adacl"
+"""The comment of a copy, by which a later one may take its place."""
 ALARM = (214, 39, 40)
 CALM = (31, 119, 180)
 
@@ -59,16 +61,14 @@ def annotated(
     DataError
         If the file cannot be written.
     """
-    try:
-        import av
-    except ModuleNotFoundError as error:
-        raise missing_extra(error) from error
+    av = _pyav()
     if path.suffix.lower() not in KINDS:
         raise DataError(f"{path}: not a kind of video file that can be written; name it .mp4")
     target = target_of(path)
     temporary = target.with_name(f".{target.stem}.part{path.suffix}")
     try:
         with av.open(str(temporary), "w") as container:
+            container.metadata["comment"] = MARK
             track: Any = None
             shown: deque[float] = deque(maxlen=SHOWN)
             last = -1
@@ -95,6 +95,39 @@ def annotated(
         raise DataError(f"{path}: cannot be written as video ({reason})") from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def check_replaceable(path: Path) -> None:
+    """Check, before work begins, that a copy takes the place of no other recording.
+
+    Raises
+    ------
+    ConfigError
+        If a file is there that is no annotated copy.
+    MissingExtraError
+        If PyAV is not installed.
+    """
+    if not path.exists():
+        return
+    av = _pyav()
+    try:
+        with av.open(str(path)) as container:
+            texts = container.metadata.values()
+    except (av.FFmpegError, OSError, ValueError):
+        texts = ()
+    if MARK not in texts:
+        raise ConfigError(
+            f"{path}: is there, and is no copy that adacl annotated; name another output, or "
+            "remove it"
+        )
+
+
+def _pyav() -> Any:
+    try:
+        import av
+    except ModuleNotFoundError as error:
+        raise missing_extra(error) from error
+    return av
 
 
 def draw(image: Picture, score: FrameScore, curve: list[float], model: VideoModel) -> Picture:
@@ -165,6 +198,4 @@ def _curve(
 
 
 def _codec() -> str:
-    import av
-
-    return "libx264" if "libx264" in av.codecs_available else "mpeg4"
+    return "libx264" if "libx264" in _pyav().codecs_available else "mpeg4"

@@ -95,7 +95,7 @@ class VideoAnomalyDetector:
         self.checkpoints = checkpoints
         self.on_epoch = on_epoch
 
-    def fit(self, sources: str | Path | Sequence[str | Path]) -> Self:
+    def fit(self, sources: str | Path | Sequence[str | Path | Clip]) -> Self:
         """Learn from normal footage.
 
         Parameters
@@ -217,7 +217,9 @@ class VideoAnomalyDetector:
         return self
 
     def calibrate(
-        self, sources: str | Path | Sequence[str | Path], false_alarms_per_hour: float | None = None
+        self,
+        sources: str | Path | Sequence[str | Path | Clip],
+        false_alarms_per_hour: float | None = None,
     ) -> Self:
         """Set the threshold anew from normal footage that it was not fitted on.
 

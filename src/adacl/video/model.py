@@ -24,6 +24,7 @@ from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore, smooth
 from adacl.video.motion import stack_energy
 from adacl.video.row_levels import Levels
+from adacl.words import are, plural
 
 log = logging.getLogger("adacl")
 
@@ -104,13 +105,13 @@ class VideoModel:
             alone += 0 if stacked else count
         if alone and not number:
             log.warning(
-                "%d frames are too few to see motion, which takes %d; they were taken for normal",
-                alone, 2 * self.config.reach + 1,
+                "%s %s too few to see motion, which takes %d; taken for normal",
+                plural(alone, "frame"), are(alone), 2 * self.config.reach + 1,
             )  # fmt: skip
         elif alone:
             log.warning(
-                "%d frames are between gaps in time that are too close for a stack; they were "
-                "taken for normal", alone,
+                "%s %s between gaps in time that are too close for a stack; taken for normal",
+                plural(alone, "frame"), are(alone),
             )  # fmt: skip
 
     def _raw(self, frames: Iterator[Frame], number: int, size: int) -> Iterator[FrameScore]:

@@ -54,19 +54,21 @@ def _bases(roots: Sequence[Path]) -> tuple[dict[Path, Path], Path]:
     return bases, Path(os.path.commonpath([resolved(base) for base in bases.values()]))
 
 
-def check_outside(folder: Path, roots: Sequence[Path]) -> None:
+def check_outside(
+    folder: Path, roots: Sequence[Path], content: str = "heat maps", among: str = "images"
+) -> None:
     """Refuse a folder in which heat maps would lie among the images, and be scored as such."""
     place = None
     for root in roots:
         if root.is_dir() and resolved(folder).is_relative_to(resolved(root)):
             same = resolved(folder) == resolved(root)
-            place = "is the folder of the images" if same else f"lies in {root}"
+            place = f"is the folder of the {among}" if same else f"lies in {root}"
     bases, top = _bases(with_folders(roots))
     if resolved(folder) == top and any(resolved(base) != top for base in bases.values()):
-        place = place or "holds the folders of the images"
+        place = place or f"holds the folders of the {among}"
     if place:
         raise ConfigError(
-            f"{folder}: {place}, where heat maps would be scored as images; name a folder outside"
+            f"{folder}: {place}, where {content} would be scored as {among}; name a folder outside"
         )
 
 
@@ -95,22 +97,23 @@ def with_heatmaps(
 
 
 def mark_of(image: Path) -> str:
-    """Return by what a picture tells whose heat map it is."""
+    """Return by what a picture tells of which image or video it is."""
     return hashlib.sha256(os.fsencode(resolved(image))).hexdigest()
 
 
-def free_name(target: Path, mark: str, npy: bool = False) -> Path:
+def free_name(target: Path, mark: str, npy: bool = False, ending: str = ENDING) -> Path:
     """Return the target, with a number if it is not the picture of the image with this mark.
 
-    Nor may other values be in the place of those of the picture, with ``npy``.
+    The number stands before the ending. Nor may other values be in the place of those of the
+    picture, with ``npy``.
     """
-    name = target.name.removesuffix(ENDING)
+    name = target.name.removesuffix(ending)
     for number in itertools.count(2):
         texts = _texts(target)
         ours = texts is None or texts.get(MARK) == mark
         if ours and not (npy and has_foreign_values(target)):
             break
-        target = target.with_name(f"{name}-{number}{ENDING}")
+        target = target.with_name(f"{name}-{number}{ending}")
     return target
 
 
@@ -152,7 +155,9 @@ def has_foreign_values(target: Path) -> bool:
     return not is_map or not is_ours(target)
 
 
-def write_picture(path: Path, pixels: NDArray[np.uint8], mark: str) -> bool:
+def write_picture(
+    path: Path, pixels: NDArray[np.uint8], mark: str, content: str = "heat map"
+) -> bool:
     """Write pixels as a PNG file, its folder too, unless the name would be too long."""
     from PIL import Image
     from PIL.PngImagePlugin import PngInfo
@@ -163,7 +168,7 @@ def write_picture(path: Path, pixels: NDArray[np.uint8], mark: str) -> bool:
             path.stat()
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
-            log.warning("%s: no heat map is written, its name would be too long", path)
+            log.warning("%s: no %s is written, its name would be too long", path, content)
             return False
         raise DataError(f"{path.parent}: cannot be made ({error.strerror})") from error
     info = PngInfo()

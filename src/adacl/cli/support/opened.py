@@ -13,6 +13,7 @@ from adacl.data.folders import ImageFiles
 from adacl.data.reading import Skipped
 from adacl.data.video_words import FOR_VIDEOS, is_video
 from adacl.errors import DataError
+from adacl.words import were
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
@@ -96,7 +97,7 @@ def check_skipped(skipped: Sequence[Skipped], total: int, scored: int) -> None:
         raise DataError(f"none of {total} image files can be read{hint}")
     missing = max(len(skipped), total - scored)  # a folder may be gone, and others have come
     if missing:
-        log.warning("%d of %d images were skipped", missing, total)
+        log.warning("%d of %d images %s skipped", missing, total, were(missing))
 
 
 def count_distinct(scores: list[FileScore]) -> int | None:
@@ -123,7 +124,9 @@ def warned_of_seen(scores: list[FileScore], model: Path) -> int | None:
             model,
         )
     elif seen:
-        log.warning("%d of these images were used in fitting; the figures are too good", seen)
+        log.warning(
+            "%d of these images %s used in fitting; the figures are too good", seen, were(seen)
+        )
     return seen
 
 

@@ -4,25 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Literal
 
 from adacl.data.image_files import EXTENSIONS
-from adacl.data.lists import LISTS
-from adacl.data.video_words import VIDEO_EXTENSIONS
 from adacl.errors import ConfigError, DataError
-from adacl.files import check_writable, open_regular, resolved
-from adacl.model.exported_file import is_exported
-
-Kind = Literal["model", "export", "table", "video", "page"]
-
-NAMED = {
-    **dict.fromkeys(EXTENSIONS, ("image", "an image")),
-    **dict.fromkeys(VIDEO_EXTENSIONS, ("video", "a video")),
-    **dict.fromkeys(LISTS, ("table", "a list or table")),
-    ".toml": ("settings", "a file of settings"),
-    ".html": ("page", "a page"),
-}
-"""By the ending of its name, of what kind a file is, and what it is called."""
+from adacl.files import check_writable, resolved
+from adacl.kinds import Kind, check_kind
 
 
 def check_output(path: Path, kind: Kind, inputs: Iterable[Path] = ()) -> None:
@@ -45,9 +31,7 @@ def check_output(path: Path, kind: Kind, inputs: Iterable[Path] = ()) -> None:
         As of :func:`adacl.files.check_writable`.
     """
     check_writable(path)
-    there = _kind_of(path) if path.is_file() else None
-    if there and there[0] != kind:
-        raise ConfigError(f"{path}: is {there[1]}, which would be replaced; name another output")
+    check_kind(path, kind)
     if resolved(path) in {resolved(one) for one in inputs}:
         raise ConfigError(f"{path}: this command also reads it; name another output")
 
@@ -66,17 +50,6 @@ def check_folder(path: Path, content: str) -> None:
         raise ConfigError(
             f"{path}: is {kind}, but a folder of {content} is to be written; name a folder"
         )
-
-
-def _kind_of(path: Path) -> tuple[str, str] | None:
-    """Tell a model by its first bytes, anything else by its name; None if it is not known."""
-    if is_exported(path):
-        return "export", "an exported file"
-    with open_regular(path) as file:
-        start = file.read(9)
-    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
-        return "model", "a model file"
-    return NAMED.get(path.suffix.lower())
 
 
 class Untouched:

@@ -42,11 +42,6 @@ class _ConsoleHandler(logging.Handler):
         console.print(message, style=style, markup=False, soft_wrap=True)
 
 
-def plural(count: int, noun: str) -> str:
-    """Return a number with its noun, as ``1 file`` and ``2 files``."""
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
-
-
 def say(message: str) -> None:
     """Print a line on stderr; paths may hold any characters."""
     console.print(escaped(message), soft_wrap=True, markup=False)

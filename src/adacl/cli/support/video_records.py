@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from adacl.cli.support.records import TILE_COLUMNS
+from adacl.words import plural
 
 if TYPE_CHECKING:
     from adacl.video.alarms import Event
@@ -101,10 +102,11 @@ class Counts:
 
         ``doubt`` is what may be wrong with it, or "".
         """
-        events = "1 event" if self.events == 1 else f"{self.events or 'no'} events"
+        events = plural(self.events, "event") if self.events else "no events"
+        frames = "1 frame" if self.frames == 1 else f"{self.frames:,} frames"
         speed = self.frames / max(time.monotonic() - self._began, 1e-9)
         parts = [
-            f"{self.frames:,} frames of {self.seconds:.1f} s, {events}",
+            f"{frames} of {self.seconds:.1f} s, {events}",
             doubt,
             "" if live else f"{speed:,.{0 if speed >= 10 else 1}f} frames a second",
             "wrote " + ", ".join(map(str, written)) if written else "",

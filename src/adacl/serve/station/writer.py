@@ -22,6 +22,7 @@ from adacl.serve.problems import ProblemError
 from adacl.serve.station.drift import WINDOW, DriftWatch
 from adacl.serve.station.records import Records, reason
 from adacl.serve.uploads import Upload
+from adacl.words import are, plural
 
 MOST_WAITING = 10_000
 MOST_BYTES = 256 << 20
@@ -186,7 +187,7 @@ class Station:
 
     def _lose(self, count: int) -> None:
         self._metrics.log_dropped(count)
-        log.warning("%d answers are missing in the log", count)
+        log.warning("%s %s missing in the log", plural(count, "answer"), are(count))
 
     def _take(self) -> list[Answered | Told]:
         with self._ready:

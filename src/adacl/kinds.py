@@ -1,0 +1,48 @@
+"""Of what kind a file is that something else would be written over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from adacl.data.image_files import EXTENSIONS
+from adacl.data.lists import LISTS
+from adacl.data.video_words import VIDEO_EXTENSIONS
+from adacl.errors import ConfigError
+from adacl.files import open_regular
+from adacl.model.exported_file import is_exported
+
+Kind = Literal["model", "export", "table", "video", "page"]
+
+NAMED = {
+    **dict.fromkeys(EXTENSIONS, ("image", "an image")),
+    **dict.fromkeys(VIDEO_EXTENSIONS, ("video", "a video")),
+    **dict.fromkeys(LISTS, ("table", "a list or table")),
+    ".toml": ("settings", "a file of settings"),
+    ".html": ("page", "a page"),
+}
+"""By the ending of its name, of what kind a file is, and what it is called."""
+
+
+def check_kind(path: Path, kind: Kind) -> None:
+    """Check that a file of this kind replaces none of another.
+
+    Raises
+    ------
+    ConfigError
+        If a file of another kind is there.
+    """
+    there = _kind_of(path) if path.is_file() else None
+    if there and there[0] != kind:
+        raise ConfigError(f"{path}: is {there[1]}, which would be replaced; name another output")
+
+
+def _kind_of(path: Path) -> tuple[str, str] | None:
+    """Tell a model by its first bytes, anything else by its name; None if it is not known."""
+    if is_exported(path):
+        return "export", "an exported file"
+    with open_regular(path) as file:
+        start = file.read(9)
+    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        return "model", "a model file"
+    return NAMED.get(path.suffix.lower())
