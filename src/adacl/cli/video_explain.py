@@ -17,7 +17,6 @@ from adacl.cli.support.outputs import check_folder
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.streams import escaped
 from adacl.cli.video import FrameRateOption, clip_of
-from adacl.config.sections import finite
 from adacl.errors import ConfigError
 from adacl.files import make_folder
 
@@ -62,8 +61,6 @@ def explain(
     from adacl.video.explained_picture import drawn
     from adacl.video.explanation import look, reasons
 
-    for time in at or []:
-        finite("--at", time)
     with interruptible([]), messages(quiet):
         detector = VideoAnomalyDetector.load(model, device=device, backend=backend)
         if threshold is not None:

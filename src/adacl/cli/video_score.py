@@ -27,7 +27,6 @@ from adacl.cli.support.video_records import (
     frame_record,
 )
 from adacl.cli.video import FrameRateOption, clip_of
-from adacl.config.sections import finite
 from adacl.errors import ConfigError
 from adacl.files import resolved
 from adacl.kinds import Kind
@@ -150,8 +149,6 @@ def score(
                     "to a file"
                 )
             unwritten.clear()
-            if give_up is not None:
-                finite("--give-up", give_up)
         elif give_up is not None:
             raise ConfigError("--give-up is for live streams; a recording ends by itself")
         if started is not None:
