@@ -29,7 +29,7 @@ from adacl.cli.support.video_records import (
 from adacl.cli.video import FrameRateOption, clip_of
 from adacl.errors import ConfigError
 from adacl.files import resolved
-from adacl.kinds import Kind
+from adacl.model.kinds import Kind
 
 if TYPE_CHECKING:
     from adacl.data.video import Clip

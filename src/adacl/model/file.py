@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from adacl.errors import ModelFileError
-from adacl.kinds import check_kind
 from adacl.model import tensor_file
 from adacl.model.exported_file import is_exported
 from adacl.model.header import FORMAT_VERSION, ModelHeader
+from adacl.model.kinds import check_kind
 
 if TYPE_CHECKING:
     import torch

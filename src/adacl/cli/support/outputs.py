@@ -8,7 +8,7 @@ from pathlib import Path
 from adacl.data.image_files import EXTENSIONS
 from adacl.errors import ConfigError, DataError
 from adacl.files import check_writable, resolved
-from adacl.kinds import Kind, check_kind
+from adacl.model.kinds import Kind, check_kind
 
 
 def check_output(path: Path, kind: Kind, inputs: Iterable[Path] = ()) -> None:
