@@ -735,7 +735,7 @@ def test_a_table_of_paths_and_more_is_refused_with_the_remedy(files, fitted):
     paths = [str(path) for path in files]
     for more in (1, "good", paths):
         table = pandas.DataFrame({"image": paths, "more": more})
-        words = r"a table with the columns image, more; pass the one of the paths alone"
+        words = r"a table with the columns image, more; pass only the column of the paths"
         with pytest.raises(InputError, match=words):
             fitted.score_samples(table)
         with pytest.raises(InputError, match=words):

@@ -167,8 +167,8 @@ class AnomalyDetector(ImageDetector, OutlierMixin, BaseEstimator):  # type: igno
         if len(shape) == 2:
             if not reset and self._is_one(shape):
                 raise InputError(
-                    f"images of shape {shape}: one image, it seems; pass N x H x W, one image with "
-                    "N = 1"
+                    f"images of shape {shape}: this looks like one image; pass N x H x W, with "
+                    "N = 1 for one image"
                 )
             array = validate_data(self, X, reset=reset)
         else:

@@ -350,6 +350,6 @@ class ImageDetector(DetectorParameters, ImageScorer):
         if array.ndim == 2 and not hasattr(self, "n_features_in_") and images.shape[1:] != shape:
             raise InputError(
                 f"rows of shape {array.shape} do not go with a model that takes {shape}; pass "
-                "N x H x W, one image with N = 1"
+                "N x H x W, with N = 1 for one image"
             )
         return images

@@ -1,4 +1,4 @@
-"""Words for what was counted."""
+"""Words that agree with a number."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_other_numbers_of_dimensions_are_refused(shape):
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
 def test_one_image_in_colour_is_not_taken_for_many_narrow_ones(channels):
-    with pytest.raises(InputError, match="pass N x H x W x C, one image with N = 1"):
+    with pytest.raises(InputError, match="pass N x H x W x C, with N = 1 for one image"):
         as_images(np.zeros((40, 50, channels), np.uint8))
     assert as_images(np.zeros((3, 40, 50), np.uint8)).shape == (3, 40, 50, 1)
 

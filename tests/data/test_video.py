@@ -390,7 +390,7 @@ def test_frames_beside_videos_and_folders_are_told(
     assert not caplog.messages
     write_frames(folder / "tue", walkers(10, 1))
     assert [clip.name for clip in list_clips(folder)] == ["c"]
-    assert "its frames (1.tif, …) are one clip; the folder tue in it is passed over" in caplog.text
+    assert "its frames (1.tif, …) are one clip; the folder tue in it is ignored" in caplog.text
     write_video(folder / "walk.mp4", walkers(10, 1))
     for given in (folder, tmp_path):
         with pytest.raises(
@@ -409,7 +409,8 @@ def test_a_recording_that_ends_before_it_says_so_is_told(
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     frames = list(list_clips(path)[0].frames())
     assert len(frames) < 90
-    wanted = f"c: the last frame is at {frames[-1].time:.1f} s, but the file is said to last 10.0 s"
+    last = f"{frames[-1].time:.1f} s"
+    wanted = f"c: the last frame is at {last}, but the file says that it lasts 10.0 s"
     assert wanted in caplog.text
 
 
@@ -437,7 +438,7 @@ def test_pictures_on_the_cover_are_no_footage_and_further_tracks_are_told(
 ) -> None:
     two = write_tracks(tmp_path / "two.mkv", walkers(20, 1), walkers(20, 2))
     assert len(list(Clip("two", two).frames())) == 20
-    assert "two: has 2 video tracks, of which the first is taken" in caplog.text
+    assert "two: has 2 video tracks, of which only the first is used" in caplog.text
     caplog.clear()
     cover = write_tracks(tmp_path / "c.mp4", walkers(1, 1), walkers(20, 2), cover=True)
     assert len(list(Clip("c", cover).frames())) == 20

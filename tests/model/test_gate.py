@@ -308,7 +308,7 @@ def test_a_record_that_is_not_sound_is_refused(broken, grey):
 def test_one_image_for_several_and_several_for_one_are_told_apart(learnt, grey, tmp_path):
     colour = AnomalyDetector(config=TINY, device="cpu").fit(parts(40, 3))
     image = parts(1, 3, seed=2)[0]
-    with pytest.raises(InputError, match="pass N x H x W x C, one image with N = 1"):
+    with pytest.raises(InputError, match="pass N x H x W x C, with N = 1 for one image"):
         colour.score_samples(image)
     colour.save(tmp_path / "m.adacl")
     assert call("export", tmp_path / "m.adacl", tmp_path / "m.onnx", "--quiet")[0] == 0
@@ -326,9 +326,9 @@ def test_one_image_for_several_and_several_for_one_are_told_apart(learnt, grey, 
             scorer(given)
     with pytest.raises(InputError, match="convert them to grey"):
         grey.anomaly_map(image)
-    with pytest.raises(InputError, match="one image of 3 channels, it seems"):
+    with pytest.raises(InputError, match="this looks like one image with 3 channels"):
         grey.score_samples(image)
-    with pytest.raises(InputError, match="one image, it seems; pass N x H x W, one image with N"):
+    with pytest.raises(InputError, match="like one image; pass N x H x W, with N = 1 for one"):
         grey.score_samples(parts(1)[0, ..., 0])
     for given, kind in ((b"\x89PNG", "bytes"), (None, "NoneType")):
         with pytest.raises(InputError, match=f"a PIL image or a tensor, got {kind}$"):

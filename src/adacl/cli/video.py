@@ -27,9 +27,9 @@ def clips_of(sources: Sequence[str], frame_rate: float | None) -> list[Clip]:
     Raises
     ------
     ConfigError
-        If a frame rate is given, and all are video files, which tell their own.
+        If a frame rate is given, and all clips are video files, which have their own.
     MissingDataError
-        As of :func:`adacl.data.clips.list_clips`.
+        As :func:`adacl.data.clips.list_clips` does.
     """
     from adacl.data.clips import list_clips
     from adacl.data.video import FRAME_RATE
@@ -39,7 +39,7 @@ def clips_of(sources: Sequence[str], frame_rate: float | None) -> list[Clip]:
     if frame_rate is not None and all(files):
         raise ConfigError(
             f"--frame-rate {frame_rate:g}: is for folders of frames; {clips[0].source} is a video "
-            "file, which tells its own; leave it out"
+            "file, which has its own frame rate; leave the option out"
         )
     return clips
 
@@ -50,7 +50,7 @@ def clip_of(source: str, frame_rate: float | None) -> Clip:
     Raises
     ------
     ConfigError
-        If it is more than one, or as of :func:`clips_of`.
+        If it holds more than one clip, or as :func:`clips_of` does.
     """
     clips = clips_of([source], frame_rate)
     if len(clips) > 1:

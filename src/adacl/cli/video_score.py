@@ -150,7 +150,7 @@ def score(
                 )
             unwritten.clear()
         elif give_up is not None:
-            raise ConfigError("--give-up is for live streams; a recording ends by itself")
+            raise ConfigError("--give-up is for live streams; leave it out for a recording")
         if started is not None:
             if clip.live:
                 raise ConfigError("--start is for recordings; a live stream has the time of day")

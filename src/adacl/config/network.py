@@ -97,8 +97,9 @@ class NetworkConfig(Section, name="network"):
         Each place of the map is the mean of a square; this is the side of the square, in places.
     alone
         How much a single output of a network with a map counts beside the weighted mean of all.
-        Each is brought to the unit of that mean by the peaks of normal images. Of what rises above
-        their median, this share counts, if it is then larger than the mean. 0: the mean alone.
+        The peaks of normal images bring each output to the unit of that mean. This share of what an
+        output rises above its usual peak, the median of normal images, is added to the usual peak
+        of the mean. The sum counts where it is larger than the mean. 0: the mean alone.
     top
         The raw score is the mean of this many highest places of the map. It is a number, not a
         share, so that a defect weighs the same in a larger image. If images are shrunk, their map

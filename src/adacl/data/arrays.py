@@ -54,7 +54,7 @@ def listed(images: Any) -> Any:
             if values.ndim == 2 and values.shape[1] > 1:
                 raise InputError(
                     f"images: a table with the columns {', '.join(map(str, images.columns))}; pass "
-                    "the one of the paths alone, as table['path']"
+                    "only the column of the paths, for example table['path']"
                 )
             images = values.ravel().tolist()
     if isinstance(images, Iterator):
@@ -151,8 +151,8 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
     Raises
     ------
     InputError
-        If the array has another number of dimensions, is one image in colour, or has values that 32
-        bits do not hold.
+        If the array has another number of dimensions, is one image in colour, or has values that
+        32 bits do not hold.
     """
     if array.dtype.kind not in "buif":
         raise InputError(f"images: need numbers, got values of the type {array.dtype}")
@@ -166,8 +166,8 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
         array = np.pad(array, ((0, 0), (0, missing))).reshape(-1, *shape)
     elif is_one_in_colour(array.shape):
         raise InputError(
-            f"images of shape {array.shape}: one image of {array.shape[2]} channels, it seems; "
-            "pass N x H x W x C, one image with N = 1"
+            f"images of shape {array.shape}: this looks like one image with {array.shape[2]} "
+            "channels; pass N x H x W x C, with N = 1 for one image"
         )
     elif array.ndim == 3:
         array = array[..., None]
@@ -179,7 +179,7 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
 
 
 def is_one_in_colour(shape: tuple[int, ...]) -> bool:
-    """Tell whether a shape is that of one image H x W x C, since images N x H x W are wider."""
+    """Tell whether a shape is that of one image H x W x C: images N x H x W are wider."""
     return len(shape) == 3 and shape[2] <= MOST_CHANNELS and min(shape[:2]) >= SMALLEST_SIDE
 
 

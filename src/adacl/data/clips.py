@@ -98,16 +98,16 @@ def _visible(folder: Path) -> list[Path]:
 
 
 def _check_beside(folder: Path, frame: Path) -> None:
-    """Refuse videos beside frames, and tell of folders beside them, which are no clips."""
+    """Refuse videos beside frames, and warn of folders beside them, which are ignored."""
     beside = _visible(folder)
     if film := next((path for path in beside if is_video(path) and path.is_file()), None):
         raise ConfigError(
-            f"{folder}: holds frames ({frame.name}) and videos ({film.name}); put them in folders "
-            "of their own, or name the videos"
+            f"{folder}: holds frames ({frame.name}) and videos ({film.name}); put them in "
+            "separate folders, or name the videos"
         )
     if inner := next((path for path in beside if path.is_dir()), None):
         log.warning(
-            "%s: its frames (%s, …) are one clip; the folder %s in it is passed over",
+            "%s: its frames (%s, …) are one clip; the folder %s in it is ignored",
             folder, frame.name, inner.name,
         )  # fmt: skip
 

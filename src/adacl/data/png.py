@@ -1,4 +1,4 @@
-"""What Pillow leaves out of PNG: remarks behind the pixels, checksums, 16-bit colour written."""
+"""What Pillow lacks for PNG: remarks behind the pixels, checksums, and writing 16-bit colour."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def deep_colour(pixels: NDArray[np.uint16]) -> bytes:
     """Return the PNG file of an image H x W x 3 of 16 bits."""
     height, width, _ = pixels.shape
     rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
-    plain = np.pad(rows, ((0, 0), (1, 0)))  # each row as it is, says the 0 before it
+    plain = np.pad(rows, ((0, 0), (1, 0)))  # the 0 before each row says: not filtered
     form = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
     chunks = ((b"IHDR", form), (b"IDAT", zlib.compress(plain.tobytes(), 1)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(

@@ -32,7 +32,7 @@ FRAME_RATE = 25.0
 STREAM_TIMEOUT = 10.0
 """Seconds without a frame after which a live stream is taken to have ended."""
 CUT, CUT_SHARE = 1.0, 0.02
-"""Seconds, and share of its length, by which a recording may end before it says that it does."""
+"""Seconds, and share of its length, by which a recording may end before its stated end."""
 SAY_EVERY = 30.0
 """Seconds between two lines on how far a recording is read."""
 CAMERA = "v4l2"
@@ -193,8 +193,8 @@ class Clip:
             track = tracks[0]
             if len(tracks) > 1 and channels == 1:
                 log.warning(
-                    "%s: has %d video tracks, of which the first is taken; save the others as "
-                    "files of their own", self.name, len(tracks),
+                    "%s: has %d video tracks, of which only the first is used; save the others as "
+                    "separate files", self.name, len(tracks),
                 )  # fmt: skip
             if track.width * track.height > MAX_PIXELS:
                 raise DataError(
@@ -203,7 +203,7 @@ class Clip:
                 )
             track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             track.thread_type = "AUTO"
-            # the average says nothing of footage in ticks of its clock, as some .avi files are
+            # some .avi files count ticks of a clock: their average rate is that of the ticks
             rates = [rate for rate in (track.average_rate, track.guessed_rate) if rate]
             rate = float(min(rates, default=self.frame_rate))
             length = 0.0 if self.live else _said_length(container, track)
@@ -238,8 +238,8 @@ class Clip:
         times.gaps.tell(self.name)
         if length - seconds - 1 / rate > max(CUT, CUT_SHARE * length):
             log.warning(
-                "%s: the last frame is at %.1f s, but the file is said to last %.1f s; was it cut "
-                "off?", self.name, seconds, length,
+                "%s: the last frame is at %.1f s, but the file says that it lasts %.1f s; was it "
+                "cut off?", self.name, seconds, length,
             )  # fmt: skip
         if resized:
             log.warning(

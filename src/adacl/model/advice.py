@@ -204,7 +204,7 @@ def _faults_found(
         faults.append(_Fault(False, why, (_evaluate(model, "with images that are new"),)))
     few = min(figures["n_normal"], figures["n_abnormal"])
     if few < ROUGH:
-        why = f"with {plural(few, 'image')} of a kind all figures are rough"
+        why = f"with {plural(few, 'image')} of a kind, all figures are rough"
         faults.append(_Fault(False, why, (_evaluate(model, "with more labelled images"),)))
     return faults
 

@@ -74,7 +74,8 @@ class Defects:
                 f"{share} takes at least {needed}"
             )
         if self.n < FEW:
-            yield f"{shown} {'tells' if self.n == 1 else 'tell'} little: more narrow that range"
+            tell = "tells" if self.n == 1 else "tell"
+            yield f"{shown} {tell} little: more defects narrow that range"
 
 
 def defects_needed(share: float) -> int:

@@ -62,7 +62,7 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
         if other_mode and spec.channels in CHANNELS[:2]:
             remedy = f"convert them to {'grey' if spec.channels == 1 else 'colours without alpha'}"
         if (images.shape[2], images.shape[3]) == (spec.channels, 1):
-            remedy = "pass N x H x W x C, one image with N = 1"
+            remedy = "pass N x H x W x C, with N = 1 for one image"
         raise InputError(
             f"images of shape {images.shape[1:]} do not go with a model that takes "
             f"{(*expected, spec.channels)}; {remedy}"

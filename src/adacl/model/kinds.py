@@ -1,4 +1,4 @@
-"""Of what kind a file is that something else would be written over."""
+"""The kind of a file that an output would replace."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ NAMED = {
     ".toml": ("settings", "a file of settings"),
     ".html": ("page", "a page"),
 }
-"""By the ending of its name, of what kind a file is, and what it is called."""
+"""The kind of a file by the ending of its name, and what messages call it."""
 
 
 def check_kind(path: Path, kind: Kind) -> None:
-    """Check that a file of this kind replaces none of another.
+    """Check that an output of this kind replaces no file of another kind.
 
     Raises
     ------

@@ -22,7 +22,7 @@ OUTPUTS = 4
 """Outputs of a network with a map: one for each family of local anomalies."""
 FALL = 4.0
 """How many times faster a single output falls below the usual peak of normal images than it rises
-above, see ``network.alone``: so it does not lift the places that no peak comes from."""
+above it, see ``network.alone``. So it does not lift places that are far below a peak."""
 STEM_KERNEL = 5
 SMALLEST_SEEN = 4
 """Pixels of an image, once it is shrunk, in which a part is looked for, at least."""

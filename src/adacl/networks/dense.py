@@ -75,8 +75,8 @@ class DenseRegressor(nn.Module):
     shares: Tensor
     """Weight of each output in the mean of all (K,); they add up to 1."""
     alone: Tensor
-    """Factor and offset (2, K) by which each output tells how far it is above its usual peak, in
-    the unit of that mean, if a single output counts beside it; see ``network.alone``."""
+    """Factor and offset (2, K) that turn each output into the height above its usual peak, in the
+    unit of that mean, if a single output counts beside it; see ``network.alone``."""
     level: Tensor
     """The usual peak of that mean, a number: the median of normal images."""
     upright: Tensor

@@ -132,7 +132,7 @@ class PlaceLesson:
         that they leave at rest. The images are not those that set the threshold.
 
         What a single output sees is lost in the mean of all. So the median and the upper tail of
-        its peaks are brought to those of the mean, beside which it counts by ``network.alone``.
+        its peaks are brought to those of the mean, and it counts beside it (``network.alone``).
         """
         network.eval()
         single = torch.eye(len(network.shares)).to(network.shares)

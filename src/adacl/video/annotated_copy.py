@@ -29,7 +29,7 @@ CLOCK = Fraction(1, 10_000)
 KINDS = (".mp4", ".mkv", ".mov")
 """Containers that keep the time of each frame."""
 MARK = "annotated by adacl"
-"""The comment of a copy, by which a later one may take its place."""
+"""The comment in a copy: a later copy may replace only a file that has it."""
 ALARM = (214, 39, 40)
 CALM = (31, 119, 180)
 
@@ -98,12 +98,12 @@ def annotated(
 
 
 def check_replaceable(path: Path) -> None:
-    """Check, before work begins, that a copy takes the place of no other recording.
+    """Check, before work begins, that a copy replaces no other recording.
 
     Raises
     ------
     ConfigError
-        If a file is there that is no annotated copy.
+        If the file there is not an annotated copy.
     MissingExtraError
         If PyAV is not installed.
     """

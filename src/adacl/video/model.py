@@ -110,7 +110,7 @@ class VideoModel:
             )  # fmt: skip
         elif alone:
             log.warning(
-                "%s %s between gaps in time that are too close for a stack; taken for normal",
+                "%s %s between gaps in time, too few in a row to see motion; taken for normal",
                 plural(alone, "frame"), are(alone),
             )  # fmt: skip
 

@@ -97,15 +97,15 @@ def with_heatmaps(
 
 
 def mark_of(image: Path) -> str:
-    """Return by what a picture tells of which image or video it is."""
+    """Return the mark by which a picture tells its image or video."""
     return hashlib.sha256(os.fsencode(resolved(image))).hexdigest()
 
 
 def free_name(target: Path, mark: str, npy: bool = False, ending: str = ENDING) -> Path:
     """Return the target, with a number if it is not the picture of the image with this mark.
 
-    The number stands before the ending. Nor may other values be in the place of those of the
-    picture, with ``npy``.
+    The number stands before the ending. With ``npy``, the place of the picture's values must not
+    hold other values either.
     """
     name = target.name.removesuffix(ending)
     for number in itertools.count(2):
