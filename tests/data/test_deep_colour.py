@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from adacl import AnomalyDetector
+from adacl.data.deep_colour import as_png
 from adacl.data.images import decode, probe, read_image
 from adacl.data.pixels import ImageHeader
-from adacl.data.png import deep_colour
 from adacl.imaging.spec import ImageSpec
 
 RNG = np.random.default_rng(0)
@@ -94,7 +94,7 @@ def test_transparency_is_laid_over_black(content):
 
 
 def test_what_is_written_is_read_to_the_last_bit():
-    assert np.array_equal(decode("written", deep_colour(COLOUR), 3, "uint16").pixels, COLOUR)
+    assert np.array_equal(decode("written", as_png(COLOUR), 3, "uint16").pixels, COLOUR)
 
 
 def test_it_becomes_grey_and_is_turned_and_resized_like_other_images():

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from adacl.data.png import deep_colour
+from adacl.data.deep_colour import as_png
 from adacl.imaging.spec import ImageSpec
 from adacl.protocols.inspection.planting import cover, local_variation, plant
 from adacl.protocols.inspection.smallest import Found, find_smallest, sentence, table
@@ -101,7 +101,7 @@ def test_the_contrast_is_that_of_the_white_level(dtype, other, tmp_path):
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_defects_are_planted_in_colour_of_sixteen_bits(dtype, tmp_path):
-    (tmp_path / "a.png").write_bytes(deep_colour(np.full((40, 40, 3), 32767, np.uint16)))
+    (tmp_path / "a.png").write_bytes(as_png(np.full((40, 40, 3), 32767, np.uint16)))
     results, _ = find_smallest(Peak(dtype), [tmp_path / "a.png"], 0.15, 0)
     for result in results:
         if result.n and result.size > 1:

@@ -1,14 +1,10 @@
-"""What Pillow lacks for PNG: remarks behind the pixels, checksums, and writing 16-bit colour."""
+"""Checks of PNG files that Pillow leaves out: remarks behind the pixels, and checksums."""
 
 from __future__ import annotations
 
 import io
-import struct
 import zlib
 from typing import IO, Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from adacl.errors import ImageError
 
@@ -48,19 +44,3 @@ def check_sums(image: Any) -> None:
         elif zlib.crc32(file.read(length), zlib.crc32(b"IDAT")) != int.from_bytes(file.read(4)):
             raise ImageError("damaged image data, whose checksum is wrong")
     file.seek(start)
-
-
-def deep_colour(pixels: NDArray[np.uint16]) -> bytes:
-    """Return the PNG file of an image H x W x 3 of 16 bits."""
-    height, width, _ = pixels.shape
-    rows = pixels.astype(">u2").view(np.uint8).reshape(height, -1)
-    plain = np.pad(rows, ((0, 0), (1, 0)))  # the 0 before each row says: not filtered
-    form = struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0)
-    chunks = ((b"IHDR", form), (b"IDAT", zlib.compress(plain.tobytes(), 1)), (b"IEND", b""))
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(content))
-        + kind
-        + content
-        + struct.pack(">I", zlib.crc32(kind + content))
-        for kind, content in chunks
-    )

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from adacl.data import deep_colour
 from adacl.data.images import probe, read_image
-from adacl.data.png import deep_colour
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.protocols.inspection.planting import Shape, cover, local_variation, plant
 
@@ -136,7 +136,7 @@ def _planted(
 def _as_png(image: Array) -> bytes:
     """Return a file of an image, so that it is decoded and resized as the user's files are."""
     if image.dtype == np.uint16 and image.shape[2] == 3:
-        return deep_colour(image)
+        return deep_colour.as_png(image)
     file = io.BytesIO()
     Image.fromarray(image.squeeze(2) if image.shape[2] == 1 else image).save(
         file, "PNG", compress_level=1
