@@ -17,25 +17,21 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from adacl.config import NetworkConfig
 from adacl.deploy.engines import WINDOW
 from adacl.deploy.graph import normalised, pixels_less_mean
 from adacl.deploy.nodes import OPSET, OPSET_UPRIGHT, Graph, Steps
+from adacl.deploy.peak_graph import inside_node, masked_peak_node, peak_node
 from adacl.deploy.upright_graph import pose_nodes, scaled_pixels, turned_back_nodes, upright_nodes
 from adacl.imaging.frame import Frame
-from adacl.imaging.mask import FILL, Mask
+from adacl.imaging.mask import FILL
 from adacl.model.header import ModelHeader
-from adacl.model.peak_scale import PeakScale
 from adacl.networks.architecture import FALL, HALVING, HEAD, Layer, dense_plan
-from adacl.networks.peak import rank_weights
 
 Array = NDArray[Any]
 Tensors = Mapping[str, Array]
 
 WHOLE = (0, 0, 0, 0)
 """The window of a whole image, whatever its size."""
-LOWEST = -3e38
-"""Below every place of a map."""
 FEATURES = Steps(1 / 255, 0)
 """Of features in 8 bits, from 0 to 1."""
 
@@ -82,7 +78,7 @@ def build_dense_graph(
     if mask is not None:
         graph.default(WINDOW, WHOLE)
         fill = (spec.low + FILL * span - mean).astype(np.float32).reshape(1, -1, 1, 1)
-        value = graph.add("Where", _inside(graph, mask, value, 1), value, graph.constant(fill))
+        value = graph.add("Where", inside_node(graph, mask, value, 1), value, graph.constant(fill))
     channels = spec.channels
     if network.place == "coordinates":
         value = graph.add("Concat", value, *_coordinates(graph, value), axis=1)
@@ -120,9 +116,9 @@ def build_dense_graph(
     name = "" if mask else "anomaly_map"
     maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output=name)
     if mask:
-        raw = _masked_peak(graph, mask, maps, network, header.peak_scale)
+        raw = masked_peak_node(graph, mask, maps, network, header.peak_scale)
     else:
-        raw = _peak(graph, maps, network, header.peak_scale)
+        raw = peak_node(graph, maps, network, header.peak_scale)
     opset = OPSET_UPRIGHT if network.upright == "yes" else OPSET
     return graph.model(raw, spec, network.head, batch, None, opset)
 
@@ -161,75 +157,6 @@ def _resized(graph: Graph, value: str, factor: int) -> str:
         mode="linear",
         coordinate_transformation_mode="half_pixel",
     )
-
-
-def _peak(graph: Graph, maps: str, network: NetworkConfig, scale: PeakScale, most: str = "") -> str:
-    """Return the raw regression of each map, see :meth:`PeakScale.raw`.
-
-    ``most`` is the number of places that count, if not all do.
-    """
-    weights = rank_weights(network, np.iinfo(np.int64).max, enlarged=True).astype(np.float32)
-    places = graph.add("Flatten", maps)
-    shape = graph.add("Shape", places)
-    bounds = (graph.constant(np.array([number])) for number in (1, 2))
-    count = graph.add("Slice", shape, *bounds)
-    limits = [graph.constant(np.array([len(weights)])), *([most] if most else [])]
-    count = graph.add("Min", count, *limits)
-    highest = graph.add("TopK", places, count, axis=1)
-    graph.nodes[-1].output.append("where_highest")
-    first = graph.constant(np.array([0]))
-    counted = graph.add("Slice", graph.constant(weights), first, count)
-    share = graph.add("Div", counted, graph.add("ReduceSum", counted, keepdims=1))
-    factor, offset = (graph.constant(np.float32(part)) for part in (scale.factor, scale.offset))
-    raw = graph.add("Add", graph.add("Mul", graph.add("MatMul", highest, share), factor), offset)
-    if not network.few:
-        return raw
-    end, across = (graph.constant(np.array([n])) for n in (network.few * network.shrunk**2, 1))
-    few = graph.add("Slice", highest, first, end, across)
-    return graph.add("Max", raw, graph.add("ReduceMean", few, axes=[1], keepdims=0))
-
-
-def _masked_peak(
-    graph: Graph, mask: Mask, maps: str, network: NetworkConfig, scale: PeakScale
-) -> str:
-    """Return the raw regression of what is looked at, and make the map, which is 0 elsewhere."""
-    inside = _inside(graph, mask, maps, 2)
-    nothing, lowest = (graph.constant(np.float32(limit)) for limit in (0, LOWEST))
-    graph.add("Where", inside, maps, nothing, output="anomaly_map")
-    one = graph.constant(np.array([1]))
-    most = graph.add("ReduceSum", graph.cast(inside, onnx.TensorProto.INT64), keepdims=0)
-    most = graph.add("Max", graph.add("Reshape", most, one), one)
-    return _peak(graph, graph.add("Where", inside, maps, lowest), network, scale, most)
-
-
-def _inside(graph: Graph, mask: Mask, value: str, step: int) -> str:
-    """Return which pixels or places (h, w) of (..., h, w) are looked at, as :meth:`Mask.at` does.
-
-    They are ``step`` pixels apart. The input ``window`` tells the first row and column, and the
-    size, of the image that they are part of.
-    """
-    last = (graph.constant(np.array([number])) for number in (-2, np.iinfo(np.int64).max))
-    shape = graph.add("Slice", graph.add("Shape", value), *last)
-    found = graph.constant(mask.pixels.astype(np.uint8))
-    none, one, two, apart, rest = (
-        graph.constant(np.array(number)) for number in (0, 1, 2, step, step - 1)
-    )
-    for axis in (0, 1):
-        own = graph.constant(np.array(mask.pixels.shape[axis]))
-        extent = graph.add("Gather", shape, graph.constant(np.array(axis)), axis=0)
-        first, size = (
-            graph.add("Gather", WINDOW, graph.constant(np.array(number)), axis=0)
-            for number in (axis, axis + 2)
-        )
-        places = graph.add("Range", none, extent, one)
-        places = graph.add("Add", places, graph.add("Div", first, apart))
-        unset = graph.add("Equal", size, none)
-        whole = graph.add("Div", graph.add("Add", size, rest), apart)
-        whole = graph.add("Where", unset, extent, whole)
-        middle = graph.add("Add", graph.add("Mul", places, two), one)
-        nearest = graph.add("Div", graph.add("Mul", middle, own), graph.add("Mul", whole, two))
-        found = graph.add("Gather", found, nearest, axis=axis)
-    return graph.cast(found, onnx.TensorProto.BOOL)
 
 
 def _largest(plan: list[Layer], maxima: Sequence[float] | None) -> dict[str, Array]:
