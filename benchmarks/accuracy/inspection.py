@@ -164,8 +164,10 @@ def network_of(model: Path) -> Iterator[None]:
         return network.eval(), header.history
 
     fitting.train = take
-    yield
-    fitting.train = train
+    try:
+        yield
+    finally:
+        fitting.train = train
 
 
 def gpu(device: str) -> dict[str, str]:

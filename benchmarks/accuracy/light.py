@@ -103,15 +103,26 @@ def measured(detector: AnomalyDetector, good: list[Pixels], bad: list[Pixels]) -
         if all((change(image) == image).all() for image in good[:5]):
             continue
         after = scores([change(image) for image in good])
-        moved = np.abs(after - before) / before.std()
-        found["changes"][name] = {
-            "flagged": float((after > threshold).mean()),
-            "auroc": auroc(after, scores([change(image) for image in bad])),
-            "median": float(np.median(moved)),
-            "95 %": float(np.quantile(moved, 0.95)),
-        }
+        anomalous = scores([change(image) for image in bad])
+        found["changes"][name] = effect(before, after, anomalous, threshold)
         print(name, found["changes"][name], flush=True)
     return found
+
+
+def effect(
+    before: NDArray[np.float64],
+    after: NDArray[np.float64],
+    anomalous: NDArray[np.float64],
+    threshold: float,
+) -> dict[str, float]:
+    """Return what a change does to normals: shares flagged, the AUROC, and moves of the score."""
+    moved = np.abs(after - before) / before.std()
+    return {
+        "flagged": float((after > threshold).mean()),
+        "auroc": auroc(after, anomalous),
+        "median": float(np.median(moved)),
+        "95 %": float(np.quantile(moved, 0.95)),
+    }
 
 
 def table(found: list[dict[str, Any]]) -> list[str]:

@@ -26,7 +26,7 @@ from adacl.protocols.video import footage
 from adacl.scale import records
 from adacl.video.chunks import CHUNK
 from adacl.video.detector import VideoAnomalyDetector
-from benchmarks.accuracy.light import RECORDS
+from benchmarks.accuracy.light import RECORDS, effect
 from benchmarks.common import machine
 
 
@@ -59,13 +59,7 @@ def main() -> None:
         if (change(first) == first).all():
             continue
         after = scores(detector, fold.test, change)
-        moved = np.abs(after - before)[~abnormal] / good.std()
-        record["changes"][name] = {
-            "flagged": float((after[~abnormal] > threshold).mean()),
-            "auroc": auroc(after[~abnormal], after[abnormal]),
-            "median": float(np.median(moved)),
-            "95 %": float(np.quantile(moved, 0.95)),
-        }
+        record["changes"][name] = effect(good, after[~abnormal], after[abnormal], threshold)
         print(name, record["changes"][name], flush=True)
     records.append(RECORDS, record)
 
