@@ -361,6 +361,23 @@ def test_files_without_a_scale_get_that_of_their_threshold(detector):
     assert ModelHeader.from_dict(tree).map_scale == MapScale.of(detector.header.threshold)
 
 
+@pytest.mark.parametrize(
+    ("raw", "threshold", "words"),
+    [
+        (0.35, 0.3, "0.3500"),
+        (1.2, 0.3, "1.0000"),
+        (1.2, 1.1, "1.0000 (raw 1.2000)"),
+        (0.9, 1.1, "0.9000"),
+        (-0.3, -0.2, "0.0000 (raw -0.3000)"),
+    ],
+)
+def test_the_score_shown_agrees_with_the_verdict(raw, threshold, words):
+    """Above 1 and below 0, scores are clipped, and thresholds are not."""
+    empty = np.zeros((8, 8), np.float32)
+    shown = Shown("part", np.zeros((8, 8, 3), np.uint8), empty, raw, threshold)
+    assert shown.score == words
+
+
 def test_the_picture_has_a_title_a_verdict_and_a_marker_for_anomalies_alone():
     values = np.full((40, 60), -0.1, np.float32)
     values[10, 20] = 0.15

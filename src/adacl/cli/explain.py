@@ -32,7 +32,6 @@ from adacl.files import atomic_file, check_writable, resolved
 
 if TYPE_CHECKING:
     from adacl.explain.picture import Shown
-    from adacl.model.scoring import FileScore
 
 
 def explain(
@@ -92,7 +91,7 @@ def explain(
                 if npy:
                     with atomic_file(values_beside(target)) as file:
                         np.save(file, anomaly_map)
-            typer.echo(escaped(f"{_verdict(score, shown)}; {written}"))
+            typer.echo(escaped(f"{_verdict(score.path, shown)}; {written}"))
         check_skipped(skipped, len(paths), len(paths) - len(skipped))
 
 
@@ -126,15 +125,15 @@ def _targets(
     return {paths[0]: output}
 
 
-def _verdict(score: FileScore, shown: Shown) -> str:
+def _verdict(path: Path, shown: Shown) -> str:
     """Return the label and, for an anomalous image, the place with the highest value."""
     from adacl.explain.picture import peak_of
 
     limit = f"(threshold {shown.threshold:.4f})"
     if not shown.anomalous:
-        return f"{score.path}: {score.score:.4f} normal {limit}"
+        return f"{path}: {shown.score} normal {limit}"
     peak, (height, width) = peak_of(shown.anomaly_map), shown.anomaly_map.shape
     place = "no place stands out"
     if peak:
         place = f"most at row {peak[0]}, column {peak[1]} of {height}x{width}"
-    return f"{score.path}: {score.score:.4f} ANOMALOUS {limit}, {place}"
+    return f"{path}: {shown.score} ANOMALOUS {limit}, {place}"

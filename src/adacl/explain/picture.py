@@ -44,6 +44,13 @@ class Shown(NamedTuple):
         """Whether the score is above the threshold."""
         return self.raw > self.threshold
 
+    @property
+    def score(self) -> str:
+        """The score in [0, 1], and the raw one where only it tells the side of the threshold."""
+        clipped = min(max(self.raw, 0.0), 1.0)
+        unclear = (clipped > self.threshold) != self.anomalous
+        return f"{clipped:.4f} (raw {self.raw:.4f})" if unclear else f"{clipped:.4f}"
+
 
 def peak_of(anomaly_map: NDArray[np.float32]) -> tuple[int, int] | None:
     """Return row and column of the highest place; None if no place stands out."""
@@ -74,7 +81,7 @@ def explained(shown: Shown, scale: MapScale) -> Picture:
     sheet.paste(heat, (left + width + gap, head))
     pen = ImageDraw.Draw(sheet)
     word = "ANOMALOUS" if shown.anomalous else "normal"
-    verdict = f"{word}: score {min(max(shown.raw, 0), 1):.4f}, threshold {shown.threshold:.4f}"
+    verdict = f"{word}: score {shown.score}, threshold {shown.threshold:.4f}"
     _write(pen, (gap, 0.5 * unit), shown.name, 1.35 * unit, INK, sheet.width - 2 * gap)
     _write(
         pen, (gap, 2.4 * unit), verdict, 1.35 * unit, FLAGGED if shown.anomalous else NORMAL,
