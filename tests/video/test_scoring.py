@@ -1,4 +1,4 @@
-"""Stacks, segments, smoothing, alarms and live streams."""
+"""Stacks, segments, carrying, smoothing, alarms and live streams."""
 
 import logging
 import threading
@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 from scipy.stats import chi2
 
+from adacl.config.sections import plain
 from adacl.data.video import Frame
 from adacl.errors import ConfigError, DataError
 from adacl.video.alarms import Alarm, events, from_normal_footage
 from adacl.video.changes import Change
 from adacl.video.chunks import chunks, segments
 from adacl.video.config import VideoConfig
-from adacl.video.frame_scores import FrameScore, smooth
+from adacl.video.frame_scores import FrameScore, carry, smooth
 from adacl.video.live import Dropped, keep_up
 from support.footage import as_frames, walkers
 
@@ -63,6 +65,13 @@ def test_samples_are_the_stacked_tiles_their_row_and_the_faster_stacks(size: int
     assert seen > 50
 
 
+def test_a_file_from_before_tiles_were_followed_scores_as_it_did() -> None:
+    tree = plain(VideoConfig(tile=40, carry=0.5))
+    assert VideoConfig.of_file(tree) == VideoConfig(tile=40, carry=0.5)
+    del tree["carry"]
+    assert VideoConfig.of_file(tree) == VideoConfig(tile=40, carry=0)
+
+
 def test_a_gap_in_number_or_time_ends_a_segment_and_a_new_rate_does_not_end_every_frame() -> None:
     image = np.zeros((16, 16, 1), np.uint8)
     numbers = [0, 1, 2, 5, 6, 7, 8, 9, 10, 11]
@@ -70,6 +79,55 @@ def test_a_gap_in_number_or_time_ends_a_segment_and_a_new_rate_does_not_end_ever
     frames = [Frame(n, t, image) for n, t in zip(numbers, times, strict=True)]
     found = [[frame.number for frame in segment] for segment in segments(frames)]
     assert found == [[0, 1, 2], [5, 6, 7], [8, 9, 10, 11]]
+
+
+def tiles_of(tiles: np.ndarray, floor: float) -> list[FrameScore]:
+    """Return the scores of frames with tiles (F, R, C)."""
+    return [
+        FrameScore(n, n / 10, max(floor, np.nanmax(t)), 0.0, None, t.ravel())
+        for n, t in enumerate(np.where(np.isnan(tiles).all((1, 2), keepdims=True), floor, tiles))
+    ]
+
+
+@given(
+    tiles=arrays(float, st.tuples(st.integers(1, 12), st.integers(1, 4), st.integers(1, 5)),
+                 elements=st.floats(0, 1) | st.just(np.nan)),
+    share=st.floats(0, 0.95),
+)  # fmt: skip
+def test_a_frame_has_the_highest_mean_along_any_way_from_tile_to_tile(
+    tiles: np.ndarray, share: float
+) -> None:
+    floor, found = 0.25, []
+    scores = tiles_of(tiles, floor)
+    own = np.fmax(tiles, floor)
+    for frame in range(len(own)):
+        best = own[0] * share**frame
+        for later in range(1, frame + 1):
+            around = [
+                [
+                    best[max(0, row - 1) : row + 2, max(0, column - 1) : column + 2].max()
+                    for column in range(own.shape[2])
+                ]
+                for row in range(own.shape[1])
+            ]
+            best = own[later] * share ** (frame - later) + around
+        found.append(best.max() / sum(share**back for back in range(frame + 1)))
+    carried = list(carry(scores, own.shape[1:], share, floor))
+    np.testing.assert_allclose([score.smoothed for score in carried], found)
+    if share == 0:
+        assert [score.smoothed for score in carried] == [score.raw for score in scores]
+
+
+def test_what_moves_on_is_told_from_what_flickers() -> None:
+    """In each frame one tile of eight scores 1: the next one along a row, or one far away."""
+    walking, flickering = np.zeros((2, 8, 3, 8))
+    for frame in range(8):
+        walking[frame, 1, frame] = 1
+        flickering[frame, 1, frame * 5 % 8] = 1
+    last = [list(carry(tiles_of(t, 0.0), (3, 8), 0.8, 0.0))[-1] for t in (walking, flickering)]
+    assert last[0].raw == last[1].raw == 1
+    assert last[0].smoothed == pytest.approx(1)
+    assert last[1].smoothed < 0.6
 
 
 @given(count=st.integers(1, 80), sigma=st.floats(0.3, 9), seed=st.integers(0, 99))

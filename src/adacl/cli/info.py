@@ -41,11 +41,10 @@ def _lines(header: ModelHeader) -> Iterator[str]:
     if header.video is None:
         how = header.threshold.notes()
     else:
-        from adacl.config.sections import build
         from adacl.video.alarms import Alarm
         from adacl.video.config import VideoConfig
 
-        video, config = header.video, build(VideoConfig, header.video["config"])
+        video, config = header.video, VideoConfig.of_file(header.video["config"])
         frames = (
             f"{video['height']} × {video['width']} at {video['frame_rate']:.3g} frames a second, "
             f"{describe_tiles(config.tiling)}; gate: {config.gate} above {video['motion']:.2f}"

@@ -90,7 +90,7 @@ PRESETS: dict[str, Config] = {
     "video": Config(
         "video",
         AnomalyConfig(weights={"skip": 1.0}, options={}),
-        training=TrainingConfig(epochs=12, mirror=True),
+        training=TrainingConfig(epochs=12, mirror=True, optimizer="muon", weight_decay=1e-4),
     ),
 }
 PRESETS["accurate"] = PRESETS["varied"].replace(preset="accurate")

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.config.sections import SOME, Count, Section, above, at_least, at_most, require
+from adacl.config.sections import (
+    SOME,
+    Count,
+    Section,
+    Share,
+    above,
+    at_least,
+    at_most,
+    build,
+    require,
+)
 from adacl.imaging.tiles import Tiling
 
 
@@ -42,6 +53,9 @@ class VideoConfig(Section, name="video"):
     levels
         ``row`` gives the scores of each row of tiles the same mean and spread on the training
         footage; ``all`` leaves the rows as they are.
+    carry
+        Share of a tile's score that comes from the frame before, from itself or a tile next to it:
+        what moves oddly does so for some time. 0 takes each frame by itself.
     smoothing
         Standard deviation, in frames, of the Gaussian that smooths the frames' scores.
     tallest
@@ -59,6 +73,7 @@ class VideoConfig(Section, name="video"):
     gate: Literal["difference", "background", "none"] = "difference"
     motion_weight: Annotated[float, at_least(0)] = 1.0
     levels: Literal["row", "all"] = "row"
+    carry: Share = 0.8
     smoothing: Annotated[float, at_least(0)] = 6.0
     tallest: int = 240
     max_samples: Annotated[int, at_least(100)] = 16_000
@@ -74,6 +89,17 @@ class VideoConfig(Section, name="video"):
             self.tallest >= self.tile,
             f"video.tallest: need at least a tile ({self.tile} lines), got {self.tallest}",
         )
+
+    @classmethod
+    def of_file(cls, tree: Mapping[str, Any]) -> Self:
+        """Build from what a model file says; what older files do not say is as it was then.
+
+        Raises
+        ------
+        ConfigError
+            If a setting is not valid.
+        """
+        return build(cls, {"carry": 0.0, **tree})
 
     @property
     def tiling(self) -> Tiling:

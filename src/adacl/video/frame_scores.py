@@ -1,4 +1,4 @@
-"""The score of a frame, and its smoothing over time."""
+"""The score of a frame: that of its worst tile, followed from frame to frame and smoothed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 
@@ -20,9 +21,9 @@ class FrameScore:
     number, time, wall
         As in :class:`adacl.data.video.Frame`.
     raw
-        Before clipping and smoothing; the floor of the levels where no tile is kept.
+        That of its worst tile, by itself; the floor of the levels where no tile is kept.
     smoothed
-        ``raw`` smoothed over time; rank by this.
+        After :func:`carry` and :func:`smooth`; rank by this.
     tile
         Top-left corner of the worst tile, in pixels of the frame as it is scored, or None.
     tiles
@@ -49,6 +50,36 @@ class FrameScore:
         return min(1.0, max(0.0, self.smoothed))
 
 
+def carry(
+    scores: Iterable[FrameScore], shape: tuple[int, int], share: float, floor: float
+) -> Iterator[FrameScore]:
+    """Follow the scores of tiles from frame to frame of one segment, as they come in.
+
+    What moves oddly does so for some time, and moves on. So each tile takes a share of the score
+    of the frame before, the highest there of the tile itself and those next to it; the rest is its
+    own. The highest of these sums stands for the frame. At the segment's start the weights are
+    those of the frames that are there.
+
+    Parameters
+    ----------
+    scores
+        Scores of successive frames.
+    shape
+        Rows and columns of tiles.
+    share
+        The share; with 0, a frame has the score of its worst tile.
+    floor
+        The score of a still tile, and the lowest of any.
+    """
+    sums, weight = np.zeros(shape), 0.0
+    for score in scores:
+        own = np.fmax(score.tiles, floor).reshape(shape)
+        around = sliding_window_view(np.pad(sums, 1, mode="edge"), (3, 3)).max((2, 3))
+        sums = (1 - share) * own + share * around
+        weight = 1 - share + share * weight
+        yield replace(score, smoothed=float(sums.max() / weight))
+
+
 def smooth(scores: Iterable[FrameScore], sigma: float) -> Iterator[FrameScore]:
     """Smooth the scores of one segment by a Gaussian, as they come in.
 
@@ -65,20 +96,20 @@ def smooth(scores: Iterable[FrameScore], sigma: float) -> Iterator[FrameScore]:
     radius = math.ceil(3 * sigma)
     kernel = np.exp(-0.5 * (np.arange(-radius, radius + 1) / max(sigma, 1e-9)) ** 2)
     held: deque[FrameScore] = deque()
-    raw: deque[float] = deque()
+    carried: deque[float] = deque()
 
     def next_one() -> FrameScore:
-        offset = radius - (len(raw) - len(held))
-        weights = kernel[offset : offset + len(raw)]
-        value = float(weights @ np.array(raw) / weights.sum())
+        offset = radius - (len(carried) - len(held))
+        weights = kernel[offset : offset + len(carried)]
+        value = float(weights @ np.array(carried) / weights.sum())
         score = replace(held.popleft(), smoothed=value)
-        if len(raw) - len(held) > radius:
-            raw.popleft()
+        if len(carried) - len(held) > radius:
+            carried.popleft()
         return score
 
     for score in scores:
         held.append(score)
-        raw.append(score.raw)
+        carried.append(score.smoothed)
         if len(held) > radius:
             yield next_one()
     while held:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.config.sections import build, finite, plain
+from adacl.config.sections import finite, plain
 from adacl.data.video import Frame
 from adacl.deploy.opening import open_model
 from adacl.errors import DataError, InputError, ModelFileError
@@ -21,7 +21,7 @@ from adacl.model.tensor_file import UNSOUND
 from adacl.video.alarms import Alarm
 from adacl.video.chunks import CHUNK, Chunk, chunks, segments
 from adacl.video.config import VideoConfig
-from adacl.video.frame_scores import FrameScore, smooth
+from adacl.video.frame_scores import FrameScore, carry, smooth
 from adacl.video.motion import stack_energy
 from adacl.video.row_levels import Levels
 from adacl.words import are, plural
@@ -63,12 +63,15 @@ class VideoModel:
     alarm: Alarm
     _corners: NDArray[np.intp] = field(init=False, repr=False)
     _rows: NDArray[np.intp] = field(init=False, repr=False)
+    _grid: tuple[int, int] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         finite("motion", self.motion)
         finite("frame rate", self.frame_rate, above=0)
         self._corners = np.array(self.config.tiling.corners(self.height, self.width))
         self._rows = self.config.rows(self.height, self.width)
+        tops, lefts = (len(np.unique(starts)) for starts in self._corners.T)
+        self._grid = tops, lefts
 
     @property
     def learnt(self) -> frozenset[int]:
@@ -99,7 +102,9 @@ class VideoModel:
         alone, number = 0, 0
         for number, segment in enumerate(segments(frames)):
             count, stacked = 0, False
-            for score in smooth(self._raw(segment, number, chunk), self.config.smoothing):
+            raw = self._raw(segment, number, chunk)
+            carried = carry(raw, self._grid, self.config.carry, self.levels.floor)
+            for score in smooth(carried, self.config.smoothing):
                 count, stacked = count + 1, count >= 2 * self.config.reach
                 yield score
             alone += 0 if stacked else count
@@ -212,7 +217,7 @@ class VideoModel:
         tiles = open_model(path, device=device, backend=backend, video=True)
         try:
             video = dict(tiles.header.video or {})
-            config = build(VideoConfig, video.pop("config"))
+            config = VideoConfig.of_file(video.pop("config"))
             levels, alarm = Levels.from_dict(video.pop("levels")), Alarm(**video.pop("alarm"))
             found = cls(tiles, config, levels=levels, alarm=alarm, **video)
             if levels.rows != found._rows.max() + 1:

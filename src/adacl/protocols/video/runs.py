@@ -56,6 +56,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "no-levels": {"levels": "all"},
     "no-motion": {"motion_weight": 0.0},
     "motion-2": {"motion_weight": 2.0},
+    "no-carry": {"carry": 0.0},
     "no-mirror": {"training__mirror": False},
     "background": {"gate": "background"},
     "no-gate": {"gate": "none"},
@@ -178,7 +179,9 @@ Mask = NDArray[np.bool_]
 
 def _training_key(video: VideoConfig, config: Config) -> str:
     """Name what decides the training, leaving out what only scoring depends on."""
-    scored_alike = replace(video.training, motion_weight=0.0, levels="all", smoothing=0.0)
+    scored_alike = replace(
+        video.training, motion_weight=0.0, levels="all", carry=0.0, smoothing=0.0
+    )
     settings = json.dumps([plain(scored_alike), config.to_dict()])
     return hashlib.sha256(settings.encode()).hexdigest()[:12]
 
