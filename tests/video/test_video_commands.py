@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,10 @@ import pytest
 from PIL import Image
 
 from adacl import VideoAnomalyDetector
+from adacl.data.video import Clip
 from adacl.model.file import save_model
+from adacl.video.annotated_copy import annotated
+from adacl.video.frame_scores import FrameScore
 from adacl.video.repeats import Repeats
 from support.footage import as_frames, walkers, write_frames, write_video
 from support.helpers import call, refused
@@ -188,6 +192,25 @@ def test_an_annotated_copy_replaces_only_its_like(model: Path, films: Path, tmp_
         for _ in range(2):
             code, _, err = call(*command)
             assert code == 0, err
+
+
+def test_two_runs_that_annotate_the_same_file_share_nothing(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    detector, copy, apart = VideoAnomalyDetector.load(model), tmp_path / "seen.mp4", 90
+
+    def begun(name: str) -> Iterator[FrameScore]:
+        clip = detector.clip(films / name)
+        scores = annotated(copy, clip.frames(3), detector.score(clip), detector.model_)
+        for _ in range(apart):  # until the encoder has something to write
+            next(scores)
+        return scores
+
+    one, other = begun("run.mp4"), begun("walk.mp4")
+    for scores, frames in ((one, 150), (other, 100)):
+        assert sum(1 for _ in scores) == frames - apart
+        assert Clip("copy", copy).count() == frames
+    assert list(tmp_path.iterdir()) == [copy]
 
 
 def test_evaluate_warns_of_footage_that_was_learnt_from(
