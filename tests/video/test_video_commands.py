@@ -285,6 +285,27 @@ def test_footage_that_is_given_twice_counts_once(model: Path, films: Path, tmp_p
     assert (training["clips"], training["frames"]) == (2, 240 + 80)
 
 
+def test_what_is_wrong_with_a_recording_is_said_once_however_often_it_is_read(
+    model: Path, tmp_path: Path
+) -> None:
+    folder = write_frames(tmp_path / "torn", walkers(300, 1), "{:03d}.png")
+    for number in range(100, 120):
+        (folder / f"{number}.png").unlink()
+    other = tmp_path / "other.adacl"
+    code, _, err = call(
+        "video", "fit", folder, "-o", other, "--config", model.with_name("gate.toml"),
+        "--epochs", 1, "--frame-rate", 10,
+    )  # fmt: skip
+    assert code == 0, err
+    assert err.count("torn: about 20 frames are missing, in 1 gap") == 1
+    code, _, err = call(
+        "video", "score", other, folder, "--frame-rate", 10, "--annotate", tmp_path / "seen.mp4",
+        "--report", tmp_path / "page.html", "--events", tmp_path / "events.csv",
+    )  # fmt: skip
+    assert code == 0, err
+    assert err.count("torn: about 20 frames are missing, in 1 gap") == 1
+
+
 def test_parts_of_a_longer_clip_and_frames_that_stand_still_are_told_apart() -> None:
     images = walkers(300, 5)
     still = np.repeat(images[:1], 200, axis=0)
