@@ -222,10 +222,16 @@ class Clip:
             times = LiveTimes(self.name, rate, stamped) if self.live else Times(self.name, rate)
             number = 0
             for decoded in self._packets(container, track):
-                turns = round(decoded.rotation / 90) % 4
+                quarters = round(decoded.rotation / 90)
+                turns = quarters % 4
                 shown = (decoded.width, decoded.height)[:: -1 if turns % 2 else 1]
                 if size is None:
                     size = shown
+                    if abs(decoded.rotation - 90 * quarters) > 1:  # fractions are cut off
+                        self._warn(
+                            f"is marked as turned by {decoded.rotation} degrees; only quarter "
+                            f"turns are made, here {90 * quarters} degrees; save it upright"
+                        )
                 elif size != shown:
                     resized += 1
                 seconds = times.of(number, decoded.time)
