@@ -3,6 +3,9 @@
 import errno
 import json
 import re
+import shlex
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -45,3 +48,23 @@ def test_doctor_tells_of_folders_that_cannot_be_used_and_goes_on(
     for topic, words in (("temporary space", "No usable"), ("data cifar10", "cannot be read")):
         assert not findings[topic]["ok"]
         assert words in findings[topic]["found"]
+
+
+def test_a_current_folder_that_is_gone_is_named_before_libraries_end_the_command(
+    parts: Path, tmp_path: Path
+) -> None:
+    def called(*arguments: object) -> subprocess.CompletedProcess[str]:
+        (tmp_path / "gone").mkdir()
+        command = shlex.join([sys.executable, "-m", "adacl", *map(str, arguments)])
+        gone = f"cd {shlex.quote(str(tmp_path / 'gone'))} && rmdir ../gone && {command}"
+        return subprocess.run(["sh", "-c", gone], capture_output=True, text=True, check=False)
+
+    warning = "warning: the current folder is no longer there"
+    done = called("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith(warning)
+    findings = {finding["topic"]: finding for finding in json.loads(done.stdout)}
+    assert not findings["device"]["ok"]
+    assert "no current folder" in findings["device"]["found"]
+    assert "matrix product" not in findings
+    assert called("score", parts / "model", parts / "good").stderr.startswith(warning)

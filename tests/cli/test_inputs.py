@@ -1,9 +1,12 @@
 """Models, images and folders that cannot be used: named, skipped or refused."""
 
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path
+
+from PIL import Image
 
 from support.helpers import QUICK, call, refused, without_rights
 
@@ -66,6 +69,30 @@ def test_broken_images_are_named_and_skipped_or_refused(parts: Path, tmp_path: P
     code, _, err = call("fit", folder, "-o", tmp_path / "m", *QUICK)
     assert code == 0
     assert "3 of 66 images were skipped" in err
+
+
+def test_a_remark_on_many_files_is_said_of_one_and_the_others_are_counted(
+    parts: Path, tmp_path: Path
+) -> None:
+    remark = "has several pages or frames, of which only the first is read"
+
+    def said(name: str, count: int, *command: object) -> list[str]:
+        folder = tmp_path / name
+        folder.mkdir()
+        for path in sorted((parts / "good").iterdir())[:count]:
+            with Image.open(path) as page:
+                pages = {"save_all": True, "append_images": [page.rotate(90)]}
+                page.save(folder / f"{path.stem}.tif", **pages)
+        code, _, err = call(*command, folder)
+        assert code == 0, err
+        first, *further = [line for line in err.splitlines() if remark in line]
+        assert re.fullmatch(rf"warning: {folder}/\w+\.tif: {remark}", first)
+        return further
+
+    score, fit = ("score", parts / "model"), ("fit", "-o", tmp_path / "model", *QUICK)
+    assert not said("one", 1, *score)
+    counted = [f"warning: the same holds for 29 further files: {remark}"]
+    assert said("many", 30, *score) == said("learnt", 30, *fit) == counted
 
 
 def test_only_broken_images(parts: Path, tmp_path: Path) -> None:

@@ -170,6 +170,29 @@ def test_a_turned_video_is_read_upright(tmp_path: Path) -> None:
     assert next(clip.frames(1, tallest=80)).image.shape == (80, 60, 1)
 
 
+def test_a_turn_by_no_multiple_of_90_degrees_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    upright = write_video(tmp_path / "upright.mp4", pictures(5)).read_bytes()
+    matrix = upright.index(b"tkhd") + 44
+    for degrees, made in ((45, 0), (90, None), (120, -90), (180, None)):
+        path, angle = tmp_path / f"by{degrees}.mp4", np.deg2rad(degrees)
+        cos, sin = (round(65536 * float(part)) for part in (np.cos(angle), np.sin(angle)))
+        turned = struct.pack(">9i", cos, sin, 0, -sin, cos, 0, 0, 0, 1 << 30)
+        path.write_bytes(upright[:matrix] + turned + upright[matrix + len(turned) :])
+        clip = Clip(path.stem, path)
+        on_its_side = next(clip.frames()).image.shape == (64, 48, 1)
+        assert on_its_side == (degrees in (90, 120))
+        assert len(list(clip.frames(3))) == 5
+        if made is None:
+            assert not caplog.messages
+        else:
+            (message,) = caplog.messages
+            assert message.startswith(f"{path.stem}: is marked as turned by -")
+            assert f"only quarter turns are made, here {made} degrees" in message
+        caplog.clear()
+
+
 def test_damage_in_a_transport_stream_is_counted(tmp_path: Path, caplog) -> None:
     ground = np.random.default_rng(0).integers(0, 256, (48, 64), np.uint8)
     path = write_video(tmp_path / "a.ts", np.stack([np.roll(ground, n) for n in range(200)]))

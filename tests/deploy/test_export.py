@@ -34,7 +34,8 @@ from adacl.errors import (
 from adacl.metrics import auroc
 from adacl.model import exported_file, tensor_file
 from adacl.model.exported_file import from_properties, seal
-from adacl.model.file import read_model
+from adacl.model.file import load_model, read_model
+from adacl.model.threshold import MARGIN
 from adacl.runtime import Scorer
 from support.helpers import LEARNING, REPOSITORY, TINY, call, refused, write_images
 
@@ -212,6 +213,17 @@ def test_the_graph_resizes_as_the_reader_does(height, width, depth, tmp_path_fac
     np.testing.assert_allclose(scorer.score_samples(paths), wanted, atol=TOLERANCE, rtol=0)
     raw, _ = run(scorer.path, images[..., None])
     np.testing.assert_allclose(-raw, wanted, atol=TOLERANCE, rtol=0)
+
+
+def test_openvino_resizes_almost_as_the_reader_does(tmp_path):
+    pytest.importorskip("openvino")
+    paths = write_images(tmp_path / "images", photographs(60, 90, 121))
+    detector = AnomalyDetector(config=LEARNING, image_size=(32, 32)).fit(paths)
+    wanted = detector.score_samples(paths)
+    path = exported(detector, tmp_path, input_size=(90, 121), dynamic_batch=True).path
+    found = Scorer(path, backend="openvino").score_samples(paths)
+    np.testing.assert_allclose(found, wanted, atol=10 * TOLERANCE, rtol=0)
+    assert abs(found - wanted).max() > MARGIN, "what export says of it is true no more"
 
 
 def test_a_file_that_resizes_names_images_of_another_size(tmp_path):
@@ -531,6 +543,27 @@ def test_what_export_refuses(model, scorer, tmp_path):
     code, _, err = call("export", model, tmp_path / "odd[b]name.onnx")
     assert code == 0
     assert "odd[b]name.onnx" in err
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--int8"], ["in 8 bits", "a few hundredths"]),
+        (["--input-size", "40x50"], ["the graph resizes", "in OpenVINO", "0.0001 or more"]),
+        (["--int8", "--input-size", "40x50"], ["in 8 bits", "a few hundredths"]),
+        (["--dynamic-batch"], []),
+        (["--input-size", "{}x{}"], []),
+    ],
+)
+def test_export_says_where_scores_differ_from_the_model_files(model, options, told, tmp_path):
+    spec = load_model(model).spec
+    options = [option.format(spec.height, spec.width) for option in options]
+    code, _, err = call("export", model, tmp_path / "x.onnx", *options)
+    assert code == 0
+    said = err.splitlines()[1:]
+    assert len(said) == bool(told)
+    assert all(words in said[0] for words in told)
+    assert call("export", model, tmp_path / "x.onnx", *options, "-q")[2] == ""
 
 
 BLOCKED = ("torch", "sklearn", "scipy", "onnx", "matplotlib", "jinja2", "joblib")

@@ -15,8 +15,9 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
+from PIL import Image
 
-from adacl import AnomalyDetector, VideoAnomalyDetector
+from adacl import AnomalyDetector, Scorer, VideoAnomalyDetector
 from adacl.data import video
 from adacl.data.clips import list_clips
 from adacl.data.video import Clip, Frame
@@ -162,6 +163,21 @@ def test_models_for_images_and_for_video_are_told_apart(
     AnomalyDetector(config=LEARNING, epochs=1).fit(threes.train).save(tmp_path / "image.adacl")
     with pytest.raises(ModelFileError, match="adacl score"):
         VideoModel.load(tmp_path / "image.adacl")
+
+
+def test_a_scorer_of_images_refuses_a_model_for_video(exported_file: Path, tmp_path: Path) -> None:
+    scorer = Scorer(exported_file)
+    path = tmp_path / "frame.png"
+    Image.fromarray(walkers(1)[0]).save(path)
+    for image in (path, np.zeros((64, 96), np.uint8)):
+        for score in (scorer, scorer.anomaly_map):
+            with pytest.raises(ModelFileError, match=r"for video.* VideoAnomalyDetector$"):
+                score(image)
+    for images in (tmp_path, [path], np.zeros((2, 64, 96), np.uint8), iter([np.zeros((64, 96))])):
+        with pytest.raises(ModelFileError, match=r"for video.* VideoAnomalyDetector$"):
+            scorer.anomaly_score(images)
+    with pytest.raises(ModelFileError, match=r"for video.* VideoAnomalyDetector$"):
+        next(scorer.score_files(path))
 
 
 @pytest.mark.parametrize("options", [["--dynamic-batch"], []])

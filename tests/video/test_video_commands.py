@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -14,7 +15,10 @@ import pytest
 from PIL import Image
 
 from adacl import VideoAnomalyDetector
+from adacl.data.video import Clip
 from adacl.model.file import save_model
+from adacl.video.annotated_copy import annotated
+from adacl.video.frame_scores import FrameScore
 from adacl.video.repeats import Repeats
 from support.footage import as_frames, walkers, write_frames, write_video
 from support.helpers import call, refused
@@ -190,6 +194,25 @@ def test_an_annotated_copy_replaces_only_its_like(model: Path, films: Path, tmp_
             assert code == 0, err
 
 
+def test_two_runs_that_annotate_the_same_file_share_nothing(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    detector, copy, apart = VideoAnomalyDetector.load(model), tmp_path / "seen.mp4", 90
+
+    def begun(name: str) -> Iterator[FrameScore]:
+        clip = detector.clip(films / name)
+        scores = annotated(copy, clip.frames(3), detector.score(clip), detector.model_)
+        for _ in range(apart):  # until the encoder has something to write
+            next(scores)
+        return scores
+
+    one, other = begun("run.mp4"), begun("walk.mp4")
+    for scores, frames in ((one, 150), (other, 100)):
+        assert sum(1 for _ in scores) == frames - apart
+        assert Clip("copy", copy).count() == frames
+    assert list(tmp_path.iterdir()) == [copy]
+
+
 def test_evaluate_warns_of_footage_that_was_learnt_from(
     model: Path, films: Path, tmp_path: Path
 ) -> None:
@@ -260,6 +283,27 @@ def test_footage_that_is_given_twice_counts_once(model: Path, films: Path, tmp_p
     assert err.count("it counts once") == 1
     training = VideoAnomalyDetector.load(other).model_.tiles.header.training
     assert (training["clips"], training["frames"]) == (2, 240 + 80)
+
+
+def test_what_is_wrong_with_a_recording_is_said_once_however_often_it_is_read(
+    model: Path, tmp_path: Path
+) -> None:
+    folder = write_frames(tmp_path / "torn", walkers(300, 1), "{:03d}.png")
+    for number in range(100, 120):
+        (folder / f"{number}.png").unlink()
+    other = tmp_path / "other.adacl"
+    code, _, err = call(
+        "video", "fit", folder, "-o", other, "--config", model.with_name("gate.toml"),
+        "--epochs", 1, "--frame-rate", 10,
+    )  # fmt: skip
+    assert code == 0, err
+    assert err.count("torn: about 20 frames are missing, in 1 gap") == 1
+    code, _, err = call(
+        "video", "score", other, folder, "--frame-rate", 10, "--annotate", tmp_path / "seen.mp4",
+        "--report", tmp_path / "page.html", "--events", tmp_path / "events.csv",
+    )  # fmt: skip
+    assert code == 0, err
+    assert err.count("torn: about 20 frames are missing, in 1 gap") == 1
 
 
 def test_parts_of_a_longer_clip_and_frames_that_stand_still_are_told_apart() -> None:

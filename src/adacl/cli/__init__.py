@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import re
 import signal
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -111,6 +113,7 @@ def main() -> None:
         sys.argv.append("--help")
     try:
         with messages(quiet=True):  # what a command says before it shows more
+            _look_around()
             code = app(standalone_mode=False, prog_name="adacl")
         sys.stdout.flush()
         if code == INTERRUPTED:
@@ -134,6 +137,17 @@ def main() -> None:
         code = _unexpected(error)
     atexit.register(_ignore_signals)
     sys.exit(code or 0)
+
+
+def _look_around() -> None:
+    """Warn if there is no current folder: libraries of PyTorch end the process then."""
+    try:
+        Path.cwd()
+    except OSError:
+        logging.getLogger("adacl").warning(
+            "the current folder is no longer there, and PyTorch may not compute without one; "
+            "change to another (cd)"
+        )
 
 
 def _unexpected(error: Exception) -> int:

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import typer
@@ -60,7 +61,7 @@ def _examine() -> list[Finding]:
             parts.append(f"missing {', '.join(missing)}: pip install 'adacl[{extra}]'")
         findings.append(Finding(f"extra {extra}", not missing, ", ".join(parts)))
     if importlib.util.find_spec("torch"):
-        findings += [_device(), _speed()]
+        findings += _computing()
     findings.append(_temporary_space())
     folder = data_dir()
     for benchmark in BENCHMARKS.values():
@@ -83,6 +84,14 @@ def _temporary_space() -> Finding:
     except OSError as error:  # no space anywhere, or it is there no more
         return Finding("temporary space", False, f"none ({error.strerror}); set TMPDIR")
     return Finding("temporary space", free > 1, f"{free:.1f} GiB free in {folder}")
+
+
+def _computing() -> list[Finding]:
+    try:
+        Path.cwd()
+    except OSError:  # libraries of PyTorch would end the process
+        return [Finding("device", False, "not looked at, as there is no current folder")]
+    return [_device(), _speed()]
 
 
 def _device() -> Finding:

@@ -15,6 +15,16 @@ from adacl.errors import ConfigError
 from adacl.files import resolved
 from adacl.model.gate import ONLY_ARRAYS
 
+IN_8_BITS = (
+    "in 8 bits, scores of normal images differ by up to a few hundredths from those of the model "
+    "file, others by more; images close to the threshold may get another label"
+)
+RESIZED = (
+    "the graph resizes: in onnxruntime, scores are those of the model file; in OpenVINO, and of "
+    "files of another depth than learnt, they differ by 0.0001 or more, and images that close to "
+    "the threshold may get another label"
+)
+
 
 def export(
     model: options.Model,
@@ -68,3 +78,7 @@ def export(
         )
         if header.spec.dtype == "float32":
             say(ONLY_ARRAYS)
+        if header.exported.precision == "int8":
+            say(IN_8_BITS)
+        elif header.resized_by_graph:
+            say(RESIZED)

@@ -51,10 +51,11 @@ class Heard:
 
 
 def tell(path: object, remarks: list[str]) -> None:
-    """Log remarks about a file in one line, once."""
-    line = f"{path}: {'; '.join(dict.fromkeys(remark.rstrip('. ') for remark in remarks))}"
+    """Log remarks about a file in one line, once; the record has them as its ``remark``, too."""
+    words = "; ".join(dict.fromkeys(remark.rstrip(". ") for remark in remarks))
+    line = f"{path}: {words}"
     if remarks and line not in _told:
         if len(_told) >= MOST_TOLD:
             _told.clear()
         _told.add(line)
-        log.warning("%s", line)
+        log.warning("%s", line, extra={"remark": words})

@@ -10,7 +10,7 @@ import math
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -90,6 +90,7 @@ class Clip:
     source: Path | str
     frame_rate: float = FRAME_RATE
     start: float | None = None
+    _said: set[str] = field(default_factory=set, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         finite("frame rate", self.frame_rate, above=0)
@@ -126,6 +127,13 @@ class Clip:
                     "%s: %d frames read, up to %.0f s", self.name, frame.number + 1, frame.time
                 )
 
+    def _warn(self, words: str) -> None:
+        """Log a warning; of a recording once, however often it is read."""
+        if words and words not in self._said:
+            log.warning("%s: %s", self.name, words)
+            if not self.live:
+                self._said.add(words)
+
     @property
     def live(self) -> bool:
         """Whether it is a stream, which can be read only once."""
@@ -152,7 +160,7 @@ class Clip:
             seconds = places[number] / self.frame_rate
             gaps.see(seconds)
             yield Frame(number, seconds, _shrunk(image, tallest), self._wall(seconds))
-        gaps.tell(self.name)
+        self._warn(gaps.words())
 
     def _wall(self, seconds: float) -> float | None:
         if self.live:
@@ -191,11 +199,11 @@ class Clip:
             if not tracks:
                 raise DataError(f"{label}: has no video track")
             track = tracks[0]
-            if len(tracks) > 1 and channels == 1:
-                log.warning(
-                    "%s: has %d video tracks, of which only the first is used; save the others as "
-                    "separate files", self.name, len(tracks),
-                )  # fmt: skip
+            if len(tracks) > 1:
+                self._warn(
+                    f"has {len(tracks)} video tracks, of which only the first is used; save the "
+                    "others as separate files"
+                )
             if track.width * track.height > MAX_PIXELS:
                 raise DataError(
                     f"{label}: frames of {track.width}x{track.height} pixels, more than "
@@ -214,10 +222,16 @@ class Clip:
             times = LiveTimes(self.name, rate, stamped) if self.live else Times(self.name, rate)
             number = 0
             for decoded in self._packets(container, track):
-                turns = round(decoded.rotation / 90) % 4
+                quarters = round(decoded.rotation / 90)
+                turns = quarters % 4
                 shown = (decoded.width, decoded.height)[:: -1 if turns % 2 else 1]
                 if size is None:
                     size = shown
+                    if abs(decoded.rotation - 90 * quarters) > 1:  # fractions are cut off
+                        self._warn(
+                            f"is marked as turned by {decoded.rotation} degrees; only quarter "
+                            f"turns are made, here {90 * quarters} degrees; save it upright"
+                        )
                 elif size != shown:
                     resized += 1
                 seconds = times.of(number, decoded.time)
@@ -235,18 +249,15 @@ class Clip:
                 number += 1
         if not number:
             raise DataError(f"{label}: no frame could be decoded")
-        times.gaps.tell(self.name)
+        self._warn(times.gaps.words())
         if length - seconds - 1 / rate > max(CUT, CUT_SHARE * length):
-            log.warning(
-                "%s: the last frame is at %.1f s, but the file says that it lasts %.1f s; was it "
-                "cut off?", self.name, seconds, length,
-            )  # fmt: skip
+            self._warn(
+                f"the last frame is at {seconds:.1f} s, but the file says that it lasts "
+                f"{length:.1f} s; was it cut off?"
+            )
         if resized:
-            log.warning(
-                "%s: %s %s resized to the first one's size",
-                self.name,
-                plural(resized, "frame"),
-                were(resized),
+            self._warn(
+                f"{plural(resized, 'frame')} {were(resized)} resized to the first one's size"
             )
 
     def _packets(self, container: Any, track: Any) -> Iterator[Any]:
@@ -264,7 +275,7 @@ class Clip:
                 if self.live:
                     log.info("%s: nothing more comes from it", self.name)
                 else:
-                    log.warning("%s: ends early (%s)", self.name, plain_words(error, live=False))
+                    self._warn(f"ends early ({plain_words(error, live=False)})")
                 break
             try:
                 whole = not packet.is_corrupt
@@ -275,9 +286,7 @@ class Clip:
             except av.FFmpegError:
                 damaged += 1
         if damaged:
-            log.warning(
-                "%s: %s: frames are missing or spoilt", self.name, plural(damaged, "damaged packet")
-            )
+            self._warn(f"{plural(damaged, 'damaged packet')}: frames are missing or spoilt")
 
 
 def _said_length(container: Any, track: Any) -> float:

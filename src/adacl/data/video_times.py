@@ -118,7 +118,7 @@ class LiveTimes(Times):
 
 
 class Gaps:
-    """Notices steps in time of more than ``GAP`` usual ones, and tells what is missing.
+    """Notices steps in time of more than ``GAP`` usual ones, and says what is missing.
 
     Parameters
     ----------
@@ -138,13 +138,12 @@ class Gaps:
             self._steps.append((self._last, step))
         self._last = time
 
-    def tell(self, name: str) -> None:
-        """Log it."""
-        if self._steps:
-            log.warning(
-                "%s: about %d frames are missing, in %s; the first after %.1f s",
-                name,
-                sum(round(step / self._usual) - 1 for _, step in self._steps),
-                plural(len(self._steps), "gap"),
-                self._steps[0][0],
-            )
+    def words(self) -> str:
+        """Say how many frames are missing; "" if there is no gap."""
+        if not self._steps:
+            return ""
+        missing = sum(round(step / self._usual) - 1 for _, step in self._steps)
+        return (
+            f"about {missing} frames are missing, in {plural(len(self._steps), 'gap')}; the first "
+            f"after {self._steps[0][0]:.1f} s"
+        )

@@ -45,7 +45,8 @@ FILES = 16
 class Scorer(ScoringModel, ImageScorer):
     """Scores images with a model that ``adacl export`` wrote.
 
-    It can be pickled, the model included, and called from several threads at once.
+    It can be pickled, the model included, and called from several threads at once. With a model for
+    video it refuses to score: that is what ``VideoAnomalyDetector.load`` takes.
 
     Parameters
     ----------
@@ -142,7 +143,7 @@ class Scorer(ScoringModel, ImageScorer):
     def __call__(self, image: str | Path | Array) -> ImageScore:
         """Score one image: a file, or pixels H x W or H x W x C."""
         if isinstance(image, str | Path):
-            check_files(self.spec)
+            check_files(self._fitted().spec)
             decoded = self.decode(image)
             pixels, remark = decoded.pixels, decoded.remark
         else:
@@ -219,7 +220,7 @@ class Scorer(ScoringModel, ImageScorer):
 
         Every thread decodes some files and scores them, so that neither waits for the other.
         """
-        check_files(self.spec)
+        check_files(self._fitted().spec)
         size = min(FILES, self.at_once)
         remaining = each_image(paths)
         parts = iter(lambda: list(islice(remaining, size)), [])
@@ -263,6 +264,7 @@ class Scorer(ScoringModel, ImageScorer):
         return [score for _, score in scored]
 
     def _fitted(self) -> Scorer:
+        self.header.check_kind(self.path, video=False)
         return self
 
     def _array(self, images: Any) -> Array:

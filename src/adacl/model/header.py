@@ -207,7 +207,8 @@ class ModelHeader:
         if not video and self.video is not None:
             refusal = f", which {taker} does not take" if taker else ""
             raise ModelFileError(
-                f"{path}: a model for video{refusal}; use it with adacl video {COMMANDS}"
+                f"{path}: a model for video{refusal}; use it with adacl video {COMMANDS}, or from "
+                "Python with VideoAnomalyDetector"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,7 +21,7 @@ CHANCE = 0.01
 """What is less likely than this is taken for impossible."""
 MARGIN = 1e-5
 """How far from a score of 1 or less the threshold lies that it sets; the scores of a model and of
-its 32-bit export differ by less than a tenth of it."""
+its 32-bit export, unless that resizes, differ by less than a tenth of it."""
 
 
 @dataclass(frozen=True)
@@ -224,7 +224,8 @@ def chance_of(count: int, n: int, rate: float) -> float:
 def margin(score: float) -> float:
     """Return how far from a score the threshold lies that it sets.
 
-    An image that set the threshold is then on the same side of it with the exported file, too.
+    An image that set the threshold is then on the same side of it with the exported file, too,
+    unless that computes in 8 bits, or resizes images and is run by OpenVINO.
     """
     return MARGIN * max(1.0, abs(score))
 

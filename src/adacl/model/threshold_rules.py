@@ -4,7 +4,8 @@ The threshold is a conformal quantile: of n scores of normals that the network n
 k-th smallest with k = ceil((n + 1)(1 - fpr)). The true share of normals above it then follows
 a Beta(n - k + 1, k) distribution, whatever the scores look like, which gives the upper bound
 (Vovk 2012, "Conditional validity of inductive conformal predictors", proposition 2a). The threshold
-lies a hair above it, so that the image that sets it is not flagged by an exported file either.
+lies a hair above it, so that the image that sets it is not flagged by an exported file of 32 bits
+either.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from adacl.data.video import Frame
 from adacl.errors import AdaclError, ConfigError, DataError, missing_extra
-from adacl.files import replace_file, target_of
+from adacl.files import atomic_file
 from adacl.video.alarms import Alarm
 from adacl.video.frame_scores import FrameScore
 from adacl.video.model import VideoModel
@@ -26,8 +26,8 @@ STRIP = 72
 SHOWN = 250
 """Frames that the curve goes back."""
 CLOCK = Fraction(1, 10_000)
-KINDS = (".mp4", ".mkv", ".mov")
-"""Containers that keep the time of each frame."""
+KINDS = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov"}
+"""Containers that keep the time of each frame, by the extension."""
 MARK = "annotated by adacl"
 """The comment in a copy: a later copy may replace only a file that has it."""
 ALARM = (214, 39, 40)
@@ -62,12 +62,11 @@ def annotated(
         If the file cannot be written.
     """
     av = _pyav()
-    if path.suffix.lower() not in KINDS:
+    kind = KINDS.get(path.suffix.lower())
+    if kind is None:
         raise DataError(f"{path}: not a kind of video file that can be written; name it .mp4")
-    target = target_of(path)
-    temporary = target.with_name(f".{target.stem}.part{path.suffix}")
     try:
-        with av.open(str(temporary), "w") as container:
+        with atomic_file(path) as file, av.open(file, "w", format=kind) as container:
             container.metadata["comment"] = MARK
             track: Any = None
             shown: deque[float] = deque(maxlen=SHOWN)
@@ -87,14 +86,11 @@ def annotated(
                 yield score
             if track is not None:
                 container.mux(track.encode())
-        replace_file(temporary, target)
     except (av.FFmpegError, OSError) as error:
         if isinstance(error, AdaclError):
             raise
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{path}: cannot be written as video ({reason})") from error
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def check_replaceable(path: Path) -> None:

@@ -99,8 +99,11 @@ def score_clip(detector: VideoAnomalyDetector, clip: Clip, truth: Truth) -> Scor
     times: list[float] = []
     values: list[float] = []
 
+    learnt = detector.model_.learnt
+    read = _ToldClip(clip.name, clip.source, clip.frame_rate, clip.start, learnt)
+
     def noted() -> Iterator[FrameScore]:
-        for score in detector.score(_ToldClip(**vars(clip), learnt=detector.model_.learnt)):
+        for score in detector.score(read):
             times.append(score.time)
             values.append(score.smoothed)
             yield score

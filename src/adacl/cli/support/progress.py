@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TypeVar
@@ -13,6 +14,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from adacl.cli.support.streams import abandon, escaped
+from adacl.words import plural
 
 if TYPE_CHECKING:
     from adacl.model.history import EpochRecord
@@ -35,11 +37,30 @@ log = logging.getLogger("adacl")
 
 
 class _ConsoleHandler(logging.Handler):
+    """Shows messages; of a remark on many files only the first, and then their number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._remarks: Counter[str] = Counter()
+
     def emit(self, record: logging.LogRecord) -> None:
+        remark = getattr(record, "remark", None)
+        if remark is not None:
+            self._remarks[remark] += 1
+            if self._remarks[remark] > 1:
+                return
         prefix = "warning: " if record.levelno >= logging.WARNING else ""
         style = "yellow" if prefix else None
         message = prefix + escaped(record.getMessage())
         console.print(message, style=style, markup=False, soft_wrap=True)
+
+    def count_remarks(self) -> None:
+        """Say of how many further files the remarks so far hold."""
+        remarks, self._remarks = self._remarks, Counter()
+        for remark, count in remarks.items():
+            if count > 1:
+                further = plural(count - 1, "further file")
+                log.warning("the same holds for %s: %s", further, remark)
 
 
 def say(message: str) -> None:
@@ -50,15 +71,17 @@ def say(message: str) -> None:
 @contextmanager
 def messages(quiet: bool = False) -> Iterator[None]:
     """Show what adacl logs on stderr, only warnings if ``quiet``; of two, the inner one counts."""
-    shown = any(isinstance(handler, _ConsoleHandler) for handler in log.handlers)
-    handler, level = _ConsoleHandler(), log.level
-    if not shown:
+    outer = next((h for h in log.handlers if isinstance(h, _ConsoleHandler)), None)
+    handler, level = outer or _ConsoleHandler(), log.level
+    if not outer:
         log.addHandler(handler)
     log.setLevel(logging.WARNING if quiet else logging.INFO)
     try:
         yield
     finally:
-        log.removeHandler(handler)
+        handler.count_remarks()
+        if not outer:
+            log.removeHandler(handler)
         log.setLevel(level)
 
 
