@@ -311,6 +311,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
             white_level=model.spec.white if model.spec.white < 65535 else None,
             mask=None if model.header.mask is None else model.header.mask.pixels,
             device=device,
+            group=model.header.training.get("group"),
             on_error=on_error,
         )
         detector.model_ = model
