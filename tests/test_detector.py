@@ -553,6 +553,9 @@ def test_a_broken_file_is_skipped_by_choice_and_counted(some_broken, caplog):
     scores = list(detector.score_files(paths, skipped))
     assert [path for path, _ in skipped] == [paths[5]]
     assert [score.path for score in scores] == [p for p in paths if p != paths[5]]
+    assert "shorter" not in caplog.text
+    assert len(detector.predict(paths)) == 19
+    assert "1 of 20 files was skipped, so this array is shorter than the list" in caplog.text
     detector.on_error = "fail"
     with pytest.raises(ImageError, match=paths[5].name):
         detector.score_samples(folder)
