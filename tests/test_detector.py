@@ -216,6 +216,7 @@ def test_impossible_contamination_is_refused(contamination, normal):
         ({"stride": 4}, "they go with tile"),
         ({"top_k": 2}, "they go with tile"),
         ({"config": {"preset": "paper"}, "epochs": None}, "need a Config, got dict"),
+        ({"on_epoch": "x"}, "on_epoch: need a function of the name of the training"),
     ],
 )
 def test_what_no_training_can_use_is_refused_before_it(parameters, words, normal):
@@ -665,6 +666,20 @@ def test_an_array_of_arrays_is_called_so(fitted, normal):
     for use in (fitted.score_samples, tiny().fit):
         with pytest.raises(InputError, match="an array of arrays; pass a list of them"):
             use(nested)
+
+
+def test_images_with_their_labels_are_refused_with_the_remedy(fitted, normal, files):
+    for kind, images in (
+        ("ndarray, int", normal[:4]),
+        ("Image, int", [Image.fromarray(image) for image in normal[:4]]),
+        ("Tensor, int", torch.from_numpy(normal[:4, None])),
+        ("str, int", [str(path) for path in files[:4]]),
+    ):
+        pairs = [(image, 3) for image in images]
+        for use in (fitted.score_samples, tiny().fit, lambda them: fitted.predict(iter(them))):
+            with pytest.raises(InputError, match=rf"a list of \({kind}\); pass the first of each"):
+                use(pairs)
+    assert len(fitted.score_samples([image.tolist() for image in normal[:2]])) == 2
 
 
 def test_paths_among_arrays_are_refused_as_such(fitted, normal, files):
