@@ -23,6 +23,7 @@ from adacl.errors import DataError
 from adacl.runtime import Scorer
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models
+from adacl.serve.problems import ProblemError
 from adacl.serve.server import _folder
 from adacl.serve.training.queue import Trainings
 from adacl.serve.training.record import Training, write
@@ -181,6 +182,33 @@ def test_cancelled_at_the_last_moment(tmp_path):
         assert not list(models)
 
     asyncio.run(main())
+
+
+def test_deleted_twice_at_the_same_time(tmp_path, monkeypatch):
+    """The second request comes while the first one writes that the training is cancelled."""
+    writing, kept = threading.Event(), []
+
+    def write_slowly(folder, training):
+        writing.set()
+        time.sleep(0.3)
+        kept.append(folder.exists())
+        write(folder, training)
+
+    async def main():
+        trainings = Trainings(tmp_path, Models(), Limits(), "onnxruntime", None)
+        training = Training("0" * 16, "a", 1, None, None, {}, "now")
+        trainings._all[training.id] = training
+        (tmp_path / training.id).mkdir()
+        first = asyncio.create_task(trainings.remove(training))
+        await asyncio.to_thread(writing.wait)
+        await asyncio.gather(first, trainings.remove(trainings.get(training.id)))
+        with pytest.raises(ProblemError, match="no such training"):
+            trainings.get(training.id)
+
+    monkeypatch.setattr("adacl.serve.training.queue.write", write_slowly)
+    asyncio.run(main())
+    assert kept == [True]
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_services_do_not_share_their_trainings(tmp_path):
