@@ -236,6 +236,15 @@ def test_notes_name_images_without_the_folder_of_the_service(tmp_path, capsys):
     assert json.loads(capsys.readouterr().out) == {"note": "least normal: 000012.png, 000003.png"}
 
 
+def test_long_notes_are_cut_to_what_the_service_reads(tmp_path, capsys):
+    for sign in ("a", "\N{GRINNING FACE}"):
+        told = ("adacl", logging.INFO, "", 0, sign * 10**5, (), None)
+        Notes(tmp_path).emit(logging.LogRecord(*told))
+        line = capsys.readouterr().out
+        assert len(line) < 2**16
+        assert json.loads(line)["note"] == f"{sign * 4000} …"
+
+
 def test_queue_is_bounded_and_cancellable(service, normals):
     running = begin(service, normals, "name=a&epochs=100").headers["location"]
     service.until(running, "running")

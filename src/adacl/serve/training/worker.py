@@ -22,6 +22,9 @@ from adacl.model.history import EpochRecord
 from adacl.serve.training.process import give_way
 from adacl.serve.training.remedies import remedies
 
+MOST = 4000
+"""Characters of a note or an error; the service reads lines of 64 KiB, and some take 12 bytes."""
+
 
 def main(folder: Path) -> int:
     """Train what a folder asks for, and return the exit code."""
@@ -96,7 +99,7 @@ def _without(folder: Path, text: str) -> str:
     """Return a text for clients, to whom the folder of the service means nothing."""
     for place in (folder / "images", folder):
         text = text.replace(f"{place}{os.sep}", "")
-    return text
+    return text if len(text) <= MOST else f"{text[:MOST]} …"
 
 
 if __name__ == "__main__":
