@@ -26,8 +26,9 @@ from adacl.serve.models import Models
 from adacl.serve.problems import ProblemError
 from adacl.serve.server import _folder
 from adacl.serve.training.queue import Trainings
-from adacl.serve.training.record import Training, write
+from adacl.serve.training.record import Training, read_all, write
 from adacl.serve.training.worker import Notes
+from adacl.serve.uploads import Upload
 from support.helpers import LEARNING, TINY, write_images
 from support.serving import WAIT_SECONDS, serving, write_model
 
@@ -229,11 +230,31 @@ def test_what_was_said_before_a_restart_is_not_said_twice(tmp_path):
     assert (taken_up.state, taken_up.notes) == ("queued", [])
 
 
-def test_notes_name_images_without_the_folder_of_the_service(tmp_path, capsys):
-    images = [tmp_path / "images" / f"{number:06}.png" for number in (12, 3)]
-    told = ("adacl", logging.INFO, "", 0, "least normal: %s, %s", tuple(images), None)
-    Notes(tmp_path).emit(logging.LogRecord(*told))
-    assert json.loads(capsys.readouterr().out) == {"note": "least normal: 000012.png, 000003.png"}
+def test_notes_name_images_as_the_client_does_and_not_the_folder_of_the_service(tmp_path, capsys):
+    images = [tmp_path / "images" / f"{number:06}.png" for number in (2, 1, 3)]
+    told = ("adacl", logging.INFO, "", 0, "least normal: %s, %s, %s", tuple(images), None)
+    Notes(tmp_path, ["000002.png", "bolt 7.jpg"]).emit(logging.LogRecord(*told))
+    said = "least normal: bolt 7.jpg, 000002.png, 000003.png"
+    assert json.loads(capsys.readouterr().out) == {"note": said}
+
+
+def test_names_of_images_are_kept_as_long_as_they_are(normals, tmp_path):
+    """The second file of five is no image, so the numbers of the others are not those sent."""
+    sent = [Upload(f"bolt {number}.png", content) for number, (_, content) in enumerate(normals)]
+    sent[1] = Upload("list.txt", b"text")
+
+    async def main():
+        trainings = Trainings(tmp_path, Models(), Limits(), "onnxruntime", Config())
+        async with trainings.begin("a", None, None, None, None) as reception:
+            for upload in sent[:5]:
+                await reception.take(upload)
+            training = await reception.complete()
+        (kept,) = read_all(tmp_path)
+        assert kept.names == ["bolt 0.png", "bolt 2.png", "bolt 3.png", "bolt 4.png"]
+        await trainings.remove(training)
+        assert training.names == []
+
+    asyncio.run(main())
 
 
 def test_long_notes_are_cut_to_what_the_service_reads(tmp_path, capsys):

@@ -224,6 +224,7 @@ class Trainings:
 
     def _clear(self, training: Training) -> None:
         """Remove what only the training itself needed."""
+        training.names = []
         for name in ("images", "checkpoints"):
             shutil.rmtree(self._folder / training.id / name, ignore_errors=True)
 
