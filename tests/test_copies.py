@@ -140,6 +140,17 @@ def test_images_of_one_part_stay_together_and_count_once(tmp_path, caplog):
     assert "fitted with groups, and is now calibrated without" in caplog.text
 
 
+def test_a_loaded_detector_keeps_the_rule_of_its_groups(tmp_path, caplog):
+    rule, path = r"part(\d+)", tmp_path / "m.adacl"
+    found = AnomalyDetector(config=TINY_MAP, group=rule).fit(grouped_textures(tmp_path / "good"))
+    found.save(path)
+    loaded = AnomalyDetector.load(path)
+    assert loaded.group == rule
+    fresh = grouped_textures(tmp_path / "fresh", seed=1)
+    assert loaded.calibrate(fresh).header.threshold == found.calibrate(fresh).header.threshold
+    assert "is now calibrated without" not in caplog.text
+
+
 def test_groups_that_cannot_be_are_refused(tmp_path):
     folder = grouped_textures(tmp_path, 4, 2)
     with pytest.raises(DataError, match="at least 4 groups of normal images are needed, got 1"):

@@ -216,6 +216,7 @@ def test_impossible_contamination_is_refused(contamination, normal):
         ({"stride": 4}, "they go with tile"),
         ({"top_k": 2}, "they go with tile"),
         ({"config": {"preset": "paper"}, "epochs": None}, "need a Config, got dict"),
+        ({"on_epoch": "x"}, "on_epoch: need a function of the name of the training"),
     ],
 )
 def test_what_no_training_can_use_is_refused_before_it(parameters, words, normal):
@@ -553,6 +554,9 @@ def test_a_broken_file_is_skipped_by_choice_and_counted(some_broken, caplog):
     scores = list(detector.score_files(paths, skipped))
     assert [path for path, _ in skipped] == [paths[5]]
     assert [score.path for score in scores] == [p for p in paths if p != paths[5]]
+    assert "shorter" not in caplog.text
+    assert len(detector.predict(paths)) == 19
+    assert "1 of 20 files was skipped, so this array is shorter than the list" in caplog.text
     detector.on_error = "fail"
     with pytest.raises(ImageError, match=paths[5].name):
         detector.score_samples(folder)
@@ -662,6 +666,20 @@ def test_an_array_of_arrays_is_called_so(fitted, normal):
     for use in (fitted.score_samples, tiny().fit):
         with pytest.raises(InputError, match="an array of arrays; pass a list of them"):
             use(nested)
+
+
+def test_images_with_their_labels_are_refused_with_the_remedy(fitted, normal, files):
+    for kind, images in (
+        ("ndarray, int", normal[:4]),
+        ("Image, int", [Image.fromarray(image) for image in normal[:4]]),
+        ("Tensor, int", torch.from_numpy(normal[:4, None])),
+        ("str, int", [str(path) for path in files[:4]]),
+    ):
+        pairs = [(image, 3) for image in images]
+        for use in (fitted.score_samples, tiny().fit, lambda them: fitted.predict(iter(them))):
+            with pytest.raises(InputError, match=rf"a list of \({kind}\); pass the first of each"):
+                use(pairs)
+    assert len(fitted.score_samples([image.tolist() for image in normal[:2]])) == 2
 
 
 def test_paths_among_arrays_are_refused_as_such(fitted, normal, files):

@@ -6,6 +6,9 @@ Folders as for :mod:`benchmarks.accuracy.inspection`. Every network learns for h
 that of the preset, so that there is time for more of them, and the mean of the 20 highest places of
 the map is the score, as when the first of them were recorded. Records are appended to
 ``benchmarks/results/inspection_ablation.jsonl``; those that are there are not run again.
+
+The foreground also decides whether parts are turned upright, and what the filling ``ground`` shows:
+the network without it learns parts as they lie, and no missing pieces.
 """
 
 from __future__ import annotations

@@ -82,7 +82,8 @@ class AnomalyDetector(ImageDetector, OutlierMixin, BaseEstimator):  # type: igno
         for the threshold. By default each is by itself.
     on_error
         What to do with a broken image file: ``fail``, or ``skip`` it with a warning. Arrays of
-        results are then shorter; :meth:`score_files` tells which file a score belongs to.
+        results are then shorter, which another warning says; :meth:`score_files` tells which file
+        a score belongs to.
     checkpoints
         Folder for checkpoints; a training that was interrupted is continued from there.
     on_epoch

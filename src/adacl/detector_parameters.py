@@ -150,6 +150,21 @@ def checked_size(name: str, size: Any) -> tuple[int, int] | None:
     return int(size[0]), int(size[1])
 
 
+def check_on_epoch(value: Any) -> None:
+    """Check what is called after every epoch.
+
+    Raises
+    ------
+    ConfigError
+        If it cannot be called.
+    """
+    if value is not None and not callable(value):
+        raise ConfigError(
+            "on_epoch: need a function of the name of the training and its record, got "
+            f"{type(value).__name__}"
+        )
+
+
 def checked_seed(seed: Any) -> int:
     """Return ``random_state`` as a number that NumPy and PyTorch take as a seed."""
     if not isinstance(seed, int | np.integer):

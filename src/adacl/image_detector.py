@@ -29,7 +29,13 @@ from adacl.data.pixels import header_of
 from adacl.data.reading import OnError, Skipped, check_on_error, stream
 from adacl.data.training_set import ProbedFiles, probe_files
 from adacl.deploy.image_scorer import ImageScorer
-from adacl.detector_parameters import Array, DetectorParameters, checked_seed, checked_size
+from adacl.detector_parameters import (
+    Array,
+    DetectorParameters,
+    check_on_epoch,
+    checked_seed,
+    checked_size,
+)
 from adacl.errors import ConfigError, InputError
 from adacl.files import make_folder
 from adacl.imaging.spec import check_white
@@ -132,6 +138,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
         if self.group is not None:
             check_rule(self.group)
         check_on_error(self.on_error)
+        check_on_epoch(self.on_epoch)
         resolve_device(self.device)
         tiling, image_size = self._tiling(), checked_size("image_size", self.image_size)
         mask = region_of_interest(self.mask)
@@ -311,6 +318,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
             white_level=model.spec.white if model.spec.white < 65535 else None,
             mask=None if model.header.mask is None else model.header.mask.pixels,
             device=device,
+            group=model.header.training.get("group"),
             on_error=on_error,
         )
         detector.model_ = model

@@ -45,6 +45,26 @@ def test_outputs_replace_no_file_of_another_kind(parts: Path, tmp_path: Path) ->
     assert call("score", exported, bad, "-o", files["a.csv"])[0] == 0
 
 
+def test_outputs_replace_nothing_that_the_command_reads(parts: Path, tmp_path: Path) -> None:
+    good, table = parts / "good", tmp_path / "models.csv"
+    settings, defect, mask = (tmp_path / name for name in ("settings", "defect", "mask"))
+    settings.write_text("preset = 'paper'\n")
+    for path in (defect, mask):
+        shutil.copy(good / "000.png", path)
+    table.write_text(f"name,source\na,{good}\n")
+    before = {path: path.read_bytes() for path in (settings, defect, mask, table)}
+    for command in (
+        ("fit", good, "--config", settings, "-o", settings),
+        ("fit", good, "--preset", "inspect", "--mask", mask, "-o", mask),
+        ("video", "fit", good, "--config", settings, "-o", settings),
+        ("calibrate", parts / "model", good, "--defects", defect, "-o", defect),
+    ):
+        assert "this command also reads it; name another output" in refused(2, *command)
+    message = refused(2, "scale", "fit", table, "--out", tmp_path)
+    assert "the table of all models would replace it; name another folder (--out)" in message
+    assert before == {path: path.read_bytes() for path in before}
+
+
 def test_explain_replaces_no_picture_that_adacl_did_not_write(parts: Path, tmp_path: Path) -> None:
     first, second = sorted((parts / "bad").iterdir())[:2]
     taken, free = tmp_path / "taken.png", tmp_path / "free.png"

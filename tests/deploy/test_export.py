@@ -322,6 +322,13 @@ def test_the_file_says_what_it_is(scorer, model, learned):
     assert shown["fingerprint"] in out
 
 
+def test_an_export_does_not_replace_its_model_file(model):
+    before = model.read_bytes()
+    with pytest.raises(ConfigError, match="is a model file, which would be replaced; name another"):
+        export_model(model, model)
+    assert model.read_bytes() == before
+
+
 def test_equal_models_give_equal_files(model, tmp_path):
     for name in ("a", "b"):
         export_model(model, tmp_path / name, int8=True)

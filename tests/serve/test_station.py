@@ -283,7 +283,8 @@ def test_answers_since_a_time_of_any_offset(tmp_path):
         exported(path, *options, "--thumbnails", folder)
         assert [file.name for file in folder.iterdir()] == names
     assert "--since yesterday: need a time" in refused(2, "log", path, "--since", "yesterday")
-    assert "is the log itself" in refused(2, "log", path, "-o", path)
+    for where in (path, f"sqlite:///{path}"):
+        assert "is the log itself" in refused(2, "log", where, "-o", path)
 
 
 def test_odd_places_for_a_log_are_refused(tmp_path):

@@ -23,10 +23,12 @@ from adacl.errors import DataError
 from adacl.runtime import Scorer
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models
+from adacl.serve.problems import ProblemError
 from adacl.serve.server import _folder
 from adacl.serve.training.queue import Trainings
-from adacl.serve.training.record import Training, write
+from adacl.serve.training.record import Training, read_all, write
 from adacl.serve.training.worker import Notes
+from adacl.serve.uploads import Upload
 from support.helpers import LEARNING, TINY, write_images
 from support.serving import WAIT_SECONDS, serving, write_model
 
@@ -183,6 +185,33 @@ def test_cancelled_at_the_last_moment(tmp_path):
     asyncio.run(main())
 
 
+def test_deleted_twice_at_the_same_time(tmp_path, monkeypatch):
+    """The second request comes while the first one writes that the training is cancelled."""
+    writing, kept = threading.Event(), []
+
+    def write_slowly(folder, training):
+        writing.set()
+        time.sleep(0.3)
+        kept.append(folder.exists())
+        write(folder, training)
+
+    async def main():
+        trainings = Trainings(tmp_path, Models(), Limits(), "onnxruntime", None)
+        training = Training("0" * 16, "a", 1, None, None, {}, "now")
+        trainings._all[training.id] = training
+        (tmp_path / training.id).mkdir()
+        first = asyncio.create_task(trainings.remove(training))
+        await asyncio.to_thread(writing.wait)
+        await asyncio.gather(first, trainings.remove(trainings.get(training.id)))
+        with pytest.raises(ProblemError, match="no such training"):
+            trainings.get(training.id)
+
+    monkeypatch.setattr("adacl.serve.training.queue.write", write_slowly)
+    asyncio.run(main())
+    assert kept == [True]
+    assert not list(tmp_path.iterdir())
+
+
 def test_two_services_do_not_share_their_trainings(tmp_path):
     said = f"{tmp_path / 'trainings'}: another service keeps its trainings there"
     with _folder(tmp_path), pytest.raises(DataError, match=re.escape(said)):
@@ -201,11 +230,40 @@ def test_what_was_said_before_a_restart_is_not_said_twice(tmp_path):
     assert (taken_up.state, taken_up.notes) == ("queued", [])
 
 
-def test_notes_name_images_without_the_folder_of_the_service(tmp_path, capsys):
-    images = [tmp_path / "images" / f"{number:06}.png" for number in (12, 3)]
-    told = ("adacl", logging.INFO, "", 0, "least normal: %s, %s", tuple(images), None)
-    Notes(tmp_path).emit(logging.LogRecord(*told))
-    assert json.loads(capsys.readouterr().out) == {"note": "least normal: 000012.png, 000003.png"}
+def test_notes_name_images_as_the_client_does_and_not_the_folder_of_the_service(tmp_path, capsys):
+    images = [tmp_path / "images" / f"{number:06}.png" for number in (2, 1, 3)]
+    told = ("adacl", logging.INFO, "", 0, "least normal: %s, %s, %s", tuple(images), None)
+    Notes(tmp_path, ["000002.png", "bolt 7.jpg"]).emit(logging.LogRecord(*told))
+    said = "least normal: bolt 7.jpg, 000002.png, 000003.png"
+    assert json.loads(capsys.readouterr().out) == {"note": said}
+
+
+def test_names_of_images_are_kept_as_long_as_they_are(normals, tmp_path):
+    """The second file of five is no image, so the numbers of the others are not those sent."""
+    sent = [Upload(f"bolt {number}.png", content) for number, (_, content) in enumerate(normals)]
+    sent[1] = Upload("list.txt", b"text")
+
+    async def main():
+        trainings = Trainings(tmp_path, Models(), Limits(), "onnxruntime", Config())
+        async with trainings.begin("a", None, None, None, None) as reception:
+            for upload in sent[:5]:
+                await reception.take(upload)
+            training = await reception.complete()
+        (kept,) = read_all(tmp_path)
+        assert kept.names == ["bolt 0.png", "bolt 2.png", "bolt 3.png", "bolt 4.png"]
+        await trainings.remove(training)
+        assert training.names == []
+
+    asyncio.run(main())
+
+
+def test_long_notes_are_cut_to_what_the_service_reads(tmp_path, capsys):
+    for sign in ("a", "\N{GRINNING FACE}"):
+        told = ("adacl", logging.INFO, "", 0, sign * 10**5, (), None)
+        Notes(tmp_path).emit(logging.LogRecord(*told))
+        line = capsys.readouterr().out
+        assert len(line) < 2**16
+        assert json.loads(line)["note"] == f"{sign * 4000} …"
 
 
 def test_queue_is_bounded_and_cancellable(service, normals):

@@ -17,6 +17,7 @@ NAME = "0" * 16
         {"epochs": 10**400},
         {"stages": 10**400},
         {"images": -1},
+        {"names": [1]},
         {"history": [{"stage": "fit", "epoch": 10**400}]},
         {"history": [{"stage": "fit", "epoch": -1}]},
     ],

@@ -262,6 +262,11 @@ def test_a_folder_for_checkpoints_that_cannot_be_made_is_told_before_footage_is_
         VideoAnomalyDetector(VIDEO, CONFIG, checkpoints=tmp_path / "file").fit(folder)
 
 
+def test_what_is_called_after_epochs_is_checked_before_the_footage_is_read(tmp_path):
+    with pytest.raises(ConfigError, match="on_epoch: need a function"):
+        VideoAnomalyDetector(on_epoch="x").fit(tmp_path / "nowhere.mp4")
+
+
 def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(
     fitted: VideoAnomalyDetector, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

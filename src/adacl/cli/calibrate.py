@@ -74,7 +74,7 @@ def calibrate(
     target = output or model
     check_writable(target)
     if output is not None:
-        check_output(output, "model", normal_dir)
+        check_output(output, "model", [*normal_dir, *(defects or [])])
     if group is not None:
         check_rule(group)
     check_rates(fpr, find, bool(defects), "--")

@@ -145,7 +145,7 @@ def fit(
     quiet: options.Quiet = False,
 ) -> None:
     """Learn from folders of normal images and write a model file."""
-    check_output(output, "model", normal_dir)
+    check_output(output, "model", [*normal_dir, *filter(None, (config_file, mask))])
     if report is not None:
         check_report(report, [output, *normal_dir])
     if white_level is not None:

@@ -58,12 +58,12 @@ def log(
     from adacl.serve.station.records import Records
     from adacl.serve.station.tables import COLUMNS
 
-    if output is not None:
-        if resolved(output) == resolved(Path(where)):
-            raise ConfigError(f"{output}: is the log itself; write to another file")
-        check_output(output, "table")
     begin = None if since is None else _in_utc(since)
     records = Records(where, create=False)
+    if output is not None:
+        if records.file is not None and resolved(output) == resolved(records.file):
+            raise ConfigError(f"{output}: is the log itself; write to another file")
+        check_output(output, "table")
     as_csv = (output_format or form_of(output)) != "jsonl"
     with opened(output) as file:
         writer = RecordWriter(file, COLUMNS if as_csv else None)

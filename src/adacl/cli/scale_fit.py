@@ -15,6 +15,7 @@ from adacl.cli.support.interrupts import InterruptError
 from adacl.cli.support.progress import bar, messages, say
 from adacl.config.presets import parse_settings, preset
 from adacl.errors import ConfigError, DataError
+from adacl.files import resolved
 from adacl.words import plural
 
 log = logging.getLogger("adacl")
@@ -63,11 +64,16 @@ def fit(
     reason.
     """
     from adacl.scale.engines import Engine
+    from adacl.scale.fleet import TABLE
     from adacl.scale.fleet_fit import fit_parts, records_in
     from adacl.scale.fleet_parts import parts_of
-    from adacl.scale.fleet_table import PAGE, write_tables
+    from adacl.scale.fleet_table import PAGE, PARQUET, write_tables
 
     on = Engine(engine, workers, address)
+    if resolved(source) in {resolved(out / name) for name in (TABLE, PARQUET)}:
+        raise ConfigError(
+            f"{source}: the table of all models would replace it; name another folder (--out)"
+        )
     _check(preset_name, parse_settings(settings))
     parts = parts_of(source, preset_name, tuple(settings or ()), out)
     failed = done = kept = 0

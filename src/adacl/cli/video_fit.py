@@ -58,7 +58,7 @@ def fit(
     The network learns from the first four fifths of each clip; the last fifth sets the threshold.
     Tiles in which nothing moves are skipped. See docs/how-to/video.md for the settings.
     """
-    check_output(output, "model", map(Path, normal))
+    check_output(output, "model", [*map(Path, normal), *filter(None, [config_file])])
     from adacl.config.sections import build
     from adacl.video.advice import after_fit
     from adacl.video.config import VideoConfig

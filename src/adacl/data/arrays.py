@@ -82,8 +82,15 @@ def as_numbers(images: Any) -> Array:
     Raises
     ------
     InputError
-        If there are none, their shapes differ, they are no pixels, or values are not finite.
+        If there are none, their shapes differ, they are no pixels, values are not finite, or they
+        are a list of images with their labels.
     """
+    if isinstance(images, list | tuple) and len(images) and _is_labelled(images[0]):
+        kinds = ", ".join(type(part).__name__ for part in images[0])
+        raise InputError(
+            f"images: a list of ({kinds}); pass the first of each alone, [item[0] for item in "
+            "images], or the Dataset that they are from"
+        )
     try:
         array = np.asarray(images)
     except ValueError as error:
@@ -108,6 +115,16 @@ def as_numbers(images: Any) -> Array:
                 f"{int(broken.argmax())}; replace those values, or leave these images out"
             )
     return array
+
+
+def _is_labelled(item: object) -> bool:
+    """Tell whether an item of a list is an image, or its path, with a label or more."""
+    if not isinstance(item, list | tuple) or len(item) < 2:
+        return False
+    if isinstance(item[0], str | os.PathLike | Image.Image):
+        return True
+    shape, other = (getattr(part, "shape", ()) for part in item[:2])
+    return len(shape) > 1 and shape != other
 
 
 def row_shape(features: int, image_shape: tuple[int, ...] | None) -> tuple[int, int, int]:

@@ -16,6 +16,7 @@ from adacl.files import atomic_file
 from adacl.model.exported_file import seal, to_properties
 from adacl.model.file import read_model
 from adacl.model.header import Exported, ModelHeader, checked_size
+from adacl.model.kinds import check_kind
 
 Size = tuple[int, int]
 
@@ -57,7 +58,8 @@ def export_model(
     MissingDataError, ModelFileError
         If the model file is not there, not sound, or too old for ``int8``.
     ConfigError
-        If ``input_size`` is given for a model that does not resize.
+        If ``input_size`` is given for a model that does not resize, or a file of another kind, such
+        as the model file, is where ``target`` leads.
     MissingExtraError
         If the package onnx is not installed.
     DataError
@@ -73,6 +75,7 @@ def export_model(
 
     onnx_errors = (onnx.checker.ValidationError, onnx.shape_inference.InferenceError)
     source, target = Path(source), Path(target)
+    check_kind(target, "export")
     header, tensors = read_model(source)
     try:
         network = _network(tensors)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
@@ -29,8 +30,11 @@ from adacl.model.gate import check_files, check_range, fitting, pictures_fitting
 from adacl.model.scoring import FileScore, ImageScore, ScoringModel
 from adacl.model.threshold import Threshold
 from adacl.model.watch import Watch
+from adacl.words import were
 
 Identity = TypeVar("Identity")
+
+log = logging.getLogger("adacl")
 
 
 class Explained(NamedTuple):
@@ -247,7 +251,14 @@ class ImageScorer(ABC):
                 return -np.array(self._raw_of(self._streamed(X)), float)
         X = listed(X)
         if is_paths(X):
-            raw = [score.raw for score in self.score_files(ImageFiles(X))]
+            skipped: list[Skipped] = []
+            raw = [score.raw for score in self.score_files(ImageFiles(X), skipped)]
+            if skipped:
+                log.warning(
+                    "%d of %d files %s skipped, so this array is shorter than the list of files; "
+                    "score_files tells which file a score belongs to",
+                    len(skipped), len(skipped) + len(raw), were(len(skipped)),
+                )  # fmt: skip
         else:
             raw = self._raw_of(self._checked(X))
         return -np.array(raw, float)

@@ -57,7 +57,8 @@ class Scorer(ScoringModel, ImageScorer):
     threads
         Threads that decode and score side by side; by default one a processor.
     on_error
-        What to do with a broken image file: ``fail``, or ``skip`` it with a warning.
+        What to do with a broken image file: ``fail``, or ``skip`` it with a warning; arrays of
+        results are then shorter.
 
     Attributes
     ----------

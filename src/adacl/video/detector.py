@@ -14,6 +14,7 @@ from adacl.config.presets import preset
 from adacl.config.sections import finite
 from adacl.data.clips import list_clips
 from adacl.data.video import FRAME_RATE, Clip, Frame
+from adacl.detector_parameters import check_on_epoch
 from adacl.errors import ConfigError
 from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events
@@ -121,6 +122,7 @@ class VideoAnomalyDetector:
         video = self.video or VideoConfig()
         config = self.config or preset("video" if video.frames == 3 else "paper")
         finite("false alarms an hour", self.false_alarms_per_hour, above=0)
+        check_on_epoch(self.on_epoch)
         self.model_ = fit_video(
             list_clips(sources, self.frame_rate),
             video,

@@ -42,6 +42,13 @@ class Records:
     most_bytes
         Bound on an SQLite database, by default 1 GiB; the oldest answers go first.
 
+    Attributes
+    ----------
+    shown : str
+        The database as messages name it, without a password.
+    file : Path or None
+        Where it is kept, if it is an SQLite database.
+
     Raises
     ------
     ConfigError
@@ -60,7 +67,8 @@ class Records:
             raise ConfigError("--log: name a file; a database in memory would keep nothing")
         if most_bytes is not None and file is None:
             raise ConfigError("--log-max-mib: only for SQLite; bound other databases by their own")
-        self._file = Path(file) if file and create else None
+        self.file = Path(file) if file else None
+        self._file = self.file if create else None
         self._most_bytes = most_bytes or (MOST_BYTES if file else None)
         if not create and file is not None and not Path(file).is_file():
             raise MissingDataError(f"{file}: there is no such log")

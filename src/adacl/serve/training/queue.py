@@ -65,6 +65,7 @@ class Trainings:
         self._config = config or preset("paper")
         self._all: dict[str, Training] = {}
         self._receiving: set[str] = set()
+        self._saving = asyncio.Lock()
         self._queue: asyncio.Queue[Training] = asyncio.Queue()
         self._runner: asyncio.Task[None] | None = None
         self._process: asyncio.subprocess.Process | None = None
@@ -194,13 +195,17 @@ class Trainings:
         self._queue.put_nowait(training)
 
     async def _save(self, training: Training) -> None:
-        """Write what is known of a training, or remove all of it where it is gone."""
+        """Write what is known of a training, or remove all of it where it is gone.
+
+        One after the other, so that no folder is removed while a file is written there.
+        """
         folder = self._folder / training.id
-        if training.id not in self._all:
-            await asyncio.to_thread(shutil.rmtree, folder, True)
-            return
-        with contextlib.suppress(DataError):  # the disk is full: the state in memory holds
-            await asyncio.to_thread(write, folder, training)
+        async with self._saving:
+            if training.id not in self._all:
+                await asyncio.to_thread(shutil.rmtree, folder, True)
+                return
+            with contextlib.suppress(DataError):  # the disk is full: the state in memory holds
+                await asyncio.to_thread(write, folder, training)
 
     def _serve_again(self, training: Training) -> None:
         try:
@@ -219,6 +224,7 @@ class Trainings:
 
     def _clear(self, training: Training) -> None:
         """Remove what only the training itself needed."""
+        training.names = []
         for name in ("images", "checkpoints"):
             shutil.rmtree(self._folder / training.id / name, ignore_errors=True)
 

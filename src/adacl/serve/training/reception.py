@@ -83,6 +83,7 @@ class Reception:
             raise _no_room(error) from error
         else:
             self.training.images += 1
+            self.training.names.append(upload.name)
 
     async def complete(self) -> Training:
         """Put the training into the queue.

@@ -39,6 +39,8 @@ class Training:
     explicit: list[str] | None = None
     state: State = "queued"
     images: int = 0
+    names: list[str] = field(default_factory=list)
+    """What the client calls the images, as long as they are kept."""
     skipped: list[dict[str, str]] = field(default_factory=list)
     stages: int = 1
     history: list[dict[str, Any]] = field(default_factory=list)
@@ -127,6 +129,7 @@ def _check(training: Training, name: str) -> None:
         "model": kept.state != "finished" or isinstance(kept.model, str),
         "config": isinstance(kept.config, dict),
         "skipped": isinstance(kept.skipped, list),
+        "names": isinstance(kept.names, list) and all(isinstance(n, str) for n in kept.names),
         "notes": isinstance(kept.notes, list),
         "images": _is_count(kept.images),
         "epochs": _is_count(kept.epochs, 1),

@@ -10,7 +10,9 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,19 +24,28 @@ from adacl.model.history import EpochRecord
 from adacl.serve.training.process import give_way
 from adacl.serve.training.remedies import remedies
 
+MOST = 4000
+"""Characters of a note or an error; the service reads lines of 64 KiB, and some take 12 bytes."""
+
+IMAGE = re.compile(r"\b(\d{6})\.png\b")
+"""The name under which the service keeps an image, with its number, from 1."""
+
 
 def main(folder: Path) -> int:
     """Train what a folder asks for, and return the exit code."""
     give_way()
-    logging.getLogger("adacl").addHandler(Notes(folder))
+    notes = Notes(folder)
+    logging.getLogger("adacl").addHandler(notes)
     logging.getLogger("adacl").setLevel(logging.INFO)
     try:
-        _train(folder, json.loads((folder / "training.json").read_text()))
+        settings = json.loads((folder / "training.json").read_text())
+        notes.names = settings["names"]
+        _train(folder, settings)
     except AdaclError as error:
-        _tell(error=_without(folder, str(error)))
+        _tell(error=notes.worded(str(error)))
         return error.exit_code
     except OSError as error:
-        name = Path(error.filename or "").name or "its folder"
+        name = notes.worded(Path(error.filename or "").name) or "its folder"
         _tell(error=f"{name}: {error.strerror or error}; was its folder removed, or its disk?")
         return DataError.exit_code
     return 0
@@ -81,22 +92,35 @@ def _tell_epoch(stage: str, record: EpochRecord) -> None:
 
 
 class Notes(logging.Handler):
-    """Prints what is logged of a training, whose folder is not named."""
+    """Prints what is logged of a training, in words for clients.
 
-    def __init__(self, folder: Path) -> None:
+    Parameters
+    ----------
+    folder
+        That of the training, which is not named.
+    names
+        What the client calls the images, in the order they came.
+    """
+
+    def __init__(self, folder: Path, names: Sequence[str] = ()) -> None:
         super().__init__()
-        self._folder = folder
+        self.folder = folder
+        self.names = names
 
     def emit(self, record: logging.LogRecord) -> None:
         """Print it as a note."""
-        _tell(note=_without(self._folder, record.getMessage()))
+        _tell(note=self.worded(record.getMessage()))
 
+    def worded(self, text: str) -> str:
+        """Return a text for clients, who know neither the folder nor the names in it."""
+        for place in (self.folder / "images", self.folder):
+            text = text.replace(f"{place}{os.sep}", "")
+        text = IMAGE.sub(self._called, text)
+        return text if len(text) <= MOST else f"{text[:MOST]} …"
 
-def _without(folder: Path, text: str) -> str:
-    """Return a text for clients, to whom the folder of the service means nothing."""
-    for place in (folder / "images", folder):
-        text = text.replace(f"{place}{os.sep}", "")
-    return text
+    def _called(self, kept: re.Match[str]) -> str:
+        number = int(kept[1])
+        return self.names[number - 1] if 0 < number <= len(self.names) else kept[0]
 
 
 if __name__ == "__main__":
