@@ -71,11 +71,11 @@ def carry(
     floor
         The score of a still tile, and the lowest of any.
     """
-    sums, weight = np.zeros(shape), 0.0
+    numbers = np.arange(math.prod(shape)).reshape(shape)
+    around = sliding_window_view(np.pad(numbers, 1, mode="edge"), (3, 3)).reshape(-1, 9)
+    sums, weight = np.zeros(len(around)), 0.0
     for score in scores:
-        own = np.fmax(score.tiles, floor).reshape(shape)
-        around = sliding_window_view(np.pad(sums, 1, mode="edge"), (3, 3)).max((2, 3))
-        sums = (1 - share) * own + share * around
+        sums = (1 - share) * np.fmax(score.tiles, floor) + share * sums[around].max(1)
         weight = 1 - share + share * weight
         yield replace(score, smoothed=float(sums.max() / weight))
 
