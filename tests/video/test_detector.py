@@ -253,6 +253,7 @@ def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(
         list(fitted.score(write_frames(tmp_path / "small", walkers(9, size=(48, 80)))))
     list(fitted.score(Clip("fast", write_frames(tmp_path / "c", walkers(60)), 30.0)))
     assert "30 frames a second, the model was fitted on 10" in caplog.text
+    assert "unless the frames of this folder have another rate (--frame-rate)" in caplog.text
     list(fitted.score(Clip("short", write_frames(tmp_path / "s", walkers(12)), 30.0)))
     assert "short: 30 frames a second, the model was fitted on 10" in caplog.text
     with pytest.raises(DataError, match="record it"):
