@@ -430,6 +430,14 @@ def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
     assert "one of them" in refused(
         2, "video", "fit", film, "-o", output, "--overlap", "--set", "video.stride=9"
     )
+    for option in ("--events", "-o"):
+        table = tmp_path / "e.parquet"
+        assert "e.parquet: would hold text" in refused(
+            2, "video", "score", model_file, film, option, table
+        )
+    assert "e.jsonl: is a CSV table" in refused(
+        2, "video", "score", model_file, film, "--events", tmp_path / "e.jsonl"
+    )
     same = tmp_path / "same"
     for outputs in (
         [same, same],
