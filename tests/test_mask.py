@@ -171,6 +171,9 @@ def test_masks_that_cannot_be_used_are_refused(tmp_path):
     assert "no such mask" in refused(
         3, "fit", folder, "-o", tmp_path / "m", "--mask", tmp_path / "none.png"
     )
+    Image.new("L", SIZE).save(tmp_path / "night.png")
+    message = refused(2, "fit", folder, "-o", tmp_path / "m", "--mask", tmp_path / "night.png")
+    assert "night.png: is black; need some white, because only white places count" in message
 
 
 @pytest.mark.parametrize("preset", ["auto", "paper"])

@@ -3,9 +3,11 @@
 import re
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from adacl.config.presets import preset
+from adacl.imaging.mask import Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.advice import advice
@@ -168,6 +170,23 @@ def test_a_fit_is_advised_with_what_the_model_was_fitted_with():
         "adacl fit good -o NEW --group folder --preset inspect: if the defects are small parts of "
         "the image",
     )
+
+
+def test_a_fit_is_advised_with_its_mask_and_no_preset_that_takes_none():
+    mask = Mask.of(np.eye(64, dtype=bool))
+    masked = header(area=0.5, mask=mask)
+    for found in (advice(masked, model="m"), advice(masked, figures(auroc=0.5), "m")):
+        assert found.steps == (
+            "adacl fit NORMALS -o NEW --mask MASK --epochs 20: trains twice as long",
+        )
+
+
+def test_a_fit_is_advised_with_overlapping_tiles_and_all_that_the_caller_names():
+    tiles = Tiling(32, 48, 16, 3)
+    steps = advice(header("paper", area=0.5, tiling=tiles, train=50), model="m").steps
+    assert " --tile 32x48 --stride 16 --top-k 3: it learnt" in steps[0]
+    steps = advice(header(area=0.5), model="m", same=" --mask 'a b.png'").steps
+    assert steps[0].startswith("adacl fit NORMALS -o NEW --mask 'a b.png' --epochs 20: ")
 
 
 def test_an_exported_file_is_calibrated_before_it_is_exported():

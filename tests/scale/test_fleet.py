@@ -81,6 +81,27 @@ def test_each_part_has_a_model_or_a_reason(models: Path) -> None:
         assert (models / name).with_suffix(".adacl").exists()
 
 
+def test_the_next_steps_keep_a_model_in_the_fleet(models: Path) -> None:
+    page = (models / "index.html").read_text()
+    assert "Next: more normal images of it, then adacl scale fit: it learnt from " in page
+    assert "Next: the preset inspect, then adacl scale fit: if the defects are small" in page
+    assert "adacl fit" not in page
+
+
+@pytest.mark.parametrize(
+    ("step", "said"),
+    [
+        (
+            "adacl fit NORMALS -o NEW --epochs 20: trains twice as long",
+            "training.epochs=20, then adacl scale fit: trains twice as long",
+        ),
+        ("adacl calibrate m MORE_NORMALS: why: so", "adacl calibrate m MORE_NORMALS: why: so"),
+    ],
+)
+def test_only_a_step_that_is_a_fit_is_said_anew(step: str, said: str) -> None:
+    assert fleet_fit._in_fleet(step) == said
+
+
 def test_what_is_there_is_not_learnt_again(models: Path, plant: Path) -> None:
     before = {path.name: path.stat().st_mtime_ns for path in models.glob("*.adacl")}
     parts = [part for part in parts_of(plant, "auto", QUICK) if part.name in ("nut", "ring")]

@@ -282,9 +282,20 @@ def test_answers_since_a_time_of_any_offset(tmp_path):
         folder = tmp_path / options[0]
         exported(path, *options, "--thumbnails", folder)
         assert [file.name for file in folder.iterdir()] == names
+    _, out, err = call("log", path, "--model", "other")
+    assert (out.count("\n"), err) == (1, "the log has no such answers\n")
     assert "--since yesterday: need a time" in refused(2, "log", path, "--since", "yesterday")
     for where in (path, f"sqlite:///{path}"):
         assert "is the log itself" in refused(2, "log", where, "-o", path)
+
+
+def test_a_log_without_thumbnails_is_named_as_such(tmp_path):
+    path = tmp_path / "log.db"
+    records = Records(str(path), create=True)
+    records.write([row | {"thumbnail": None} for row in rows_of(2)])
+    code, _, err = call("log", path, "--thumbnails", tmp_path / "pictures")
+    assert (code, list((tmp_path / "pictures").iterdir())) == (0, [])
+    assert err.startswith("the log has no thumbnails of them; adacl serve --log-thumbnails ")
 
 
 def test_odd_places_for_a_log_are_refused(tmp_path):

@@ -274,6 +274,7 @@ def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(
         list(fitted.score(write_frames(tmp_path / "small", walkers(9, size=(48, 80)))))
     list(fitted.score(Clip("fast", write_frames(tmp_path / "c", walkers(60)), 30.0)))
     assert "30 frames a second, the model was fitted on 10" in caplog.text
+    assert "unless the frames of this folder have another rate (--frame-rate)" in caplog.text
     list(fitted.score(Clip("short", write_frames(tmp_path / "s", walkers(12)), 30.0)))
     assert "short: 30 frames a second, the model was fitted on 10" in caplog.text
     with pytest.raises(DataError, match="record it"):
@@ -449,6 +450,14 @@ def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
     )
     assert "one of them" in refused(
         2, "video", "fit", film, "-o", output, "--overlap", "--set", "video.stride=9"
+    )
+    for option in ("--events", "-o"):
+        table = tmp_path / "e.parquet"
+        assert "e.parquet: would hold text" in refused(
+            2, "video", "score", model_file, film, option, table
+        )
+    assert "e.jsonl: is a CSV table" in refused(
+        2, "video", "score", model_file, film, "--events", tmp_path / "e.jsonl"
     )
     same = tmp_path / "same"
     for outputs in (

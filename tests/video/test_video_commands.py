@@ -74,10 +74,14 @@ def test_settings_come_from_the_file_and_options_win(model: Path, tmp_path: Path
         ("video = 3\n", "need a table"),
         ("[video\n", "not a readable TOML file"),
         ("[training]\nepoch = 3\n", "unknown setting"),
+        ("[vidio]\ntile = 16\n", "vidio: unknown setting; known are anomalies, "),
+        ("[vidio]\ntile = 16\n", "threshold, training, video"),
     ):
         bad.write_text(text)
         command = ("video", "fit", model, "-o", tmp_path / "m", "--config", bad)
         assert message in refused(2, *command)
+    command = ("video", "fit", model, "-o", tmp_path / "m", "--set", "vidio.tile=16")
+    assert "threshold, training, video" in refused(2, *command)
 
 
 def test_evaluate_ranks_frames_and_counts_events_by_clip(

@@ -6,6 +6,7 @@ import json
 import logging
 import shlex
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -165,6 +166,8 @@ def fit(
 
     files: ProbedFiles | None = None
     if config_file is not None:
+        if preset_name != "auto":
+            raise ConfigError("--config and --preset: give one of them; a file names its preset")
         config = from_toml(config_file)
     elif preset_name == "auto":
         with messages(quiet), reading_by(readers):
@@ -206,9 +209,30 @@ def fit(
     if report is not None:
         with messages(quiet), interruptible([report]), reading_by(readers):
             report_fit(report, detector, output, paths, quiet)
-    verdict = advice(
-        detector.header, model=shlex.quote(str(output)), normals=shlex.join(map(str, normal_dir))
+    named = None if preset_name == "auto" else preset_name
+    if named is None and config_file is None and config.preset != "inspect":
+        named = config.preset
+    same = _repeated(
+        {
+            "--preset": named,
+            "--config": config_file,
+            "--set": settings,
+            "--add": add,
+            "--drop": drop,
+            "--expect": expect,
+            "--light": light,
+            "--turned": turned,
+            "--image-size": image_size,
+            "--tile": tile,
+            "--stride": stride,
+            "--top-k": None if top_k == 1 else top_k,
+            "--white-level": white_level,
+            "--fpr": fpr,
+            "--mask": mask,
+        }
     )
+    normals = shlex.join(map(str, normal_dir))
+    verdict = advice(detector.header, None, shlex.quote(str(output)), normals, same=same)
     if json_output:
         summary = {**_summary(detector.header), "verdict": verdict._asdict()}
         typer.echo(json.dumps({"model": str(output), **summary}))
@@ -216,6 +240,18 @@ def fit(
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
         for line in verdict.lines():
             say(line)
+
+
+def _repeated(given: Mapping[str, Any]) -> str:
+    """Return options and their values as they are typed, each after a space."""
+    words = [
+        word
+        for option, value in given.items()
+        for each in (value if isinstance(value, list) else [value])
+        if each is not None
+        for word in (option, str(each))
+    ]
+    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _listed(roots: list[Path]) -> list[Path]:

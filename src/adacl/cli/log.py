@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from adacl.cli.support.outputs import check_output
+from adacl.cli.support.progress import say
 from adacl.cli.support.records import RecordWriter, form_of, opened
 from adacl.errors import ConfigError, DataError
 from adacl.files import atomic_file, resolved
@@ -65,19 +66,26 @@ def log(
             raise ConfigError(f"{output}: is the log itself; write to another file")
         check_output(output, "table")
     as_csv = (output_format or form_of(output)) != "jsonl"
+    answers = pictures = 0
     with opened(output) as file:
         writer = RecordWriter(file, COLUMNS if as_csv else None)
         for row in records.read(model, begin, feedback):
             writer.write(_harmless(row) if as_csv else row)
+            answers += 1
     if thumbnails is not None:
         try:
             thumbnails.mkdir(parents=True, exist_ok=True)
             for name, content in records.thumbnails(model, begin, feedback):
                 with atomic_file(thumbnails / name) as picture:
                     picture.write(content)
+                pictures += 1
         except OSError as error:
             raise DataError(f"{thumbnails}: cannot be written ({error.strerror})") from error
     records.close()
+    if not answers:
+        say("the log has no such answers")
+    elif thumbnails is not None and not pictures:
+        say("the log has no thumbnails of them; adacl serve --log-thumbnails keeps some")
 
 
 def _in_utc(text: str) -> str:

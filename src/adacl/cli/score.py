@@ -84,11 +84,6 @@ def score(
         if resolved(output) in {resolved(path) for path in (model, *paths)}:
             raise ConfigError(f"{output}: is the model or an image to score; name another output")
         check_output(output, "table")
-        if output.suffix.lower() == ".parquet":
-            raise ConfigError(
-                f"{output}: would hold text; name a file for --format csv or jsonl, or write "
-                "Parquet files with adacl scale score"
-            )
     if heatmaps is not None:
         check_folder(heatmaps, "maps")
         check_outside(heatmaps, paths)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -14,7 +15,10 @@ from adacl.cli.support.interrupts import ResumeOption, resumable
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.video import FrameRateOption, clips_of
+from adacl.config import Config
 from adacl.config.presets import from_tree, parse_settings, read_toml
+from adacl.config.sections import build
+from adacl.config.sections import settings as section_settings
 from adacl.errors import ConfigError
 
 
@@ -59,13 +63,13 @@ def fit(
     Tiles in which nothing moves are skipped. See docs/how-to/video.md for the settings.
     """
     check_output(output, "model", [*map(Path, normal), *filter(None, [config_file])])
-    from adacl.config.sections import build
     from adacl.video.advice import after_fit
     from adacl.video.config import VideoConfig
     from adacl.video.detector import VideoAnomalyDetector
 
     given = read_toml(config_file) if config_file else {}
     chosen = parse_settings(settings)
+    _check_sections([*given, *(address.partition("__")[0] for address in chosen)])
     tree = given.pop("video", {})
     if not isinstance(tree, dict):
         raise ConfigError(f"{config_file}: video: need a table, [video]")
@@ -110,6 +114,13 @@ def fit(
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
         for line in verdict.lines():
             say(line)
+
+
+def _check_sections(names: Iterable[str]) -> None:
+    known = sorted({"video", *section_settings(Config)})
+    for name in names:
+        if name not in known:
+            raise ConfigError(f"{name}: unknown setting; known are {', '.join(known)}")
 
 
 def _with_stride(tree: dict[str, Any]) -> dict[str, Any]:

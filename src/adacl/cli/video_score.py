@@ -126,6 +126,8 @@ def score(
         if used.count(resolved(path)) > 1:
             raise ConfigError(f"{path}: named twice; give every input and output a file of its own")
         check_output(path, kind)
+    if events is not None and events.suffix.lower() in (".jsonl", ".json"):
+        raise ConfigError(f"--events {events}: is a CSV table; give it a name that ends in .csv")
     if annotate is not None:
         from adacl.video.annotated_copy import check_replaceable
 

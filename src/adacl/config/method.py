@@ -119,7 +119,11 @@ class Config(Section, name=""):
             section, _, name = address.partition("__")
             if name:
                 if section not in tree or not isinstance(tree[section], dict):
-                    raise ConfigError(f"{section}: unknown section of the configuration")
+                    sections = [name for name, part in tree.items() if isinstance(part, dict)]
+                    raise ConfigError(
+                        f"{section}: unknown section of the configuration; known are "
+                        f"{', '.join(sections)}"
+                    )
                 tree[section][name] = value
             else:
                 tree[section] = value

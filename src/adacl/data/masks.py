@@ -166,18 +166,20 @@ def region_of_interest(mask: Any) -> Mask | None:
     """
     if mask is None or isinstance(mask, Mask):
         return mask
+    name = "mask"
     if isinstance(mask, str | Path):
         path = Path(mask)
         if not path.exists():
             raise MissingDataError(f"{path}: no such mask")
+        name = str(path)
         pixels = _levels(path)
     elif (pictures := pictures_of(mask)) and len(pictures) == 1:
         pixels = pixels_of(pictures[0], 1, header_of(pictures[0]).dtype)[..., 0]
     else:
         pixels = np.asarray(mask)
     if pixels.ndim != 2 or pixels.dtype.kind not in "buif" or not np.isfinite(pixels).all():
-        raise InputError(f"mask: need numbers H x W, got shape {pixels.shape} of {pixels.dtype}")
-    return Mask.of(_bright(pixels))
+        raise InputError(f"{name}: need numbers H x W, got shape {pixels.shape} of {pixels.dtype}")
+    return Mask.of(_bright(pixels), name)
 
 
 def _bright(pixels: NDArray[Any]) -> NDArray[np.bool_]:

@@ -39,19 +39,25 @@ class Mask:
     png: bytes
 
     @classmethod
-    def of(cls, pixels: NDArray[Any]) -> Self:
+    def of(cls, pixels: NDArray[Any], name: str = "mask") -> Self:
         """Return the mask of pixels H x W, True where they are looked at.
+
+        Parameters
+        ----------
+        pixels
+            The pixels.
+        name
+            What it is called in messages.
 
         Raises
         ------
         InputError
             If they have not two dimensions, or none is True.
         """
-        if pixels.ndim != 2 or not pixels.any():
-            raise InputError(
-                f"mask: need H x W with some white pixels (looked at), got {pixels.shape} with "
-                f"{np.count_nonzero(pixels)}"
-            )
+        if pixels.ndim != 2:
+            raise InputError(f"{name}: need H x W, got {pixels.shape}")
+        if not pixels.any():
+            raise InputError(f"{name}: is black; need some white, because only white places count")
         file = io.BytesIO()
         Image.fromarray(pixels.astype(bool)).save(file, "PNG")
         return cls(file.getvalue())

@@ -72,6 +72,7 @@ def advice(
     model: str = "MODEL",
     normals: str = "NORMALS",
     swapped: str = "--normal GOOD --abnormal BAD",
+    same: str | None = None,
 ) -> Advice:
     """Judge a model by its training or, better, by labelled images.
 
@@ -85,8 +86,11 @@ def advice(
         How commands name its file and the images that it learnt from.
     swapped
         How a command names the labelled images if normal and anomalous were confused.
+    same
+        Options of the fit, which another one with the same preset repeats, each after a space; by
+        default those that the model file holds.
     """
-    sensitive, learn = "", _learn_more(header, normals)
+    sensitive, learn = "", _learn_more(header, normals, _same(header) if same is None else same)
     if figures is None:
         sensitive = header.sensitive_to(1)
         faults = _faults_of_fit(header, model, learn)
@@ -97,7 +101,7 @@ def advice(
         )
         further = f"adacl evaluate {model} --planted FRESH_NORMALS: shows the smallest defect found"
     else:
-        if header.has_map and figures["auroc"] < FAIR_AUROC:
+        if header.has_map and header.mask is None and figures["auroc"] < FAIR_AUROC:
             learn = (
                 f"{_fit(header, normals)} --preset paper: if images differ as a whole",
                 *learn,
@@ -243,13 +247,21 @@ def _fit(header: ModelHeader, normals: str) -> str:
     return f"adacl fit {normals} -o NEW{_group(header)}"
 
 
-def _learn_more(header: ModelHeader, normals: str) -> tuple[str, ...]:
+def _same(header: ModelHeader) -> str:
+    """Return the options for another fit with the preset, the tiles and the mask of this one."""
+    preset, tiling = header.config.preset, header.tiling
+    same = "" if preset == "inspect" else f" --preset {preset}"
+    if tiling:
+        same += f" --tile {tiling.height}x{tiling.width}"
+        same += f" --stride {tiling.stride}" if tiling.stride else ""
+        same += f" --top-k {tiling.top_k}" if tiling.top_k > 1 else ""
+    return same if header.mask is None else f"{same} --mask MASK"
+
+
+def _learn_more(header: ModelHeader, normals: str, same: str) -> tuple[str, ...]:
     """Return ways to a better network, the most promising first."""
     facts, config = header.training, header.config
     fit, steps = _fit(header, normals), []
-    same = "" if config.preset == "inspect" else f" --preset {config.preset}"
-    if header.tiling:
-        same += f" --tile {header.tiling.height}x{header.tiling.width}"
     if facts["train"] < FEW_IMAGES:
         more = _fit(header, "MORE_NORMALS")
         steps.append(f"{more}{same}: it learnt from {facts['train']} images")

@@ -157,8 +157,21 @@ def _exported(target: Path) -> Record:
         "fpr": header.threshold.fpr,
         "upper_bound": header.threshold.upper_bound,
         "validation_auroc": header.history.best.validation_auroc,
-        "next": list(verdict.steps),
+        "next": [_in_fleet(step) for step in verdict.steps],
     }
+
+
+def _in_fleet(step: str) -> str:
+    """Say a next step so that the model stays in the fleet, which makes its own fits."""
+    command, _, why = step.partition(": ")
+    words = command.split()
+    if words[:2] != ["adacl", "fit"]:
+        return step
+    if "MORE_NORMALS" in words:
+        return f"more normal images of it, then adacl scale fit: {why}"
+    option, value = words[-2:]
+    changed = f"training.epochs={value}" if option == "--epochs" else f"the preset {value}"
+    return f"{changed}, then adacl scale fit: {why}"
 
 
 def _described(part: Part, config: Config | None) -> Record:

@@ -30,6 +30,7 @@ from adacl.video.reconnect import Connections, score_stream
 SOON = 50
 """Frames after which the frame rate is compared with that of the training footage."""
 OTHER_RATE = 1.2
+OF_FOLDERS = ", unless the frames of this folder have another rate (--frame-rate)"
 
 log = logging.getLogger("adacl")
 
@@ -309,19 +310,20 @@ class VideoAnomalyDetector:
             if len(times) <= SOON:
                 times.append(frame.time)
             if frame.number == SOON:
-                self._check_rate(times, clip.name)
+                self._check_rate(times, clip)
             yield frame
         if 1 < len(times) <= SOON and not clip.live:
-            self._check_rate(times, clip.name)
+            self._check_rate(times, clip)
 
-    def _check_rate(self, times: list[float], name: str) -> None:
+    def _check_rate(self, times: list[float], clip: Clip) -> None:
         if (step := float(np.median(np.diff(times)))) > 0:
             rate, learned = 1 / step, self._fitted().frame_rate
             if max(rate / learned, learned / rate) > OTHER_RATE:
                 log.warning(
                     "%s: %.3g frames a second, the model was fitted on %.3g; motion will look "
-                    "faster or slower than normal",
-                    name,
+                    "faster or slower than normal%s",
+                    clip.name,
                     rate,
                     learned,
+                    OF_FOLDERS if Path(clip.source).is_dir() else "",
                 )

@@ -26,12 +26,17 @@ def check_output(path: Path, kind: Kind, inputs: Iterable[Path] = ()) -> None:
     Raises
     ------
     ConfigError
-        If a file of another kind is there, or one of ``inputs``.
+        If a file of another kind is there, or one of ``inputs``, or a table is named as Parquet.
     DataError
         As of :func:`adacl.files.check_writable`.
     """
     check_writable(path)
     check_kind(path, kind)
+    if kind == "table" and path.suffix.lower() == ".parquet":
+        raise ConfigError(
+            f"{path}: would hold text; name a .csv or .jsonl file, or write Parquet files with "
+            "adacl scale score"
+        )
     if resolved(path) in {resolved(one) for one in inputs}:
         raise ConfigError(f"{path}: this command also reads it; name another output")
 
