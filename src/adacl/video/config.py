@@ -55,7 +55,7 @@ class VideoConfig(Section, name="video"):
         footage; ``all`` leaves the rows as they are.
     carry
         Share of a tile's score that comes from the frame before, from itself or a tile next to it:
-        what moves oddly does so for some time. 0 takes each frame by itself.
+        what moves oddly does so for some time. 0 takes each frame alone.
     smoothing
         Standard deviation, in frames, of the Gaussian that smooths the frames' scores.
     tallest
