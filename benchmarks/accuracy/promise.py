@@ -48,7 +48,7 @@ def measured(entry: dict[str, Any]) -> dict[str, Any]:
         for split in [np.random.default_rng(0)]
     }
     return {
-        **{name: entry[name] for name in ("set", "fold", "seed")},
+        **{name: entry[name] for name in ("set", "fold", "preset", "seed")},
         "images": len(scores),
         "parts": len(np.unique(parts)),
         **{name: float(share) for name, share in by.items()},
