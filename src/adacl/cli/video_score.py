@@ -111,10 +111,10 @@ def score(
     The record of a frame has its number and time in seconds, wall_time (date and time of day, where
     known), pred_score (the anomaly score in [0, 1], smoothed over time), pred_label (1 above the
     threshold), smoothed_score (the same before clipping; it is compared with the threshold),
-    raw_score (also before smoothing) and tile (top-left corner of the worst tile). Events are
-    listed as they end, with their highest smoothed_score, which may be above 1. For a live stream,
-    every line is written immediately, a lost stream is connected again, and Ctrl-C or SIGTERM ends
-    the run.
+    raw_score (that of the worst tile of this frame alone) and tile (top-left corner of that tile).
+    Events are listed as they end, with their highest smoothed_score, which may be above 1. For a
+    live stream, every line is written immediately, a lost stream is connected again, and Ctrl-C or
+    SIGTERM ends the run.
     """
     form = output_format or form_of(output) or "none"
     wanted = [path for path in (annotate, events, report, output) if path]

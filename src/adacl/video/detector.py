@@ -39,9 +39,9 @@ class VideoAnomalyDetector:
     """Detect anomalous events after learning from normal footage of one fixed camera (4.2).
 
     Frames are cut into tiles; those in which something moves are scored by the regressor; the
-    score of a frame is that of its worst tile, smoothed over time. By default a tile is a stack
-    of three frames, so that its motion is seen, and the anomalies to learn from are the same
-    tiles, played faster.
+    score of a frame is that of its worst tile, followed from frame to frame and smoothed over time.
+    By default a tile is a stack of three frames, so that its motion is seen, and the anomalies to
+    learn from are the same tiles, played faster.
 
     Parameters
     ----------
