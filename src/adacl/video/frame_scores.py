@@ -21,7 +21,8 @@ class FrameScore:
     number, time, wall
         As in :class:`adacl.data.video.Frame`.
     raw
-        That of its worst tile, by itself; the floor of the levels where no tile is kept.
+        The score of the worst tile of this frame alone; the floor of the levels where no tile is
+        kept.
     smoothed
         After :func:`carry` and :func:`smooth`; rank by this.
     tile
