@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -231,10 +230,9 @@ def fit(
             "--mask": mask,
         }
     )
-    normals = shlex.join(map(str, normal_dir))
-    verdict = advice(detector.header, None, shlex.quote(str(output)), normals, same=same)
+    verdict = advice(detector.header, None, str(output), [*map(str, normal_dir)], same=same)
     if json_output:
-        summary = {**_summary(detector.header), "verdict": verdict._asdict()}
+        summary = {**_summary(detector.header), "verdict": verdict.to_dict()}
         typer.echo(json.dumps({"model": str(output), **summary}))
     elif not quiet:
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
@@ -242,16 +240,15 @@ def fit(
             say(line)
 
 
-def _repeated(given: Mapping[str, Any]) -> str:
-    """Return options and their values as they are typed, each after a space."""
-    words = [
+def _repeated(given: Mapping[str, Any]) -> list[str]:
+    """Return the words of options and their values."""
+    return [
         word
         for option, value in given.items()
         for each in (value if isinstance(value, list) else [value])
         if each is not None
         for word in (option, str(each))
     ]
-    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _listed(roots: list[Path]) -> list[Path]:
