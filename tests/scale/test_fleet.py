@@ -145,6 +145,8 @@ def test_a_setting_that_does_not_exist_is_refused_and_no_model_lost(
     command = ("scale", "fit", plant, "--workers", "1", "--set", "training.epoch=2")
     before = (models / "models.csv").read_bytes()
     assert "epoch" in refused(2, *command, "--out", models)
+    video = ("scale", "fit", plant, "--workers", "1", "--preset", "video")
+    assert "learns motion" in refused(2, *video, "--out", models)
     assert (models / "models.csv").read_bytes() == before
     assert "folder of the parts" in refused(3, "scale", "fit", plant, "--out", plant)
 

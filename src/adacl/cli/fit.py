@@ -18,7 +18,7 @@ from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
 from adacl.config.hints import DEFECTS, with_hints
-from adacl.config.presets import by_size, for_tiles, from_toml, parse_settings, preset
+from adacl.config.presets import by_size, for_tiles, from_toml, parse_settings, preset_of_images
 from adacl.data.folders import list_images
 from adacl.data.groups import check_rule, groups_of
 from adacl.data.masks import region_of_interest
@@ -169,7 +169,7 @@ def fit(
             files = probe_files(paths, on_error)
             config = for_tiles() if tiling else by_size(files.sizes(size))
     else:
-        config = preset(preset_name)
+        config = preset_of_images(preset_name)
     config = config.replace(**parse_settings(settings))
     config = _with_kinds(config, add or [], drop or [])
     config = with_hints(config, expect or [], light, turned)

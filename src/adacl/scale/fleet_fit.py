@@ -17,7 +17,7 @@ from typing import Any
 
 from adacl._version import __version__
 from adacl.config import Config
-from adacl.config.presets import by_size, parse_settings, preset
+from adacl.config.presets import by_size, parse_settings, preset_of_images
 from adacl.data.folders import list_images
 from adacl.data.training_set import probe_files
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
@@ -126,7 +126,8 @@ def _fit(target: Path, part: Part, paths: list[Path], seed: int) -> Record:
     from adacl.image_detector import ImageDetector
 
     files = probe_files(paths, "skip")
-    config = by_size(files.sizes(None)) if part.preset == "auto" else preset(part.preset)
+    auto = part.preset == "auto"
+    config = by_size(files.sizes(None)) if auto else preset_of_images(part.preset)
     config = config.replace(**parse_settings(part.settings))
     detector = ImageDetector(config=config, random_state=seed, on_error="skip", device="cpu")
     detector.fit(files)
