@@ -259,9 +259,7 @@ class Clip:
             except StopIteration:
                 break
             except (av.FFmpegError, OSError) as error:
-                if self.live:
-                    log.info("%s: nothing more comes from it", self.name)
-                else:
+                if not self.live:  # of a stream, whoever connects again says so
                     self._warn(f"ends early ({plain_words(error, live=False)})")
                 break
             try:
