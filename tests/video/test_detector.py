@@ -267,6 +267,12 @@ def test_what_is_called_after_epochs_is_checked_before_the_footage_is_read(tmp_p
         VideoAnomalyDetector(on_epoch="x").fit(tmp_path / "nowhere.mp4")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_what_is_no_seed_is_refused_before_the_footage_is_read(seed: int, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="random_state: need a whole number from 0"):
+        VideoAnomalyDetector(random_state=seed).fit(tmp_path / "nowhere.mp4")
+
+
 def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(
     fitted: VideoAnomalyDetector, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
