@@ -148,14 +148,6 @@ def fit_model(
         "learnt": learnt.to_dict(),
         **({"odd": list(outcome.odd)} if fitting.dense else {}),
     }
-    if isinstance(network, Regressor):
-        validation = samples.of(kept.validation)
-        maxima = activation_maxima(network, validation, config.anomalies, seed)
-    else:
-        shown = kept.calibration if len(kept.calibration) else kept.train
-        with watched(network) as largest:
-            fitting.score(network, shown[:: 1 + len(shown) // MOST_WATCHED], scale)
-        maxima = tuple(largest)
     header = ModelHeader(
         samples.spec,
         config,
@@ -164,7 +156,7 @@ def fit_model(
         outcome.threshold,
         history,
         facts,
-        maxima,
+        _largest_activations(fitting, network, scale, kept),
         mask=samples.mask,
         peak_scale=scale,
     )
@@ -174,6 +166,19 @@ def fit_model(
         if found := sensitivity(model, samples, unseen):
             facts["sensitivity"] = found.to_dict()
     return model
+
+
+def _largest_activations(
+    fitting: Fitting, network: Network, scale: PeakScale, kept: Split
+) -> tuple[float, ...]:
+    """Return what an 8-bit export is scaled by, from images that were not learnt, if there are."""
+    if isinstance(network, Regressor):
+        validation = fitting.samples.of(kept.validation)
+        return activation_maxima(network, validation, fitting.config.anomalies, fitting.seed)
+    shown = kept.calibration if len(kept.calibration) else kept.train
+    with watched(network) as largest:
+        fitting.score(network, shown[:: 1 + len(shown) // MOST_WATCHED], scale)
+    return tuple(largest)
 
 
 def _count(samples: Samples) -> int:
