@@ -42,6 +42,7 @@ from adacl.training.fitting import Fitting, OnEpoch
 from adacl.training.least_normal import least_normal, some_of
 from adacl.training.sensitivity import sensitivity
 from adacl.training.splits import Images, Split, fold_splits, split
+from adacl.words import plural
 
 MOST_DIGESTS = 100_000
 MOST_WATCHED = 64
@@ -186,8 +187,8 @@ def _count(samples: Samples) -> int:
     count = int(samples.owner.max()) + 1
     if count < SMALLEST_SET:
         raise DataError(
-            f"at least {SMALLEST_SET} normal images are needed, got {count} "
-            f"sample{'s' * (count > 1)}; a hundred or more are advisable"
+            f"at least {SMALLEST_SET} normal images are needed, got {plural(count, 'sample')}; a "
+            "hundred or more are advisable"
         )
     return count
 
