@@ -147,6 +147,8 @@ def test_a_model_comes_back_from_its_file_and_scores_the_same(
 ) -> None:
     loaded = VideoAnomalyDetector.load(model_file)
     assert loaded.model_.describe() == fitted.model_.describe()
+    told = ("video", "config", "false_alarms_per_hour", "random_state")  # if it is fitted again
+    assert [getattr(loaded, name) for name in told] == [getattr(fitted, name) for name in told]
     frames = as_frames(walkers(40, 5))
     for a, b in zip(loaded.model_.score(frames), fitted.model_.score(frames), strict=True):
         assert a.smoothed == b.smoothed

@@ -285,7 +285,15 @@ class VideoAnomalyDetector:
             If the file is not there, not sound, or a model for images.
         """
         model = VideoModel.load(path, device, backend)
-        detector = cls(model.config, frame_rate=frame_rate, device=device)
+        header = model.tiles.header
+        detector = cls(
+            model.config,
+            header.config,
+            false_alarms_per_hour=model.alarm.per_hour or 1.0,
+            frame_rate=frame_rate,
+            device=device,
+            random_state=header.training.get("seed", 0),
+        )
         detector.model_ = model
         return detector
 
