@@ -438,6 +438,13 @@ def test_a_detector_of_whole_images_can_be_fitted_again_on_arrays(fitted, normal
     assert weights(clone(loaded).fit(normal)) == weights(fitted)
 
 
+def test_a_detector_is_fitted_again_with_the_same_seed_and_contamination(normal, tmp_path):
+    first = tiny(contamination=0.1, random_state=4).fit(normal)
+    first.save(tmp_path / "model.adacl")
+    again = clone(AnomalyDetector.load(tmp_path / "model.adacl", device="cpu")).fit(normal)
+    assert (weights(again), again.threshold_) == (weights(first), first.threshold_)
+
+
 def test_a_file_is_no_folder_for_checkpoints(normal, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(DataError, match="file: cannot be made"):

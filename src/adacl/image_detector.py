@@ -308,7 +308,8 @@ class ImageDetector(DetectorParameters, ImageScorer):
     @classmethod
     def from_model(cls, model: Model, *, device: str = "auto", on_error: OnError = "fail") -> Self:
         """Return a fitted detector for a model; ``device`` is used if it is fitted again."""
-        tiling = model.tiling
+        tiling, threshold = model.tiling, model.threshold
+        share = threshold.fpr if threshold.method == "contamination" else None
         detector = cls(
             config=model.config,
             image_size=model.header.resize,
@@ -316,8 +317,10 @@ class ImageDetector(DetectorParameters, ImageScorer):
             stride=tiling.stride if tiling else None,
             top_k=tiling.top_k if tiling else 1,
             white_level=model.spec.white if model.spec.white < 65535 else None,
+            contamination="auto" if share is None else share,
             mask=None if model.header.mask is None else model.header.mask.pixels,
             device=device,
+            random_state=model.header.training.get("seed", 0),
             group=model.header.training.get("group"),
             on_error=on_error,
         )

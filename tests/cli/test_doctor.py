@@ -1,6 +1,7 @@
 """``adacl doctor``."""
 
 import errno
+import importlib.metadata
 import json
 import re
 import shlex
@@ -32,6 +33,23 @@ def test_doctor(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert not [topic for topic in findings if topic.startswith("extra")]
     assert not findings["data mnist"]["ok"]
     assert "adacl data fetch mnist" in findings["data mnist"]["found"]
+
+
+def test_doctor_knows_a_module_that_comes_with_another_package(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def version(package: str) -> str:
+        if package == "onnxruntime":  # as onnxruntime-gpu has it
+            raise importlib.metadata.PackageNotFoundError(package)
+        return "1"
+
+    monkeypatch.setenv("ADACL_DATA", str(tmp_path))
+    monkeypatch.setattr("importlib.metadata.version", version)
+    code, out, err = call("doctor", "--json")
+    findings = {finding["topic"]: finding for finding in json.loads(out)}
+    assert (code, err) == (0, "")
+    assert findings["extra runtime"]["ok"]
+    assert findings["extra runtime"]["found"] == "onnxruntime of another package"
 
 
 def test_doctor_tells_of_folders_that_cannot_be_used_and_goes_on(

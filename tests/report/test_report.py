@@ -18,6 +18,7 @@ from PIL import Image
 
 from adacl import AnomalyDetector
 from adacl.config.presets import preset
+from adacl.deploy.opening import read_header
 from adacl.imaging.spec import ImageSpec
 from adacl.model.file import load_model, read_model
 from adacl.model.peak_scale import PeakScale
@@ -27,6 +28,17 @@ from adacl.report.thumbnails import preview, thumbnails
 from support.helpers import call, refused, write_images
 from support.reports import HOSTILE, embedded
 from support.textures import textures
+
+
+@pytest.mark.parametrize("model", ["threes.adacl", "threes.onnx"])
+def test_a_threshold_given_by_hand_is_not_taken_for_the_models_own(shop, raw, tmp_path, model):
+    page = tmp_path / "page.html"
+    given = ("--threshold", "0.3", "--report", page, "-q", "-o", tmp_path / "x.csv")
+    code, _, err = call("score", shop / model, shop / "bad", *given)
+    assert code == 0, err
+    data, own = embedded(page), read_header(shop / model).threshold.value
+    assert (data["threshold"], data["own"]) == (0.3, own)
+    assert data["groups"][0]["flagged"] == [(raw[1] > 0.3).sum(), (raw[1] > own).sum()]
 
 
 def test_files_that_are_gone_have_no_picture(tmp_path, digits):

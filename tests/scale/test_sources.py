@@ -5,16 +5,20 @@ from __future__ import annotations
 import os
 import time
 from pathlib import Path
+from typing import ClassVar
 
+import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+from fsspec.registry import _registry
 from hypothesis import given
 from hypothesis import strategies as st
 
 from adacl.errors import DataError, MissingDataError
 from adacl.scale.sources import Source, opened_sources
-from adacl.scale.storage import absolute, path_of, text_of
+from adacl.scale.storage import absolute, path_of, read_all, text_of
 from support.stores import Store, filesystem_of
 
 
@@ -139,3 +143,27 @@ def test_a_list_that_changed_since_it_was_begun_is_refused(text: str, tmp_path: 
     names.write_text("a.png\nb.png\nc.png\n")
     [entry] = Source(str(names)).entries(f"{tmp_path}/b.png", 2)
     assert entry.path == f"{tmp_path}/c.png"
+
+
+def test_files_of_several_storages_are_read_from_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Other(MemoryFileSystem):
+        protocol = "other"
+        store: ClassVar[dict[str, object]] = {}
+        pseudo_dirs: ClassVar[list[str]] = [""]
+
+        @classmethod
+        def _strip_protocol(cls, path: str) -> str:
+            return super()._strip_protocol(path.replace("other://", "memory://"))
+
+    monkeypatch.setitem(_registry, "other", Other)
+    (tmp_path / "x.png").write_bytes(b"local")
+    paths = ["memory://a/x.png", str(tmp_path / "x.png"), "other://b/x.png", "memory://a/y.png"]
+    for path in (paths[0], *paths[2:]):
+        with fsspec.open(path, "wb") as file:
+            file.write(path.encode())
+    contents = [path.encode() for path in paths]
+    contents[1] = b"local"
+    assert read_all(paths) == contents
+    assert read_all([*paths, "other://b/y.png"])[-1] == "no such file"

@@ -106,6 +106,11 @@ def test_trains_serves_and_survives_a_restart(folder, normals, tmp_path):
         assert Scorer(tmp_path / "got.onnx").header.fingerprint == model["fingerprint"]
         kept = {path.name for path in (tmp_path / "trainings" / told["id"]).iterdir()}
         assert kept == {"training.json", "model.adacl", "model.onnx", "stderr.txt"}
+        kept_model = tmp_path / "trainings" / told["id"] / "model.adacl"
+        aside = kept_model.rename(tmp_path / "aside")
+        gone = service.ask("/v1/models/three-2/file?format=adacl")
+        assert (gone.status, "no longer there" in gone.detail) == (404, True)
+        aside.rename(kept_model)
 
     others, half = (tmp_path / "trainings" / name for name in ("mine", "0" * 16))
     for path in (others, half):

@@ -147,6 +147,8 @@ def test_a_model_comes_back_from_its_file_and_scores_the_same(
 ) -> None:
     loaded = VideoAnomalyDetector.load(model_file)
     assert loaded.model_.describe() == fitted.model_.describe()
+    told = ("video", "config", "false_alarms_per_hour", "random_state")  # if it is fitted again
+    assert [getattr(loaded, name) for name in told] == [getattr(fitted, name) for name in told]
     frames = as_frames(walkers(40, 5))
     for a, b in zip(loaded.model_.score(frames), fitted.model_.score(frames), strict=True):
         assert a.smoothed == b.smoothed
@@ -265,6 +267,12 @@ def test_a_folder_for_checkpoints_that_cannot_be_made_is_told_before_footage_is_
 def test_what_is_called_after_epochs_is_checked_before_the_footage_is_read(tmp_path):
     with pytest.raises(ConfigError, match="on_epoch: need a function"):
         VideoAnomalyDetector(on_epoch="x").fit(tmp_path / "nowhere.mp4")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_what_is_no_seed_is_refused_before_the_footage_is_read(seed: int, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="random_state: need a whole number from 0"):
+        VideoAnomalyDetector(random_state=seed).fit(tmp_path / "nowhere.mp4")
 
 
 def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(

@@ -82,7 +82,7 @@ def calibrate(
 
     with interruptible([target]), messages(quiet):
         untouched = Untouched(target)
-        detector, _ = open_scorer(model, device, "onnxruntime", on_error)
+        detector, *_ = open_scorer(model, device, "onnxruntime", on_error)
         if isinstance(detector, Scorer):
             raise ModelFileError(
                 f"{model}: an exported file keeps its threshold; calibrate the model file and "

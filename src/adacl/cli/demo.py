@@ -66,7 +66,7 @@ def demo(
             detector.fit(output / "good").save(model)
         detector = ImageDetector.load(model)
         threshold = detector.model_.threshold
-        gathering = gathering_for(detector, threshold)
+        gathering = gathering_for(threshold, threshold.value)
         good = list(gathering.watch(detector.score_files(list_images(good_files)), "normal"))
         bad = list(gathering.watch(detector.score_files(list_images(bad_files)), "anomalous"))
         figures = evaluation(

@@ -45,8 +45,6 @@ def doctor(json_output: options.Json = False) -> None:
 
 def _examine() -> list[Finding]:
     """Look at packages, device, speed, disk and data."""
-    from importlib.metadata import version  # slow to import
-
     findings = [
         Finding("adacl", True, f"{__version__}, Python {platform.python_version()}"),
         Finding(
@@ -55,8 +53,7 @@ def _examine() -> list[Finding]:
     ]
     for extra, modules in EXTRAS.items():
         missing = [module for module in modules if not importlib.util.find_spec(module)]
-        packages = [NAMES.get(module, module) for module in modules if module not in missing]
-        parts = [f"{package} {version(package)}" for package in packages]
+        parts = [_found(NAMES.get(m, m)) for m in modules if m not in missing]
         if missing:
             parts.append(f"missing {', '.join(missing)}: pip install 'adacl[{extra}]'")
         findings.append(Finding(f"extra {extra}", not missing, ", ".join(parts)))
@@ -75,6 +72,16 @@ def _examine() -> list[Finding]:
             found = f"{here} of {wanted} files under {folder}{hint}"
         findings.append(Finding(f"data {benchmark.name}", here == wanted, found))
     return findings
+
+
+def _found(package: str) -> str:
+    """Return a package with its version; a module may come with one of another name."""
+    from importlib.metadata import PackageNotFoundError, version  # slow to import
+
+    try:
+        return f"{package} {version(package)}"
+    except PackageNotFoundError:
+        return f"{package} of another package"
 
 
 def _temporary_space() -> Finding:

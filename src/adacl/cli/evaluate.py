@@ -112,8 +112,8 @@ def evaluate(
     with interruptible([report] if report else []), messages(quiet):
         if masks:
             check_masks(mask_of)
-        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
-        gathering = gathering_for(scorer, in_use) if report else None
+        scorer, in_use, own = open_scorer(model, device, backend, on_error, threshold)
+        gathering = gathering_for(in_use, own) if report else None
         scored = partial(scores_of_files, scorer.score_files, quiet=quiet, gathering=gathering)
         good = list(scored(ImageFiles(normal), "normal images", group="normal"))
         bad = list(scored(anomalous, "anomalous images", group="anomalous"))

@@ -42,7 +42,7 @@ def smallest_defect(
     n = min(MOST, len(paths))
     chosen = ImageFiles([paths[i * len(paths) // n] for i in range(n)])
     with messages(quiet):
-        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
+        scorer, in_use, _ = open_scorer(model, device, backend, on_error, threshold)
         scores = list(scores_of_files(scorer.score_files, chosen, "normal images", quiet))
         seen = warned_of_seen(scores, model)
         usual = [score.path for score in scores if score.raw <= in_use.value]

@@ -73,7 +73,7 @@ def explain(
     from adacl.explain.picture import Shown, explained
 
     with messages(quiet):
-        scorer, in_use = open_scorer(model, device, backend, on_error, threshold)
+        scorer, in_use, _ = open_scorer(model, device, backend, on_error, threshold)
         paths = list_images(without_repeats(images))
         targets = _targets(model, images, paths, output, npy)
         skipped: list[Skipped] = []

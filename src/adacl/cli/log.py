@@ -11,8 +11,8 @@ import typer
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import say
 from adacl.cli.support.records import RecordWriter, form_of, opened
-from adacl.errors import ConfigError, DataError
-from adacl.files import atomic_file, resolved
+from adacl.errors import ConfigError
+from adacl.files import atomic_file, make_folder, resolved
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What spreadsheets take for the beginning of a formula."""
@@ -73,14 +73,11 @@ def log(
             writer.write(_harmless(row) if as_csv else row)
             answers += 1
     if thumbnails is not None:
-        try:
-            thumbnails.mkdir(parents=True, exist_ok=True)
-            for name, content in records.thumbnails(model, begin, feedback):
-                with atomic_file(thumbnails / name) as picture:
-                    picture.write(content)
-                pictures += 1
-        except OSError as error:
-            raise DataError(f"{thumbnails}: cannot be written ({error.strerror})") from error
+        make_folder(thumbnails)
+        for name, content in records.thumbnails(model, begin, feedback):
+            with atomic_file(thumbnails / name) as picture:
+                picture.write(content)
+            pictures += 1
     records.close()
     if not answers:
         say("the log has no such answers")

@@ -91,9 +91,9 @@ def score(
         check_report(report, [model, *paths, *([output] if output else [])])
     unwritten = [path for path in (output, report) if path]
     with interruptible(unwritten), messages(quiet), reading_by(readers):
-        scorer, in_use = open_scorer(model, device, backend, on_error, threshold, readers)
+        scorer, in_use, own = open_scorer(model, device, backend, on_error, threshold, readers)
         files = ImageFiles(without_repeats(paths))
-        gathering = gathering_for(scorer, in_use) if report else None
+        gathering = gathering_for(in_use, own) if report else None
         tally: Counter[str] = Counter()
         mapped = with_heatmaps(scorer, heatmaps, paths, tally) if heatmaps else None
         score_files = mapped or scorer.score_files

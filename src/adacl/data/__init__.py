@@ -1,1 +1,1 @@
-"""Reading images: files and folders, and the official formats of the benchmark data sets."""
+"""Reading images and video: files, folders, lists and arrays, and the samples made of them."""

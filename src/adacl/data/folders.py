@@ -15,6 +15,7 @@ from adacl.data.image_files import EXTENSIONS
 from adacl.data.lists import is_list, read_list
 from adacl.data.video_words import FOR_VIDEOS, VIDEO_EXTENSIONS
 from adacl.errors import DataError, MissingDataError
+from adacl.words import plural
 
 MOST_TYPES = 8
 """Of the files passed over, the types that are named."""
@@ -67,7 +68,7 @@ class ImageFiles:
             yield path
         for folder, count in gone.items():
             if count > 0:
-                images = "1 image" if count == 1 else f"{count} images"
+                images = plural(count, "image")
                 log.warning("skipped %s of %s, no longer found there", images, folder)
 
 

@@ -15,6 +15,8 @@ from adacl.config.sections import finite
 from adacl.errors import ConfigError
 from adacl.words import are, plural
 
+TAILS = (0.025, 0.975)
+"""Between which 95 % of a distribution lie."""
 FEW = 30
 """Defects below which the notes say that more would tell more."""
 
@@ -83,11 +85,10 @@ def defects_needed(share: float) -> int:
     return math.ceil(share / (1 - share) - 1e-9)
 
 
-def share_interval(count: int, n: int, confidence: float = 0.95) -> tuple[float, float]:
-    """Return the Clopper-Pearson interval of a share of which ``count`` of ``n`` are seen."""
+def share_interval(count: int, n: int) -> tuple[float, float]:
+    """Return the 95 % Clopper-Pearson interval of a share of which ``count`` of ``n`` are seen."""
     from scipy.special import betaincinv
 
-    tail = (1 - confidence) / 2
-    low = float(betaincinv(count, n - count + 1, tail)) if count else 0.0
-    high = float(betaincinv(count + 1, n - count, 1 - tail)) if count < n else 1.0
+    low = float(betaincinv(count, n - count + 1, TAILS[0])) if count else 0.0
+    high = float(betaincinv(count + 1, n - count, TAILS[1])) if count < n else 1.0
     return low, high

@@ -91,9 +91,7 @@ class Threshold:
     @property
     def rests_on(self) -> str:
         """The number of normals that it was set from, in words."""
-        if self.groups:
-            return f"{self.n} {'group' if self.n == 1 else 'groups'} of normals"
-        return f"{self.n} {'normal' if self.n == 1 else 'normals'}"
+        return f"{plural(self.n, 'group')} of normals" if self.groups else plural(self.n, "normal")
 
     def moved_to(self, value: float) -> Self:
         """Return a threshold set by hand that keeps the record of how normals score."""
@@ -154,7 +152,7 @@ class Threshold:
             "cross-fitting": "normals, each scored by a network that did not see it,",
             "calibration": "calibration normals",
         }[self.method]
-        number = f"{self.n} {'group' if self.n == 1 else 'groups'} of" if self.groups else self.n
+        number = f"{plural(self.n, 'group')} of" if self.groups else self.n
         if self.n == 1 and not self.groups:
             source = source.replace("normals", "normal")
         if self.learnt:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from adacl.errors import ConfigError
-from adacl.model.defects import Defects
+from adacl.model.defects import TAILS, Defects
 from adacl.model.threshold import CHANCE, Method, Threshold, by_group, chance_of, margin
 
 CURVE_POINTS = 100
@@ -161,7 +161,7 @@ def from_defects(
     m, n = len(ordered), len(usual)
     k = min(m, max(1, math.floor((m + 1) * (1 - share) + ROUNDING)))
     value = float(ordered[k - 1]) - margin(ordered[k - 1])
-    low, high = (float(betaincinv(m - k + 1, k, tail)) for tail in (0.025, 0.975))
+    low, high = (float(betaincinv(m - k + 1, k, tail)) for tail in TAILS)
     flagged = int((usual > value).sum())
     bound = _bound(flagged, n, confidence)
     told = Defects(m, int((ordered > value).sum()), low, high, share, flagged)

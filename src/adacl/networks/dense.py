@@ -187,13 +187,13 @@ class DenseRegressor(nn.Module):
         inside = None if mask is None else torch.from_numpy(mask.resized(*found.shape[-2:]))
         return peaks(found, self.config, inside)
 
-    def outputs(self, images: Tensor, window: tuple[int, int, int, int] | None = None) -> Tensor:
+    def outputs(self, images: Tensor) -> Tensor:
         """Return the outputs (N, K, h, w) for images (N, C, H, W) in [0, 1] without coordinates.
 
         They are of shrunk images, and of upright parts, if the network sees those. Images that are
         too small for the layers are continued by their reflection, and so is the map.
         """
-        return self._outputs_and_pose(images, window)[0]
+        return self._outputs_and_pose(images, None)[0]
 
     def _joined(self, outputs: Tensor) -> Tensor:
         """Return the map (N, 1, h, w) of outputs (N, K, h, w)."""

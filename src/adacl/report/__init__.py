@@ -1,1 +1,1 @@
-"""Figures and the HTML report."""
+"""The pages that a command writes: reports on images, and the timeline of a video."""

@@ -1,1 +1,1 @@
-"""Resumable grids of many runs."""
+"""Many runs: resumable grids, millions of images, and a model for each of many parts."""

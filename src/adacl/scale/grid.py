@@ -15,6 +15,7 @@ from typing import Any
 
 from adacl.data.reading import processors
 from adacl.errors import DataError
+from adacl.files import make_folder
 from adacl.scale import records
 from adacl.scale.engines import Engine, run
 
@@ -60,10 +61,7 @@ def run_cells(
     DataError
         If a result cannot be written, or a process dies again and again.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise DataError(f"{folder}: cannot be written ({error.strerror})") from error
+    make_folder(folder)
     engine = engine or Engine(workers=jobs)
     workers = engine.workers or processors()
     threads = max(1, processors() // workers) if engine.name == "local" else 1

@@ -20,7 +20,7 @@ from adacl.scale.fleet import Fleet
 from adacl.scale.manifest import entries_of, id_of, read_unit
 from adacl.scale.parts import Counts, Row, Work, name_of, write_part
 from adacl.scale.sources import Entry
-from adacl.scale.storage import LARGEST, TOO_LARGE, Folder, is_url, read_all
+from adacl.scale.storage import LARGEST, TOO_LARGE, Folder, read_all
 from adacl.scale.tars import Content, images_in
 
 AT_ONCE = 64
@@ -187,7 +187,7 @@ def _failed(path: str, reason: str) -> Row:
 
 def _contents(entries: Sequence[Entry]) -> Iterator[list[tuple[str, Content]]]:
     """Yield the images of some entries in portions: of each its path and bytes, or the reason."""
-    for (kind, _), group in groupby(entries, lambda entry: (entry.kind, is_url(entry.path))):
+    for kind, group in groupby(entries, lambda entry: entry.kind):
         if kind == "tar":
             found = (pair for entry in group for pair in images_in(entry.path))
             yield from _portions(found, lambda pair: len(pair[1]))

@@ -10,6 +10,7 @@ import errno
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from itertools import groupby
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote_from_bytes, unquote_to_bytes
@@ -112,7 +113,7 @@ def reason_of(error: BaseException) -> str:
 
 
 def read_all(paths: Sequence[str]) -> list[bytes | str]:
-    """Return the bytes of some files, those on object storage fetched side by side.
+    """Return the bytes of some files, those of each storage fetched side by side.
 
     Of a file that is not there or cannot be opened, and of a local one that is too large, the
     reason is returned.
@@ -122,8 +123,20 @@ def read_all(paths: Sequence[str]) -> list[bytes | str]:
     DataError
         If the storage itself does not answer: that says nothing about the file.
     """
-    if not is_url(paths[0]):
-        return [_read_local(path) for path in paths]
+    found: dict[str, bytes | str] = {}
+    for storage, group in groupby(sorted(paths, key=_storage_of), _storage_of):
+        some = list(group)
+        contents = _fetched(some) if storage else map(_read_local, some)
+        found.update(zip(some, contents, strict=True))
+    return [found[path] for path in paths]
+
+
+def _storage_of(path: str) -> str:
+    """Return scheme and host of a URL, "" for a file of this machine."""
+    return "/".join(path.split("/", 3)[:3]) if is_url(path) else ""
+
+
+def _fetched(paths: Sequence[str]) -> list[bytes | str]:
     files, _ = filesystem(paths[0])
     stripped = [files._strip_protocol(path) for path in paths]
     try:

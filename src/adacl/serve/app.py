@@ -19,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from adacl._version import __version__
 from adacl.data.arrays import SMALLEST_SET
+from adacl.errors import MissingDataError
 from adacl.serve import assets, score_endpoint
 from adacl.serve.batching import Batcher
 from adacl.serve.counters import Metrics
@@ -221,7 +222,10 @@ def _add_models(app: FastAPI, service: Service) -> None:
     async def model_file(
         name: str, form: Annotated[Literal["onnx", "adacl"], Query(alias="format")] = "onnx"
     ) -> Response:
-        content = await asyncio.to_thread(service.models.get(name).file, form)
+        try:
+            content = await asyncio.to_thread(service.models.get(name).file, form)
+        except MissingDataError as error:
+            raise ProblemError(404, f"{name}: its model file is no longer there") from error
         if content is None:
             raise ProblemError(404, f"{name} was not trained here: only its ONNX file is known")
         file_name = quote(f"{name}.{form}")

@@ -42,6 +42,7 @@ from adacl.training.fitting import Fitting, OnEpoch
 from adacl.training.least_normal import least_normal, some_of
 from adacl.training.sensitivity import sensitivity
 from adacl.training.splits import Images, Split, fold_splits, split
+from adacl.words import plural
 
 MOST_DIGESTS = 100_000
 MOST_WATCHED = 64
@@ -148,14 +149,6 @@ def fit_model(
         "learnt": learnt.to_dict(),
         **({"odd": list(outcome.odd)} if fitting.dense else {}),
     }
-    if isinstance(network, Regressor):
-        validation = samples.of(kept.validation)
-        maxima = activation_maxima(network, validation, config.anomalies, seed)
-    else:
-        shown = kept.calibration if len(kept.calibration) else kept.train
-        with watched(network) as largest:
-            fitting.score(network, shown[:: 1 + len(shown) // MOST_WATCHED], scale)
-        maxima = tuple(largest)
     header = ModelHeader(
         samples.spec,
         config,
@@ -164,7 +157,7 @@ def fit_model(
         outcome.threshold,
         history,
         facts,
-        maxima,
+        _largest_activations(fitting, network, scale, kept),
         mask=samples.mask,
         peak_scale=scale,
     )
@@ -176,13 +169,26 @@ def fit_model(
     return model
 
 
+def _largest_activations(
+    fitting: Fitting, network: Network, scale: PeakScale, kept: Split
+) -> tuple[float, ...]:
+    """Return what an 8-bit export is scaled by, from images that were not learnt, if there are."""
+    if isinstance(network, Regressor):
+        validation = fitting.samples.of(kept.validation)
+        return activation_maxima(network, validation, fitting.config.anomalies, fitting.seed)
+    shown = kept.calibration if len(kept.calibration) else kept.train
+    with watched(network) as largest:
+        fitting.score(network, shown[:: 1 + len(shown) // MOST_WATCHED], scale)
+    return tuple(largest)
+
+
 def _count(samples: Samples) -> int:
     """Return the number of images, if they are enough to learn from."""
     count = int(samples.owner.max()) + 1
     if count < SMALLEST_SET:
         raise DataError(
-            f"at least {SMALLEST_SET} normal images are needed, got {count} "
-            f"sample{'s' * (count > 1)}; a hundred or more are advisable"
+            f"at least {SMALLEST_SET} normal images are needed, got {plural(count, 'sample')}; a "
+            "hundred or more are advisable"
         )
     return count
 

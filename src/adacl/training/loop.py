@@ -55,6 +55,21 @@ class Lesson(Protocol):
         """Add what is learnt once the weights are final."""
 
 
+def lesson_for(train_on: Samples, validate_on: Samples, config: Config) -> Lesson:
+    """Return what a training teaches: places, to a network with a map, else whole images."""
+    kind = PlaceLesson if config.network.output == "map" else ImageLesson
+    return kind(train_on, validate_on, config)
+
+
+def learn(lesson: Lesson, network: Network, optimizer: torch.optim.Optimizer, step: Any) -> Tensor:
+    """Learn from a step, and return its loss."""
+    loss = lesson.loss(network, step)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimizer.step()
+    return loss.detach()
+
+
 def learning_rate(step: int, steps: int, config: TrainingConfig) -> float:
     """Return the learning rate of one of ``steps`` steps, counted from 0."""
     low, high = config.rate_min, config.rate_max
@@ -138,8 +153,7 @@ def train(
         raise ConfigError("training.precision: this GPU has no bfloat16; use float32")
     if not len(train_on) or not len(validate_on):
         raise InputError("training needs at least one image, and one more for validation")
-    dense = config.network.output == "map"
-    lesson: Lesson = (PlaceLesson if dense else ImageLesson)(train_on, validate_on, config)
+    lesson = lesson_for(train_on, validate_on, config)
     with _isolated(device, seed):
         network: Network = lesson.network()
     network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -223,11 +237,7 @@ def _train_epoch(
             rate = learning_rate(epoch * steps + number, training.epochs * steps, training)
             for group in optimizer.param_groups:
                 group["lr"] = rate
-            loss = lesson.loss(network, step)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
-            total += loss.detach() * len(parts[number])
+            total += learn(lesson, network, optimizer, step) * len(parts[number])
     mean = float(total) / len(order)
     return mean, rate
 

@@ -13,10 +13,9 @@ from adacl.config import Config
 from adacl.data.samples import Samples
 from adacl.training.ahead import drawn_ahead
 from adacl.training.alignment import settled
-from adacl.training.image_lesson import ImageLesson
-from adacl.training.loop import Lesson
+from adacl.training.loop import learn, lesson_for
 from adacl.training.optimizers import make_optimizer
-from adacl.training.place_lesson import VALIDATED, PlaceLesson
+from adacl.training.place_lesson import VALIDATED
 from adacl.training.splits import split
 
 STEPS = 4
@@ -43,7 +42,7 @@ def epoch_seconds(samples: Samples, images: int, config: Config, tiles: int = 1)
     count = int(samples.owner.max()) + 1
     held_out = samples.of(np.arange(count // 5))
     learnt = samples.of(np.arange(count // 5, count))
-    lesson: Lesson = (PlaceLesson if dense else ImageLesson)(learnt, held_out, config)
+    lesson = lesson_for(learnt, held_out, config)
     network = lesson.network()
     optimizer = make_optimizer(network, config.training)
     generator = torch.Generator().manual_seed(0)
@@ -55,10 +54,7 @@ def epoch_seconds(samples: Samples, images: int, config: Config, tiles: int = 1)
     with drawn_ahead(draw, shown_again, lesson.slow_to_draw) as drawn:
         started = time.perf_counter()
         for step in drawn:
-            loss = lesson.loss(network, step)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
-            optimizer.step()
+            learn(lesson, network, optimizer, step)
             ended = time.perf_counter()
             times.append(ended - started)
             started = ended

@@ -101,6 +101,11 @@ def learn_way(samples: Samples, shrink: int = 1, least: int = 1) -> Upright:
         raise InputError(
             "network.upright: the images show no part on a plain background; use no or auto"
         )
+    return _way(samples, limit, shrink, least)
+
+
+def _way(samples: Samples, limit: float, shrink: int = 1, least: int = 1) -> Upright:
+    """Return how parts are turned that differ from the background by more than a limit."""
     if samples.spec.dtype != "float32":
         steps = samples.spec.high - samples.spec.low
         limit = (math.floor(limit * steps) + BETWEEN) / steps
@@ -118,9 +123,10 @@ def wanted(samples: Samples) -> Upright | None:
     Their axis is looked at alone: images of upright parts have to differ by half of what the others
     do, or less.
     """
-    if foreground.learn_limit(samples) is None:
+    limit = foreground.learn_limit(samples)
+    if limit is None:
         return None
-    way = learn_way(samples)
+    way = _way(samples, limit)
     some = samples.thinned(SOME)
     before, after = (_differ(images, way.limit) for images in (some, way.of(some, kept=0)))
     found = before > SCATTERED and after <= ALIKE * before

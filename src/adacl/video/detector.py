@@ -14,7 +14,7 @@ from adacl.config.presets import preset
 from adacl.config.sections import finite
 from adacl.data.clips import list_clips
 from adacl.data.video import FRAME_RATE, Clip, Frame
-from adacl.detector_parameters import check_on_epoch
+from adacl.detector_parameters import check_on_epoch, checked_seed
 from adacl.errors import ConfigError
 from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events
@@ -84,7 +84,7 @@ class VideoAnomalyDetector:
         false_alarms_per_hour: float = 1.0,
         frame_rate: float = FRAME_RATE,
         device: str = "auto",
-        random_state: int = 0,
+        random_state: int | np.random.RandomState | None = 0,
         checkpoints: str | Path | None = None,
         on_epoch: Callable[[str, EpochRecord], object] | None = None,
     ) -> None:
@@ -124,12 +124,13 @@ class VideoAnomalyDetector:
         config = self.config or preset("video" if video.frames == 3 else "paper")
         finite("false alarms an hour", self.false_alarms_per_hour, above=0)
         check_on_epoch(self.on_epoch)
+        seed = checked_seed(self.random_state)
         self.model_ = fit_video(
             list_clips(sources, self.frame_rate),
             video,
             config,
             per_hour=self.false_alarms_per_hour,
-            seed=self.random_state,
+            seed=seed,
             device=resolve_device(self.device),
             checkpoints=Path(self.checkpoints) if self.checkpoints else None,
             on_epoch=self.on_epoch,
@@ -284,7 +285,15 @@ class VideoAnomalyDetector:
             If the file is not there, not sound, or a model for images.
         """
         model = VideoModel.load(path, device, backend)
-        detector = cls(model.config, frame_rate=frame_rate, device=device)
+        header = model.tiles.header
+        detector = cls(
+            model.config,
+            header.config,
+            false_alarms_per_hour=model.alarm.per_hour or 1.0,
+            frame_rate=frame_rate,
+            device=device,
+            random_state=header.training.get("seed", 0),
+        )
         detector.model_ = model
         return detector
 

@@ -15,12 +15,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.errors import ConfigError, DataError
+from adacl.errors import DataError
 from adacl.imaging.tiles import Tiling
 
 Image = NDArray[np.uint8]
 Energies = NDArray[np.float64]
 
+STEP = 0.5
+"""Grey levels."""
 OFFSET = 0.1
 BINS = 256
 
@@ -29,16 +31,12 @@ BINS = 256
 class FrameDifference:
     """Difference, in grey levels, to the frame ``lag`` frames earlier."""
 
-    lag: int = 2
+    lag: int
     _earlier: deque[Image] = field(default_factory=deque, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        if self.lag < 1:
-            raise ConfigError(f"lag: at least 1 frame, got {self.lag}")
-
     def difference(self, image: Image) -> Image | None:
-        """Return the difference H x W, None for the first ``lag`` frames."""
-        self._earlier.append(_grey(image))
+        """Return the difference H x W to a frame H x W x 1, None for the first ``lag`` frames."""
+        self._earlier.append(image[..., 0])
         if len(self._earlier) <= self.lag:
             return None
         return _distance(self._earlier[-1], self._earlier.popleft())
@@ -48,42 +46,29 @@ class FrameDifference:
 class Background:
     """Difference to a background that creeps towards every frame (an approximate median).
 
-    Each pixel of the background moves by ``step`` grey levels towards the frame, so what stays
-    for long becomes background, and what passes does not.
+    Each pixel of the background moves by up to ``STEP`` towards the frame, so what stays for long
+    becomes background, and what passes does not.
     """
 
-    step: float = 0.5
     _background: NDArray[np.float32] | None = field(default=None, init=False, repr=False)
 
-    def __post_init__(self) -> None:
-        if self.step <= 0:
-            raise ConfigError(f"step: need more than 0 grey levels, got {self.step}")
-
     def difference(self, image: Image) -> Image | None:
-        """Return the difference H x W, None for the first frame."""
-        grey = _grey(image)
+        """Return the difference H x W to a frame H x W x 1, None for the first frame."""
+        grey = image[..., 0]
         if self._background is None:
             self._background = grey.astype(np.float32)
             return None
         found = _distance(grey, self._background.round().astype(np.uint8))
-        self._background += np.clip(grey - self._background, -self.step, self.step)
+        self._background += np.clip(grey - self._background, -STEP, STEP)
         return found
 
 
 def tile_energy(difference: Image, tiling: Tiling) -> Energies:
     """Return the mean difference (T,) of each tile of a frame, in the order of its places.
 
-    Raises
-    ------
-    DataError
-        If the frame is smaller than a tile.
+    The frame is not smaller than a tile.
     """
     height, width = difference.shape
-    if height < tiling.height or width < tiling.width:
-        raise DataError(
-            f"frames of {height}x{width} pixels are smaller than a tile of "
-            f"{tiling.height}x{tiling.width}"
-        )
     area = np.zeros((height + 1, width + 1), np.int64)
     area[1:, 1:] = difference.astype(np.int64).cumsum(0).cumsum(1)
     top, left = np.array(tiling.corners(height, width)).T
@@ -132,15 +117,6 @@ def motion_threshold(energies: NDArray[Any]) -> float:
     between = below * above * (mean_above - mean_below) ** 2
     best = np.flatnonzero(np.isclose(between, between.max(), rtol=1e-9))
     return float(np.exp(edges[1:-1][best].mean()) - OFFSET)
-
-
-def _grey(image: Image) -> Image:
-    if image.ndim == 2:
-        return image
-    if image.shape[2] == 1:
-        return image[:, :, 0]
-    grey: Image = image.mean(2).round().astype(np.uint8)
-    return grey
 
 
 def _distance(a: Image, b: Image) -> Image:

@@ -93,8 +93,6 @@ class Truth:
         except FileNotFoundError as error:
             raise MissingDataError(f"{path}: no such file") from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:
-            if isinstance(error, DataError):
-                raise
             raise DataError(f"{path}: cannot be read as CSV ({error})") from error
         return cls(path, kind, found)
 

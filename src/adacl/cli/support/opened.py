@@ -35,8 +35,8 @@ def open_scorer(
     on_error: options.OnError,
     threshold: float | None = None,
     threads: int | None = None,
-) -> tuple[Opened, Threshold]:
-    """Open an image model, of either kind, and return it with the threshold in use.
+) -> tuple[Opened, Threshold, float]:
+    """Open an image model, of either kind; return it with the threshold in use, and its own.
 
     An exported file is read and scored by so many ``threads``; by default one a processor.
 
@@ -49,13 +49,14 @@ def open_scorer(
     from adacl.deploy.scorer import Scorer
 
     opened = open_model(model, device=device, backend=backend, on_error=on_error, threads=threads)
-    in_use = opened.threshold if threshold is None else opened.threshold.moved_to(threshold)
+    own = opened.threshold
+    in_use = own if threshold is None else own.moved_to(threshold)
     if isinstance(opened, Scorer):
-        return opened.set_threshold(in_use), in_use
+        return opened.set_threshold(in_use), in_use, own.value
     from adacl.image_detector import ImageDetector
 
     detector = ImageDetector.from_model(opened, device=device, on_error=on_error)
-    return detector.set_threshold(in_use), in_use
+    return detector.set_threshold(in_use), in_use, own.value
 
 
 def scores_of_files(

@@ -74,11 +74,11 @@ def title_of(paths: Sequence[Path]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def gathering_for(scorer: Opened, threshold: Threshold) -> Gathering:
-    """Return a collector of a model's scores, for a report."""
+def gathering_for(threshold: Threshold, own: float) -> Gathering:
+    """Return a collector of scores, for a report: the threshold in use, and the model's own."""
     from adacl.report.tally import Gathering
 
-    return Gathering(threshold.value, scorer.threshold_)
+    return Gathering(threshold.value, own)
 
 
 def report_scores(
@@ -169,11 +169,11 @@ def report_run(report: Path, run: ScoringRun, quiet: bool) -> None:
     from adacl.scale.results import file_scores
 
     scorer = Scorer(run.task.model, threads=1, on_error="skip")
-    in_use = scorer.threshold
+    own = in_use = scorer.threshold
     if run.work.threshold is not None:
         in_use = in_use.moved_to(run.work.threshold)
         scorer.set_threshold(in_use)
-    gathering = gathering_for(scorer, in_use)
+    gathering = gathering_for(in_use, own.value)
     for _ in gathering.watch(file_scores(run.folder, gathering.skipped), "image"):
         pass
     sources = run.work.sources

@@ -15,6 +15,7 @@ from adacl.data import deep_colour
 from adacl.data.images import probe, read_image
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.protocols.inspection.planting import Shape, cover, local_variation, plant
+from adacl.words import plural
 
 if TYPE_CHECKING:
     from adacl.deploy.scorer import Scorer
@@ -174,7 +175,7 @@ def _smallest(results: Sequence[Found], shape: Shape) -> str:
             lowest = result.contrast
         if lowest < best:
             best = lowest
-            pixels = f"{size} pixel{'s' if size > 1 else ''}"
+            pixels = plural(size, "pixel")
             words.append(
                 (f"of {pixels}" if shape == "spot" else f"{pixels} wide")
                 + f" from {lowest:.0%} contrast"
