@@ -334,6 +334,13 @@ def test_too_few_images_are_refused(count, normal):
 def test_too_small_images_are_refused(normal):
     with pytest.raises(InputError, match="7 x 8"):
         tiny().fit(normal[:, 1:])
+    with pytest.raises(InputError, match="if this is one image with 5 channels, pass it with N"):
+        tiny().fit(np.zeros((40, 40, 5)))
+
+
+def test_values_far_from_zero_are_not_learnt_rounded(normal):
+    with pytest.raises(InputError, match="subtract one number from all images"):
+        tiny().fit(normal + 1e12)
 
 
 def test_blank_images_can_be_fitted():

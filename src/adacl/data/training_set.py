@@ -259,9 +259,11 @@ def samples_of_array(
     height, width, channels = images.shape[1:]
     if tiling is None:
         if min(height, width) < SMALLEST_SIDE:
+            one = channels == 1 and width < SMALLEST_SIDE <= height
+            remedy = f", or, if this is one image with {width} channels, pass it with N = 1"
             raise InputError(
                 f"images of {height} x {width} pixels are too small, at least "
-                f"{SMALLEST_SIDE} x {SMALLEST_SIDE} are needed; enlarge them"
+                f"{SMALLEST_SIDE} x {SMALLEST_SIDE} are needed; enlarge them{remedy if one else ''}"
             )
         shape, each = (height, width, channels), 1
     else:
