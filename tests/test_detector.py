@@ -424,6 +424,12 @@ def test_saving_replaces_nothing_but_models(fitted, tmp_path, name):
         fitted.save(tmp_path / "parts.adacl")
 
 
+def test_a_model_is_not_saved_as_if_it_were_an_onnx_file(fitted, tmp_path):
+    with pytest.raises(ConfigError, match=r"which is no ONNX file; name it \.adacl, and export"):
+        fitted.save(tmp_path / "parts.onnx")
+    assert not list(tmp_path.iterdir())
+
+
 def test_what_to_do_with_broken_files_is_checked_in_loading(fitted, tmp_path):
     fitted.save(tmp_path / "m.adacl")
     with pytest.raises(ConfigError, match="on_error: need skip or fail, got 'ignore'"):
@@ -806,5 +812,9 @@ def test_missing_labels_of_groups_and_rates_that_are_no_numbers_are_refused(fitt
         with pytest.raises(InputError, match="groups: 2 of 4 labels are missing"):
             fitted.calibrate(images, groups=["a", "b", missing, missing] if missing is None else
                              [1.0, 2.0, missing, missing])  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"groups: got 'folder', .*AnomalyDetector\(group=\.\.\.\)"
+    ):
+        fitted.calibrate(images, groups="folder")
     with pytest.raises(ConfigError, match=r"fpr: need a rate between 0 and 1, got '0\.1'"):
         fitted.calibrate(images, fpr="0.1")
