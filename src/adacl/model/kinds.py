@@ -30,11 +30,16 @@ def check_kind(path: Path, kind: Kind) -> None:
     Raises
     ------
     ConfigError
-        If a file of another kind is there.
+        If a file of another kind is there, or a model is named as an ONNX file.
     """
     there = _kind_of(path) if path.is_file() else None
     if there and there[0] != kind:
         raise ConfigError(f"{path}: is {there[1]}, which would be replaced; name another output")
+    if kind == "model" and path.suffix.lower() == ".onnx":
+        raise ConfigError(
+            f"{path}: would hold a model file, which is no ONNX file; name it .adacl, and export "
+            "it (adacl export)"
+        )
 
 
 def _kind_of(path: Path) -> tuple[str, str] | None:
