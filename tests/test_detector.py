@@ -334,6 +334,13 @@ def test_too_few_images_are_refused(count, normal):
 def test_too_small_images_are_refused(normal):
     with pytest.raises(InputError, match="7 x 8"):
         tiny().fit(normal[:, 1:])
+    with pytest.raises(InputError, match="if this is one image with 5 channels, pass it with N"):
+        tiny().fit(np.zeros((40, 40, 5)))
+
+
+def test_values_far_from_zero_are_not_learnt_rounded(normal):
+    with pytest.raises(InputError, match="subtract one number from all images"):
+        tiny().fit(normal + 1e12)
 
 
 def test_blank_images_can_be_fitted():
@@ -415,6 +422,12 @@ def test_saving_replaces_nothing_but_models(fitted, tmp_path, name):
     assert path.read_bytes() == b"work of years"
     for _ in range(2):
         fitted.save(tmp_path / "parts.adacl")
+
+
+def test_a_model_is_not_saved_as_if_it_were_an_onnx_file(fitted, tmp_path):
+    with pytest.raises(ConfigError, match=r"which is no ONNX file; name it \.adacl, and export"):
+        fitted.save(tmp_path / "parts.onnx")
+    assert not list(tmp_path.iterdir())
 
 
 def test_what_to_do_with_broken_files_is_checked_in_loading(fitted, tmp_path):
@@ -806,5 +819,9 @@ def test_missing_labels_of_groups_and_rates_that_are_no_numbers_are_refused(fitt
         with pytest.raises(InputError, match="groups: 2 of 4 labels are missing"):
             fitted.calibrate(images, groups=["a", "b", missing, missing] if missing is None else
                              [1.0, 2.0, missing, missing])  # fmt: skip
+    with pytest.raises(
+        InputError, match=r"groups: got 'folder', .*AnomalyDetector\(group=\.\.\.\)"
+    ):
+        fitted.calibrate(images, groups="folder")
     with pytest.raises(ConfigError, match=r"fpr: need a rate between 0 and 1, got '0\.1'"):
         fitted.calibrate(images, fpr="0.1")

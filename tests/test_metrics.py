@@ -121,3 +121,13 @@ def test_the_interval_of_ties_and_of_perfect_scores():
     assert auroc_interval(*scores) == auroc_interval(*scores)
     low, high = auroc_interval(*scores, confidence=0.5)
     assert low < auroc(*scores) < high
+
+
+@pytest.mark.parametrize("labels", [[0, 0, 1], [1, -1, -1], [False, True, True]])
+@pytest.mark.parametrize("measure", [auroc, auroc_interval, average_precision, equal_error_rate])
+def test_labels_beside_scores_are_not_taken_for_scores(measure, labels):
+    scores = [0.2, 0.3, 0.9]
+    for pair in ((labels, scores), (scores, labels)):
+        with pytest.raises(InputError, match="got labels and scores; pass the scores of normal"):
+            measure(*pair)
+    assert 0 <= auroc([0, 1, 1], [0, 0, 1]) <= 1

@@ -15,6 +15,7 @@ from adacl.data.arrays import (
     as_images,
     as_numbers,
     channels_last,
+    check_precision,
     is_paths,
     listed,
     pictures_as_array,
@@ -353,6 +354,8 @@ class ImageDetector(DetectorParameters, ImageScorer):
                     len(array),
                     values,
                 )
+        if reset:
+            check_precision(array)
         images = as_images(array, self.image_shape)
         if reset:
             return channels_last(images)

@@ -1,7 +1,8 @@
 """Measures of detection: AUROC, EER, average precision, rates at a threshold, localisation.
 
 Scores are higher for more anomalous samples; anomalies are the positive class. Functions of scores
-raise ``InputError`` where there are none of a kind, or some are not finite.
+raise ``InputError`` where there are none of a kind, some are not finite, or labels are
+given in place of scores.
 """
 
 from __future__ import annotations
@@ -102,12 +103,26 @@ def _counted(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Floats, Floats, Fl
 
 def _checked(normal: ArrayLike, abnormal: ArrayLike) -> tuple[Floats, Floats]:
     """Return the scores of both kinds as flat arrays of finite numbers."""
+    if np.shape(normal) == np.shape(abnormal) and _is_labels(normal) != _is_labels(abnormal):
+        raise InputError(
+            "scores: got labels and scores; pass the scores of normal and of abnormal samples, "
+            "scores[labels == 0] and scores[labels == 1]"
+        )
     normal, abnormal = np.ravel(np.asarray(normal, float)), np.ravel(np.asarray(abnormal, float))
     if not normal.size or not abnormal.size:
         raise InputError("scores of at least one normal and one abnormal sample are needed")
     if not (np.isfinite(normal).all() and np.isfinite(abnormal).all()):
         raise InputError("scores: hold values that are not finite")
     return normal, abnormal
+
+
+def _is_labels(values: ArrayLike) -> bool:
+    """Tell labels of two kinds, as scikit-learn takes them, from scores."""
+    array = np.asarray(values)
+    if array.dtype.kind not in "biu":
+        return False
+    kinds = set(np.unique(array).tolist())
+    return kinds in ({0, 1}, {-1, 1})
 
 
 def equal_error_rate(normal: ArrayLike, abnormal: ArrayLike) -> float:

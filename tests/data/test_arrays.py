@@ -7,7 +7,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from adacl.data.arrays import as_images, is_paths, pictures_of, row_shape, without_tensors
+from adacl.data.arrays import (
+    as_images,
+    as_numbers,
+    check_precision,
+    is_paths,
+    pictures_of,
+    row_shape,
+    without_tensors,
+)
 from adacl.errors import InputError
 
 
@@ -103,6 +111,32 @@ def test_one_image_in_colour_is_not_taken_for_many_narrow_ones(channels):
 def test_values_whose_range_32_bits_do_not_hold_are_refused(value):
     with pytest.raises(InputError, match="do not fit into 32 bits"):
         as_images(np.full((2, 8, 8), value))
+
+
+@pytest.mark.parametrize("kind", [np.float64, np.int32, np.uint32, np.int64])
+def test_differences_that_32_bits_do_not_keep_are_refused(kind):
+    values = np.arange(128).reshape(2, 8, 8)
+    check_precision((values + 2**20).astype(kind))
+    with pytest.raises(InputError, match="to steps of 64 in 32 bits; subtract one number"):
+        check_precision((values + 2**29).astype(kind))
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.full((2, 8, 8), 1e9),
+        np.array([-1e9, 1e9]),
+        np.array([1e9, 1e9 + 64], np.float32),
+        np.array([0, 1], bool),
+    ],
+)
+def test_values_that_32_bits_tell_apart_are_taken(array):
+    check_precision(array)
+
+
+def test_complex_values_are_refused_with_the_remedy():
+    with pytest.raises(InputError, match="pass the magnitude, or the real and the imaginary"):
+        as_numbers(np.zeros((2, 8, 8), complex))
 
 
 def test_half_precision_is_compared_without_a_warning(recwarn):

@@ -339,6 +339,20 @@ def test_equal_models_give_equal_files(model, tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
+def test_the_program_of_the_docs_judges_as_the_scorer_does(scorer, model, digits, tmp_path):
+    page = (REPOSITORY / "docs" / "how-to" / "export.md").read_text(encoding="utf-8")
+    [code] = re.findall(r"```python\n(import json\n.*?)```", page, re.DOTALL)
+    export_model(model, tmp_path / "parts.onnx")
+    names = {}
+    exec(code.replace("parts.onnx", str(tmp_path / "parts.onnx")), names)
+    images = np.concatenate([digits.of(3)[-10:], digits.of(8)[:10]])
+    judged = [names["is_anomalous"](image[..., None]) for image in images]
+    assert judged == (scorer.predict(images) == -1).tolist()
+    assert set(judged) == {False, True}
+    with pytest.raises(ValueError, match="NaN"):
+        names["is_anomalous"](np.full((8, 8, 1), np.nan, np.float32))
+
+
 def test_single_images_and_pools_of_processes(scorer, learned, threes):
     paths = sorted(threes.test_abnormal.iterdir())[:20]
     wanted = [score.raw for score in learned.score_files(paths)]

@@ -21,6 +21,8 @@ SMALLEST_SIDE = 8
 MOST_CHANNELS = 4
 LARGEST = float(np.finfo(np.float32).max) / 2
 """Values up to which their range fits into 32 bits, too."""
+FEWEST_STEPS = 256
+"""Steps that 32 bits must leave between the smallest and the largest value."""
 SMALLEST_SET = 4
 """Normal images that a training needs."""
 
@@ -82,8 +84,8 @@ def as_numbers(images: Any) -> Array:
     Raises
     ------
     InputError
-        If there are none, their shapes differ, they are no pixels, values are not finite, or they
-        are a list of images with their labels.
+        If there are none, their shapes differ, they are no pixels, values are not finite or
+        complex, or they are a list of images with their labels.
     """
     if isinstance(images, list | tuple) and len(images) and _is_labelled(images[0]):
         kinds = ", ".join(type(part).__name__ for part in images[0])
@@ -107,6 +109,11 @@ def as_numbers(images: Any) -> Array:
         if kind == "ndarray":
             raise InputError("images: an array of arrays; pass a list of them, or stack them")
         raise InputError(f"images: need arrays, PIL images, tensors or paths, got {kind}")
+    if array.dtype.kind == "c":
+        raise InputError(
+            "images: Complex data not supported; pass the magnitude, or the real and the imaginary "
+            "part as two channels"
+        )
     if array.dtype.kind == "f":
         broken = ~np.isfinite(array).reshape(len(array), -1).all(1)
         if count := int(broken.sum()):
@@ -193,6 +200,27 @@ def as_images(array: Array, image_shape: tuple[int, ...] | None = None) -> Array
             f"images: need N x H x W, N x H x W x C or rows N x F, got shape {array.shape}"
         )
     return array if array.dtype in (np.uint8, np.uint16) else array.astype(np.float32)
+
+
+def check_precision(array: Array) -> None:
+    """Check that 32 bits keep the differences between the values to learn from.
+
+    Raises
+    ------
+    InputError
+        If rounding leaves fewer than ``FEWEST_STEPS`` steps of the range of the values.
+    """
+    if array.dtype.kind not in "iuf" or not array.size or array.dtype.itemsize < 4:
+        return
+    least, most = array.min(), array.max()
+    low, high = float(least), float(most)
+    step = float(np.spacing(np.float32(max(-low, high))))
+    kept = array.dtype == np.float32 or (array.dtype.kind != "f" and step <= 1)
+    if not kept and least < most and high - low < FEWEST_STEPS * step:
+        raise InputError(
+            f"images: values from {least} to {most} are rounded to steps of {step:g} in 32 bits; "
+            "subtract one number from all images, also from those to score"
+        )
 
 
 def is_one_in_colour(shape: tuple[int, ...]) -> bool:

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from adacl.data.arrays import SMALLEST_SIDE
 from adacl.data.copies import digest
+from adacl.data.extremes import tell_extremes
 from adacl.data.images import probe, read_image
 from adacl.data.pixels import ImageHeader
 from adacl.data.reading import OnError, stream
@@ -207,7 +208,8 @@ def samples_of_files(
 
     if any_size and not image_size:
         shapes = [(header.height, header.width, channels) for header in headers]
-        return build_ragged(decoded(None), shapes, dtype).with_white(white), None, kept
+        samples = build_ragged(decoded(None), shapes, dtype)
+        return _with_range(samples, white, lambda number: str(kept[number])), None, kept
     if tiling is None:
         resize: Size | None = image_size or _choose_size(headers)
         side, counts = resize, [1] * len(headers)
@@ -218,7 +220,14 @@ def samples_of_files(
         counts = [len(tiling.corners(*size)) for size in sizes]
     assert side is not None
     samples = build_samples(decoded(resize), (*side, channels), dtype, counts, tiling)
-    return samples.with_white(white), resize, kept
+    return _with_range(samples, white, lambda number: str(kept[number])), resize, kept
+
+
+def _with_range(samples: Samples, white: int | None, name: Callable[[int], str]) -> Samples:
+    """Return samples with the range that becomes 0 to 1; tell if few values alone decide it."""
+    if white is None:
+        tell_extremes(samples, name)
+    return samples.with_white(white)
 
 
 def _tell_depths(headers: list[ImageHeader]) -> None:
@@ -259,16 +268,18 @@ def samples_of_array(
     height, width, channels = images.shape[1:]
     if tiling is None:
         if min(height, width) < SMALLEST_SIDE:
+            one = channels == 1 and width < SMALLEST_SIDE <= height
+            remedy = f", or, if this is one image with {width} channels, pass it with N = 1"
             raise InputError(
                 f"images of {height} x {width} pixels are too small, at least "
-                f"{SMALLEST_SIDE} x {SMALLEST_SIDE} are needed; enlarge them"
+                f"{SMALLEST_SIDE} x {SMALLEST_SIDE} are needed; enlarge them{remedy if one else ''}"
             )
         shape, each = (height, width, channels), 1
     else:
         _check_tile(tiling, (height, width))
         shape, each = (tiling.height, tiling.width, channels), len(tiling.corners(height, width))
     samples = build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
-    return samples.with_white(white)
+    return _with_range(samples, white, lambda number: f"number {number}")
 
 
 def _check_tile(tiling: Tiling, largest: Sequence[int]) -> None:

@@ -30,7 +30,7 @@ def save_model(model: Model, path: str | Path, video: Mapping[str, Any] | None =
     Raises
     ------
     ConfigError
-        If a file of another kind is there.
+        If a file of another kind is there, or the name ends in .onnx.
     DataError
         If the file cannot be written.
     """

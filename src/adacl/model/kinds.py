@@ -32,7 +32,7 @@ def check_kind(path: Path, kind: Kind) -> None:
     Raises
     ------
     ConfigError
-        If a file of another kind is there.
+        If a file of another kind is there, or a model is named as an ONNX file.
     """
     if not path.is_file():
         return
@@ -41,6 +41,11 @@ def check_kind(path: Path, kind: Kind) -> None:
         there = "other", "no text"
     if there and there[0] != kind:
         raise ConfigError(f"{path}: is {there[1]}, which would be replaced; name another output")
+    if kind == "model" and path.suffix.lower() == ".onnx":
+        raise ConfigError(
+            f"{path}: would hold a model file, which is no ONNX file; name it .adacl, and export "
+            "it (adacl export)"
+        )
 
 
 def _kind_of(path: Path) -> tuple[str, str] | None:

@@ -120,6 +120,11 @@ def numbered(groups: ArrayLike, count: int) -> Indices:
     InputError
         If there is not one label for each image, or one is None or NaN.
     """
+    if isinstance(groups, str):
+        raise InputError(
+            f"groups: got {groups!r}, need one label for each image; a rule for names of files is "
+            "AnomalyDetector(group=...)"
+        )
     labels = np.asarray(groups)
     if labels.shape != (count,):
         raise InputError(f"groups: need one label for each of {count} images, got {labels.shape}")
