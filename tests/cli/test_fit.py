@@ -121,7 +121,8 @@ def test_the_fit_that_is_advised_repeats_the_options(parts: Path, tmp_path: Path
     ("options", "words"),
     [
         (["--preset", "paper", "--config", "my.toml"], "--config and --preset: give one of them"),
-        (["--preset", "best"], "accurate, aligned, inspect, paper, varied, video"),
+        (["--preset", "best"], "known are accurate, aligned, inspect, paper, varied; adacl fit"),
+        (["--preset", "video"], "learn from videos or folders of frames with adacl video fit"),
         (["--image-size", "4x4"], "HEIGHTxWIDTH"),
         (["--image-size", "a"], "HEIGHTxWIDTH"),
         (["--tile", "64x"], "HEIGHTxWIDTH"),

@@ -1,6 +1,8 @@
 """What commands write replaces nothing but what they wrote before."""
 
+import contextlib
 import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,24 @@ def test_outputs_replace_no_file_of_another_kind(parts: Path, tmp_path: Path) ->
         assert f"is {word}, which would be replaced; name another output" in refused(2, *command)
     assert before == {path: path.read_bytes() for path in files.values()}
     assert call("score", exported, bad, "-o", files["a.csv"])[0] == 0
+
+
+def test_tables_replace_no_file_that_is_not_text(parts: Path, tmp_path: Path) -> None:
+    model, bad = parts / "model.onnx", parts / "bad"
+    picture, log, notes = (tmp_path / name for name in ("picture", "parts.db", "notes"))
+    shutil.copy(parts / "good" / "000.png", picture)
+    with contextlib.closing(sqlite3.connect(log)) as database:
+        database.execute("CREATE TABLE scores (name)")
+    notes.write_text("path\n")
+    before = picture.read_bytes(), log.read_bytes()
+    for path in (picture, log):
+        for command in (
+            ("score", model, bad, "--format", "csv", "-o", path),
+            ("video", "score", model, bad, "--events", path),
+        ):
+            assert "is no text, which would be replaced; name another" in refused(2, *command)
+    assert before == (picture.read_bytes(), log.read_bytes())
+    assert call("score", model, bad, "--format", "csv", "-o", notes)[0] == 0
 
 
 def test_outputs_replace_nothing_that_the_command_reads(parts: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Clips from frame folders, video files and the UCSD tree; real footage where it is at hand."""
 
+import logging
 import os
 import re
 import socket
@@ -333,12 +334,13 @@ def test_a_stream_that_ends_or_stalls_is_read_up_to_there(
     stalls: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(video, "STREAM_TIMEOUT", 2.0)
-    with camera(walkers(60), stalls) as address:
+    with camera(walkers(60), stalls) as address, caplog.at_level(logging.INFO, "adacl"):
         (clip,) = list_clips(address)
         found = [frame.number for frame in clip.frames()]
     assert found == list(range(len(found)))
     assert 50 <= len(found) <= 60
     assert "ends early" not in caplog.text
+    assert not caplog.messages, "whoever connects again says that it is lost"
 
 
 def test_a_clock_that_runs_backwards_is_set_on(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """What a model is worth, in words, and what would help most."""
 
 import re
+import shlex
 from dataclasses import replace
 
 import numpy as np
@@ -39,6 +40,10 @@ def figures(auroc=0.97, tpr=0.9, fpr=0.0, normal=50, abnormal=40):
     }
 
 
+def told(found):
+    return [str(step) for step in found.steps]
+
+
 @pytest.mark.parametrize(("highest", "careful"), [(0.25, True), (0.4, False), (None, False)])
 def test_a_threshold_far_too_careful_is_doubted_and_calibrate_named(highest, careful):
     curve = ((0.2, 0.5), (0.5, 0.01), (0.6, 0.0))
@@ -47,7 +52,7 @@ def test_a_threshold_far_too_careful_is_doubted_and_calibrate_named(highest, car
     made.training.update(validation=24, validation_highest=highest)
     found = advice(made, model="m")
     assert ("may be far too careful: of 24 normal images" in found.why) == careful
-    assert any("adacl calibrate m" in step for step in found.steps) == careful
+    assert any("adacl calibrate m" in str(step) for step in found.steps) == careful
     held_out = replace(made, threshold=replace(threshold, method="hold-out"))
     assert "too careful" not in advice(held_out, model="m").why
 
@@ -81,7 +86,7 @@ def test_a_fit_is_judged(given, grade, why, steps):
     assert found.grade == grade
     assert why in found.why
     assert len(found.steps) == len(steps)
-    for step, word in zip(found.steps, steps, strict=True):
+    for step, word in zip(map(str, found.steps), steps, strict=True):
         assert COMMAND.match(step), step
         assert word in step
 
@@ -109,7 +114,7 @@ def test_figures_are_judged(measured, given, grade, why, steps):
     assert found.grade == grade
     assert why in found.why
     assert len(found.steps) == len(steps)
-    for step, word in zip(found.steps, steps, strict=True):
+    for step, word in zip(map(str, found.steps), steps, strict=True):
         assert COMMAND.match(step), step
         assert word in step
 
@@ -140,23 +145,26 @@ def test_the_rule_of_groups_is_repeated_where_calibrate_is_named(training, optio
     made = header()
     made.training.update(training)
     steps = advice(made, figures(tpr=0.1), "m").steps
-    assert any(f"adacl calibrate m MORE_NORMALS {options}: " in step for step in steps)
+    assert any(f"adacl calibrate m MORE_NORMALS {options}: " in str(step) for step in steps)
 
 
 def test_a_threshold_that_defects_set_is_not_said_to_rest_on_normals():
     threshold = from_defects([0.3, 0.8], [0.1, 0.4, 0.5], 0.6, 0.95)
     [step] = advice(header(threshold=threshold), figures(fpr=0.5), "m").steps
-    assert COMMAND.match(step)
-    assert "set by 2 labelled defects; one that normal images set flags fewer of them" in step
+    assert COMMAND.match(str(step))
+    assert (
+        "set by 2 labelled defects; one that normal images set flags fewer of them" in step.reason
+    )
 
 
 def test_steps_name_what_the_command_was_given():
     weak = header(area=0.5)
-    assert advice(weak, model="m", normals="'good parts'").steps == (
+    assert told(advice(weak, model="m", normals=["good parts"])) == [
         "adacl fit 'good parts' -o NEW --epochs 20: trains twice as long",
-    )
-    found = advice(weak, figures(auroc=0.1), "m", swapped="--normal bad --abnormal good")
-    assert found.steps[0] == (
+    ]
+    swapped = ("--normal", "bad", "--abnormal", "good")
+    found = advice(weak, figures(auroc=0.1), "m", swapped=swapped)
+    assert str(found.steps[0]) == (
         "adacl evaluate m --normal bad --abnormal good: if the two were swapped"
     )
 
@@ -165,34 +173,34 @@ def test_a_fit_is_advised_with_what_the_model_was_fitted_with():
     made = header("accurate", area=0.5, train=50, tiling=Tiling(32, 48))
     made.training.update(groups=9, group="folder")
     tried = "--group folder --preset accurate --tile 32x48"
-    assert advice(made, model="m", normals="good").steps == (
+    assert told(advice(made, model="m", normals=["good"])) == [
         f"adacl fit MORE_NORMALS -o NEW {tried}: it learnt from 50 images",
         "adacl fit good -o NEW --group folder --preset inspect: if the defects are small parts of "
         "the image",
-    )
+    ]
 
 
 def test_a_fit_is_advised_with_its_mask_and_no_preset_that_takes_none():
     mask = Mask.of(np.eye(64, dtype=bool))
     masked = header(area=0.5, mask=mask)
     for found in (advice(masked, model="m"), advice(masked, figures(auroc=0.5), "m")):
-        assert found.steps == (
+        assert told(found) == [
             "adacl fit NORMALS -o NEW --mask MASK --epochs 20: trains twice as long",
-        )
+        ]
 
 
 def test_a_fit_is_advised_with_overlapping_tiles_and_all_that_the_caller_names():
     tiles = Tiling(32, 48, 16, 3)
-    steps = advice(header("paper", area=0.5, tiling=tiles, train=50), model="m").steps
+    steps = told(advice(header("paper", area=0.5, tiling=tiles, train=50), model="m"))
     assert " --tile 32x48 --stride 16 --top-k 3: it learnt" in steps[0]
-    steps = advice(header(area=0.5), model="m", same=" --mask 'a b.png'").steps
+    steps = told(advice(header(area=0.5), model="m", same=("--mask", "a b.png")))
     assert steps[0].startswith("adacl fit NORMALS -o NEW --mask 'a b.png' --epochs 20: ")
 
 
 def test_an_exported_file_is_calibrated_before_it_is_exported():
     exported = Exported("0.1", "MIT", 17, "float32", None, None, {})
     found = advice(header(exported=exported), figures(tpr=0.3), "m.onnx")
-    assert found.steps[0].startswith("adacl calibrate MODEL.adacl MORE_NORMALS --fpr 0.05, then")
+    assert told(found)[0].startswith("adacl calibrate MODEL.adacl MORE_NORMALS --fpr 0.05, then")
 
 
 def test_the_verdict_comes_before_the_steps():
@@ -202,3 +210,19 @@ def test_the_verdict_comes_before_the_steps():
         ["next:", "adacl", "fit"],
         ["next:", "adacl", "calibrate"],
     ]
+
+
+def test_a_step_holds_its_command_apart_from_its_reason():
+    exported = Exported("0.1", "MIT", 17, "float32", None, None, {})
+    made = header(area=0.5, exported=exported)
+    made.training.update(groups=9, group="line: (.*)")
+    found = advice(made, figures(auroc=0.6, fpr=0.5), "my model: new.onnx")
+    assert [step.kind for step in found.steps] == ["preset", "epochs"]
+    assert [step.value for step in found.steps] == ["paper", "20"]
+    assert found.steps[0].command[-4:] == ("--group", "line: (.*)", "--preset", "paper")
+    (step,) = advice(made, figures(fpr=0.5), "m.onnx").to_dict()["steps"]
+    assert shlex.split(step["command"]) == [
+        "adacl", "calibrate", "MODEL.adacl", "MORE_NORMALS", "--group", "line: (.*)",
+    ]  # fmt: skip
+    assert step["then"] == "export it again"
+    assert step["reason"].startswith("its threshold rests on")

@@ -17,6 +17,7 @@ from PIL import Image
 
 from adacl.deploy.scorer import Scorer
 from adacl.errors import DataError, MissingDataError, MissingExtraError
+from adacl.model.verdict import Step
 from adacl.scale import engines, fleet_fit
 from adacl.scale.engines import Engine
 from adacl.scale.fleet import Fleet
@@ -92,13 +93,20 @@ def test_the_next_steps_keep_a_model_in_the_fleet(models: Path) -> None:
     ("step", "said"),
     [
         (
-            "adacl fit NORMALS -o NEW --epochs 20: trains twice as long",
+            Step(("adacl", "fit", "N", "--epochs", "20"), "trains twice as long", "epochs", "20"),
             "training.epochs=20, then adacl scale fit: trains twice as long",
         ),
-        ("adacl calibrate m MORE_NORMALS: why: so", "adacl calibrate m MORE_NORMALS: why: so"),
+        (
+            Step(("adacl", "fit", "a: b", "--epochs", "9"), "few: 50", "normals"),
+            "more normal images of it, then adacl scale fit: few: 50",
+        ),
+        (
+            Step(("adacl", "calibrate", "m", "MORE_NORMALS"), "why: so", "threshold"),
+            "adacl calibrate m MORE_NORMALS: why: so",
+        ),
     ],
 )
-def test_only_a_step_that_is_a_fit_is_said_anew(step: str, said: str) -> None:
+def test_only_a_step_that_is_a_fit_is_said_anew(step: Step, said: str) -> None:
     assert fleet_fit._in_fleet(step) == said
 
 
@@ -137,6 +145,8 @@ def test_a_setting_that_does_not_exist_is_refused_and_no_model_lost(
     command = ("scale", "fit", plant, "--workers", "1", "--set", "training.epoch=2")
     before = (models / "models.csv").read_bytes()
     assert "epoch" in refused(2, *command, "--out", models)
+    video = ("scale", "fit", plant, "--workers", "1", "--preset", "video")
+    assert "learns motion" in refused(2, *video, "--out", models)
     assert (models / "models.csv").read_bytes() == before
     assert "folder of the parts" in refused(3, "scale", "fit", plant, "--out", plant)
 

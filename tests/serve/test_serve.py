@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -175,6 +176,34 @@ def test_no_good_file_is_a_problem(service):
     assert answer.status == 422
     assert answer.detail == "none of 2 files can be scored"
     assert [error["name"] for error in answer.json["errors"]] == ["a.png", "b.png"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the memory of another process is limited")
+def test_too_little_memory_is_not_the_image_s_fault(models, folder, files):
+    resource = pytest.importorskip("resource")
+    buffer = io.BytesIO()
+    Image.new("RGB", (6000, 6000)).save(buffer, "PNG")  # 108 MB of pixels, sent as 0.1
+    large, (name, small) = buffer.getvalue(), next(iter(files.items()))
+    with serving(models["three"], "--workers", 1, "--data", folder / "short") as service:
+        assert service.score(small).status == 200
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        used = int(re.search(r"VmSize:\s+(\d+) kB", status)[1]) << 10
+        most = used + (64 << 20)
+        resource.prlimit(service.process.pid, resource.RLIMIT_AS, (most, resource.RLIM_INFINITY))
+        for answer in (
+            service.score(large),
+            service.send([("image", large), ("image", large), ("none.png", b"no image")]),
+            service.send([*[(name, small)] * 10, ("image", large)], "/v1/trainings?name=short"),
+        ):
+            assert answer.status == 503
+            told = answer.json["errors"][0]["detail"] if "errors" in answer.json else answer.detail
+            assert told.startswith("image: not enough memory for this image; try again when more")
+            assert int(answer.headers["retry-after"]) > 0
+        good, bad = service.send([(name, small), ("image", large)]).json["results"]
+        assert "pred_score" in good
+        assert bad["error"]["status"] == 503
+        assert service.score(small).status == 200
+        assert service.ask("/v1/trainings").json["trainings"] == []
 
 
 def test_models_tell_what_a_client_needs(service, models, scorers):

@@ -329,6 +329,12 @@ def test_only_stacks_in_normal_frames_are_learned_from() -> None:
         training_tiles(footage, VIDEO, {"marked": normal[:100]}, 0)
 
 
+@pytest.mark.parametrize("rate", [0.5, 10, 12.5, 29.97, 30])
+def test_the_rate_of_footage_is_that_which_was_given(rate: float, tmp_path: Path) -> None:
+    frames = write_frames(tmp_path / "frames", walkers(60, 1))
+    assert survey([Clip("frames", frames, rate)], VIDEO, 0).frame_rate == rate
+
+
 def test_the_command_line_from_footage_to_events_film_and_page(film: Path, tmp_path: Path) -> None:
     write_video(tmp_path / "monday.mp4", walkers(300, 1))
     model = tmp_path / "door.adacl"
@@ -338,6 +344,7 @@ def test_the_command_line_from_footage_to_events_film_and_page(film: Path, tmp_p
     )  # fmt: skip
     assert code == 0, err
     assert json.loads(out)["alarm"]["per_hour"] == 120
+    assert '"frame_rate": 10.0,' in out
     code, out, err = call("info", model)
     assert code == 0, err
     assert "64 x 96 at 10 frames a second" in out

@@ -108,7 +108,9 @@ def test_numbers_and_times_go_on_and_the_log_tells(
     assert caplog.messages[-1] == "gate: back after 0 s"
 
 
-def test_a_stream_that_never_was_there_or_is_given_up_is_an_error(waits: list[float]) -> None:
+def test_a_stream_that_never_was_there_or_is_given_up_is_an_error(
+    waits: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
     with pytest.raises(DataError, match="cannot be opened"):
         list(next(iter(Connections(Cable(), "gate"))))
     connections = iter(Connections(Cable(4), "gate", give_up=0))
@@ -116,6 +118,7 @@ def test_a_stream_that_never_was_there_or_is_given_up_is_an_error(waits: list[fl
     with pytest.raises(DataError, match="ended; given up after 0 s without a frame"):
         next(connections)
     assert waits == []
+    assert not caplog.messages, "nothing is connected again, and the error says what was lost"
 
 
 def test_what_waits_is_scored_and_an_event_ended_when_the_stream_is_lost(

@@ -490,6 +490,39 @@ def test_explain_takes_a_time_and_refuses_what_it_cannot_show(
     assert "no event" in err
 
 
+def test_explain_refuses_times_that_surely_lie_beyond_the_end_before_it_reads(
+    model: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = write_frames(tmp_path / "frames", walkers(40, 3), "{:03d}.png")
+    pictures = tmp_path / "pictures"
+
+    def unread(*_: object) -> None:
+        raise AssertionError("the footage is read")
+
+    monkeypatch.setattr(VideoAnomalyDetector, "score", unread)
+    for film, times, end in (
+        (films / "walk.mp4", ("12", "99", "30"), "--at 99 --at 30: the video ends at 9.90 s"),
+        (folder, ("1", "2.7"), "--at 2.7: the video ends at 1.56 s"),
+    ):
+        named = [word for time in times for word in ("--at", time)]
+        message = refused(2, "video", "explain", model, film, *named, "-o", pictures)
+        assert f"{end}; nothing is written" in message
+    assert not pictures.exists()
+
+
+def test_explain_shows_the_times_that_footage_has_and_names_the_others(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    command = ("video", "explain", model, films / "walk.mp4", "-o", tmp_path)
+    code, out, err = call(*command, "--at", 12, "--at", 3, "--at", 10.5, "--at", 15)
+    assert code == 2
+    assert "--at 12 --at 15: the video ends at 9.90 s; the other times are explained" in err
+    found = sorted(path.name for path in tmp_path.iterdir())
+    assert found == ["walk.frame-30.png", "walk.frame-99.png"]
+    assert out.count("wrote ") == 2
+    assert "nothing is written" in refused(2, *command, "--at", 12)
+
+
 def test_explain_keeps_the_pictures_of_other_videos_and_adds_none_to_the_frames(
     model: Path, films: Path, tmp_path: Path
 ) -> None:

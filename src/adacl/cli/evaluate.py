@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 from functools import partial
 from itertools import product
 from pathlib import Path
@@ -139,16 +138,16 @@ def evaluate(
         )
         figures |= {**pixels, "kinds": _kinds(good, bad, places, in_use.value)}
         folders = [("--normal", abnormal), ("--abnormal", normal)]
-        swapped = shlex.join(
+        swapped = [
             part for option, named in folders for folder in named for part in (option, str(folder))
-        )
+        ]
         known = {**figures, "n_seen_in_fit": seen, "n_set_threshold": setting}
-        verdict = advice(scorer.header, known, shlex.quote(str(model)), swapped=swapped)
+        verdict = advice(scorer.header, known, str(model), swapped=swapped)
         result: dict[str, Any] = {
             **known,
             "auroc_95": auroc_interval([s.raw for s in good], [s.raw for s in bad]),
             "threshold": in_use.value,
-            "verdict": verdict._asdict(),
+            "verdict": verdict.to_dict(),
         }
         if json_output:
             typer.echo(json.dumps(result))

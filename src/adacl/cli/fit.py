@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,14 +11,14 @@ from typing import Annotated, Any
 import typer
 
 from adacl.cli.support import options
+from adacl.cli.support.announcement import announce
 from adacl.cli.support.interrupts import ResumeOption, interruptible, resumable
 from adacl.cli.support.outputs import check_output
 from adacl.cli.support.progress import epochs, messages, say
 from adacl.cli.support.reports import ReportOption, check_report, report_fit
 from adacl.config import Config
 from adacl.config.hints import DEFECTS, with_hints
-from adacl.config.presets import by_size, for_tiles, from_toml, parse_settings, preset
-from adacl.data.arrays import SMALLEST_SET
+from adacl.config.presets import by_size, for_tiles, from_toml, parse_settings, preset_of_images
 from adacl.data.folders import list_images
 from adacl.data.groups import check_rule, groups_of
 from adacl.data.masks import region_of_interest
@@ -34,9 +32,6 @@ from adacl.model.advice import advice
 from adacl.model.header import ModelHeader
 
 log = logging.getLogger("adacl")
-
-FOLDERS = 5
-"""Folders that are named, those with most images."""
 
 
 def fit(
@@ -174,7 +169,7 @@ def fit(
             files = probe_files(paths, on_error)
             config = for_tiles() if tiling else by_size(files.sizes(size))
     else:
-        config = preset(preset_name)
+        config = preset_of_images(preset_name)
     config = config.replace(**parse_settings(settings))
     config = _with_kinds(config, add or [], drop or [])
     config = with_hints(config, expect or [], light, turned)
@@ -188,7 +183,7 @@ def fit(
         units = len(set(groups_of(files.paths, group))) if group else len(files.paths)
         if look:
             log.info("the mask selects %.0f%% of each image", 100 * look.share)
-        networks = _announce(files, units, config, tiling, size)
+        networks = announce(files, units, config, tiling, size)
         with epochs(config.training.epochs, quiet, networks) as display:
             detector = ImageDetector(
                 config=config,
@@ -231,10 +226,9 @@ def fit(
             "--mask": mask,
         }
     )
-    normals = shlex.join(map(str, normal_dir))
-    verdict = advice(detector.header, None, shlex.quote(str(output)), normals, same=same)
+    verdict = advice(detector.header, None, str(output), [*map(str, normal_dir)], same=same)
     if json_output:
-        summary = {**_summary(detector.header), "verdict": verdict._asdict()}
+        summary = {**_summary(detector.header), "verdict": verdict.to_dict()}
         typer.echo(json.dumps({"model": str(output), **summary}))
     elif not quiet:
         say(f"wrote {output} ({output.stat().st_size / 1024:.0f} KiB)")
@@ -242,16 +236,15 @@ def fit(
             say(line)
 
 
-def _repeated(given: Mapping[str, Any]) -> str:
-    """Return options and their values as they are typed, each after a space."""
-    words = [
+def _repeated(given: Mapping[str, Any]) -> list[str]:
+    """Return the words of options and their values."""
+    return [
         word
         for option, value in given.items()
         for each in (value if isinstance(value, list) else [value])
         if each is not None
         for word in (option, str(each))
     ]
-    return "".join(f" {shlex.quote(word)}" for word in words)
 
 
 def _listed(roots: list[Path]) -> list[Path]:
@@ -294,64 +287,3 @@ def _summary(header: ModelHeader) -> dict[str, Any]:
         "validation_auroc": best.validation_auroc,
         "kind_auroc": best.kind_auroc,
     }
-
-
-def _tell_folders(paths: list[Path]) -> None:
-    """Say that all images are taken for normal, if they lie in more than one folder."""
-    counts = Counter(path.parent for path in paths)
-    if len(counts) > 1:
-        told = [f"{folder} ({count})" for folder, count in counts.most_common(FOLDERS)]
-        if more := len(counts) - len(told):
-            told.append(f"and {more} more")
-        log.info(
-            "the images of all %d folders are taken for normal; name good folders only: %s",
-            len(counts),
-            ", ".join(told),
-        )
-
-
-def _announce(
-    files: ProbedFiles,
-    units: int,
-    config: Config,
-    tiling: Tiling | None,
-    image_size: tuple[int, int] | None,
-) -> int:
-    """Say how many networks will be trained, for how many epochs, and what an epoch takes.
-
-    The files are of so many ``units``: groups, or single images. Returns the number of networks.
-    """
-    from adacl.training.splits import networks_to_train, split
-
-    _tell_folders(files.paths)
-    count, training = len(files.paths), config.training
-    if units < SMALLEST_SET:
-        return 1
-    networks = networks_to_train(units, config)
-    epochs = f"{training.epochs} epoch{'' if training.epochs == 1 else 's'}"
-    if networks > 1:
-        log.info(
-            "%d images: %d networks are trained for up to %s each, the model and %d more, each "
-            "without a part of the images, to set the threshold; --set threshold.folds=1 trains "
-            "one only, and sets a rougher threshold by a fifth of the images",
-            count,
-            networks,
-            epochs,
-            networks - 1,
-        )
-    else:
-        log.info("%d images: one network is trained for up to %s", count, epochs)
-    samples = len(split(units, config, True, 0).train) * count // units
-    if tiling:
-        samples *= len(tiling.corners(*files.sizes(image_size)[0]))
-    if samples < training.min_epoch_images:
-        log.info(
-            "an epoch goes through %s%d %s to learn from again and again, until it has seen %d: "
-            "so small sets take as long as large ones; --set training.min_epoch_images=N makes "
-            "shorter epochs, which learn less",
-            "the " if units == count else "about ",
-            samples,
-            "tiles" if tiling else "images",
-            training.min_epoch_images,
-        )
-    return networks

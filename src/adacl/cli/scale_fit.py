@@ -13,7 +13,7 @@ from adacl.cli.scale_score import AddressOption, EngineOption, WorkersOption
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import InterruptError
 from adacl.cli.support.progress import bar, messages, say
-from adacl.config.presets import parse_settings, preset
+from adacl.config.presets import parse_settings, preset_of_images
 from adacl.errors import ConfigError, DataError
 from adacl.files import resolved
 from adacl.words import plural
@@ -27,7 +27,7 @@ def _check(name: str, settings: dict[str, Any]) -> None:
     presets = ("inspect", "paper") if name == "auto" else (name,)
     for each in presets:
         try:
-            preset(each).replace(**settings)
+            preset_of_images(each).replace(**settings)
         except ConfigError as error:
             refused.append(error)
     if len(refused) == len(presets):

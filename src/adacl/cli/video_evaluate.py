@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import shlex
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -76,9 +75,9 @@ def evaluate(
         tracked = count(clips, "clips", len(clips), quiet)
         scored = [score_clip(detector, clip, known) for clip in tracked]
         figures = evaluate(scored, detector.alarm.threshold)
-    verdict = after_evaluation(figures, detector.alarm, shlex.quote(str(model)))
+    verdict = after_evaluation(figures, detector.alarm, str(model))
     if json_output:
-        typer.echo(json.dumps({**figures, "verdict": verdict._asdict()}))
+        typer.echo(json.dumps({**figures, "verdict": verdict.to_dict()}))
     else:
         _print(figures)
     for line in () if quiet else verdict.lines():

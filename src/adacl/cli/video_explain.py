@@ -21,7 +21,13 @@ from adacl.errors import ConfigError
 from adacl.files import make_folder
 
 if TYPE_CHECKING:
+    from adacl.data.video import Clip
     from adacl.video.frame_scores import FrameScore
+
+BEYOND = 1.0
+"""Seconds after the last frame for which that frame is shown."""
+WRONG = 2
+"""How often longer than it says a video file is taken to be, at most."""
 
 
 def explain(
@@ -68,15 +74,20 @@ def explain(
         clip = clip_of(source, frame_rate)
         if clip.live:
             raise ConfigError(f"{clip.name}: a stream can be read only once; record it to a file")
+        _check_end(clip, at or [])
         make_folder(folder)
         curve = array("d"), array("d")
         nearest: dict[float, FrameScore] = {}
         scores = _noted(detector.score(clip), curve, at or [], nearest)
         worst = sorted(find_events(scores, detector.alarm), key=lambda event: -event.score)
         chosen = [event.worst for event in worst[:most] if event.worst]
+        late: list[float] = []
         if at:
-            _check_inside(at, curve[0][-1])
-            chosen = list(nearest.values())
+            end = curve[0][-1]
+            late = [time for time in at if time > end + BEYOND]
+            if len(late) == len(at):
+                raise _beyond(late, end)
+            chosen = [score for time, score in nearest.items() if time not in late]
         elif not chosen:
             say("no event; --at SECONDS explains a frame in any case")
             return
@@ -102,6 +113,8 @@ def explain(
                     f"  tile at {reason.corner[0]},{reason.corner[1]}, score {reason.score:.3f}: "
                     f"{reason.words()} from what is usual in this row"
                 )
+        if late:
+            raise _beyond(late, end, "the other times are explained")
 
 
 def _noted(
@@ -120,6 +133,15 @@ def _noted(
         yield score
 
 
-def _check_inside(wanted: list[float], end: float) -> None:
-    if max(wanted) > end + 1:
-        raise ConfigError(f"--at {max(wanted):g}: the video ends at {end:.2f} s")
+def _check_end(clip: Clip, wanted: list[float]) -> None:
+    """Refuse times that lie beyond the end before all frames are read, where that is sure."""
+    exact = Path(clip.source).is_dir()
+    if wanted and (end := clip.said_end()):
+        last = end if exact else WRONG * end
+        if late := [time for time in wanted if time > last + BEYOND]:
+            raise _beyond(late, end)
+
+
+def _beyond(times: list[float], end: float, what: str = "nothing is written") -> ConfigError:
+    named = " ".join(f"--at {time:g}" for time in times)
+    return ConfigError(f"{named}: the video ends at {end:.2f} s; {what}")

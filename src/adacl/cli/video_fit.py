@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shlex
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
@@ -101,13 +100,13 @@ def fit(
         detector.fit(clips_of(normal, frame_rate)).save(output)
     model, header = detector.model_, detector.model_.tiles.header
     area = header.history.best.validation_auroc
-    verdict = after_fit(area, model.alarm, shlex.quote(str(output)))
+    verdict = after_fit(area, model.alarm, str(output))
     if json_output:
         summary = {
             "model": str(output),
             **model.describe(),
             "training": header.training,
-            "verdict": verdict._asdict(),
+            "verdict": verdict.to_dict(),
         }
         typer.echo(json.dumps(summary))
     elif not quiet:

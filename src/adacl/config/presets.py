@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
@@ -106,9 +106,29 @@ def preset(name: str) -> Config:
     ConfigError
         If there is no preset of that name.
     """
-    if name not in PRESETS:
+    return _copy(name, PRESETS)
+
+
+def preset_of_images(name: str) -> Config:
+    """Return a copy of the named configuration for image files, which show no motion.
+
+    Raises
+    ------
+    ConfigError
+        If there is no preset of that name, or it is for stacked frames.
+    """
+    if name == "video":
         raise ConfigError(
-            f"preset {name!r} is not known; known are {', '.join(sorted(PRESETS))}; adacl fit and "
+            "preset 'video' learns motion, which images do not show; learn from videos or folders "
+            "of frames with adacl video fit"
+        )
+    return _copy(name, PRESETS.keys() - {"video"})
+
+
+def _copy(name: str, known: Collection[str]) -> Config:
+    if name not in known:
+        raise ConfigError(
+            f"preset {name!r} is not known; known are {', '.join(sorted(known))}; adacl fit and "
             "AnomalyDetector take auto, too, which looks at the images first"
         )
     return Config.from_dict(PRESETS[name].to_dict(), explicit=())

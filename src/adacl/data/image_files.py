@@ -52,6 +52,16 @@ _SIGNATURES = {
 }
 
 
+class NoMemoryError(ImageError):
+    """One image needs more memory than there is, which is not the image's fault."""
+
+    def __init__(self, path: Path | str) -> None:
+        super().__init__(
+            f"{path}: not enough memory for this image; try again when more is free, or make it "
+            "smaller"
+        )
+
+
 @contextmanager
 def opened(
     path: Path | str,
@@ -92,6 +102,8 @@ def opened(
         raise ImageError(f"{path}: no such file") from error
     except Image.DecompressionBombError as error:
         raise _too_large(path, most) from error
+    except MemoryError as error:
+        raise NoMemoryError(path) from error
     except Exception as error:
         raise _unreadable(path, error) from error
 

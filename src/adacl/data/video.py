@@ -6,7 +6,6 @@ Video files and streams are decoded by PyAV (extra ``video``).
 from __future__ import annotations
 
 import logging
-import math
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -23,9 +22,10 @@ from adacl.config.sections import finite
 from adacl.data.image_files import EXTENSIONS, MAX_PIXELS
 from adacl.data.images import read_image
 from adacl.data.reading import stream
+from adacl.data.video_opening import frame_rate_of, opened, said_length, tracks_of
 from adacl.data.video_times import Gaps, LiveTimes, Times
 from adacl.data.video_words import plain_words, shown_address
-from adacl.errors import DataError, missing_extra
+from adacl.errors import DataError
 from adacl.words import plural, were
 
 FRAME_RATE = 25.0
@@ -35,12 +35,6 @@ CUT, CUT_SHARE = 1.0, 0.02
 """Seconds, and share of its length, by which a recording may end before its stated end."""
 SAY_EVERY = 30.0
 """Seconds between two lines on how far a recording is read."""
-CAMERA = "v4l2"
-KINDS = (
-    "asf,avi,dv,flv,gif,h264,hevc,ivf,m4v,matroska,mjpeg,mov,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
-    "rm,wtv,yuv4mpegpipe"
-)
-"""Files that FFmpeg may take for video: others, such as lists, make it open further files."""
 WITHOUT_TIMES = frozenset({"mjpeg", "mpjpeg"})
 """Kinds of stream that do not tell the times of their frames."""
 
@@ -145,6 +139,24 @@ class Clip:
             return len(frame_files(self.source))
         return sum(1 for _ in self.frames())
 
+    def said_end(self) -> float:
+        """Return when the last frame of a recording is by its own account, 0 if it has none.
+
+        A folder of frames says so exactly, a video file need not be right.
+
+        Raises
+        ------
+        DataError, MissingExtraError
+            As :meth:`frames` does where the source cannot be opened.
+        """
+        if isinstance(self.source, Path) and self.source.is_dir():
+            return max(_places(frame_files(self.source)), default=0) / self.frame_rate
+        with opened(self.source, STREAM_TIMEOUT) as container:
+            for track in tracks_of(container)[:1]:
+                seconds = 1 / frame_rate_of(track, self.frame_rate)
+                return max(0.0, said_length(container, track) - seconds)
+        return 0.0
+
     def _images(self, channels: Literal[1, 3], tallest: int | None) -> Iterator[Frame]:
         paths = frame_files(Path(self.source))
         first: tuple[int, ...] | None = None
@@ -168,34 +180,11 @@ class Clip:
         return None if self.start is None else self.start + seconds
 
     def _decoded(self, channels: Literal[1, 3], tallest: int | None) -> Iterator[Frame]:
-        try:
-            import av
-        except ModuleNotFoundError as error:
-            raise missing_extra(error) from error
         label = shown_address(str(self.source))
-        if isinstance(self.source, Path) and not self.source.stat().st_size:
-            raise DataError(f"{label}: cannot be opened as video (empty file)")
-        try:
-            timeout = STREAM_TIMEOUT if self.live else None
-            kind = CAMERA if self.live and "://" not in str(self.source) else None
-            options = {} if self.live else {"format_whitelist": KINDS}
-            # from 19 on PyAV replaces what is no UTF-8 by itself
-            older = int(av.__version__.split(".")[0]) < 19
-            more: dict[str, Any] = {"metadata_errors": "replace"} if older else {}
-            container = av.open(
-                str(self.source), format=kind, timeout=timeout, options=options, **more
-            )
-        except (av.FFmpegError, OSError) as error:
-            reason = plain_words(error, self.live)
-            if Path(self.source).suffix.lower() in EXTENSIONS:
-                reason = "an image; name the folder of the frames"
-            raise DataError(f"{label}: cannot be opened as video ({reason})") from error
-        with container:
-            tracks = [
-                track
-                for track in container.streams.video
-                if not track.disposition & av.stream.Disposition.attached_pic
-            ]
+        with opened(self.source, STREAM_TIMEOUT) as container:
+            from av.video.reformatter import VideoReformatter
+
+            tracks = tracks_of(container)
             if not tracks:
                 raise DataError(f"{label}: has no video track")
             track = tracks[0]
@@ -211,13 +200,11 @@ class Clip:
                 )
             track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
             track.thread_type = "AUTO"
-            # some .avi files count ticks of a clock: their average rate is that of the ticks
-            rates = [rate for rate in (track.average_rate, track.guessed_rate) if rate]
-            rate = float(min(rates, default=self.frame_rate))
-            length = 0.0 if self.live else _said_length(container, track)
+            rate = frame_rate_of(track, self.frame_rate)
+            length = 0.0 if self.live else said_length(container, track)
             size: tuple[int, int] | None = None
             resized = 0
-            shrinker = av.video.reformatter.VideoReformatter()  # a new one a frame costs 8 ms
+            shrinker = VideoReformatter()  # a new one a frame costs 8 ms
             stamped = not (self.live and container.format.name in WITHOUT_TIMES)
             times = LiveTimes(self.name, rate, stamped) if self.live else Times(self.name, rate)
             number = 0
@@ -272,9 +259,7 @@ class Clip:
             except StopIteration:
                 break
             except (av.FFmpegError, OSError) as error:
-                if self.live:
-                    log.info("%s: nothing more comes from it", self.name)
-                else:
+                if not self.live:  # of a stream, whoever connects again says so
                     self._warn(f"ends early ({plain_words(error, live=False)})")
                 break
             try:
@@ -287,14 +272,6 @@ class Clip:
                 damaged += 1
         if damaged:
             self._warn(f"{plural(damaged, 'damaged packet')}: frames are missing or spoilt")
-
-
-def _said_length(container: Any, track: Any) -> float:
-    """Return how many seconds a file says that it lasts, 0 if it does not."""
-    start, whole = (
-        max(0, ticks or 0) / 10**6 for ticks in (container.start_time, container.duration)
-    )
-    return max(whole - start, float(track.frames / (track.average_rate or math.inf)))
 
 
 def _places(paths: Sequence[Path]) -> list[int]:

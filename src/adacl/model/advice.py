@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Iterator, Mapping
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
 
 from adacl.model.header import ModelHeader
 from adacl.model.threshold import Threshold
+from adacl.model.verdict import Advice, Grade, Step
 from adacl.words import plural, were
 
 SWAPPED, FAIR_AUROC, GOOD_AUROC = 0.4, 0.75, 0.95
@@ -26,53 +26,19 @@ TOO_FEW_IMAGES, FEW_IMAGES, ROUGH = 20, 100, 10
 """Images to learn from (twice), and labelled images of a kind, below which more would help."""
 
 
-class Advice(NamedTuple):
-    """A grade for a model, the reason for it, and the next steps.
-
-    Parameters
-    ----------
-    grade
-        ``good``, ``usable`` or ``weak``; ``none`` if too little is known to give one.
-    why
-        A sentence without its full stop.
-    steps
-        The next things to do, at most two: a command, and what it is for.
-    sensitive
-        After a fit, the small change that raises most normal images above the threshold; or "".
-    """
-
-    grade: Literal["good", "usable", "weak", "none"]
-    why: str
-    steps: tuple[str, ...]
-    sensitive: str = ""
-
-    @property
-    def word(self) -> str:
-        """The grade in words."""
-        return "weak, do not rely on it" if self.grade == "weak" else self.grade
-
-    def lines(self) -> Iterator[str]:
-        """Yield the lines that a command ends with."""
-        yield f"verdict: {self.word}. {self.why[:1].upper()}{self.why[1:]}"
-        if self.sensitive:
-            yield f"sensitive to: {self.sensitive}".replace("×", "x")
-        for step in self.steps:
-            yield f"next: {step}"
-
-
 class _Fault(NamedTuple):
     severe: bool
     why: str
-    steps: tuple[str, ...]
+    steps: tuple[Step, ...]
 
 
 def advice(
     header: ModelHeader,
     figures: Mapping[str, Any] | None = None,
     model: str = "MODEL",
-    normals: str = "NORMALS",
-    swapped: str = "--normal GOOD --abnormal BAD",
-    same: str | None = None,
+    normals: Sequence[str] = ("NORMALS",),
+    swapped: Sequence[str] = ("--normal", "GOOD", "--abnormal", "BAD"),
+    same: Sequence[str] | None = None,
 ) -> Advice:
     """Judge a model by its training or, better, by labelled images.
 
@@ -83,12 +49,12 @@ def advice(
     figures
         What :func:`adacl.metrics.evaluation` returned, and ``n_seen_in_fit``; None after a fit.
     model, normals
-        How commands name its file and the images that it learnt from.
+        Its file and the images that it learnt from, as words of a command.
     swapped
         How a command names the labelled images if normal and anomalous were confused.
     same
-        Options of the fit, which another one with the same preset repeats, each after a space; by
-        default those that the model file holds.
+        Options of the fit, which another one with the same preset repeats; by default those that
+        the model file holds.
     """
     sensitive, learn = "", _learn_more(header, normals, _same(header) if same is None else same)
     if figures is None:
@@ -99,29 +65,27 @@ def advice(
             f"the network distinguishes made anomalies from normal images (AUROC {area:.2f}); real "
             "ones may differ"
         )
-        further = f"adacl evaluate {model} --planted FRESH_NORMALS: shows the smallest defect found"
+        planted = ("adacl", "evaluate", model, "--planted", "FRESH_NORMALS")
+        further = Step(planted, "shows the smallest defect found", "test")
     else:
         if header.has_map and header.mask is None and figures["auroc"] < FAIR_AUROC:
-            learn = (
-                f"{_fit(header, normals)} --preset paper: if images differ as a whole",
-                *learn,
-            )
+            learn = (_preset(header, normals, "paper", "if images differ as a whole"), *learn)
         faults = _faults_found(header, figures, model, learn, swapped)
         why = (
             f"AUROC {figures['auroc']:.3f}; {figures['tpr']:.0%} of the anomalies are found, and "
             f"{figures['fpr']:.0%} of the normal images flagged"
         )
-        further = f"adacl score {model} IMAGES: put it to use"
+        further = Step(("adacl", "score", model, "IMAGES"), "put it to use", "use")
     if not faults:
         return Advice("good", why, (further,), sensitive)
-    grade: Literal["usable", "weak"] = "weak" if any(f.severe for f in faults) else "usable"
+    grade: Grade = "weak" if any(f.severe for f in faults) else "usable"
     faults.sort(key=lambda fault: not fault.severe)
     steps = dict.fromkeys(step for fault in faults for step in fault.steps)
     why = "; ".join(fault.why for fault in faults[:2])
     return Advice(grade, why, tuple(steps)[:2], sensitive)
 
 
-def _faults_of_fit(header: ModelHeader, model: str, learn: tuple[str, ...]) -> list[_Fault]:
+def _faults_of_fit(header: ModelHeader, model: str, learn: tuple[Step, ...]) -> list[_Fault]:
     area, threshold = header.history.best.validation_auroc, header.threshold
     faults = []
     weak = WEAK_MAP if header.has_map else FAIR_AUROC
@@ -173,8 +137,8 @@ def _faults_found(
     header: ModelHeader,
     figures: Mapping[str, Any],
     model: str,
-    learn: tuple[str, ...],
-    swapped: str,
+    learn: tuple[Step, ...],
+    swapped: Sequence[str],
 ) -> list[_Fault]:
     threshold, faults = header.threshold, []
     area, found, alarms = (figures[name] for name in ("auroc", "tpr", "fpr"))
@@ -182,7 +146,7 @@ def _faults_found(
     refuted = threshold.refuted_by(flagged, figures["n_normal"])
     if area < SWAPPED:
         why = f"normal images score higher than anomalies (AUROC {area:.2f})"
-        step = f"adacl evaluate {model} {swapped}: if the two were swapped"
+        step = Step(("adacl", "evaluate", model, *swapped), "if the two were swapped", "test")
         faults.append(_Fault(True, why, (step, *learn)))
     elif area < FAIR_AUROC:
         why = f"anomalies hardly score higher than normal images (AUROC {area:.2f})"
@@ -192,7 +156,7 @@ def _faults_found(
             f"anomalies do score higher than normal images (AUROC {area:.2f}), but only "
             f"{found:.0%} of them score above the threshold"
         )
-        lower = _calibrate(header, model, " --fpr 0.05", "accepts more false alarms")
+        lower = _calibrate(header, model, ("--fpr", "0.05"), "accepts more false alarms")
         exact = threshold.assured or threshold.method in ("manual", "defects")
         steps = (lower, *learn) if exact else (_calibrate(header, model), lower)
         faults.append(_Fault(found < HARDLY_FOUND, why, steps))
@@ -213,7 +177,9 @@ def _faults_found(
     return faults
 
 
-def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = "") -> str:
+def _calibrate(
+    header: ModelHeader, model: str, options: tuple[str, ...] = (), what: str = ""
+) -> Step:
     if header.exported:
         model = "MODEL.adacl"
     threshold = header.threshold
@@ -228,46 +194,55 @@ def _calibrate(header: ModelHeader, model: str, option: str = "", what: str = ""
             f"its threshold was set by {plural(threshold.defects.n, 'labelled defect')}; one that "
             "normal images set flags fewer of them"
         )
-    option += _group(header)
-    again = ", then export it again" if header.exported else ""
-    return f"adacl calibrate {model} MORE_NORMALS{option}{again}: {what or rests}"
+    command = ("adacl", "calibrate", model, "MORE_NORMALS", *options, *_group(header))
+    again = "export it again" if header.exported else ""
+    return Step(command, what or rests, "threshold", then=again)
 
 
-def _group(header: ModelHeader) -> str:
+def _group(header: ModelHeader) -> tuple[str, ...]:
     if "groups" not in header.training:
-        return ""
-    return f" --group {shlex.quote(str(header.training.get('group', 'RULE')))}"
+        return ()
+    return "--group", str(header.training.get("group", "RULE"))
 
 
-def _evaluate(model: str, what: str) -> str:
-    return f"adacl evaluate {model} --normal GOOD --abnormal BAD: {what}"
+def _evaluate(model: str, what: str) -> Step:
+    return Step(("adacl", "evaluate", model, "--normal", "GOOD", "--abnormal", "BAD"), what, "test")
 
 
-def _fit(header: ModelHeader, normals: str) -> str:
-    return f"adacl fit {normals} -o NEW{_group(header)}"
+def _fit(header: ModelHeader, normals: Sequence[str]) -> tuple[str, ...]:
+    return "adacl", "fit", *normals, "-o", "NEW", *_group(header)
 
 
-def _same(header: ModelHeader) -> str:
+def _preset(header: ModelHeader, normals: Sequence[str], name: str, reason: str) -> Step:
+    return Step((*_fit(header, normals), "--preset", name), reason, "preset", name)
+
+
+def _same(header: ModelHeader) -> list[str]:
     """Return the options for another fit with the preset, the tiles and the mask of this one."""
     preset, tiling = header.config.preset, header.tiling
-    same = "" if preset == "inspect" else f" --preset {preset}"
+    same = [] if preset == "inspect" else ["--preset", preset]
     if tiling:
-        same += f" --tile {tiling.height}x{tiling.width}"
-        same += f" --stride {tiling.stride}" if tiling.stride else ""
-        same += f" --top-k {tiling.top_k}" if tiling.top_k > 1 else ""
-    return same if header.mask is None else f"{same} --mask MASK"
+        same += ["--tile", f"{tiling.height}x{tiling.width}"]
+        same += ["--stride", str(tiling.stride)] if tiling.stride else []
+        same += ["--top-k", str(tiling.top_k)] if tiling.top_k > 1 else []
+    return same if header.mask is None else [*same, "--mask", "MASK"]
 
 
-def _learn_more(header: ModelHeader, normals: str, same: str) -> tuple[str, ...]:
+def _learn_more(
+    header: ModelHeader, normals: Sequence[str], same: Sequence[str]
+) -> tuple[Step, ...]:
     """Return ways to a better network, the most promising first."""
     facts, config = header.training, header.config
-    fit, steps = _fit(header, normals), []
+    steps = []
     if facts["train"] < FEW_IMAGES:
-        more = _fit(header, "MORE_NORMALS")
-        steps.append(f"{more}{same}: it learnt from {facts['train']} images")
+        more = (*_fit(header, ["MORE_NORMALS"]), *same)
+        steps.append(Step(more, f"it learnt from {facts['train']} images", "normals"))
     if not header.has_map:
-        steps.append(f"{fit} --preset inspect: if the defects are small parts of the image")
+        small = "if the defects are small parts of the image"
+        steps.append(_preset(header, normals, "inspect", small))
     if config.preset == "paper" and not header.any_size:
-        steps.append(f"{fit} --preset accurate: if images differ as a whole")
-    steps.append(f"{fit}{same} --epochs {2 * config.training.epochs}: trains twice as long")
+        steps.append(_preset(header, normals, "accurate", "if images differ as a whole"))
+    epochs = str(2 * config.training.epochs)
+    longer = (*_fit(header, normals), *same, "--epochs", epochs)
+    steps.append(Step(longer, "trains twice as long", "epochs", epochs))
     return tuple(steps)

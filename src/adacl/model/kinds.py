@@ -22,6 +22,8 @@ NAMED = {
     ".html": ("page", "a page"),
 }
 """The kind of a file by the ending of its name, and what messages call it."""
+START = 1 << 16
+"""Bytes at the start of a file that are looked at; text has no zero byte there."""
 
 
 def check_kind(path: Path, kind: Kind) -> None:
@@ -32,7 +34,11 @@ def check_kind(path: Path, kind: Kind) -> None:
     ConfigError
         If a file of another kind is there, or a model is named as an ONNX file.
     """
-    there = _kind_of(path) if path.is_file() else None
+    if not path.is_file():
+        return
+    there = _kind_of(path)
+    if there is None and kind == "table" and _is_binary(path):
+        there = "other", "no text"
     if there and there[0] != kind:
         raise ConfigError(f"{path}: is {there[1]}, which would be replaced; name another output")
     if kind == "model" and path.suffix.lower() == ".onnx":
@@ -51,3 +57,8 @@ def _kind_of(path: Path) -> tuple[str, str] | None:
     if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
         return "model", "a model file"
     return NAMED.get(path.suffix.lower())
+
+
+def _is_binary(path: Path) -> bool:
+    with open_regular(path) as file:
+        return b"\0" in file.read(START)

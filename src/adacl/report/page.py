@@ -102,7 +102,7 @@ def _told(
         "flagged": {group: flagged[0] for group, flagged in gathering.flagged.items()},
         "figures": figures,
         "advice": subject.story != "score"
-        and advice(subject.header, figures, shlex.quote(readable(subject.model_path.name))),
+        and advice(subject.header, figures, readable(subject.model_path.name)),
         "threshold": threshold,
         "scale": subject.header.map_scale,
         "expected": threshold.fpr_at(threshold.value),

@@ -6,7 +6,6 @@ import hashlib
 import json
 import logging
 import os
-import shlex
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -18,11 +17,12 @@ from typing import Any
 
 from adacl._version import __version__
 from adacl.config import Config
-from adacl.config.presets import by_size, parse_settings, preset
+from adacl.config.presets import by_size, parse_settings, preset_of_images
 from adacl.data.folders import list_images
 from adacl.data.training_set import probe_files
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
 from adacl.files import atomic_file, make_folder, read_whole
+from adacl.model.verdict import Step
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet_parts import Part
 
@@ -126,7 +126,8 @@ def _fit(target: Path, part: Part, paths: list[Path], seed: int) -> Record:
     from adacl.image_detector import ImageDetector
 
     files = probe_files(paths, "skip")
-    config = by_size(files.sizes(None)) if part.preset == "auto" else preset(part.preset)
+    auto = part.preset == "auto"
+    config = by_size(files.sizes(None)) if auto else preset_of_images(part.preset)
     config = config.replace(**parse_settings(part.settings))
     detector = ImageDetector(config=config, random_state=seed, on_error="skip", device="cpu")
     detector.fit(files)
@@ -145,7 +146,7 @@ def _exported(target: Path) -> Record:
     fitted, exported = target.with_name(f"{target.name}.adacl"), f"{target.name}.onnx"
     export_model(fitted, target.with_name(exported), dynamic_batch=True)
     header = read_header(fitted)
-    verdict = advice(header, model=shlex.quote(fitted.name))
+    verdict = advice(header, model=fitted.name)
     return {
         "model": exported,
         "fitted": _digest(fitted),
@@ -161,17 +162,16 @@ def _exported(target: Path) -> Record:
     }
 
 
-def _in_fleet(step: str) -> str:
+def _in_fleet(step: Step) -> str:
     """Say a next step so that the model stays in the fleet, which makes its own fits."""
-    command, _, why = step.partition(": ")
-    words = command.split()
-    if words[:2] != ["adacl", "fit"]:
-        return step
-    if "MORE_NORMALS" in words:
-        return f"more normal images of it, then adacl scale fit: {why}"
-    option, value = words[-2:]
-    changed = f"training.epochs={value}" if option == "--epochs" else f"the preset {value}"
-    return f"{changed}, then adacl scale fit: {why}"
+    changes = {
+        "normals": "more normal images of it",
+        "preset": f"the preset {step.value}",
+        "epochs": f"training.epochs={step.value}",
+    }
+    if step.kind not in changes:
+        return str(step)
+    return f"{changes[step.kind]}, then adacl scale fit: {step.reason}"
 
 
 def _described(part: Part, config: Config | None) -> Record:

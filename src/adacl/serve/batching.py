@@ -13,6 +13,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from adacl.data.image_files import NoMemoryError
 from adacl.data.images import Decoded
 from adacl.deploy.scorer import Scorer
 from adacl.errors import ImageError
@@ -240,7 +241,9 @@ class Batcher:
             return [*self._scored(key, items)]
         except Exception as error:
             if len(items) == 1:
-                return [error]
+                ((ticket, number),) = items
+                short = isinstance(error, MemoryError)
+                return [NoMemoryError(ticket.files[number].name) if short else error]
             return [outcome for item in items for outcome in self._outcomes(key, [item])]
 
     def _scored(self, key: Key, items: list[Item]) -> list[Outcome]:

@@ -9,6 +9,9 @@ from typing import Any
 
 from starlette.responses import Response
 
+from adacl.data.image_files import NoMemoryError
+from adacl.errors import ImageError
+
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -65,5 +68,15 @@ class ProblemError(Exception):
         return Response(content, self.status, self.headers, MEDIA_TYPE)
 
 
+SOON = {"Retry-After": "5"}
+
+
+def unscored(name: str, error: ImageError) -> ProblemError:
+    """Return the problem of an image that cannot be scored: the client's fault, or the memory's."""
+    if isinstance(error, NoMemoryError):
+        return ProblemError(503, str(error), name=name, headers=SOON)
+    return ProblemError(422, str(error), name=name)
+
+
 INTERNAL = ProblemError(500, "internal error; the service's log shows where")
-STOPPING = ProblemError(503, "the service is stopping", headers={"Retry-After": "5"})
+STOPPING = ProblemError(503, "the service is stopping", headers=SOON)

@@ -22,7 +22,7 @@ from adacl.serve.batching import Batcher, Outcome, Ticket
 from adacl.serve.counters import Metrics
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
-from adacl.serve.problems import ProblemError
+from adacl.serve.problems import SOON, ProblemError, unscored
 from adacl.serve.uploads import Memory, Parts, Reservation, Upload, chunks, media_type, sent_name
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class Scoring:
     ) -> dict[str, Any]:
         if isinstance(outcome, ImageError):
             self.metrics.refused()
-            return {"name": name, "error": ProblemError(422, str(outcome), name=name).to_dict()}
+            return {"name": name, "error": unscored(name, outcome).to_dict()}
         result = {
             "name": name,
             **record_of(outcome.score, threshold),
@@ -185,6 +185,10 @@ def _refuse_if_all_failed(results: list[dict[str, Any]]) -> None:
     errors = [result["error"] for result in results if "error" in result]
     if len(errors) < len(results):
         return
+    status = max(error["status"] for error in errors)
+    headers = SOON if status == 503 else None
     if len(errors) == 1:
-        raise ProblemError(422, errors[0]["detail"], name=errors[0]["name"])
-    raise ProblemError(422, f"none of {len(errors)} files can be scored", errors=errors)
+        raise ProblemError(status, errors[0]["detail"], name=errors[0]["name"], headers=headers)
+    raise ProblemError(
+        status, f"none of {len(errors)} files can be scored", errors=errors, headers=headers
+    )

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from adacl.model.advice import FAIR_AUROC, FEW_FOUND, GOOD_AUROC, MANY_FOUND, WEAK_MAP, Advice
+from adacl.model.advice import FAIR_AUROC, FEW_FOUND, GOOD_AUROC, MANY_FOUND, WEAK_MAP
+from adacl.model.verdict import Advice, Step
 from adacl.video.alarms import NONE_ALLOWED, Alarm, duration
 
 ENOUGH_NORMAL = 60.0
@@ -21,16 +22,16 @@ def after_fit(validation_auroc: float, alarm: Alarm, model: str) -> Advice:
     alarm
         The threshold, and what it rests on.
     model
-        How commands name its file.
+        Its file, as a word of a command.
     """
     ranks = f"AUROC {validation_auroc:.2f}"
     if validation_auroc < WEAK_MAP:
         why = f"the network hardly distinguishes made anomalies from normal motion ({ranks})"
         other = "give footage in which things move, of one fixed camera, every frame of it"
-        return Advice(
-            "weak", why, (other, f"adacl video fit … -o {model} --epochs N: train longer")
-        )
-    tried = f"adacl video evaluate {model} CLIPS --truth TABLE: shows what it finds and flags"
+        longer = _video("fit", "NORMAL", "-o", model, "--epochs", "N", why="trains longer")
+        return Advice("weak", why, (Step((), other), longer))
+    shown = "shows what it finds and flags"
+    tried = _video("evaluate", model, "CLIPS", "--truth", "TABLE", why=shown)
     bound = alarm.upper_bound
     if bound is None or alarm.per_hour is None or bound <= alarm.per_hour:
         why = (
@@ -39,11 +40,11 @@ def after_fit(validation_auroc: float, alarm: Alarm, model: str) -> Advice:
         )
         return Advice("good", why, (tried,))
     needed = duration(alarm.hours_needed)
-    none = f"--false-alarms {NONE_ALLOWED * alarm.per_hour:g}"
-    more = (
-        f"adacl video calibrate {model} MORE_NORMAL {none}: {needed} of it assure "
-        f"{alarm.per_hour:g} false alarm{'s' * (alarm.per_hour != 1)} an hour"
+    none = ("--false-alarms", f"{NONE_ALLOWED * alarm.per_hour:g}")
+    assured = (
+        f"{needed} of it assure {alarm.per_hour:g} false alarm{'s' * (alarm.per_hour != 1)} an hour"
     )
+    more = _video("calibrate", model, "MORE_NORMAL", *none, why=assured)
     rests = f"the threshold rests on {duration(alarm.hours)} of normal footage"
     if alarm.hours < ENOUGH_NORMAL / 3600:
         return Advice("weak", f"{rests}, too little to judge false alarms", (more, tried))
@@ -57,14 +58,17 @@ def after_evaluation(figures: dict[str, Any], alarm: Alarm, model: str) -> Advic
             f"{duration(hours)} of normal footage are too little for a verdict, which needs "
             f"{ENOUGH_NORMAL:g}"
         )
-        again = f"adacl video evaluate {model} with more normal footage, to count false alarms"
+        counted = "with more normal footage, it counts false alarms"
+        again = _video("evaluate", model, "MORE_CLIPS", "--truth", "TABLE", why=counted)
         return Advice("none", why, (again,))
     found = figures["found"] / figures["intervals"]
     too_many = max(1.0, 2 * (alarm.per_hour or 0) * hours)
-    more = f"train on more normal footage of this camera: adacl video fit … -o {model}"
-    explain = f"see what is missed or flagged: adacl video explain {model} VIDEO"
-    higher = f"set the threshold by more normal footage: adacl video calibrate {model} NORMAL"
-    lower = f"accept more false alarms: adacl video calibrate {model} NORMAL --false-alarms N"
+    footage = "learns from more normal footage of this camera"
+    more = _video("fit", "MORE_NORMAL", "-o", model, why=footage)
+    explain = _video("explain", model, "VIDEO", why="shows what is missed or flagged")
+    higher = _video("calibrate", model, "NORMAL", why="more normal footage sets the threshold")
+    accepts = "accepts more false alarms"
+    lower = _video("calibrate", model, "NORMAL", "--false-alarms", "N", why=accepts)
     ranks = f"AUROC {figures['auroc']:.2f}"
     counts = f"{figures['found']} of {figures['intervals']} abnormal intervals are found"
     if figures["auroc"] < FAIR_AUROC:
@@ -77,3 +81,7 @@ def after_evaluation(figures: dict[str, Any], alarm: Alarm, model: str) -> Advic
     if found < MANY_FOUND or figures["auroc"] < GOOD_AUROC:
         return Advice("usable", f"{counts} ({ranks})", (explain, more))
     return Advice("good", f"{counts} ({ranks})", ())
+
+
+def _video(*words: str, why: str) -> Step:
+    return Step(("adacl", "video", *words), why)

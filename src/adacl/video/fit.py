@@ -97,7 +97,7 @@ def fit_video(
         video,
         footage.height,
         footage.width,
-        1 / footage.seconds,
+        footage.frame_rate,
         footage.motion,
         levels_of(model.raw, np.asarray(samples.pixels), tiles, footage, video.training),
         Alarm(0.5),

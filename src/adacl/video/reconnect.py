@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -75,7 +76,8 @@ class Connections:
             if not self._lost:
                 self._lost = True
                 tries = tries if self._seen - self._began < STEADY else 0
-                log.warning("%s; connecting again", self._reason)
+                if self._left() > 0:
+                    log.warning("%s; connecting again", self._reason)
                 self.on_change(Change("lost", time.time()))
             self._wait(tries)
             tries += 1
@@ -106,14 +108,17 @@ class Connections:
         log.warning("%s: back after %.0f s", self.name, seconds)
         self.on_change(Change("back", time.time(), seconds))
 
+    def _left(self) -> float:
+        """Return the seconds until it is given up."""
+        away = time.monotonic() - self._seen
+        return math.inf if self.give_up is None else self.give_up - away
+
     def _wait(self, tries: int) -> None:
         pause = min(LONGEST, SHORTEST * 2 ** min(tries, 30)) * random.Random().uniform(0.5, 1)
-        if self.give_up is not None:
-            left = self.give_up - (time.monotonic() - self._seen)
-            if left <= 0:
-                away = time.monotonic() - self._seen
-                raise DataError(f"{self._reason}; given up after {away:.0f} s without a frame")
-            pause = min(pause, left)
+        if (left := self._left()) <= 0:
+            away = time.monotonic() - self._seen
+            raise DataError(f"{self._reason}; given up after {away:.0f} s without a frame")
+        pause = min(pause, left)
         log.info("next try in %.1f s", pause)
         time.sleep(pause)
 

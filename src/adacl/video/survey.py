@@ -46,6 +46,11 @@ class Footage:
     motion: float
     learnt: Learnt = field(default_factory=Learnt)
 
+    @property
+    def frame_rate(self) -> float:
+        """Frames a second, to nine digits; the last ones come from rounding."""
+        return float(f"{1 / self.seconds:.9g}")
+
 
 def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footage:
     """Read the footage once: its size, its length, and the threshold of the gate.

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Literal, Self
 
@@ -24,16 +25,19 @@ COLUMNS: dict[Kind, tuple[str, str]] = {
     "label": ("frame", "label"),
 }
 """The first of these whose columns the file has is what it tells."""
+SEPARATORS = (",", ";", "\t")
+"""The first of these by which the head has such columns separates them."""
 
 
 @dataclass(frozen=True)
 class Truth:
     """What a file of ground truth says.
 
-    It is a CSV file with a head. Its columns are ``first_frame`` and ``last_frame`` (numbers from
-    0, both abnormal), or ``start`` and ``end`` (seconds), one row for each abnormal interval; or
-    ``frame`` and ``label`` (1 for abnormal), one row for each frame. A column ``clip`` names the
-    clip, if there are several. Clips without an interval are normal.
+    It is a CSV file with a head, in capitals or not, separated by commas, by tabs, or by semicolons
+    (then numbers may have a decimal comma). Its columns are ``first_frame`` and ``last_frame``
+    (numbers from 0, both abnormal), or ``start`` and ``end`` (seconds), one row for each abnormal
+    interval; or ``frame`` and ``label`` (1 for abnormal), one row for each frame. A column ``clip``
+    names the clip, if there are several. Clips without an interval are normal.
 
     Parameters
     ----------
@@ -61,12 +65,11 @@ class Truth:
         meant = _meant(clips)
         try:
             with path.open(encoding="utf-8-sig", newline="") as file:
-                table = csv.DictReader(file)
-                head = [name.strip() for name in table.fieldnames or []]
+                first = file.readline()  # a pipe cannot be read twice
+                separator, kind = _form(first)
+                table = csv.DictReader(chain([first], file), delimiter=separator)
+                head = _columns(table.fieldnames or [])
                 table.fieldnames = head
-                kind = next(
-                    (kind for kind, pair in COLUMNS.items() if set(pair) <= set(head)), None
-                )
                 if kind is None:
                     raise DataError(
                         f"{path}: needs a head with the columns first_frame,last_frame or "
@@ -86,7 +89,7 @@ class Truth:
                             f"{where}: {clip!r} is the file of several clips; scored are "
                             f"{_listed(clips)}"
                         )
-                    found.setdefault(name, []).append(_pair(row, kind, where))
+                    found.setdefault(name, []).append(_pair(row, kind, separator == ";", where))
         except FileNotFoundError as error:
             raise MissingDataError(f"{path}: no such file") from error
         except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -129,6 +132,20 @@ class Truth:
         return marked
 
 
+def _form(head: str) -> tuple[str, Kind | None]:
+    """Return what separates the columns by the first line, and what the file tells, if known."""
+    for separator in SEPARATORS:
+        names = _columns(next(csv.reader([head], delimiter=separator), []))
+        for kind, pair in COLUMNS.items():
+            if set(pair) <= set(names):
+                return separator, kind
+    return SEPARATORS[0], None
+
+
+def _columns(names: Iterable[str]) -> list[str]:
+    return [name.strip().lower() for name in names]
+
+
 def _meant(clips: Sequence[Clip]) -> dict[str, str | None]:
     """Return the name of the clip that each name in a file means; None if that is not clear."""
     found: dict[str, str | None] = {}
@@ -150,10 +167,10 @@ def _listed(clips: Sequence[Clip]) -> str:
     return ", ".join(names) + ", …" * (len(clips) > 5)
 
 
-def _pair(row: dict[str, str], kind: Kind, where: str) -> tuple[float, float]:
+def _pair(row: dict[str, str], kind: Kind, decimal_comma: bool, where: str) -> tuple[float, float]:
     texts = [(row.get(column) or "").strip() for column in COLUMNS[kind]]
     try:
-        first, last = map(float, texts)
+        first, last = (float(text.replace(",", ".") if decimal_comma else text) for text in texts)
     except ValueError as error:
         raise DataError(f"{where}: need two numbers, got {', '.join(map(repr, texts))}") from error
     whole = kind == "start" or (first.is_integer() and last.is_integer())

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from adacl._version import __version__
 from adacl.config import Config
-from adacl.config.presets import preset
+from adacl.config.presets import preset_of_images
 from adacl.data.samples import Samples
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
@@ -66,7 +66,7 @@ class Variant:
 
 def paper_config(source: str, preset_name: str = "paper") -> Config:
     """Return the configuration of a preset; ``paper`` with the epochs of table 2, if any."""
-    config = preset(preset_name)
+    config = preset_of_images(preset_name)
     if preset_name != "paper":
         return config
     return config.replace(training__epochs=EPOCHS.get(source, config.training.epochs))

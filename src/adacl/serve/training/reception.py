@@ -9,9 +9,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from adacl.data.arrays import SMALLEST_SET
+from adacl.data.image_files import NoMemoryError
 from adacl.data.images import decode
 from adacl.errors import DataError, ImageError
-from adacl.serve.problems import ProblemError
+from adacl.serve.problems import ProblemError, unscored
 from adacl.serve.training.record import Training
 from adacl.serve.uploads import Upload
 
@@ -73,10 +74,12 @@ class Reception:
         Raises
         ------
         ProblemError
-            507 if the disk is full.
+            507 if the disk is full, 503 if the memory is.
         """
         try:
             await asyncio.to_thread(self._keep, upload)
+        except NoMemoryError as error:
+            raise unscored(upload.name, error) from error
         except ImageError as error:
             self.training.skipped.append({"name": upload.name, "detail": str(error)})
         except OSError as error:

@@ -69,9 +69,10 @@ def _train(folder: Path, settings: dict[str, Any]) -> None:
     )
     detector.fit(images).save(folder / "model.adacl")
     judged = advice(detector.header)
-    steps = tuple(remedies(judged.steps, detector.header.config))
-    for line in judged._replace(steps=steps).lines():
+    for line in judged.judgement():
         _tell(note=line)
+    for remedy in remedies(judged.steps, detector.header.config):
+        _tell(note=f"next: {remedy}")
     export_model(folder / "model.adacl", folder / "model.onnx", dynamic_batch=True)
 
 
