@@ -293,6 +293,19 @@ def test_what_was_done_is_logged(normal, caplog):
         assert part in text
 
 
+def test_a_network_that_has_hardly_learnt_warns(normal, caplog):
+    """Whoever fits from Python sees no verdict, and by default no more than warnings."""
+    config = TINY.replace(training__rate_min=0.0, training__rate_max=1e-9)
+    detector = tiny(config=config).fit(normal)
+    area = detector.history_.best.validation_auroc
+    assert area < 0.75
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert told == [
+        f"made anomalies are hardly distinguished from normal (AUROC {area:.2f}): train longer "
+        "(--epochs); if that does not help, do not rely on this model"
+    ]
+
+
 @pytest.mark.parametrize(
     ("parameters", "error", "name"),
     [

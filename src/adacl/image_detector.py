@@ -45,7 +45,7 @@ from adacl.model.file import load_model, save_model
 from adacl.model.gate import ONLY_ARRAYS, check_files
 from adacl.model.header import ModelHeader
 from adacl.model.history import History
-from adacl.model.info import notes
+from adacl.model.info import notes, weakness
 from adacl.model.model import Model
 from adacl.model.scoring import FileScore, ImageScore
 from adacl.model.threshold import Threshold
@@ -120,8 +120,9 @@ class ImageDetector(DetectorParameters, ImageScorer):
         )
         if self.group is not None:
             self.header.training["group"] = self.group
+        weak = weakness(self.header)
         for line in notes(self.header):
-            log.info(line)
+            log.log(logging.WARNING if line in weak else logging.INFO, line)
         if self.header.spec.dtype == "float32":
             log.info(ONLY_ARRAYS)
         if odd := self.header.training.get("odd"):

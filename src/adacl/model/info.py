@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from adacl.imaging.tiles import Tiling
-from adacl.model.advice import WEAK_MAP
+from adacl.model.advice import FAIR_AUROC, WEAK_MAP
 from adacl.model.header import ModelHeader
 
 MOST_CHANGES = 3
@@ -97,7 +97,7 @@ def notes(header: ModelHeader) -> list[str]:
         f"{best.validation_auroc:.4f} against made anomalies",
     ]
     if header.has_map:
-        return lines + _weak_map(best.validation_auroc) + header.threshold.notes()
+        return lines + weakness(header) + header.threshold.notes()
     if facts["validation"] < header.config.training.validation_size:
         lines.append(
             f"only {facts['validation']} normals could be spared for early stopping "
@@ -118,11 +118,13 @@ def notes(header: ModelHeader) -> list[str]:
             "longer training does not help, it hardly changes these images; consider leaving it "
             f"out (--drop {kind})"
         )
-    return lines + header.threshold.notes()
+    return lines + weakness(header) + header.threshold.notes()
 
 
-def _weak_map(area: float) -> list[str]:
-    if area >= WEAK_MAP:
+def weakness(header: ModelHeader) -> list[str]:
+    """Return the sentence among the notes that says not to rely on a model, if there is one."""
+    area = header.history.best.validation_auroc
+    if area >= (WEAK_MAP if header.has_map else FAIR_AUROC):
         return []
     return [
         f"made anomalies are hardly distinguished from normal (AUROC {area:.2f}): train longer "
