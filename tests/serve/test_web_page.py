@@ -525,6 +525,24 @@ def test_it_fits_every_screen_in_either_colour(visit, service, mixed, tmp_path, 
     assert (lightness() > 384) == (scheme == "dark")
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_fingers_find_every_button(visit, model, mixed, tmp_path, width):
+    with serving(model, "--log", tmp_path / "log.db") as service:
+        viewport = {"width": width, "height": 800}
+        page = ready(visit(address(service), viewport=viewport, has_touch=True, is_mobile=True))
+        drop(page, *mixed[:2])
+        expect(tiles(page)).to_have_count(2)
+        expect(page.get_by_role("group", name="What it really is")).to_be_visible()
+        for view in ("Inspect", "Teach"):
+            page.get_by_role("link", name=view, exact=False).first.click()
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+            heights = page.locator("button:visible, select:visible, nav a").evaluate_all(
+                "(all) => all.map((one) => one.getBoundingClientRect().height)"
+            )
+            assert len(heights) > 8
+            assert min(heights) >= 44
+
+
 def test_normal_pictures_are_recorded_from_the_camera(visit, service):
     page = ready(visit(f"{service}#teach"))
     page.get_by_role("button", name="Camera").click()
