@@ -100,8 +100,11 @@ def hold(page, pattern):
 
 
 def await_requests(page, held, count):
-    while len(held) < count:
+    for _ in range(1200):
+        if len(held) >= count:
+            return
         page.wait_for_timeout(50)
+    raise AssertionError(f"{len(held)} requests came, not {count}")
 
 
 def tiles(page):
@@ -852,8 +855,7 @@ def test_trainings_keep_the_focus_and_are_asked_for_again(visit, service):
         "button", name="three.onnx"
     )
     button.focus()
-    while len(asked) < 4:
-        page.wait_for_timeout(300)
+    await_requests(page, asked, 4)
     expect(button).to_be_focused()
 
 
