@@ -3,14 +3,19 @@
 import re
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from adacl import AnomalyDetector
+from adacl.data.video import Frame
 from adacl.model.file import load_model
 from adacl.report.subject import readable
 from adacl.report.tally import STEPS
+from adacl.report.timeline import Timeline
+from adacl.video.alarms import Alarm
+from adacl.video.frame_scores import FrameScore
 from support.helpers import LEARNING, call, write_images
 from support.reports import HOSTILE, embedded, records
 
@@ -514,3 +519,22 @@ def test_thousands_of_images_stay_usable(visit, shop, digits, tmp_path):
     count = sum("99" in f"{number:04d}" for number in range(5000))
     expect(page.locator("#place")).to_have_text(f"1–25 of {count}")
     expect(page.get_by_text("2,000 of the 5,000")).to_be_visible()
+
+
+def test_the_timeline_names_times_and_moves_by_keyboard(browser, tmp_path):
+    times = np.linspace(0, 119.96, 61)
+    frames = [Frame(i, t, np.full((4, 4, 3), i, np.uint8)) for i, t in enumerate(times)]
+    scores = [FrameScore(i, t, 0.2, 0.2, None, np.full(1, np.nan)) for i, t in enumerate(times)]
+    timeline = Timeline(SimpleNamespace(alarm=Alarm(0.5)), "a clip")
+    assert list(timeline.watch(frames, scores)) == scores
+    timeline.write(tmp_path / "page.html", [])
+    page = browser.new_page(has_touch=True)
+    page.goto((tmp_path / "page.html").as_uri())
+    expect(page.locator("#times span").last).to_have_text("2:00.0")
+    chart = page.get_by_role("slider")
+    for key, time in {"End": "2:00.0", "PageDown": "1:48.0", "Home": "0:00.0"}.items():
+        chart.press(key)
+        expect(page.locator("#time")).to_have_text(time)
+        expect(chart).to_have_attribute("aria-valuetext", time)
+    expect(chart).to_have_css("touch-action", "pan-y")
+    page.close()

@@ -4,8 +4,10 @@ import csv
 import os
 import re
 import signal
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -88,6 +90,21 @@ def drop(page, *paths):
     for kind in ("dragEnter", *3 * ["dragOver"], "drop"):
         session.send("Input.dispatchDragEvent", {"type": kind, "x": 200, "y": 300, "data": data})
         page.evaluate("() => new Promise(done => requestAnimationFrame(() => setTimeout(done)))")
+
+
+def hold(page, pattern):
+    """Return the list of requests that are held back until each is continued."""
+    held = []
+    page.route(pattern, lambda route: held.append(route))
+    return held
+
+
+def await_requests(page, held, count):
+    for _ in range(1200):
+        if len(held) >= count:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"{len(held)} requests came, not {count}")
 
 
 def tiles(page):
@@ -511,6 +528,24 @@ def test_it_fits_every_screen_in_either_colour(visit, service, mixed, tmp_path, 
     assert (lightness() > 384) == (scheme == "dark")
 
 
+@pytest.mark.parametrize("width", [360, 1280])
+def test_fingers_find_every_button(visit, model, mixed, tmp_path, width):
+    with serving(model, "--log", tmp_path / "log.db") as service:
+        viewport = {"width": width, "height": 800}
+        page = ready(visit(address(service), viewport=viewport, has_touch=True, is_mobile=True))
+        drop(page, *mixed[:2])
+        expect(tiles(page)).to_have_count(2)
+        expect(page.get_by_role("group", name="What it really is")).to_be_visible()
+        for view in ("Inspect", "Teach"):
+            page.get_by_role("link", name=view, exact=False).first.click()
+            assert page.evaluate("() => document.documentElement.scrollWidth") <= width
+            heights = page.locator("button:visible, select:visible, nav a").evaluate_all(
+                "(all) => all.map((one) => one.getBoundingClientRect().height)"
+            )
+            assert len(heights) > 8
+            assert min(heights) >= 44
+
+
 def test_normal_pictures_are_recorded_from_the_camera(visit, service):
     page = ready(visit(f"{service}#teach"))
     page.get_by_role("button", name="Camera").click()
@@ -574,3 +609,261 @@ def test_scores_that_have_moved_are_shown(visit, model, mixed, tmp_path):
         page.unroute("**/v1/score*")
         drop(page, mixed[1])
         expect(page.locator("#drift")).to_be_hidden()
+
+
+def test_the_skip_link_stays_in_the_view(visit, service):
+    page = ready(visit(f"{service}#teach"))
+    page.get_by_role("link", name="Skip to the content").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#main")).to_be_focused()
+    expect(page.locator("#teach")).to_be_visible()
+
+
+def test_a_refused_download_is_said(visit, service):
+    page = ready(visit(service))
+    refusal = {"status": 500, "json": {"detail": "The file is gone."}}
+    page.route("**/file?format=*", lambda route: route.fulfill(**refusal))
+    page.get_by_role("button", name="About this model").click()
+    button = page.get_by_role("button", name="three.onnx")
+    button.click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_have_text("The file is gone.")
+    page.unroute("**/file?format=*")
+    with page.expect_download():
+        button.click()
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_have_count(0)
+
+
+def test_a_model_chosen_while_the_page_asks_stays_chosen(visit, model, tmp_path):
+    other = tmp_path / "other.onnx"
+    other.write_bytes(model.read_bytes())
+    with serving(model, other) as service:
+        page = ready(visit(address(service)))
+        picker = page.get_by_role("combobox", name="Model")
+        picker.select_option("other")
+        held = hold(page, "**/v1/station")
+        page.evaluate("() => import('/static/models.js').then((m) => void m.refresh())")
+        await_requests(page, held, 1)
+        expect(picker).to_have_value("other")
+        picker.select_option("three")
+        held[0].continue_()
+        page.wait_for_timeout(300)
+        expect(picker).to_have_value("three")
+
+
+def test_a_single_picture_on_its_way_is_to_be_seen(visit, service, mixed):
+    page = ready(visit(service))
+    hold(page, "**/v1/score*")
+    drop(page, mixed[0])
+    expect(page.locator("#work")).to_be_visible()
+    expect(page.locator("#work-text")).to_have_text("0 of 1 scored")
+    page.get_by_role("button", name="Stop").click()
+    expect(page.locator("#work")).to_be_hidden()
+    page.unroute("**/v1/score*")
+    drop(page, mixed[1])
+    expect(tiles(page)).to_have_count(1)
+    expect(page.locator("#work")).to_be_hidden()
+
+
+def test_an_answer_cut_off_in_the_middle_is_asked_for_again(visit, service, mixed):
+    page = ready(visit(service))
+    page.evaluate(
+        """() => { const whole = window.fetch; let cuts = 1;
+        window.fetch = async (path, options) => {
+            const response = await whole(path, options);
+            if (!String(path).includes('/v1/score') || cuts-- < 1) return response;
+            const pull = (body) => body.error(new TypeError('network error'));
+            return new Response(new ReadableStream({ pull }), { status: 200 });
+        } }"""
+    )
+    drop(page, *mixed[:3])
+    expect(tiles(page)).to_have_count(3)
+    assert not [row for row in history(page).values() if row["error"]]
+
+
+def test_a_picture_that_changes_before_it_is_sent_is_named(visit, service, mixed, tmp_path):
+    last = tmp_path / "last.png"
+    last.write_bytes(mixed[0].read_bytes())
+    page = ready(visit(service))
+    page.evaluate(
+        """() => { const whole = window.fetch;
+        window.gate = new Promise((open) => { window.go = open });
+        window.fetch = async (path, options) => {
+            if (String(path).includes('/v1/score')) await gate;
+            return whole(path, options);
+        } }"""
+    )
+    drop(page, last)
+    expect(page.locator("#work")).to_be_visible()
+    last.write_bytes(mixed[1].read_bytes() + b"more")
+    page.evaluate("() => go()")
+    expect(page.locator("#verdict")).to_contain_text("Not scored")
+    expect(page.locator("#verdict p").nth(1)).to_contain_text("has changed or is gone")
+
+
+def test_files_without_a_picture_are_said(visit, service, tmp_path):
+    for name in ("a.csv", "b.txt"):
+        (tmp_path / name).write_text("no picture")
+    page = ready(visit(service))
+    for view in ("Inspect", "Teach"):
+        page.get_by_role("link", name=view, exact=False).first.click()
+        drop(page, tmp_path)
+        expect(page.get_by_role("alert")).to_contain_text("no pictures")
+
+
+def test_an_answer_on_its_way_is_shown_when_it_is_kept(visit, model, mixed, tmp_path):
+    with serving(model, "--log", tmp_path / "log.db") as service:
+        page = ready(visit(address(service)))
+        drop(page, mixed[0])
+        truth = page.get_by_role("group", name="What it really is")
+        held = hold(page, "**/v1/feedback")
+        truth.get_by_role("button", name="Anomalous").click()
+        page.locator("#threshold-number").fill("0.3")
+        expect(truth.get_by_role("button", name="Normal")).to_be_disabled()
+        await_requests(page, held, 1)
+        held[0].continue_()
+        expect(truth.get_by_role("button", name="Anomalous", pressed=True)).to_be_visible()
+
+
+def test_the_camera_gives_way_to_the_picture_before(visit, service, mixed):
+    page = ready(visit(service))
+    drop(page, mixed[0])
+    expect(page.locator("#verdict")).to_contain_text("0000.png")
+    page.get_by_role("button", name="Camera").last.click()
+    expect(page.locator("#video")).to_be_visible()
+    page.get_by_role("link", name="Teach").click()
+    page.get_by_role("link", name="Inspect").click()
+    expect(page.locator("#verdict")).to_contain_text("0000.png")
+
+
+def test_an_answer_does_not_cover_the_camera(visit, service, mixed):
+    page = ready(visit(service))
+    drop(page, mixed[0])
+    expect(tiles(page)).to_have_count(1)
+    held = hold(page, "**/v1/score*")
+    drop(page, mixed[1])
+    await_requests(page, held, 1)
+    page.get_by_role("button", name="Camera").last.click()
+    expect(page.locator("#video")).to_be_visible()
+    held[0].continue_()
+    expect(tiles(page)).to_have_count(2)
+    expect(page.locator("#picture")).to_be_hidden()
+    expect(page.locator("#verdict")).to_be_hidden()
+    page.locator("#camera-close").click()
+    expect(page.locator("#verdict")).to_contain_text("0001.png")
+
+
+def test_live_switched_off_and_on_asks_one_picture_at_a_time(visit, service):
+    page = ready(visit(service))
+    page.get_by_role("button", name="Camera").first.click()
+    held = hold(page, "**/v1/score*")
+    live = page.get_by_role("button", name="Live")
+    for _ in range(2):
+        live.click()
+        await_requests(page, held, 1)
+    live.click()
+    await_requests(page, held, 2)
+    held[1].continue_()
+    await_requests(page, held, 3)
+    page.wait_for_timeout(500)
+    assert len(held) == 3
+
+
+def test_a_camera_that_is_unplugged_is_said(visit, service):
+    page = ready(visit(service))
+    page.get_by_role("button", name="Camera").first.click()
+    page.get_by_role("button", name="Live").click()
+    expect(page.locator("#rate")).to_contain_text("pictures a second")
+    unplug = "(v) => v.srcObject.getTracks()[0].dispatchEvent(new Event('ended'))"
+    page.locator("#video").evaluate(unplug)
+    expect(page.get_by_role("alert")).to_contain_text("camera")
+    expect(page.locator("#video")).to_be_hidden()
+    page.get_by_role("link", name="Teach").click()
+    page.get_by_role("button", name="Camera").last.click()
+    page.get_by_role("button", name="Record").click()
+    page.locator("#lesson-video").evaluate(unplug)
+    expect(page.locator("#filming")).to_be_hidden()
+    expect(page.locator("#lesson-wrong")).to_contain_text("camera")
+
+
+def test_sending_can_be_stopped_and_keeps_the_pictures(visit, service, threes):
+    page = ready(visit(f"{service}#teach"))
+    drop(page, threes.train)
+    count = f"{len(list(threes.train.iterdir()))} normal pictures"
+    expect(page.locator("#lesson-count")).to_have_text(count)
+    page.get_by_label("Name of the model").fill("stopped")
+    hold(page, "**/v1/trainings?*")
+    page.get_by_role("button", name="Start training").click()
+    page.get_by_role("button", name="Stop sending").click()
+    expect(page.locator("#upload")).to_be_hidden()
+    expect(page.locator("#lesson-count")).to_have_text(count)
+    expect(page.get_by_role("button", name="Start training")).to_be_enabled()
+    expect(page.locator("#lesson-wrong")).to_be_hidden()
+
+
+def test_pictures_of_one_name_and_size_are_all_learned(visit, service, mixed, tmp_path):
+    page = ready(visit(f"{service}#teach"))
+    for number, folder in enumerate(("first", "second")):
+        path = tmp_path / folder / "000.png"
+        path.parent.mkdir()
+        path.write_bytes(mixed[0].read_bytes())
+        os.utime(path, (1e9 + number, 1e9 + number))
+        for _ in range(2):
+            with page.expect_file_chooser() as chooser:
+                page.get_by_role("button", name="Pictures").click()
+            chooser.value.set_files(path)
+    expect(page.locator("#lesson-count")).to_have_text("2 normal pictures")
+
+
+def test_trainings_keep_the_focus_and_are_asked_for_again(visit, service):
+    page = ready(visit(service))
+    one = {
+        "images": 9,
+        "epochs": 2,
+        "progress": 0,
+        "history": [],
+        "position": None,
+        "skipped": [],
+        "error": None,
+        "notes": [],
+    }
+    done = one | {
+        "id": "a",
+        "name": "done",
+        "state": "finished",
+        "model": "three",
+        "created": "2026-01-01T00:00:00Z",
+    }
+    asked = []
+
+    def answer(route):
+        asked.append(route)
+        if len(asked) == 2:
+            return route.fulfill(status=500, json={"detail": "Once."})
+        late = one | {
+            "id": "b",
+            "name": "late",
+            "state": "running",
+            "model": None,
+            "progress": len(asked) / 100,
+            "created": "2026-01-02T00:00:00Z",
+        }
+        route.fulfill(json={"trainings": [done, late]})
+
+    page.route("**/v1/trainings", answer)
+    page.get_by_role("link", name="Teach").click()
+    button = page.get_by_role("article", name="Training of done").get_by_role(
+        "button", name="three.onnx"
+    )
+    button.focus()
+    await_requests(page, asked, 4)
+    expect(button).to_be_focused()
+
+
+def test_pictures_of_the_camera_are_named_by_the_local_time(visit, service):
+    page = ready(visit(service, timezone_id="Asia/Tokyo"))
+    page.get_by_role("button", name="Camera").first.click()
+    page.get_by_role("button", name="Take a picture").click()
+    expect(tiles(page)).to_have_count(1)
+    (row,) = history(page).values()
+    there = datetime.fromisoformat(row["scored_at"]).astimezone(ZoneInfo("Asia/Tokyo"))
+    assert row["image_path"].startswith(f"camera-{there:%Y-%m-%dT%H}")

@@ -1,7 +1,8 @@
 // @ts-check
 /** What the service says of images. */
 
-import { request } from "./api.js";
+import { json, Problem } from "./api.js";
+import { isStale } from "./files.js";
 import { modelOf } from "./state.js";
 
 /** @typedef {import("./history.js").Item} Item */
@@ -10,14 +11,21 @@ import { modelOf } from "./state.js";
 /**
  * @param {Job[]} jobs Of one model.
  * @param {boolean} map Whether heat maps are wanted, which take much longer than scores.
- * @param {Parameters<typeof request>[1]} [options]
+ * @param {Parameters<typeof json>[1]} [options]
  * @returns {Promise<{threshold: number, results: any[], request?: string, drift?: string}>}
  */
 export async function ask(jobs, map, options) {
   const body = new FormData();
   for (const { file, name } of jobs) body.append("files", file, name);
   const path = `/v1/score?model=${encodeURIComponent(jobs[0].model)}&anomaly_map=${map}`;
-  return (await request(path, { ...options, method: "POST", body })).json();
+  try {
+    return await json(path, { ...options, method: "POST", body });
+  } catch (error) {
+    const cut = error instanceof Problem && error.status === 0 && jobs.length === 1;
+    if (!cut || !(await isStale(jobs[0].file))) throw error;
+    const detail = "The file has changed or is gone since it was chosen. Choose it again.";
+    throw new Problem(0, { detail });
+  }
 }
 
 /**

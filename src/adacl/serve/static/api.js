@@ -113,7 +113,7 @@ function serverBack() {
  * @param {RequestInit & {patient?: boolean, onBusy?: (seconds: number) => void, content?: Record<string, string>}} [options]
  *   `patient` waits as long as a busy server says and tries again, telling `onBusy`; `content` are
  *   headers of the body.
- * @returns {Promise<Response>} One with a status of success.
+ * @returns {Promise<Blob>} What it answers with success, whole.
  */
 export async function request(
   path,
@@ -125,6 +125,7 @@ export async function request(
     let response;
     try {
       response = await fetch(path, { ...options, headers });
+      if (response.ok) return await response.blob();
     } catch (error) {
       signal?.throwIfAborted();
       if (++cuts > 2)
@@ -132,7 +133,6 @@ export async function request(
       await serverBack();
       continue;
     }
-    if (response.ok) return response;
     if (response.status === 401) {
       const renewed = headers.Authorization !== authorization().Authorization;
       if (renewed || (await askForToken())) continue;
@@ -149,16 +149,17 @@ export async function request(
 }
 
 /** @param {string} path @param {Parameters<typeof request>[1]} [options] @returns {Promise<any>} */
-export const json = async (path, options) => (await request(path, options)).json();
+export const json = async (path, options) => JSON.parse(await (await request(path, options)).text());
 
 /**
  * Send images for training; the browser tells how far it is.
  * @param {string} path
  * @param {FormData} body
  * @param {(share: number) => void} onProgress
+ * @param {AbortSignal} signal
  * @returns {Promise<any>}
  */
-export async function upload(path, body, onProgress) {
+export async function upload(path, body, onProgress, signal) {
   for (;;) {
     const { status, text } = await new Promise((resolve, reject) => {
       const sender = new XMLHttpRequest();
@@ -169,6 +170,8 @@ export async function upload(path, body, onProgress) {
       sender.onload = () => resolve({ status: sender.status, text: sender.responseText });
       sender.onerror = () =>
         reject(new Problem(0, { detail: "The server cut the connection off, or is gone." }));
+      sender.onabort = () => reject(signal.reason);
+      signal.addEventListener("abort", () => sender.abort(), { once: true });
       sender.send(body);
     });
     if (status === 401 && (await askForToken())) continue;

@@ -21,8 +21,9 @@ const teaching = () => location.hash === "#teach";
 
 /** @param {import("./files.js").Picked[]} picked */
 function receive(picked) {
-  say($("banner"), null);
-  if (camera.isOpen()) camera.end();
+  say($("banner"), picked.length ? null : "There are no pictures among these files.");
+  if (!picked.length) return;
+  if (camera.isOpen()) camera.leave();
   if (teaching()) lesson.gather(picked);
   else if (!state.model) say($("banner"), "There is no model yet. Teach it what is normal first.");
   else scoring.score(picked);
@@ -37,7 +38,7 @@ function route() {
     else $(`to-${name}`).removeAttribute("aria-current");
   }
   say($("banner"), null);
-  if (teaching() && camera.isOpen()) camera.end();
+  if (teaching() && camera.isOpen()) camera.leave();
   if (!teaching()) lesson.closeFilm();
   if (teaching()) training.poll();
 }
@@ -122,8 +123,15 @@ async function start() {
   });
   drops();
   pickers();
+  $("skip").addEventListener("click", (/** @type {Event} */ event) => {
+    event.preventDefault(); // the address names the view
+    $("main").focus();
+  });
   for (const name of ["history", "models", "camera"]) on(name, furnish);
   addEventListener("hashchange", route);
+  addEventListener("beforeunload", (event) => {
+    if (scoring.isBusy() || lesson.isSending()) event.preventDefault();
+  });
   onRenewal(refresh);
   route();
   await load();

@@ -3,16 +3,20 @@
 
 import { ask, scored } from "./answers.js";
 import { $, make, say } from "./dom.js";
+import { items } from "./history.js";
 import { score } from "./scoring.js";
 import { frame, overlay, show, shown, verdict } from "./stage.js";
 import { emit, state } from "./state.js";
 
+/** @typedef {import("./history.js").Item} Item */
+
 /**
  * Open a camera and show it.
  * @param {HTMLVideoElement} video
+ * @param {() => void} lost Called when it is unplugged.
  * @returns {Promise<() => void>} Closes it.
  */
-export async function open(video) {
+export async function open(video, lost) {
   if (!navigator.mediaDevices)
     throw new Error("The browser gives the camera only to pages from https or from localhost.");
   const wish = { video: { facingMode: "environment", width: { ideal: 1280 } }, audio: false };
@@ -30,6 +34,7 @@ export async function open(video) {
         `The camera does not start: ${why.message}`,
     );
   }
+  for (const track of stream.getTracks()) track.addEventListener("ended", lost);
   video.srcObject = stream;
   await video.play();
   return () => {
@@ -54,17 +59,23 @@ export async function grab(video, square = false) {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/jpeg", 0.92));
 }
 
-/** The name of a picture taken now. */
-export const stamped = () =>
-  `camera-${new Date().toISOString().slice(0, 23).replace(/[:.]/g, "-")}.jpg`;
+/** The name of a picture taken now, by the clock on the wall. */
+export function stamped() {
+  const now = new Date();
+  const local = new Date(now.getTime() - 60_000 * now.getTimezoneOffset());
+  return `camera-${local.toISOString().slice(0, 23).replace(/[:.]/g, "-")}.jpg`;
+}
+
+export const UNPLUGGED = "The camera was unplugged, or another program took it.";
 
 const PAUSE = 30;
 
 /** @type {(() => void) | null} */
 let close = null;
 let opening = false;
-let live = false;
-/** What was in view before the camera. @type {import("./history.js").Item | null} */
+/** Ends what is live. @type {AbortController | null} */
+let live = null;
+/** What comes into view after the camera. @type {Item | null} */
 let before = null;
 
 export const isOpen = () => close !== null;
@@ -73,7 +84,10 @@ async function begin() {
   if (close || opening) return;
   opening = true;
   try {
-    close = await open($("video"));
+    close = await open($("video"), () => {
+      leave();
+      say($("banner"), UNPLUGGED);
+    });
     say($("banner"), null);
   } catch (error) {
     say($("banner"), /** @type {Error} */ (error).message);
@@ -117,25 +131,37 @@ export function end() {
   emit("camera");
 }
 
+/** Close the camera, and show a picture again. */
+export function leave() {
+  end();
+  show(before && items.includes(before) ? before : (items.at(-1) ?? null));
+}
+
+/** Show a picture, or keep it until the camera is closed. @param {Item} item @param {boolean} aloud */
+export function present(item, aloud) {
+  if (close) before = item;
+  else show(item, aloud);
+}
+
 async function shoot() {
   const file = await grab($("video"), $("square").checked);
-  end();
+  leave();
   score([{ file, name: stamped() }]);
 }
 
 /** @param {boolean} on */
 function setLive(on) {
-  const starts = on && !live;
-  live = on;
+  live?.abort();
+  live = on ? new AbortController() : null;
   $("live").setAttribute("aria-pressed", String(on));
   say($("rate"), null);
-  if (starts) loop();
+  if (live) loop(live.signal);
 }
 
-/** Score what the camera sees, one picture after another, while somebody looks. */
-async function loop() {
+/** Score what the camera sees, one picture after another, while somebody looks. @param {AbortSignal} signal */
+async function loop(signal) {
   let last = performance.now();
-  while (live && close && state.model) {
+  while (!signal.aborted && state.model) {
     const name = "Live picture";
     const job = {
       file: await grab($("video"), $("square").checked),
@@ -144,8 +170,7 @@ async function loop() {
       id: 0,
     };
     try {
-      const answer = await ask([job], true);
-      if (!live) return;
+      const answer = await ask([job], true, { signal });
       const found = scored(job, answer.results[0], answer.threshold);
       const item = { ...found, at: 0, thumb: null, preview: null, whole: false, file: undefined };
       await overlay(item);
@@ -155,6 +180,7 @@ async function loop() {
       last = now;
       await new Promise((resolve) => setTimeout(resolve, PAUSE));
     } catch (error) {
+      if (signal.aborted) return;
       say($("rate"), /** @type {Error} */ (error).message);
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
@@ -167,10 +193,7 @@ export function start() {
   $("shoot").addEventListener("click", shoot);
   $("live").addEventListener("click", () => setLive(!live));
   $("square").addEventListener("change", crop);
-  $("camera-close").addEventListener("click", () => {
-    end();
-    show(before);
-  });
+  $("camera-close").addEventListener("click", leave);
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) setLive(false);
   });

@@ -47,6 +47,16 @@ export async function fromTransfer(transfer) {
   return cleared(found);
 }
 
+/** Whether a file has changed or is gone since it was chosen: browsers no longer read it then. @param {Blob} file */
+export const isStale = (file) =>
+  file
+    .slice(0, 1)
+    .arrayBuffer()
+    .then(
+      () => false,
+      () => true,
+    );
+
 /** @param {FileList} list @returns {Picked[]} */
 export const fromList = (list) =>
   cleared(

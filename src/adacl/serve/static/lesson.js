@@ -2,9 +2,9 @@
 /** What a new model is to learn from: normal pictures, gathered here and sent at once. */
 
 import { json, Problem, upload } from "./api.js";
-import { grab, open, stamped } from "./camera.js";
+import { grab, open, stamped, UNPLUGGED } from "./camera.js";
 import { $, announce, counted, duration, make, percent, say } from "./dom.js";
-import { fromList } from "./files.js";
+import { isStale } from "./files.js";
 import { on, state } from "./state.js";
 import { poll } from "./training.js";
 
@@ -23,15 +23,22 @@ let gathered = [];
 /** @type {(() => void) | null} */
 let closeCamera = null;
 let opening = false;
-let sending = false;
+/** Stops the sending. @type {AbortController | null} */
+let sending = null;
 /** Whether the user said what may be wrong. */
 let told = false;
+
+export const isSending = () => sending !== null;
+
+/** What tells a file from others; uncompressed pictures of one camera have one size. @param {Picked} picked */
+const identity = ({ file, name }) =>
+  `${name} ${file.size} ${/** @type {Partial<File>} */ (file).lastModified}`;
 
 /** @param {Picked[]} picked */
 export function gather(picked) {
   if (sending) return;
-  const known = new Set(gathered.map(({ file, name }) => `${name} ${file.size}`));
-  const fresh = picked.filter(({ file, name }) => !known.has(`${name} ${file.size}`));
+  const known = new Set(gathered.map(identity));
+  const fresh = picked.filter((one) => !known.has(identity(one)));
   gathered.push(...fresh);
   const room = SHOWN - $("pile").children.length;
   for (const { file } of fresh.slice(0, Math.max(0, room))) {
@@ -88,7 +95,7 @@ function render() {
   const no = count ? refusal() : null;
   say($("lesson-advice"), count ? (no ?? advice()) : null);
   $("lesson-advice").classList.toggle("refused", Boolean(no));
-  $("lesson-start").disabled = sending || !count || Boolean(no);
+  $("lesson-start").disabled = isSending() || !count || Boolean(no);
   estimate();
 }
 
@@ -190,7 +197,8 @@ async function submit(event) {
   const name = $("lesson-name").value.trim();
   const body = new FormData();
   for (const { file, name } of gathered) body.append("files", file, name);
-  sending = true;
+  sending = new AbortController();
+  const { signal } = sending;
   render();
   $("upload").hidden = false;
   try {
@@ -202,16 +210,18 @@ async function submit(event) {
         $("upload-text").textContent =
           share < 1 ? `Sending the pictures, ${percent(share, 0)}` : "The server checks the pictures";
       },
+      signal,
     );
     forget();
     told = false;
     $("lesson-name").value = "";
     announce(`The training of ${name} is in the queue.`);
   } catch (error) {
+    if (signal.aborted) return;
     if (!(error instanceof Problem)) throw error;
-    say($("lesson-wrong"), error.message);
+    say($("lesson-wrong"), (error.status === 0 && (await stale())) || error.message);
   } finally {
-    sending = false;
+    sending = null;
     $("upload").hidden = true;
     render();
   }
@@ -219,11 +229,25 @@ async function submit(event) {
   $("trainings").firstElementChild?.scrollIntoView({ block: "nearest" });
 }
 
+/** Leave out files that have changed or are gone, and say so. @returns {Promise<string | null>} */
+async function stale() {
+  const gone = await Promise.all(gathered.map(({ file }) => isStale(file)));
+  const names = gathered.filter((_, i) => gone[i]).map(({ name }) => name);
+  gathered = gathered.filter((_, i) => !gone[i]);
+  return names.length
+    ? `${counted(names.length, "picture")} changed or went after you chose them, and are left out now, such as ${names[0]}. Start again, or choose them anew.`
+    : null;
+}
+
 async function film() {
   if (closeCamera || opening) return;
   opening = true;
   try {
-    closeCamera = await open($("lesson-video"));
+    closeCamera = await open($("lesson-video"), () => {
+      closeFilm();
+      say($("lesson-wrong"), UNPLUGGED);
+    });
+    say($("lesson-wrong"), null);
   } catch (error) {
     say($("lesson-wrong"), /** @type {Error} */ (error).message);
     return;
@@ -267,13 +291,7 @@ export function start() {
   ))
     choice.addEventListener("change", keepChoice);
   offer();
-  for (const button of document.querySelectorAll("[data-lesson]")) {
-    const picker = $(`pick-${/** @type {HTMLElement} */ (button).dataset.lesson}`);
-    button.addEventListener("click", () => {
-      picker.onchange = () => (gather(fromList(picker.files)), (picker.value = ""));
-      picker.click();
-    });
-  }
+  $("upload-stop").addEventListener("click", () => sending?.abort());
   $("film").addEventListener("click", film);
   $("film-close").addEventListener("click", closeFilm);
   $("record").addEventListener("click", () =>

@@ -1,24 +1,23 @@
 // @ts-check
 /** The models of the service: which one is in use, and what is known of it. */
 
-import { json, request } from "./api.js";
+import { json, Problem, request } from "./api.js";
 import { $, counted, icon, make, percent, save } from "./dom.js";
 import { emit, on, selectModel, state } from "./state.js";
-import * as station from "./station.js";
+import { watched } from "./station.js";
 import { normalsOf } from "./threshold.js";
 
 /** @typedef {import("./api.js").Model} Model */
 
 /** Ask the service what there is; the model in use stays, where it is still there. */
 export async function refresh() {
-  const answer = await json("/v1/models");
-  Object.assign(state, answer);
+  const [answer, station] = await Promise.all([json("/v1/models"), json("/v1/station")]);
+  Object.assign(state, answer, { station });
   const before = state.model?.name ?? sessionStorage.getItem("adacl-model");
   const picker = $("model");
   picker.replaceChildren(...state.models.map(({ name }) => make("option", { value: name }, name)));
   picker.hidden = $("facts-open").hidden = !state.models.length;
   emit("models");
-  await station.refresh();
   selectModel(before ?? "");
 }
 
@@ -48,10 +47,24 @@ function limit({ threshold }) {
   return `${value}, given by hand.`;
 }
 
-/** @param {Model} model @param {"onnx" | "adacl"} format */
-export async function download(model, format) {
-  const file = await request(`/v1/models/${encodeURIComponent(model.name)}/file?format=${format}`);
-  save(await file.blob(), `${model.name}.${format}`);
+/**
+ * Save the file of a model, or say beside the button why not.
+ * @param {Model} model
+ * @param {"onnx" | "adacl"} format
+ * @param {any} button
+ */
+async function download(model, format, button) {
+  if (button.nextElementSibling?.role === "alert") button.nextElementSibling.remove();
+  button.disabled = true;
+  try {
+    const path = `/v1/models/${encodeURIComponent(model.name)}/file?format=${format}`;
+    save(await request(path), `${model.name}.${format}`);
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    button.after(make("span", { class: "wrong", role: "alert" }, error.message));
+  } finally {
+    button.disabled = false;
+  }
 }
 
 /** @param {Model} model */
@@ -61,7 +74,11 @@ export function downloads(model) {
   return formats.map((format) =>
     make(
       "button",
-      { type: "button", class: "small", onclick: () => download(model, format) },
+      {
+        type: "button",
+        class: "small",
+        onclick: (/** @type {Event} */ event) => download(model, format, event.currentTarget),
+      },
       icon("save"),
       `${model.name}.${format}`,
     ),
@@ -76,7 +93,7 @@ function facts() {
     ["Network", counted(model.parameters, "parameter")],
     ["Learned from", learned ? counted(learned, "normal picture") : null],
     ["Threshold", limit(model)],
-    ["Latest scores", station.watched(model.name)],
+    ["Latest scores", watched(model.name)],
     ["Fingerprint", model.fingerprint.slice(0, 16)],
   ].filter(([, value]) => value);
   $("facts-title").textContent = model.name;

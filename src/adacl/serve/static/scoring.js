@@ -3,9 +3,9 @@
 
 import { ask, scored } from "./answers.js";
 import { Problem } from "./api.js";
+import { present } from "./camera.js";
 import { $, announce, counted, say } from "./dom.js";
 import { add, LIMIT, pictures, reserve, verdictOf } from "./history.js";
-import { show } from "./stage.js";
 import { heard } from "./station.js";
 import { state } from "./state.js";
 
@@ -119,7 +119,7 @@ async function record(job, result, limit, logged) {
   const item = add({ ...scored(job, result, limit), ...(await pictures(job.file)), ...logged });
   if (!done) flagged = 0;
   flagged += Number(verdictOf(item) === "flagged");
-  if (!done++) show(item, total === 1);
+  if (!done++) present(item, total === 1);
   progress();
 }
 
@@ -130,11 +130,14 @@ function busy(seconds) {
 }
 
 function progress() {
-  $("work").hidden = total < 2 || done >= total;
+  $("work").hidden = !isBusy();
   Object.assign($("work-bar"), { max: total, value: done });
   $("work-text").textContent =
     `${done.toLocaleString("en")} of ${total.toLocaleString("en")} scored`;
 }
+
+/** Whether pictures are yet to be scored. */
+export const isBusy = () => done < total;
 
 function finished() {
   if (done > 1) announce(`${counted(done, "picture")} scored, ${flagged} flagged.`);

@@ -81,8 +81,9 @@ async function addMap(item, signal) {
     say($("map-text"), found ? null : "No heat map: the original or its model is no longer there.");
     await overlay(item);
   } catch (error) {
-    if (error instanceof Problem) say($("map-text"), `No heat map: ${error.message}`);
-    else if (!signal.aborted) throw error;
+    if (signal.aborted) return;
+    if (!(error instanceof Problem)) throw error;
+    say($("map-text"), `No heat map: ${error.message}`);
   }
 }
 
@@ -157,7 +158,11 @@ export function verdict(item = judged) {
       make("button", { type: "button", class: "small", onclick: () => again(item) }, label),
     );
   }
-  const asked = question(item);
+  const asked = question(item, () => {
+    const seen = judged === item;
+    if (seen) verdict();
+    return seen;
+  });
   if (asked) parts.push(asked);
   card.replaceChildren(...parts);
 }

@@ -8,12 +8,6 @@ import { on, state } from "./state.js";
 
 /** @typedef {import("./history.js").Item} Item */
 
-/** Ask the service what it keeps, and how the scores lie. */
-export async function refresh() {
-  state.station = await json("/v1/station");
-  notice();
-}
-
 /** Take note of what an answer says of drift. @param {string} model @param {string} [moved] */
 export function heard(model, moved) {
   const drift = state.station.drift[model];
@@ -43,8 +37,15 @@ export function watched(model) {
   }[/** @type {"off" | "collecting" | "steady" | "moved"} */ (drift.state)];
 }
 
-/** Ask what a picture really is, where the answer can be kept. @param {Item} item */
-export function question(item) {
+/** Images whose answer is on its way. @type {Set<Item>} */
+const telling = new Set();
+
+/**
+ * Ask what a picture really is, where the answer can be kept.
+ * @param {Item} item
+ * @param {() => boolean} renew Shows the question anew, where it is still in view.
+ */
+export function question(item, renew) {
   if (!state.station.log || !item.request || item.error) return null;
   const answers = ["Normal", "Anomalous"].map((word, label) =>
     make(
@@ -52,39 +53,41 @@ export function question(item) {
       {
         type: "button",
         class: "small",
+        disabled: telling.has(item),
         "aria-pressed": String(item.truth === label),
-        onclick: () => tell(item, label, group),
+        onclick: () => tell(item, label, renew),
       },
       word,
     ),
   );
   const text = item.truth === undefined ? "What is it really?" : "Kept: it really is";
-  const group = make(
+  return make(
     "div",
     { class: "truth", role: "group", "aria-label": "What it really is" },
     make("span", { class: "soft" }, text),
     ...answers,
   );
-  return group;
 }
 
-/** @param {Item} item @param {number} label @param {HTMLElement} group */
-async function tell(item, label, group) {
+/** @param {Item} item @param {number} label @param {() => boolean} renew */
+async function tell(item, label, renew) {
   const body = JSON.stringify({ request: item.request, result: item.result, true_label: label });
+  telling.add(item);
+  renew();
   try {
     const content = { "Content-Type": "application/json" };
     await json("/v1/feedback", { method: "POST", body, content, patient: true });
+    item.truth = label;
+    keep(item);
+    announce(`Kept: ${called(item)} really is ${label ? "anomalous" : "normal"}.`);
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
     say($("banner"), `Your answer was not kept: ${error.message}`);
-    return;
+  } finally {
+    telling.delete(item);
+    if (renew() && document.activeElement === document.body)
+      $("verdict").querySelector("[aria-pressed=true]")?.focus();
   }
-  item.truth = label;
-  keep(item);
-  const renewed = question(item);
-  group.replaceWith(renewed);
-  renewed.querySelector("[aria-pressed=true]").focus();
-  announce(`Kept: ${called(item)} really is ${label ? "anomalous" : "normal"}.`);
 }
 
 export function start() {

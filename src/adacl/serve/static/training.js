@@ -1,7 +1,7 @@
 // @ts-check
 /** The trainings of the service: how far they are, and what came out. */
 
-import { json } from "./api.js";
+import { json, Problem } from "./api.js";
 import { curves } from "./curves.js";
 import { $, announce, counted, duration, make, percent } from "./dom.js";
 import { downloads, refresh } from "./models.js";
@@ -22,16 +22,24 @@ let turn = 0;
 export async function poll() {
   clearTimeout(timer);
   const mine = ++turn;
-  const answer = await json("/v1/trainings", { patient: true }).catch(() => null);
-  if (mine !== turn || !answer) return;
-  const before = new Map(trainings.map(({ id, state }) => [id, state]));
-  trainings = answer.trainings;
-  const ended = trainings.filter(
-    ({ id, state }) => ACTIVE.includes(before.get(id) ?? "") && !ACTIVE.includes(state),
-  );
-  if (ended.some(({ state }) => state === "finished")) await refresh();
-  for (const { name, state } of ended) announce(`Training of ${name}: ${state}.`);
-  render();
+  try {
+    const answer = await json("/v1/trainings", { patient: true });
+    if (mine !== turn) return;
+    const before = new Map(trainings.map(({ id, state }) => [id, state]));
+    /** @type {Training[]} */
+    const found = answer.trainings;
+    const ended = found.filter(
+      ({ id, state }) => ACTIVE.includes(before.get(id) ?? "") && !ACTIVE.includes(state),
+    );
+    if (ended.some(({ state }) => state === "finished")) await refresh();
+    if (mine !== turn) return;
+    trainings = found;
+    for (const { name, state } of ended) announce(`Training of ${name}: ${state}.`);
+    render();
+  } catch (error) {
+    if (!(error instanceof Problem)) throw error;
+    if (mine !== turn || error.status === 401) return;
+  }
   if (trainings.some(({ state }) => ACTIVE.includes(state))) timer = setTimeout(poll, PAUSE);
 }
 
@@ -53,9 +61,14 @@ function render() {
       ?.toggleAttribute("open", Boolean(kept?.querySelector("details")?.open));
     return renewed;
   });
-  const label = document.activeElement?.getAttribute("aria-label");
-  $("trainings").replaceChildren(...cards);
-  if (label)
+  const held = document.activeElement;
+  const label = held?.getAttribute("aria-label");
+  for (const card of old.values()) if (!cards.includes(card)) card.remove();
+  for (const [i, card] of cards.entries()) {
+    const there = $("trainings").children[i] ?? null;
+    if (there !== card) $("trainings").insertBefore(card, there);
+  }
+  if (label && held !== document.activeElement)
     $("trainings")
       .querySelector(`[aria-label="${CSS.escape(label)}"]`)
       ?.focus();
