@@ -4,6 +4,7 @@ import os
 import shlex
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -84,6 +85,15 @@ def test_messages_do_not_go_elsewhere(parts):
     done = shell(["info", parts / "nothing"], "2>&-")
     assert (done.returncode, done.stdout) == (3, "")
     assert unread(["info", parts / "nothing"], "stderr").returncode == 3
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_messages_on_a_full_disk_do_not_end_the_work(parts, threes):
+    model = parts / "model.onnx"
+    read = ["score", model, threes.test_normal]
+    done, quiet = shell(read, "2>/dev/full"), shell(read, "2>/dev/null")
+    assert (done.returncode, done.stdout) == (0, quiet.stdout)
+    assert shell(["info", parts / "nothing"], "2>/dev/full").returncode == 3
 
 
 @pytest.mark.parametrize("way", ["closed", "unread"])

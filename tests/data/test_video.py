@@ -258,6 +258,11 @@ def test_links_that_lead_back_and_pipes_are_named(
     ]
 
 
+def test_an_empty_list_of_footage_is_refused() -> None:
+    with pytest.raises(MissingDataError, match="footage: an empty list"):
+        list_clips([])
+
+
 def test_frames_of_another_size_in_a_folder_are_named(tmp_path: Path) -> None:
     folder = write_frames(tmp_path / "c", pictures(3))
     Image.fromarray(pictures(1, 32, 32)[0]).save(folder / "4.tif")

@@ -493,3 +493,9 @@ def test_command_refuses(models, folder, tmp_path, monkeypatch):
     )
     for token in ("", "schlüssel", "two\nlines", " "):
         assert "need printable ASCII" in refused(2, "serve", "--port", 0, "--token", token)
+    for host in ("https://parts.example.org", "parts.example.org:443", "*.example.org", ""):
+        message = refused(2, "serve", "--port", 0, "--allow-host", host)
+        assert f"--allow-host {host}: need a name such as parts.example.org alone" in message
+    with monkeypatch.context() as patch:
+        patch.setenv("ADACL_TOKEN", "")
+        assert "ADACL_TOKEN: is empty" in refused(2, "serve", "--port", 0)

@@ -300,6 +300,8 @@ def test_a_log_without_thumbnails_is_named_as_such(tmp_path):
 
 def test_odd_places_for_a_log_are_refused(tmp_path):
     (tmp_path / "text.db").write_text("no database, but text that is long enough " * 100)
+    with pytest.raises(DataError, match="is a folder; name a file"):
+        Records(str(tmp_path), create=True)
     with pytest.raises(DataError, match=r"text\.db: cannot be opened as a log"):
         Records(str(tmp_path / "text.db"), create=True)
     with pytest.raises(MissingDataError, match="there is no such log"):
@@ -314,7 +316,7 @@ def test_odd_places_for_a_log_are_refused(tmp_path):
     old.execute("create table adacl_answers (id integer, model text)")
     with pytest.raises(DataError, match="the log of another version, without bytes"):
         Records(str(tmp_path / "old.db"), create=True)
-    with pytest.raises(DataError, match="cannot be opened as a log"):
+    with pytest.raises(DataError, match=r"the folder .*no does not exist; make it first"):
         Records(str(tmp_path / "no" / "folder.db"), create=True)
     with pytest.raises(ConfigError, match="need a file, or a URL"):
         Records("http//://", create=True)

@@ -591,3 +591,18 @@ def test_real_footage_goes_from_fit_to_an_annotated_copy(data_dir: Path, tmp_pat
         frames = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
     assert len(frames) == 36
     assert frames[0].shape == (432, 640, 3)
+
+
+@pytest.mark.parametrize(
+    ("absent", "used"), [("torch", "fit(['clip'])"), ("sklearn", "score('clip')")]
+)
+def test_what_needs_the_extra_for_training_says_so(absent: str, used: str) -> None:
+    lines = (
+        "import sys; from adacl import VideoAnomalyDetector",
+        "from adacl.errors import MissingExtraError",
+        f"sys.modules['{absent}'] = None",
+        f"try: VideoAnomalyDetector().{used}",
+        "except MissingExtraError as error: print(error)",
+    )
+    done = subprocess.run([sys.executable, "-c", "\n".join(lines)], capture_output=True, text=True)
+    assert done.stdout.endswith("install it with: pip install 'adacl[train]'\n"), done.stderr

@@ -185,6 +185,19 @@ def test_a_webhook_that_nobody_serves_is_told_without_its_key(
     )
 
 
+def test_a_webhook_says_why_what_waits_for_another_try_was_not_delivered(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(notices, "PAUSES", (60.0,))
+    courier = Courier(Webhook("http://127.0.0.1:9/events"))
+    courier.tell({"kind": "started"})
+    courier.close(1)
+    assert caplog.messages == [
+        "webhook http://127.0.0.1: a notice was not delivered (Connection refused)",
+        "webhook http://127.0.0.1: of 1 notices 1 not in time",
+    ]
+
+
 @pytest.mark.parametrize(
     "url",
     [

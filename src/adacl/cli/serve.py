@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -101,6 +102,11 @@ def serve(
             read_header(model).check_kind(model, video=False, taker="adacl serve")
         raise
 
+    if token is None and "ADACL_TOKEN" in os.environ:
+        raise ConfigError(
+            "ADACL_TOKEN: is empty, so whoever reaches the service could use it; "
+            "give it a value, or unset it"
+        )
     if log_to is None and (log_max_mib is not None or log_thumbnails):
         raise ConfigError("--log-max-mib and --log-thumbnails: need --log FILE")
     limits = Limits(

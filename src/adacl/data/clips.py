@@ -64,6 +64,8 @@ def list_clips(
                 f"({_kinds(VIDEO_EXTENSIONS)}) in it"
             )
         found += clips
+    if not found:
+        raise MissingDataError("footage: an empty list; name a video or a folder of frames")
     return found
 
 

@@ -36,6 +36,7 @@ HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
 TOKEN = re.compile("[!-~]([ -~]*[!-~])?")
+HOST = re.compile("[A-Za-z0-9._-]+")
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 LINGER_SECONDS = 2.0
 LINGER_BYTES = 32 << 20
@@ -133,6 +134,16 @@ class Guard:
 
     def _known(self, name: str) -> bool:
         return name in self._hosts or _is_address(name)
+
+
+def host_name(text: str) -> str:
+    """Return a name that requests may use, or raise ConfigError if none can be like it."""
+    if not HOST.fullmatch(text) and not _is_address(text):
+        raise ConfigError(
+            f"--allow-host {text}: need a name such as parts.example.org alone, without scheme, "
+            "port, path or *"
+        )
+    return text
 
 
 @lru_cache(maxsize=64)

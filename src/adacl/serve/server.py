@@ -22,7 +22,7 @@ from adacl.files import make_folder
 from adacl.serve.app import Service, create_app
 from adacl.serve.batching import Batcher
 from adacl.serve.counters import Metrics
-from adacl.serve.guard import Guard
+from adacl.serve.guard import Guard, host_name
 from adacl.serve.http_protocol import protocol
 from adacl.serve.limits import Limits
 from adacl.serve.models import Models, Served
@@ -112,7 +112,7 @@ def run(
             memory=Memory(limits.memory_bytes),
             station=station,
         )
-        names = [host, socket.gethostname(), *hosts]
+        names = [host, socket.gethostname(), *map(host_name, hosts)]
         guard = Guard(create_app(service), metrics, token, names)
         service.ready = lambda: not guard.stopping
         shown = f"[{host}]" if ":" in host else host

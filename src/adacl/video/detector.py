@@ -15,7 +15,7 @@ from adacl.config.sections import finite
 from adacl.data.clips import list_clips
 from adacl.data.video import FRAME_RATE, Clip, Frame
 from adacl.detector_parameters import check_on_epoch, checked_seed
-from adacl.errors import ConfigError
+from adacl.errors import ConfigError, missing_extra
 from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events
 from adacl.video.changes import Change, OnChange, unchanging
@@ -115,10 +115,13 @@ class VideoAnomalyDetector:
         TrainingError
             If the loss is no longer finite.
         MissingExtraError
-            If a video file is to be read and PyAV is not installed.
+            If PyTorch is not installed, or PyAV where a video file is to be read.
         """
-        from adacl.networks.devices import resolve_device
-        from adacl.video.fit import fit_video
+        try:
+            from adacl.networks.devices import resolve_device
+            from adacl.video.fit import fit_video
+        except ModuleNotFoundError as error:
+            raise missing_extra(error) from error
 
         video = self.video or VideoConfig()
         config = self.config or preset("video" if video.frames == 3 else "paper")
@@ -299,7 +302,10 @@ class VideoAnomalyDetector:
 
     def _fitted(self) -> VideoModel:
         if not hasattr(self, "model_"):
-            from adacl.detector import NotFittedError
+            try:
+                from adacl.detector import NotFittedError
+            except ModuleNotFoundError as error:  # without scikit-learn, only load is possible
+                raise missing_extra(error) from error
 
             raise NotFittedError(
                 "this VideoAnomalyDetector is not fitted yet; call fit or load first"

@@ -195,6 +195,7 @@ class Webhook:
             encoded = base64.b64encode(unquote_to_bytes(user)).decode()
             self._headers["Authorization"] = f"Basic {encoded}"
         self._opener = urllib.request.build_opener(_NoRedirection)
+        self._trouble: str | None = None
 
     def __call__(self, notice: bytes) -> str | None:
         """Post a notice."""
@@ -202,11 +203,15 @@ class Webhook:
             reason, again = self._post(notice)
             if not reason or not again or pause is None:
                 break
+            self._trouble = reason
             time.sleep(pause * random.Random().uniform(0.5, 1))
+        self._trouble = None
         return reason
 
     def end(self) -> None:
-        """Leave the try under way to itself: it ends with the process."""
+        """Say why the last try failed; one under way ends with the process."""
+        if self._trouble:
+            log.warning("%s: a notice was not delivered (%s)", self.name, self._trouble)
 
     def _post(self, notice: bytes) -> tuple[str | None, bool]:
         """Return what went wrong, and whether to try again."""

@@ -8,7 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -26,6 +26,13 @@ SAY_EVERY = 30.0
 
 
 class _Messages(Console):
+    def print(self, *objects: Any, **options: Any) -> None:
+        """Print, or go on without messages if their disk is full, as without a reader."""
+        try:
+            super().print(*objects, **options)
+        except OSError:
+            self.on_broken_pipe()
+
     def on_broken_pipe(self) -> None:
         """Go on without messages if nobody reads them: the work is worth more."""
         self.quiet = True

@@ -88,13 +88,14 @@ class Counts:
     def __init__(self) -> None:
         self.frames = self.events = 0
         self.seconds = 0.0
-        self._began = time.monotonic()
+        self._began = self._ended = time.monotonic()
 
     def watch(self, scores: Iterator[FrameScore]) -> Iterator[FrameScore]:
         """Pass scores on."""
         for score in scores:
             self.frames += 1
             self.seconds = score.time
+            self._ended = time.monotonic()
             yield score
 
     def line(self, live: bool, written: Sequence[Path], doubt: str) -> str:
@@ -104,7 +105,7 @@ class Counts:
         """
         events = plural(self.events, "event") if self.events else "no events"
         frames = "1 frame" if self.frames == 1 else f"{self.frames:,} frames"
-        speed = self.frames / max(time.monotonic() - self._began, 1e-9)
+        speed = self.frames / max(self._ended - self._began, 1e-9)
         parts = [
             f"{frames} of {self.seconds:.1f} s, {events}",
             doubt,

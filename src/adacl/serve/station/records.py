@@ -12,6 +12,7 @@ import sqlalchemy as sql
 from sqlalchemy.exc import SQLAlchemyError
 
 from adacl.errors import ConfigError, DataError, MissingDataError
+from adacl.files import check_writable
 from adacl.serve.station import sqlite
 from adacl.serve.station.tables import ANSWERS, FEEDBACK, METADATA, SHOWN
 
@@ -68,6 +69,8 @@ class Records:
         if most_bytes is not None and file is None:
             raise ConfigError("--log-max-mib: only for SQLite; bound other databases by their own")
         self.file = Path(file) if file else None
+        if create and self.file and not self.file.is_file():
+            check_writable(self.file)
         self._file = self.file if create else None
         self._most_bytes = most_bytes or (MOST_BYTES if file else None)
         if not create and file is not None and not Path(file).is_file():
