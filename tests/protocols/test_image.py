@@ -164,8 +164,10 @@ def test_a_setting_that_a_cell_is_too_old_to_have_makes_no_difference(tmp_path: 
     old = new | {"training": {k: v for k, v in new["training"].items() if k != "mirror"}}
     write_cells(tmp_path, {("3", 0): 0.9}, config=new)
     write_cells(tmp_path, {("3", 1): 0.9}, config=old)
+    older = new | {"local": {**new["local"], "fillings": {"tone": 1.0}}}  # has no part in it
+    write_cells(tmp_path, {("3", 2): 0.9}, config=older)
     (group,) = summary.summarise(grid.read_cells(tmp_path))
-    assert group["seeds"] == [0, 1]
+    assert group["seeds"] == [0, 1, 2]
 
 
 def test_classes_may_settle_on_different_presets(tmp_path: Path) -> None:

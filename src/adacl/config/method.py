@@ -156,7 +156,7 @@ class Config(Section, name=""):
 
     @classmethod
     def of_model(cls, tree: Mapping[str, Any]) -> Self:
-        """Build the configuration that a model file holds.
+        """Build the configuration that a model file, or the record of a run, holds.
 
         Earlier versions took settings that the kind of network does not look at; they get their
         default.

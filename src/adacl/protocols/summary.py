@@ -89,7 +89,7 @@ def missing(groups: Sequence[Group]) -> list[str]:
 
 
 def _summarise(data: str, variant: str, cells: list[dict[str, Any]]) -> Group:
-    configs = [Config.from_dict(cell["config"]) for cell in cells if cell.get("config")]
+    configs = [Config.of_model(cell["config"]) for cell in cells if cell.get("config")]
     by_preset = {config.preset: config for config in configs}  # accurate becomes one or the other
     if len(configs) not in (0, len(cells)) or any(c != by_preset[c.preset] for c in configs):
         raise DataError(
