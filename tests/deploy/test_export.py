@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from adacl import AnomalyDetector
+from adacl.config.presets import preset
 from adacl.datasets import catalogue
 from adacl.deploy.export import export_model
 from adacl.deploy.opening import open_exported, open_model
@@ -488,14 +489,18 @@ def test_what_is_refused(scorer, model, digits, threes, tmp_path):
     assert "not an adacl" in refused(4, "export", threes.train / "0000.png", tmp_path / "x")
 
 
+LEFT_OUT = "left out"
+
+
 def resealed(source, target, **changes):
-    """Write an exported file again with other metadata; None leaves an entry out."""
+    """Write an exported file again with other metadata."""
     model = onnx.load(source)
     properties = {p.key: p.value for p in model.metadata_props if p.key != "adacl.sha256"}
-    properties |= {f"adacl.{name}": json.dumps(value) for name, value in changes.items()}
-    onnx.helper.set_model_props(
-        model, {k: v for k, v in properties.items() if v != json.dumps(None) or "batch" in k}
-    )
+    for name, value in changes.items():
+        properties[f"adacl.{name}"] = json.dumps(value)
+        if value == LEFT_OUT:
+            del properties[f"adacl.{name}"]
+    onnx.helper.set_model_props(model, properties)
     target.write_bytes(seal(model.SerializeToString()))
     return target
 
@@ -508,12 +513,14 @@ def test_a_model_file_is_told_from_a_damaged_exported_one(model):
 @pytest.mark.parametrize(
     "changes",
     [
-        {"threshold": None},
+        {"threshold": LEFT_OUT},
         {"threshold": [1]},
         {"threshold": {"value": "high", "method": "manual"}},
         {"threshold": {"value": 0.5, "method": "guessed"}},
         {"spec": {"height": -8, "width": 8, "channels": 1}},
         {"spec": {"height": 9, "width": 8, "channels": 1}, "input_size": [9, 8]},
+        {"spec": {"height": 9, "width": 8, "channels": 1}, "input_size": None},
+        {"spec": {"height": 8, "width": 8, "channels": True}},
         {"spec": {"height": 8, "width": 8, "channels": 1, "dtype": "uint16"}},
         {"tiling": {"height": 2, "width": 2}},
         {"resize": ["a", "b"]},
@@ -531,6 +538,14 @@ def test_metadata_that_cannot_be_are_refused(scorer, threes, tmp_path, changes):
     bad = resealed(scorer.path, tmp_path / "bad.onnx", **changes)
     for command in (["score", bad, threes.test_normal], ["info", bad]):
         assert "bad.onnx: not a sound exported model" in refused(4, *command)
+
+
+def test_a_graph_without_the_map_of_its_header_is_refused(scorer, tmp_path):
+    settled = {"place": "no", "shrink": 1, "upright": "no"}
+    dense = preset("inspect").replace(**{f"network__{k}": v for k, v in settled.items()})
+    bad = resealed(scorer.path, tmp_path / "bad.onnx", config=dense.to_dict())
+    with pytest.raises(ModelFileError, match="the graph has a map and the header says none, or"):
+        Scorer(bad)
 
 
 def test_what_export_refuses(model, scorer, tmp_path):

@@ -31,8 +31,8 @@ WINDOW = "window"
 they are the whole image."""
 
 
-def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
-    """Return the metadata properties of a serialised model, and the type and shape of its input.
+def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any], set[str]]:
+    """Return the properties of a serialised model, type and shape of its input, and its outputs.
 
     Raises
     ------
@@ -41,7 +41,8 @@ def read_graph(content: bytes) -> tuple[dict[str, str], str, list[Any]]:
     """
     session = _session(content, optimise=False)
     (entry,) = session.get_inputs()
-    return session.get_modelmeta().custom_metadata_map, entry.type, entry.shape
+    outputs = {output.name for output in session.get_outputs()}
+    return session.get_modelmeta().custom_metadata_map, entry.type, entry.shape, outputs
 
 
 def open_backend(name: str, content: bytes, threads: int, least: int = 1) -> Run:

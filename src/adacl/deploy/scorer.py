@@ -112,14 +112,17 @@ class Scorer(ScoringModel, ImageScorer):
 
     def _open(self) -> None:
         try:
-            properties, kind, shape = read_graph(self.content)
+            properties, kind, shape, outputs = read_graph(self.content)
             self.header = ModelHeader.from_dict(from_properties(properties))
             assert self.header.exported
             self._size, batch = self.header.exported.input_size, self.header.exported.batch
             self._least = smallest_side(self.header.config.network) if self.header.has_map else 1
-            form = [batch or shape[0], *(self._size or shape[1:3]), self.spec.channels]
+            own = shape[1:3] if self.header.has_map else (self.spec.height, self.spec.width)
+            form = [batch or shape[0], *(self._size or own), self.spec.channels]
             if shape != form or kind.replace("float", "float32") != f"tensor({self.spec.dtype})":
                 raise ValueError(f"the graph takes {kind} {shape}, the header says {form}")
+            if self.header.has_map != ("anomaly_map" in outputs):
+                raise ValueError("the graph has a map and the header says none, or the reverse")
             self._run = open_backend(self.backend, self.content, self.threads, self._least)
         except MissingExtraError:
             raise

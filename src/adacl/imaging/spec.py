@@ -50,7 +50,7 @@ class ImageSpec:
 
     def __post_init__(self) -> None:
         sizes = (self.height, self.width, self.channels)
-        if not all(isinstance(size, int) and size > 0 for size in sizes):
+        if not all(type(size) is int and size > 0 for size in sizes):
             raise InputError(f"image form: need positive whole numbers, got {sizes}")
         if self.dtype not in {"uint8", "uint16", "float32"}:
             raise InputError(f"image form: need uint8, uint16 or float32, got {self.dtype!r}")
