@@ -42,10 +42,10 @@ def tell_extremes(samples: Samples, name: Callable[[int], str]) -> None:
     rest = (100 - NEARLY_ALL) / 2
     low, high = np.percentile(np.concatenate(drawn), [rest, 100 - rest])
     spread = high - low
-    if spread * SHARE >= spec.high - spec.low:
-        return
     least, most = np.array(ends, float).T
     beyond = (least < low - spread) | (most > high + spread)
+    if spread * SHARE >= spec.high - spec.low or not beyond.any():
+        return
     images = np.unique(samples.owner[samples.numbers[beyond]])
     log.warning(
         "%g%% of all values lie between %g and %g, but the range learnt is %g to %g, which leaves "

@@ -34,13 +34,14 @@ def check_kind(path: Path, kind: Kind) -> None:
     ConfigError
         If a file of another kind is there, or a model is named as an ONNX file.
     """
-    if not path.is_file():
-        return
-    there = _kind_of(path)
-    if there is None and kind == "table" and _is_binary(path):
-        there = "other", "no text"
-    if there and there[0] != kind:
-        raise ConfigError(f"{path}: is {there[1]}, which would be replaced; name another output")
+    if path.is_file():
+        there = _kind_of(path)
+        if there is None and kind == "table" and _is_binary(path):
+            there = "other", "no text"
+        if there and there[0] != kind:
+            raise ConfigError(
+                f"{path}: is {there[1]}, which would be replaced; name another output"
+            )
     if kind == "model" and path.suffix.lower() == ".onnx":
         raise ConfigError(
             f"{path}: would hold a model file, which is no ONNX file; name it .adacl, and export "
