@@ -779,7 +779,7 @@ def test_a_camera_that_is_unplugged_is_said(visit, service):
     expect(page.get_by_role("alert")).to_contain_text("camera")
     expect(page.locator("#video")).to_be_hidden()
     page.get_by_role("link", name="Teach").click()
-    page.get_by_role("button", name="Camera").last.click()
+    page.locator("#teach").get_by_role("button", name="Camera").click()
     page.get_by_role("button", name="Record").click()
     page.locator("#lesson-video").evaluate(unplug)
     expect(page.locator("#filming")).to_be_hidden()
