@@ -538,6 +538,7 @@ def test_fingers_find_every_button(visit, model, mixed, tmp_path, width):
         expect(page.get_by_role("group", name="What it really is")).to_be_visible()
         for view in ("Inspect", "Teach"):
             page.get_by_role("link", name=view, exact=False).first.click()
+            expect(page.locator(f"#{view.lower()}")).to_be_visible()
             assert page.evaluate("() => document.documentElement.scrollWidth") <= width
             heights = page.locator("button:visible, select:visible, nav a").evaluate_all(
                 "(all) => all.map((one) => one.getBoundingClientRect().height)"
