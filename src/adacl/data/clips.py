@@ -8,8 +8,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from adacl.data.frame_folders import frame_files, natural
 from adacl.data.image_files import EXTENSIONS
-from adacl.data.video import FRAME_RATE, Clip, frame_files, natural
+from adacl.data.video import FRAME_RATE, Clip
 from adacl.data.video_words import VIDEO_EXTENSIONS, is_video, shown_address
 from adacl.errors import ConfigError, InputError, MissingDataError
 

@@ -6,27 +6,26 @@ Video files and streams are decoded by PyAV (extra ``video``).
 from __future__ import annotations
 
 import logging
-import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from adacl.config.sections import finite
-from adacl.data.image_files import EXTENSIONS, MAX_PIXELS
+from adacl.data.frame_folders import frame_files, places
+from adacl.data.image_files import MAX_PIXELS
 from adacl.data.images import read_image
 from adacl.data.reading import stream
+from adacl.data.video_decoding import Upright, decoded, shrunk
 from adacl.data.video_opening import frame_rate_of, opened, said_length, tracks_of
 from adacl.data.video_times import Gaps, LiveTimes, Times
-from adacl.data.video_words import plain_words, shown_address
+from adacl.data.video_words import shown_address
 from adacl.errors import DataError
-from adacl.words import plural, were
 
 FRAME_RATE = 25.0
 STREAM_TIMEOUT = 10.0
@@ -150,7 +149,7 @@ class Clip:
             As :meth:`frames` does where the source cannot be opened.
         """
         if isinstance(self.source, Path) and self.source.is_dir():
-            return max(_places(frame_files(self.source)), default=0) / self.frame_rate
+            return max(places(frame_files(self.source)), default=0) / self.frame_rate
         with opened(self.source, STREAM_TIMEOUT) as container:
             for track in tracks_of(container)[:1]:
                 seconds = 1 / frame_rate_of(track, self.frame_rate)
@@ -161,7 +160,7 @@ class Clip:
         paths = frame_files(Path(self.source))
         first: tuple[int, ...] | None = None
         read = partial(read_image, channels=channels, dtype="uint8", size=None)
-        places, gaps = _places(paths), Gaps(self.frame_rate)
+        standing, gaps = places(paths), Gaps(self.frame_rate)
         for number, (path, image) in enumerate(stream(paths, read)):
             first = first or image.shape
             if image.shape != first:
@@ -169,9 +168,9 @@ class Clip:
                     f"{path}: {image.shape[0]}x{image.shape[1]} pixels, the frames before it have "
                     f"{first[0]}x{first[1]}; put clips of different sizes in folders of their own"
                 )
-            seconds = places[number] / self.frame_rate
+            seconds = standing[number] / self.frame_rate
             gaps.see(seconds)
-            yield Frame(number, seconds, _shrunk(image, tallest), self._wall(seconds))
+            yield Frame(number, seconds, shrunk(image, tallest), self._wall(seconds))
         self._warn(gaps.words())
 
     def _wall(self, seconds: float) -> float | None:
@@ -182,8 +181,6 @@ class Clip:
     def _decoded(self, channels: Literal[1, 3], tallest: int | None) -> Iterator[Frame]:
         label = shown_address(str(self.source))
         with opened(self.source, STREAM_TIMEOUT) as container:
-            from av.video.reformatter import VideoReformatter
-
             tracks = tracks_of(container)
             if not tracks:
                 raise DataError(f"{label}: has no video track")
@@ -202,37 +199,13 @@ class Clip:
             track.thread_type = "AUTO"
             rate = frame_rate_of(track, self.frame_rate)
             length = 0.0 if self.live else said_length(container, track)
-            size: tuple[int, int] | None = None
-            resized = 0
-            shrinker = VideoReformatter()  # a new one a frame costs 8 ms
             stamped = not (self.live and container.format.name in WITHOUT_TIMES)
             times = LiveTimes(self.name, rate, stamped) if self.live else Times(self.name, rate)
+            upright = Upright(channels, tallest, self._warn)
             number = 0
-            for decoded in self._packets(container, track):
-                quarters = round(decoded.rotation / 90)
-                turns = quarters % 4
-                shown = (decoded.width, decoded.height)[:: -1 if turns % 2 else 1]
-                if size is None:
-                    size = shown
-                    if abs(decoded.rotation - 90 * quarters) > 1:  # fractions are cut off
-                        self._warn(
-                            f"is marked as turned by {decoded.rotation} degrees; only quarter "
-                            f"turns are made, here {90 * quarters} degrees; save it upright"
-                        )
-                elif size != shown:
-                    resized += 1
-                seconds = times.of(number, decoded.time)
-                height, width = _smaller(size[1], size[0], tallest)
-                small = shrinker.reformat(
-                    decoded,
-                    width=height if turns % 2 else width,
-                    height=width if turns % 2 else height,
-                    format="gray" if channels == 1 else "rgb24",
-                    interpolation="AREA",
-                )
-                pixels = np.rot90(np.asarray(small.to_ndarray(), np.uint8), turns)
-                image = pixels.reshape(height, width, channels)
-                yield Frame(number, seconds, image, self._wall(seconds))
+            for frame in decoded(container, track, self.live, self._warn):
+                seconds = times.of(number, frame.time)
+                yield Frame(number, seconds, upright.pixels(frame), self._wall(seconds))
                 number += 1
         if not number:
             raise DataError(f"{label}: no frame could be decoded")
@@ -242,82 +215,4 @@ class Clip:
                 f"the last frame is at {seconds:.1f} s, but the file says that it lasts "
                 f"{length:.1f} s; was it cut off?"
             )
-        if resized:
-            self._warn(
-                f"{plural(resized, 'frame')} {were(resized)} resized to the first one's size"
-            )
-
-    def _packets(self, container: Any, track: Any) -> Iterator[Any]:
-        """Decode packet by packet: what is damaged is counted, and passed over where it must be."""
-        import av
-
-        damaged = 0
-        packets = container.demux(track)
-        while True:
-            try:
-                packet = next(packets)
-            except StopIteration:
-                break
-            except (av.FFmpegError, OSError) as error:
-                if not self.live:  # of a stream, whoever connects again says so
-                    self._warn(f"ends early ({plain_words(error, live=False)})")
-                break
-            try:
-                whole = not packet.is_corrupt
-                for frame in packet.decode():
-                    whole = whole and not frame.is_corrupt
-                    yield frame
-                damaged += not whole
-            except av.FFmpegError:
-                damaged += 1
-        if damaged:
-            self._warn(f"{plural(damaged, 'damaged packet')}: frames are missing or spoilt")
-
-
-def _places(paths: Sequence[Path]) -> list[int]:
-    """Return where each frame of a folder stands, by the numbers in their names if they count."""
-    found = [re.fullmatch(r"(.*?)(\d+)", path.stem) for path in paths]
-    numbers = [int(match[2]) for match in found if match]
-    steps = np.diff(numbers)
-    plain = list(range(len(paths)))
-    if len(numbers) < max(3, len(paths)) or len({match[1] for match in found if match}) > 1:
-        return plain
-    usual = int(np.median(steps))
-    if min(steps) < 1 or (steps % usual).any():
-        return plain
-    return [(number - numbers[0]) // usual for number in numbers]
-
-
-def _smaller(height: int, width: int, tallest: int | None) -> tuple[int, int]:
-    if tallest is None or height <= tallest:
-        return height, width
-    return tallest, max(1, round(width * tallest / height))
-
-
-def _shrunk(image: NDArray[np.uint8], tallest: int | None) -> NDArray[np.uint8]:
-    height, width, channels = image.shape
-    size = _smaller(height, width, tallest)
-    if size == (height, width):
-        return image
-    small = Image.fromarray(image[:, :, 0] if channels == 1 else image)
-    pixels = np.asarray(small.resize(size[::-1], Image.Resampling.BOX))
-    return pixels.reshape(*size, channels)
-
-
-def frame_files(folder: Path) -> list[Path]:
-    """List the images of a folder, in the order of :func:`natural`."""
-    return [
-        path
-        for path in natural(folder)
-        if path.suffix.lower() in EXTENSIONS and not path.name.startswith(".")
-    ]
-
-
-def natural(folder: Path) -> list[Path]:
-    """List a folder with numbers in names in the order of their values."""
-
-    def key(path: Path) -> list[tuple[int, str]]:
-        parts = re.split(r"(\d+)", path.name)
-        return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts]
-
-    return sorted(folder.iterdir(), key=key)
+        self._warn(upright.words())
