@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
@@ -227,10 +227,11 @@ def measure(images: Array, spec: ImageSpec) -> Array:
     sums = lines.sum(1, dtype=wide)
     means = sums.reshape(count, width, channels).sum(1, dtype=float) / (height * width)
     means = (means - spec.low) / (spec.high - spec.low)
-    black, white = _shares(lines <= spec.low), _shares(lines >= spec.high)
+    black = _shares(lines, lambda line: line <= spec.low)
+    white = _shares(lines, lambda line: line >= spec.high)
     cut = np.zeros(count)
     if spec.dtype != "uint8":
-        cut = _shares(lines < spec.low) + _shares(lines > spec.high)
+        cut = _shares(lines, lambda line: (line < spec.low) | (line > spec.high))
     return np.column_stack([means.mean(1), cut, black, white, means])
 
 
@@ -251,9 +252,9 @@ def _of_bytes(image: Array) -> list[float]:
     return [level, 0.0, black / image.size, white / image.size, *means]
 
 
-def _shares(masks: Array) -> Array:
-    counts: Array = np.array([np.count_nonzero(mask) for mask in masks])
-    return counts / float(masks[0].size)
+def _shares(images: Array, chosen: Callable[[Array], Array]) -> Array:
+    counts: Array = np.array([np.count_nonzero(chosen(image)) for image in images])
+    return counts / float(images[0].size)
 
 
 def outside(image: Array, spec: ImageSpec) -> float:

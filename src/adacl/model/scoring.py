@@ -295,7 +295,7 @@ def _score_batch(
     remarks: list[tuple[str, float]] = []
     for _, group in groupby(batch, key=lambda entry: entry[1].shape[1:]):
         samples = [parts for _, parts, _ in group]
-        gathered = np.concatenate(samples)
+        gathered = np.concatenate(samples) if len(samples) > 1 else samples[0]
         ends = [0, *accumulate(map(len, samples))]
         found = outputs(gathered)
         outcomes += [found[start:end] for start, end in pairwise(ends)]
