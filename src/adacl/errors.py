@@ -116,3 +116,8 @@ def missing_extra(error: ModuleNotFoundError) -> MissingExtraError:
     return MissingExtraError(
         f"{error.name} is not installed; install it with: pip install 'adacl[{extra}]'"
     )
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether memory was too little; PyTorch and the engines raise classes of their own."""
+    return isinstance(error, MemoryError) or "alloc" in str(error)

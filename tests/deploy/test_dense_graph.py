@@ -1,5 +1,7 @@
 """The exported graph of a network with a map equals the network, at any size of image."""
 
+import subprocess
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -16,6 +18,7 @@ from adacl.errors import ConfigError, ModelFileError
 from adacl.model.file import save_model
 from adacl.networks.architecture import smallest_side
 from adacl.training.activations import watched
+from support.forged import resealed
 from support.textures import scratched, textures
 
 SIZES = [(68, 68), (69, 83), (75, 96), (101, 70)]
@@ -124,6 +127,36 @@ def test_a_scorer_agrees_on_arrays(size, exported):
             found, wanted = scorer.anomaly_map(image), detector.anomaly_map(image)
             assert found.shape == wanted.shape == image.shape[:2]
             assert np.abs(found - wanted).max() < 1e-4
+
+
+def test_a_graph_that_fails_is_not_sound(exported, tmp_path):
+    detector, channels, dtype, folder = exported
+    few = detector.header.config.replace(network__channels=[4]).to_dict()
+    bad = resealed(folder / "any.onnx", tmp_path / "bad.onnx", config=few)
+    tiny = images_of((32, 32), channels, dtype)[:, :3, :3]
+    with pytest.raises(ModelFileError, match=r"bad\.onnx: its graph fails"):
+        Scorer(bad).score_samples(tiny)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")
+def test_too_little_memory_for_a_graph_is_told_apart(exported):
+    _, channels, dtype, folder = exported
+    script = f"""
+import re, resource, numpy as np
+from pathlib import Path
+from adacl import Scorer
+scorer = Scorer({str(folder / "one.onnx")!r}, threads=1)
+image = np.zeros((1, 1400, 1400, {channels}), {dtype!r})
+scorer.raw(image[:, :64, :64])
+used = int(re.search(r"VmSize:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) << 10
+resource.setrlimit(resource.RLIMIT_AS, (used + (16 << 20), resource.RLIM_INFINITY))
+try:
+    scorer.raw(image)
+except MemoryError as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.stdout == "not enough memory to score images\n", done.stderr
 
 
 def test_openvino_agrees_in_several_threads(exported):

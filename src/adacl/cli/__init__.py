@@ -43,7 +43,7 @@ from adacl.cli import (
 from adacl.cli.support.interrupts import InterruptError, end_on_sigterm
 from adacl.cli.support.progress import messages
 from adacl.cli.support.streams import CLOSED_PIPE, abandon, escaped, open_streams
-from adacl.errors import AdaclError, missing_extra
+from adacl.errors import AdaclError, is_out_of_memory, missing_extra
 
 INTERRUPTED = InterruptError.exit_code
 
@@ -165,6 +165,8 @@ def _unexpected(error: Exception) -> int:
         return _fail(f"{error.filename or 'output'}: {error.strerror or error}", 3)
     if os.environ.get("ADACL_DEBUG"):
         raise error
+    if is_out_of_memory(error):
+        return _fail("not enough memory; try again when more is free, or with smaller images", 3)
     reason = f"{type(error).__name__}: {error}".splitlines()[0]
     return _fail(f"internal error, {reason} (ADACL_DEBUG=1 shows where; please report it)", 1)
 

@@ -17,7 +17,15 @@ from adacl.data.folders import each_image
 from adacl.data.reading import OnError, Skipped, check_on_error, in_order, pass_over, processors
 from adacl.deploy.engines import BACKENDS, open_backend, read_graph
 from adacl.deploy.image_scorer import ImageScorer
-from adacl.errors import ConfigError, ImageError, InputError, MissingExtraError, ModelFileError
+from adacl.errors import (
+    AdaclError,
+    ConfigError,
+    ImageError,
+    InputError,
+    MissingExtraError,
+    ModelFileError,
+    is_out_of_memory,
+)
 from adacl.imaging.reflection import reflected
 from adacl.imaging.spec import Array
 from adacl.model.exported_file import from_properties, unsealed
@@ -196,10 +204,16 @@ class Scorer(ScoringModel, ImageScorer):
     def _computed(self, samples: Array, output: str, window: Window | None = None) -> Array:
         """Return an output of the graph for a few samples."""
         samples, size = self._continued(samples), self._batch or _at_once(samples)
-        parts = [
-            self._run(samples[i : i + size], output, window) for i in range(0, len(samples), size)
-        ]
-        values = np.concatenate(parts)
+        parts = [samples[i : i + size] for i in range(0, len(samples), size)]
+        try:
+            values = np.concatenate([self._run(part, output, window) for part in parts])
+        except AdaclError:
+            raise
+        except Exception as error:  # the engines raise classes of their own
+            if is_out_of_memory(error):
+                raise MemoryError("not enough memory to score images") from error
+            reason = " ".join(str(error).split())
+            raise ModelFileError(f"{self.path}: its graph fails ({reason})") from error
         if not np.isfinite(values).all():
             raise ModelFileError(f"{self.path}: its scores are not finite; export or fit it again")
         return values
