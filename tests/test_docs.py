@@ -129,6 +129,12 @@ def test_console_blocks_run_or_are_marked():
         assert block.excerpt or block.programs <= {"adacl", "make", "pip"}, block
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_line_of_a_paragraph_becomes_a_heading(page):
+    text = re.sub(r"(?ms)^```.*?^```", "", page.read_text(encoding="utf-8"))
+    assert not re.search(r"(?m)^ {0,3}#+[^# ].*", text)
+
+
 @pytest.mark.parametrize("page", RUN)
 def test_the_commands_of_a_page_run(page, images, tmp_path, small_presets, monkeypatch):
     folder = tmp_path / "here"

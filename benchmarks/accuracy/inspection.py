@@ -232,6 +232,7 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
     for (name, preset), seeds in sorted(groups.items()):
         means = [np.mean([r["auroc"] for r in folds]) for folds in seeds.values()]
         some = [record for folds in seeds.values() for record in folds]
+        spread = np.std(means, ddof=1) if len(means) > 1 else 0
         low, high = interval(next(iter(seeds.values())))
         pixels, seconds, peak = (
             [r[name] for r in some if r[name] is not None] or [float("nan")]
@@ -244,7 +245,7 @@ def table(records: list[dict[str, Any]]) -> Iterator[str]:
                 f"{sum(r['flagged'] for r in some)} of {sum(r['n']['good'] for r in some)} false, "
             )
         yield (
-            f"{name} {preset}: AUROC {100 * np.mean(means):.1f} ± {100 * np.std(means):.1f} "
+            f"{name} {preset}: AUROC {100 * np.mean(means):.1f} ± {100 * spread:.1f} "
             f"({len(seeds)} seeds, {len(some)} fits; 95 % {100 * low:.1f} to {100 * high:.1f}), "
             f"{limit}pixels {100 * np.mean(pixels):.1f}, fit {np.median(seconds):.0f} s, "
             f"{np.median([r['seconds_per_image'] for r in some]):.3f} s an image, "
