@@ -144,7 +144,7 @@ def write_cells(folder: Path, areas: dict[tuple[str, int], float], **changes: ob
 def test_summary_of_an_incomplete_grid(tmp_path: Path) -> None:
     write_cells(tmp_path, {("3", 0): 0.9, ("3", 1): 0.8, ("1", 0): 0.7})
     (group,) = groups = summary.summarise(grid.read_cells(tmp_path))
-    assert group["per_class"]["3"] == {"mean": 85.0, "sd": 7.071, "n": 2, "seeds": [0, 1]}
+    assert group["per_class"]["3"] == {"mean": 85.0, "sd": 7.071068, "n": 2, "seeds": [0, 1]}
     assert list(group["per_class"]) == ["1", "3"]
     assert group["mean"] == {"mean": 80.0, "sd": None, "n": 1}
     assert group["training_seconds"] == 3

@@ -136,8 +136,8 @@ def _ordered(data: str, names: set[str]) -> list[str]:
 def mean_sd(values: Sequence[float]) -> dict[str, Any]:
     """Return mean, sample standard deviation (None for one value) and number of values."""
     return {
-        "mean": round(statistics.mean(values), 3),
-        "sd": round(statistics.stdev(values), 3) if len(values) > 1 else None,
+        "mean": round(statistics.mean(values), 6),
+        "sd": round(statistics.stdev(values), 6) if len(values) > 1 else None,
         "n": len(values),
     }
 
