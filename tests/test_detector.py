@@ -137,6 +137,22 @@ def test_names_of_columns_are_kept(normal):
     assert list(detector.feature_names_in_) == list(frame.columns)
 
 
+def test_what_was_noted_of_rows_goes_with_the_model(normal, digits, tmp_path):
+    wide = digits.images[:60].repeat(2, 2).reshape(60, -1)
+    frame = pd.DataFrame(wide, columns=[f"pixel {n}" for n in range(128)])
+    detector = tiny(image_shape=(8, 16)).fit(frame)
+    scores = detector.score_samples(frame[:5])
+    with pytest.raises(DataError, match="at least 4 normal images"):
+        detector.set_params(image_shape=None).fit(wide[:2, :64])
+    assert (detector.set_params(image_shape=(8, 16)).score_samples(frame[:5]) == scores).all()
+    detector.set_params(image_shape=None).fit(write_threes(tmp_path / "threes", normal))
+    assert not hasattr(detector, "n_features_in_")
+    assert not hasattr(detector, "feature_names_in_")
+    assert detector.score_samples(normal[:2].reshape(2, -1)).shape == (2,)
+    with pytest.raises(InputError, match=r"rows of shape \(5, 128\) do not go with a model"):
+        detector.score_samples(wide[:5])
+
+
 def test_a_folder_and_an_array_of_the_same_images_are_one(threes, digits):
     arrays = tiny().fit(digits.of(3)[:120])
     files = tiny().fit(threes.train)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Self
 
 import numpy as np
+from numpy.typing import ArrayLike
 from sklearn.base import BaseEstimator, OutlierMixin
 from sklearn.exceptions import NotFittedError as SklearnNotFittedError
 from sklearn.utils.validation import check_array, validate_data
@@ -17,6 +18,9 @@ from adacl.image_detector import ImageDetector
 from adacl.model.model import Model
 
 __all__ = ["AnomalyDetector", "NotFittedError"]
+
+OF_ROWS = ("n_features_in_", "feature_names_in_")
+"""What scikit-learn notes of the array that was learnt."""
 
 
 class NotFittedError(AdaclError, SklearnNotFittedError):  # type: ignore[misc]
@@ -145,6 +149,19 @@ class AnomalyDetector(ImageDetector, OutlierMixin, BaseEstimator):  # type: igno
             changes = {name.removeprefix("config__"): value for name, value in settings.items()}
             self.config = method.replace(**changes)
         return self
+
+    def fit(  # noqa: D102, that of ImageDetector is inherited
+        self, X: Any, y: object = None, groups: ArrayLike | None = None
+    ) -> Self:
+        state = self.__dict__
+        before = {name: state.pop(name) for name in OF_ROWS if name in state}
+        try:
+            return super().fit(X, y, groups)
+        except BaseException:
+            for name in OF_ROWS:
+                state.pop(name, None)
+            state.update(before)
+            raise
 
     def fit_predict(self, X: Any, y: object = None, **kwargs: Any) -> Array:
         """Learn from images and return +1 or -1 for each of them (N,)."""
