@@ -147,8 +147,10 @@ class ImageDetector(DetectorParameters, ImageScorer):
         if not (isinstance(X, ProbedFiles) or is_paths(X)):
             if self.group is not None:
                 raise ConfigError("group: it names files; with arrays, give fit labels as groups")
-            pictures = pictures_of(X)
-            array = pictures_as_array(pictures) if pictures else without_tensors(X)
+            if pictures := pictures_of(X):
+                array = pictures_as_array(pictures, self.white_level or 65535)
+            else:
+                array = without_tensors(X)
             images = self._images(array, reset=True)
             if image_size not in (None, images.shape[1:3]):
                 raise ConfigError("image_size: arrays keep their size; resize them, or pass files")

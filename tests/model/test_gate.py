@@ -243,6 +243,16 @@ def test_a_stated_white_level_makes_both_depths_one(tmp_path):
     assert "white level" in refused(2, *command, "--white-level", 70000)
 
 
+def test_pictures_of_both_depths_are_learnt_as_files_are(tmp_path):
+    deep = deep_files(tmp_path / "good")
+    files = [*deep[5:], *(shallow(file, tmp_path / "good" / "flat") for file in deep[:5])]
+    by_files, by_pictures = (
+        AnomalyDetector(config=TINY, device="cpu", white_level=4095).fit(images)
+        for images in (files, [Image.open(file) for file in files])
+    )
+    assert (by_pictures.score_samples(files) == by_files.score_samples(files)).all()
+
+
 def test_mixed_depths_are_told_in_fitting(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
     for file in deep_files(tmp_path / "good")[:3]:

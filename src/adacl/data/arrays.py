@@ -269,8 +269,10 @@ def pictures_of(images: Any) -> list[Image.Image] | None:
     return [ImageOps.exif_transpose(image) for image in images]
 
 
-def pictures_as_array(pictures: list[Image.Image]) -> Array:
+def pictures_as_array(pictures: list[Image.Image], white: int = 65535) -> Array:
     """Return PIL images of one size as an array, in colour or 16 bits if one of them is.
+
+    ``white`` is the full scale of 16-bit values.
 
     Raises
     ------
@@ -287,7 +289,7 @@ def pictures_as_array(pictures: list[Image.Image]) -> Array:
     channels = max(header.channels for header in headers)
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
     try:
-        return np.stack([pixels_of(picture, channels, dtype) for picture in pictures])
+        return np.stack([pixels_of(p, channels, dtype, white=white) for p in pictures])
     except ImageError as error:
         raise InputError(f"PIL images: {error}") from error
 
