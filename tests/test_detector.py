@@ -227,6 +227,7 @@ def test_impossible_contamination_is_refused(contamination, normal):
     [
         ({"random_state": -1}, "random_state: need a whole number from 0"),
         ({"random_state": 2**64}, "random_state: need a whole number from 0"),
+        ({"random_state": "0"}, "random_state: need a whole number, a RandomState of NumPy or"),
         ({"tile": (8, 8), "top_k": 1.5}, "top_k: need a whole number, got 1.5"),
         ({"tile": (8, 8), "stride": 2.5}, "stride: need a whole number, got 2.5"),
         ({"stride": 4}, "they go with tile"),
@@ -840,6 +841,12 @@ def test_arrays_of_another_shape_are_remarked_on(fitted, normal, caplog):
 def test_pixels_that_are_no_numbers_are_refused(kind):
     with pytest.raises(InputError, match="need numbers, got values of the type"):
         as_images(np.zeros((2, 8, 8)).astype(kind))
+
+
+def test_files_are_neither_fitted_nor_calibrated_with_labels_of_groups(fitted, files):
+    for use in (tiny().fit, fitted.calibrate):
+        with pytest.raises(ConfigError, match="groups: labels go with arrays; for files set the"):
+            use(files, groups=range(20))
 
 
 def test_missing_labels_of_groups_and_rates_that_are_no_numbers_are_refused(fitted, digits):

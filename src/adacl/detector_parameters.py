@@ -170,7 +170,12 @@ def checked_seed(seed: Any) -> int:
     if not isinstance(seed, int | np.integer):
         from sklearn.utils import check_random_state
 
-        return int(check_random_state(seed).randint(2**31))
+        try:
+            return int(check_random_state(seed).randint(2**31))
+        except ValueError as error:
+            raise ConfigError(
+                f"random_state: need a whole number, a RandomState of NumPy or None, got {seed!r}"
+            ) from error
     if not 0 <= seed < 2**64:
         raise ConfigError(f"random_state: need a whole number from 0 to 2**64 - 1, got {seed}")
     return int(seed)

@@ -163,8 +163,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
                 colours=tuple(sorted({header_of(picture).channels for picture in pictures or ()})),
                 mask=mask,
             )
-        if groups is not None:
-            raise ConfigError("groups: labels go with arrays; for files set the parameter group")
+        _check_no_labels(groups)
         return normals_of_files(
             X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error),
             self._config,
@@ -262,6 +261,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
     def _for_threshold(self, X: Any, groups: ArrayLike | None) -> Scored:
         X = listed(X)
         if is_paths(X):
+            _check_no_labels(groups)
             files = list(self.score_files(ImageFiles(X)))
             paths = [score.path for score in files]
             together = None if self.group is None else groups_of(paths, self.group)
@@ -370,3 +370,9 @@ class ImageDetector(DetectorParameters, ImageScorer):
                 "N x H x W, with N = 1 for one image"
             )
         return images
+
+
+def _check_no_labels(groups: ArrayLike | None) -> None:
+    """Check that files come without labels of groups."""
+    if groups is not None:
+        raise ConfigError("groups: labels go with arrays; for files set the parameter group")
