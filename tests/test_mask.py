@@ -176,6 +176,19 @@ def test_masks_that_cannot_be_used_are_refused(tmp_path):
     assert "night.png: is black; need some white, because only white places count" in message
 
 
+def test_a_mask_of_which_nothing_is_left_once_images_are_resized_is_refused(tmp_path):
+    write_images(tmp_path / "good", textures(6, (140, 180)))
+    look = np.zeros((140, 180), bool)
+    look[47:50] = True
+    small, tiny = (
+        AnomalyDetector(config=MAPPED, mask=look, image_size=size) for size in ((35, 45), (8, 10))
+    )
+    with pytest.raises(InputError, match=r"0000\.png: nothing of the mask is left at 35x45"):
+        small.fit(tmp_path / "good")
+    with pytest.raises(InputError, match=r"8x10 pixels; with a mask at least 9x9"):
+        tiny.set_params(mask=np.ones((140, 180))).fit(tmp_path / "good")
+
+
 @pytest.mark.parametrize("preset", ["auto", "paper"])
 def test_a_mask_for_a_network_without_a_map_is_refused_before_anything_is_announced(
     tmp_path, preset

@@ -97,8 +97,12 @@ class Mask:
         """Share of the pixels that are looked at."""
         return float(self.pixels.mean())
 
-    def check(self, height: int, width: int, name: str) -> None:
+    def check(
+        self, height: int, width: int, name: str, resize: tuple[int, int] | None = None
+    ) -> None:
         """Check that it is for images of such a height and width.
+
+        ``resize`` are those that they are resized to before they are looked at, if they are.
 
         Raises
         ------
@@ -112,9 +116,13 @@ class Mask:
                 f"{name}: {height}x{width} pixels, the mask has {own}x{other}, another aspect "
                 "ratio; it holds for images of one layout"
             )
+        height, width = resize or (height, width)
         places = self.resized(-(-height // 2), -(-width // 2))
         if not (places.any() and self.resized(height, width).any()):
-            raise InputError(f"{name}: nothing of the mask is left at {height}x{width} pixels")
+            raise InputError(
+                f"{name}: nothing of the mask is left at {height}x{width} pixels; widen what is "
+                "white, or use larger images"
+            )
 
     def at(
         self, size: tuple[int, int], rows: NDArray[np.int64], columns: NDArray[np.int64]

@@ -191,7 +191,7 @@ class ModelHeader:
             If it is not; ``name`` is what the message calls the image.
         """
         if self.mask is not None:
-            check_mask(self.mask, self.config, height, width, name)
+            check_mask(self.mask, self.config, height, width, name, self.resize)
 
     def check_kind(self, path: str | Path, video: bool, taker: str | None = None) -> None:
         """Check that it is a model for video, or one for images.
@@ -292,15 +292,23 @@ class ModelHeader:
         )
 
 
-def check_mask(mask: Mask, config: Config, height: int, width: int, name: str) -> None:
-    """Check that a mask is for images of some size.
+def check_mask(
+    mask: Mask,
+    config: Config,
+    height: int,
+    width: int,
+    name: str,
+    resize: tuple[int, int] | None = None,
+) -> None:
+    """Check that a mask is for images of some size, which may be resized.
 
     Raises
     ------
     InputError
         If it is not; ``name`` is what the message calls the image.
     """
-    mask.check(height, width, name)
+    mask.check(height, width, name, resize)
+    height, width = resize or (height, width)
     least = smallest_side(config.network)
     if min(height, width) < least:
         raise InputError(

@@ -71,7 +71,7 @@ def normals_of_files(
     config = choose(files.sizes(image_size))
     if mask is not None:
         for path, header in zip(files.paths, files.headers, strict=True):
-            check_mask(mask, config, header.height, header.width, str(path))
+            check_mask(mask, config, header.height, header.width, str(path), image_size)
     any_size = config.network.output == "map"
     samples, resize, paths = samples_of_files(files, tiling, image_size, on_error, any_size, white)
     groups = None if group is None else groups_of(paths, group)
