@@ -91,6 +91,22 @@ def test_the_light_of_what_is_left_out_is_no_matter(fitted):
         assert "darker than any learnt" in dark.remark
 
 
+def test_values_of_what_is_left_out_may_be_others_than_those_learnt(tmp_path):
+    deep = textures(24, SIZE).astype(np.uint16) * 4
+    detector = AnomalyDetector(config=MAPPED, mask=left_half(*SIZE), device="cpu").fit(deep)
+    detector.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx")
+    expected = detector.score_samples(deep[:2])
+    deep[:, :, 46:] = 65535
+    files = write_images(tmp_path / "new", deep[:2])
+    pictures = [Image.open(file) for file in files]
+    for found in (detector, Scorer(tmp_path / "m.onnx")):
+        for images in (deep[:2], files, pictures):
+            assert found.score_samples(images) == pytest.approx(expected, abs=1e-5)
+        with pytest.raises(InputError, match="outside those learnt"):
+            found.score_samples(deep[:2, :, ::-1])
+
+
 @pytest.mark.parametrize("size", [SIZE, (140, 180), (35, 45), (9, 12), (107, 138)])
 def test_the_exported_graph_agrees_at_any_size(size, fitted):
     detector, folder = fitted

@@ -292,6 +292,22 @@ def test_pictures_of_another_kind_are_remarked_on(learns, sees, learnt, caplog):
     assert caplog.messages == told
 
 
+def test_pictures_of_another_size_are_remarked_on_once_by_an_exported_file(doors, learnt, caplog):
+    pictures = [Image.fromarray(image[..., 0]).resize((8, 16)) for image in learnt[1]]
+    for door in ("detector", "scorer"):
+        caplog.clear()
+        doors[door](pictures)
+        shape = "images: of another shape than those learnt: 16x8, learnt 16x16"
+        assert caplog.messages.count(shape) == 1
+
+
+def test_pictures_for_a_model_of_other_channels_are_refused():
+    for channels in (2, 4):
+        detector = AnomalyDetector(config=TINY, device="cpu").fit(parts(20, channels))
+        with pytest.raises(InputError, match=f"takes {channels}-channel arrays cannot score PIL"):
+            detector.score_samples([Image.fromarray(parts(1)[0, ..., 0])])
+
+
 def test_older_model_files_open_and_say_less(grey, learnt, caplog):
     tree = grey.header.to_dict()
     del tree["training"]["learnt"], tree["spec"]["white"]

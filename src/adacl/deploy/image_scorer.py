@@ -215,7 +215,7 @@ class ImageScorer(ABC):
             )
         try:
             header.check_layout(image.height, image.width, str(name))
-            check_range(image.pixels, spec, str(name), image.header.dtype)
+            check_range(image.pixels, header, str(name), image.header.dtype)
         except InputError as error:
             raise ImageError(str(error)) from error
         remark = header.learnt.remark_on_file(image.header, header.resize is not None)

@@ -47,10 +47,19 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
     InputError
         If they cannot be what was learnt.
     """
-    spec, size = header.spec, header.resize
-    exported_for = header.resized_by_graph
+    images = channels_last(images, header.spec.channels)
+    _check_form(images, header)
+    height, width = images.shape[1:3]
+    remark = header.learnt.remark_on_size(height, width, header.resize is not None)
+    if first == 0 and remark:
+        log.warning("images: %s", remark)
+    return _converted(images, header, first)
+
+
+def _check_form(images: Array, header: ModelHeader) -> None:
+    """Check that images N x H x W x C have the channels and the size that a model takes."""
+    spec, exported_for = header.spec, header.resized_by_graph
     expected = exported_for or (spec.height, spec.width)
-    images = channels_last(images, spec.channels)
     least = 1 if header.any_size else SMALLEST_SIDE
     if (
         images.shape[3] != spec.channels
@@ -69,13 +78,15 @@ def fitting(images: Array, header: ModelHeader, first: int = 0) -> Array:
         )
     height, width = images.shape[1:3]
     header.check_layout(height, width, "images")
-    if first == 0 and (remark := header.learnt.remark_on_size(height, width, size is not None)):
-        log.warning("images: %s", remark)
-    if size and not exported_for:
-        images = resized(images, size)
-    images = _scaled(images, spec)
+
+
+def _converted(images: Array, header: ModelHeader, first: int) -> Array:
+    """Bring images N x H x W x C to the size and the type that a model takes."""
+    if header.resize and not header.resized_by_graph:
+        images = resized(images, header.resize)
+    images = _scaled(images, header.spec)
     for number, image in enumerate(images, start=first):
-        check_range(image, spec, f"image number {number}")
+        check_range(image, header, f"image number {number}")
     return images
 
 
@@ -93,6 +104,11 @@ def pictures_fitting(
         If they cannot be what was learnt.
     """
     spec, size = header.spec, header.resize
+    if spec.channels not in CHANNELS[:2]:
+        raise InputError(
+            f"a model that takes {spec.channels}-channel arrays cannot score PIL images; pass "
+            "arrays N x H x W x C"
+        )
     remarks = (header.learnt.remark_on_file(header_of(p), size is not None) for p in pictures)
     if first == 0 and (remark := next(filter(None, remarks), "")):
         log.warning("images: %s", remark)
@@ -100,27 +116,30 @@ def pictures_fitting(
     for number, picture in enumerate(pictures, start=first):
         header.check_layout(picture.height, picture.width, f"image number {number}")
         try:
-            if spec.channels in (1, 3) and spec.dtype != "float32" and not header.exported:
+            if spec.dtype != "float32" and not header.exported:
                 pixels = pixels_of(picture, spec.channels, spec.dtype, size, spec.white)
-                check_range(pixels, spec, f"image number {number}")
+                check_range(pixels, header, f"image number {number}")
             else:
                 kind = "uint16" if picture.mode.startswith("I") else "uint8"
-                pixels = pixels_of(picture, min(spec.channels, 3), kind)
-                pixels = fitting(pixels[None], header, number)[0]
+                pixels = pixels_of(picture, spec.channels, kind)[None]
+                _check_form(pixels, header)
+                pixels = _converted(pixels, header, number)[0]
         except ImageError as error:
             raise InputError(f"image number {number}: {error}") from error
         converted.append(pixels)
     return converted
 
 
-def check_range(image: Array, spec: ImageSpec, name: str, depth: str | None = None) -> None:
+def check_range(image: Array, header: ModelHeader, name: str, depth: str | None = None) -> None:
     """Check that most of an image's values lie in the range that was learnt.
+
+    What a mask hides does not count.
 
     Parameters
     ----------
     image
         H x W x C, as the model takes it.
-    spec
+    header
         The model's.
     name
         What the error calls it.
@@ -132,7 +151,8 @@ def check_range(image: Array, spec: ImageSpec, name: str, depth: str | None = No
     InputError
         If they do not.
     """
-    share = outside(image, spec)
+    spec = header.spec
+    share = outside(image, spec, header.mask)
     if share <= MOST:
         return
     why = "scale the values as those learnt were"

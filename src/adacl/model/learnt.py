@@ -11,6 +11,7 @@ import numpy as np
 
 from adacl.data.pixels import ImageHeader
 from adacl.data.samples import Samples
+from adacl.imaging.mask import Mask
 from adacl.imaging.spec import Array, ImageSpec
 
 Size = tuple[int, int]
@@ -257,10 +258,15 @@ def _shares(images: Array, chosen: Callable[[Array], Array]) -> Array:
     return counts / float(images[0].size)
 
 
-def outside(image: Array, spec: ImageSpec) -> float:
-    """Return the share of an image's values that lie outside the range that the network sees."""
+def outside(image: Array, spec: ImageSpec, mask: Mask | None = None) -> float:
+    """Return the share of an image's values that lie outside the range that the network sees.
+
+    What a mask hides does not count.
+    """
     if spec.dtype == "uint8":
         return 0.0
+    if mask is not None:
+        image = mask.looked_at(image[None])
     return float(((image < spec.low) | (image > spec.high)).mean())
 
 
