@@ -107,6 +107,20 @@ def test_values_of_what_is_left_out_may_be_others_than_those_learnt(tmp_path):
             found.score_samples(deep[:2, :, ::-1])
 
 
+def test_values_of_what_is_left_out_are_not_learnt(tmp_path, caplog):
+    deep = textures(8, SIZE).astype(np.uint16) * 4
+    bright = deep.copy()
+    bright[:, :, 46:] = 65535
+    for images in (bright, write_images(tmp_path / "good", bright), bright / 65535 * 2):
+        caplog.clear()
+        detector = AnomalyDetector(config=MAPPED, mask=left_half(*SIZE), epochs=1, device="cpu")
+        spec = detector.fit(images).header.spec
+        seen = deep[:, :, :45] * (2 / 65535 if spec.dtype == "float32" else 1)
+        expected = (0, 1) if spec.dtype == "float32" else (seen.min(), seen.max())
+        assert (spec.low, spec.high) == pytest.approx(expected)
+        assert "the range learnt is" not in caplog.text
+
+
 @pytest.mark.parametrize("size", [SIZE, (140, 180), (35, 45), (9, 12), (107, 138)])
 def test_the_exported_graph_agrees_at_any_size(size, fitted):
     detector, folder = fitted

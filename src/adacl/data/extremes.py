@@ -26,7 +26,7 @@ def tell_extremes(samples: Samples, name: Callable[[int], str]) -> None:
     Parameters
     ----------
     samples
-        All images, whose range is that of their values.
+        All images, whose range is that of their values; with a mask, of those that it looks at.
     name
         Returns what messages call an image, by its number.
     """
@@ -37,6 +37,8 @@ def tell_extremes(samples: Samples, name: Callable[[int], str]) -> None:
     each = max(1000, LOOKED_AT // len(samples))
     ends, drawn = [], []
     for image in samples:
+        if samples.mask is not None:
+            image = samples.mask.looked_at(image[None])
         ends.append((image.min(), image.max()))
         drawn.append(generator.choice(image.ravel(), each))
     rest = (100 - NEARLY_ALL) / 2

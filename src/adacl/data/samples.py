@@ -108,8 +108,14 @@ class Samples:
         return Samples(self.pixels, spec, self.owner, self.digests, self.numbers, self.mask)
 
     def with_mask(self, mask: Mask | None) -> Samples:
-        """Return the same samples, of which a part is looked at."""
-        return Samples(self.pixels, self.spec, self.owner, self.digests, self.numbers, mask)
+        """Return the same samples, of which a part is looked at; its values tell their range."""
+        spec = self.spec
+        if mask is not None and spec.dtype != "uint8":
+            seen = (mask.looked_at(image[None]) for image in self)
+            ends = np.array([(values.min(), values.max()) for values in seen], spec.dtype)
+            low, high = value_range(ends)
+            spec = replace(spec, low=low, high=high)
+        return Samples(self.pixels, spec, self.owner, self.digests, self.numbers, mask)
 
     def subset(self, places: Numbers | slice) -> Samples:
         """Return some of these samples, by index."""

@@ -22,6 +22,7 @@ from adacl.data.reading import OnError, stream
 from adacl.data.samples import Ragged, Samples
 from adacl.errors import DataError, ImageError, InputError
 from adacl.imaging.mapped import allocate, release
+from adacl.imaging.mask import Mask
 from adacl.imaging.tiles import Tiling
 
 Size = tuple[int, int]
@@ -149,6 +150,7 @@ def samples_of_files(
     on_error: OnError,
     any_size: bool = False,
     white: int | None = None,
+    mask: Mask | None = None,
 ) -> tuple[Samples, Size | None, list[Path]]:
     """Decode image files into samples.
 
@@ -170,6 +172,8 @@ def samples_of_files(
         Whether images without ``image_size`` keep their own.
     white
         Full scale of 16-bit values; by default the range of values present becomes 0 to 1.
+    mask
+        Which part of the images is looked at; by default all.
 
     Returns
     -------
@@ -209,7 +213,7 @@ def samples_of_files(
     if any_size and not image_size:
         shapes = [(header.height, header.width, channels) for header in headers]
         samples = build_ragged(decoded(None), shapes, dtype)
-        return _with_range(samples, white, lambda number: str(kept[number])), None, kept
+        return _with_range(samples, white, mask, lambda n: str(kept[n])), None, kept
     if tiling is None:
         resize: Size | None = image_size or _choose_size(headers)
         side, counts = resize, [1] * len(headers)
@@ -220,11 +224,14 @@ def samples_of_files(
         counts = [len(tiling.corners(*size)) for size in sizes]
     assert side is not None
     samples = build_samples(decoded(resize), (*side, channels), dtype, counts, tiling)
-    return _with_range(samples, white, lambda number: str(kept[number])), resize, kept
+    return _with_range(samples, white, mask, lambda n: str(kept[n])), resize, kept
 
 
-def _with_range(samples: Samples, white: int | None, name: Callable[[int], str]) -> Samples:
+def _with_range(
+    samples: Samples, white: int | None, mask: Mask | None, name: Callable[[int], str]
+) -> Samples:
     """Return samples with the range that becomes 0 to 1; tell if few values alone decide it."""
+    samples = samples.with_mask(mask)
     if white is None:
         tell_extremes(samples, name)
     return samples.with_white(white)
@@ -254,11 +261,14 @@ def _tell_colours(headers: list[ImageHeader]) -> None:
 
 
 def samples_of_array(
-    images: NDArray[Any], tiling: Tiling | None, white: int | None = None
+    images: NDArray[Any],
+    tiling: Tiling | None,
+    white: int | None = None,
+    mask: Mask | None = None,
 ) -> Samples:
     """Copy images N x H x W x C, cut into tiles where asked for.
 
-    ``white`` is as for :func:`samples_of_files`.
+    ``white`` and ``mask`` are as for :func:`samples_of_files`.
 
     Raises
     ------
@@ -279,7 +289,7 @@ def samples_of_array(
         _check_tile(tiling, (height, width))
         shape, each = (tiling.height, tiling.width, channels), len(tiling.corners(height, width))
     samples = build_samples(images, shape, images.dtype.name, [each] * len(images), tiling)
-    return _with_range(samples, white, lambda number: f"number {number}")
+    return _with_range(samples, white, mask, lambda number: f"number {number}")
 
 
 def _check_tile(tiling: Tiling, largest: Sequence[int]) -> None:

@@ -73,7 +73,9 @@ def normals_of_files(
         for path, header in zip(files.paths, files.headers, strict=True):
             check_mask(mask, config, header.height, header.width, str(path), image_size)
     any_size = config.network.output == "map"
-    samples, resize, paths = samples_of_files(files, tiling, image_size, on_error, any_size, white)
+    samples, resize, paths = samples_of_files(
+        files, tiling, image_size, on_error, any_size, white, mask
+    )
     groups = None if group is None else groups_of(paths, group)
     if len(paths) < files.listed:
         lost = files.listed - len(paths)
@@ -84,7 +86,7 @@ def normals_of_files(
         sizes=sizes_of((header.height, header.width) for header in headers),
         colours=tuple(sorted({header.channels for header in headers})),
     )
-    return Normals(samples.with_mask(mask), config, resize, groups, seen, paths)
+    return Normals(samples, config, resize, groups, seen, paths)
 
 
 def normals_of_array(
@@ -106,7 +108,7 @@ def normals_of_array(
     config = choose([size])
     if mask is not None:
         check_mask(mask, config, *size, "images")
-    samples = samples_of_array(images, tiling, white).with_mask(mask)
+    samples = samples_of_array(images, tiling, white, mask)
     resize = None if tiling or config.network.output == "map" else size
     seen = Learnt(sizes=sizes_of([size]), colours=colours or (images.shape[3],))
     return Normals(samples, config, resize, numbers, seen, [])
