@@ -243,9 +243,11 @@ def test_what_no_training_can_use_is_refused_before_it(parameters, words, normal
 
 def test_numbers_of_numpy_are_taken_and_saved(normal, tmp_path):
     numbers = {"stride": np.int64(4), "top_k": np.int32(2), "epochs": np.int64(1)}
-    rates = {"fpr": np.float32(0.05), "random_state": np.int64(3)}
-    tiny(tile=(8, 8), **numbers, **rates).fit(normal).save(tmp_path / "tiles.adacl")
+    rates = {"fpr": np.float32(0.05), "random_state": np.int64(3), "white_level": np.int64(4095)}
+    deep = normal.astype(np.uint16) * 16
+    tiny(tile=(8, 8), **numbers, **rates).fit(deep).save(tmp_path / "tiles.adacl")
     read = AnomalyDetector.load(tmp_path / "tiles.adacl")
+    assert read.white_level == 4095
     assert (read.stride, read.top_k, read.config.training.epochs) == (4, 2, 1)
     assert read.config.threshold.fpr == pytest.approx(0.05)
 
@@ -340,6 +342,7 @@ def test_a_network_that_has_hardly_learnt_warns(normal, caplog):
         ({"tile": (8, 8), "top_k": 0}, ConfigError, "top_k"),
         ({"tile": 8}, ConfigError, "tile"),
         ({"image_shape": (4, 4)}, InputError, "image_shape"),
+        ({"image_shape": 8}, InputError, r"image_shape: need \(H, W\)"),
     ],
 )
 def test_impossible_parameters_are_refused_by_name(parameters, error, name, normal):
@@ -348,7 +351,8 @@ def test_impossible_parameters_are_refused_by_name(parameters, error, name, norm
 
 
 @pytest.mark.parametrize(
-    "parameters", [{"image_size": (4, 4)}, {"image_size": 32}, {"on_error": "ignore"}]
+    "parameters",
+    [{"image_size": (4, 4)}, {"image_size": 32}, {"on_error": "ignore"}, {"group": 3}],
 )
 def test_impossible_parameters_of_files_are_refused_by_name(parameters, threes):
     with pytest.raises(ConfigError, match=next(iter(parameters))):
@@ -747,6 +751,14 @@ def test_maps_of_a_batch_are_those_of_its_images(fitted, normal, files):
     assert fitted.anomaly_map(files[:2]).shape == (2, 8, 8)
 
 
+def test_the_map_of_a_flat_row_is_that_of_its_image(fitted, normal, tmp_path):
+    fitted.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx")
+    for scorer in (fitted, Scorer(tmp_path / "m.onnx")):
+        expected = scorer.anomaly_map(normal[0])
+        assert (scorer.anomaly_map(normal[0].ravel()) == expected).all()
+
+
 def test_a_grid_search_reaches_the_settings_of_the_method(normal):
     def least_surprised(detector, images, labels=None):
         return detector.score_samples(images).mean()
@@ -855,6 +867,8 @@ def test_missing_labels_of_groups_and_rates_that_are_no_numbers_are_refused(fitt
         with pytest.raises(InputError, match="groups: 2 of 4 labels are missing"):
             fitted.calibrate(images, groups=["a", "b", missing, missing] if missing is None else
                              [1.0, 2.0, missing, missing])  # fmt: skip
+    with pytest.raises(InputError, match="groups: labels of several types, int, str; give all one"):
+        fitted.calibrate(images, groups=np.array([1, "a", 1, "a"], object))
     with pytest.raises(
         InputError, match=r"groups: got 'folder', .*AnomalyDetector\(group=\.\.\.\)"
     ):

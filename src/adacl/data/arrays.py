@@ -148,8 +148,10 @@ def row_shape(features: int, image_shape: tuple[int, ...] | None) -> tuple[int, 
     if image_shape is None:
         side = max(SMALLEST_SIDE, math.isqrt(features - 1) + 1)
         return side, side, 1
-    if len(image_shape) not in (2, 3) or not all(
-        isinstance(size, int | np.integer) and size > 0 for size in image_shape
+    if (
+        np.ndim(image_shape) != 1
+        or len(image_shape) not in (2, 3)
+        or not all(isinstance(size, int | np.integer) and size > 0 for size in image_shape)
     ):
         raise InputError(f"image_shape: need (H, W) or (H, W, C), got {image_shape}")
     height, width, channels = (*image_shape, 1)[:3]

@@ -21,8 +21,10 @@ def check_rule(rule: str) -> re.Pattern[str] | None:
     Raises
     ------
     ConfigError
-        If it is empty or the pattern is not a regular expression.
+        If it is no text, empty, or the pattern is not a regular expression.
     """
+    if not isinstance(rule, str):
+        raise ConfigError(f"group: need folder or a regular expression, got {rule!r}")
     if not rule:
         raise ConfigError("group: the rule is empty; need folder or a regular expression")
     if rule == FOLDER:

@@ -102,7 +102,7 @@ class Samples:
         """Return the same samples with a full scale of 16-bit values, unless it is None."""
         if white is None:
             return self
-        spec = replace(self.spec, white=white)
+        spec = replace(self.spec, white=int(white))
         if spec.dtype == "uint16":
             spec = replace(spec, low=0.0, high=float(white))
         return Samples(self.pixels, spec, self.owner, self.digests, self.numbers, self.mask)

@@ -321,7 +321,7 @@ class ImageScorer(ABC):
     def _map_of_one(self, image: Any, method: Method) -> NDArray[np.float32]:
         model = self._fitted()
         values = anomaly_map(model, self._one(image), method)
-        return resized(values, *_size_of(image, model.spec.channels))
+        return resized(values, *(_size_of(image, model.spec.channels) or values.shape))
 
     def _map_of(self, image: Decoded, method: Method) -> NDArray[np.float32]:
         values = anomaly_map(self._fitted(), image.pixels, method)
@@ -365,11 +365,14 @@ def _is_batch(images: Any, channels: int) -> bool:
     return shape[2] != 1 and (shape[0] != 1 or array is images)
 
 
-def _size_of(image: Any, channels: int) -> tuple[int, int]:
-    """Return the height and width of pixels H x W, H x W x C or C x H x W, or of a PIL image."""
+def _size_of(image: Any, channels: int) -> tuple[int, int] | None:
+    """Return the height and width of pixels H x W, H x W x C or C x H x W, or of a PIL image.
+
+    None of a flat row, which has none.
+    """
     if pictures := pictures_of(image):
         return pictures[0].height, pictures[0].width
     shape = np.shape(without_tensors(image))
     if len(shape) == 3 and shape[0] == channels != shape[2]:
         shape = shape[1:]
-    return shape[0], shape[1]
+    return None if len(shape) == 1 else (shape[0], shape[1])

@@ -99,7 +99,11 @@ def check_white(white: object) -> None:
     InputError
         If it is no whole number from 255 to 65535.
     """
-    if not isinstance(white, int) or isinstance(white, bool) or not 255 <= white <= 65535:
+    if (
+        not isinstance(white, int | np.integer)
+        or isinstance(white, bool)
+        or not 255 <= white <= 65535
+    ):
         raise InputError(f"white level: need a whole number from 255 to 65535, got {white!r}")
 
 

@@ -120,7 +120,7 @@ def numbered(groups: ArrayLike, count: int) -> Indices:
     Raises
     ------
     InputError
-        If there is not one label for each image, or one is None or NaN.
+        If there is not one label for each image, one is None or NaN, or they cannot be compared.
     """
     if isinstance(groups, str):
         raise InputError(
@@ -135,4 +135,8 @@ def numbered(groups: ArrayLike, count: int) -> Indices:
             f"groups: {missing} of {count} labels are missing (None or NaN); give each image one, "
             "an image by itself a label of its own"
         )
-    return np.unique(labels, return_inverse=True)[1]
+    try:
+        return np.unique(labels, return_inverse=True)[1]
+    except TypeError as error:
+        kinds = ", ".join(sorted({type(label).__name__ for label in labels}))
+        raise InputError(f"groups: labels of several types, {kinds}; give all one type") from error
