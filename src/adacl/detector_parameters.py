@@ -80,18 +80,12 @@ class DetectorParameters:
         """Return the configuration for images of some heights and widths."""
         tiled = self.tile is not None
         if self.config is not None:
-            config = self.config
-            if not isinstance(config, Config):
-                raise ConfigError(
-                    f"config: need a Config, got {type(config).__name__}; Config.from_dict makes "
-                    "one of a dictionary"
-                )
+            config = checked_config(self.config)
             if self.preset not in ("auto", config.preset):
                 raise ConfigError(
                     f"preset {self.preset!r}: the config that is given with it has the preset "
                     f"{config.preset!r}; leave preset out, or start the config from the other"
                 )
-            check_named(config)
         elif self.preset == "auto":
             config = for_tiles() if tiled else by_size(sizes)
         else:
@@ -113,6 +107,17 @@ class DetectorParameters:
         if not isinstance(self.contamination, Real) or not 0 <= self.contamination <= 0.5:
             raise ConfigError(f"contamination: need a share in [0, 0.5], got {self.contamination}")
         return float(self.contamination)
+
+
+def checked_config(config: Any) -> Config:
+    """Return a configuration, once it is one, and not in name alone."""
+    if not isinstance(config, Config):
+        raise ConfigError(
+            f"config: need a Config, got {type(config).__name__}; Config.from_dict makes one of a "
+            "dictionary"
+        )
+    check_named(config)
+    return config
 
 
 def check_view(config: Config, tiled: bool, masked: bool) -> None:

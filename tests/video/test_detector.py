@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -18,6 +19,7 @@ import pytest
 from PIL import Image
 
 from adacl import AnomalyDetector, Scorer, VideoAnomalyDetector
+from adacl.config.presets import preset
 from adacl.data import video
 from adacl.data.clips import list_clips
 from adacl.data.video import Clip, Frame
@@ -273,6 +275,21 @@ def test_what_is_called_after_epochs_is_checked_before_the_footage_is_read(tmp_p
 def test_what_is_no_seed_is_refused_before_the_footage_is_read(seed: int, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="random_state: need a whole number from 0"):
         VideoAnomalyDetector(random_state=seed).fit(tmp_path / "nowhere.mp4")
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"video": {"tile": 16}}, "video: need a VideoConfig, got dict"),
+        ({"config": {"preset": "video"}}, "config: need a Config, got dict"),
+        ({"config": preset("inspect")}, "config: the preset inspect is for images; video needs"),
+    ],
+)
+def test_settings_that_video_cannot_have_are_refused_before_the_footage_is_read(
+    settings: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        VideoAnomalyDetector(**settings).fit(tmp_path / "nowhere.mp4")
 
 
 def test_other_size_other_rate_and_a_stream_to_learn_from_are_told(

@@ -14,7 +14,7 @@ from adacl.config.presets import preset
 from adacl.config.sections import finite
 from adacl.data.clips import list_clips
 from adacl.data.video import FRAME_RATE, Clip, Frame
-from adacl.detector_parameters import check_on_epoch, checked_seed
+from adacl.detector_parameters import check_on_epoch, checked_config, checked_seed
 from adacl.errors import ConfigError, missing_extra
 from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events
@@ -124,7 +124,14 @@ class VideoAnomalyDetector:
             raise missing_extra(error) from error
 
         video = self.video or VideoConfig()
+        if not isinstance(video, VideoConfig):
+            raise ConfigError(f"video: need a VideoConfig, got {type(video).__name__}")
         config = self.config or preset("video" if video.frames == 3 else "paper")
+        if checked_config(config).network.output == "map":
+            raise ConfigError(
+                f"config: the preset {config.preset} is for images; video needs a network of one "
+                "number for each tile, as those of the presets video and paper"
+            )
         finite("false alarms an hour", self.false_alarms_per_hour, above=0)
         check_on_epoch(self.on_epoch)
         seed = checked_seed(self.random_state)
