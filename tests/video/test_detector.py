@@ -182,6 +182,8 @@ def test_a_scorer_of_images_refuses_a_model_for_video(exported_file: Path, tmp_p
             scorer.anomaly_score(images)
     with pytest.raises(ModelFileError, match=r"for video.* VideoAnomalyDetector$"):
         next(scorer.score_files(path))
+    with pytest.raises(ModelFileError, match=r"for video.* VideoAnomalyDetector$"):
+        scorer.score_decoded([np.zeros((16, 16, 4), np.uint8)])
 
 
 @pytest.mark.parametrize("options", [["--dynamic-batch"], []])

@@ -298,7 +298,7 @@ class Scorer(ScoringModel, ImageScorer):
     ) -> Iterator[tuple[Identity, ImageScore]]:
         compute = self.maps if self.header.has_map else self._raw
         outputs = compute if alone else partial(self._side_by_side, compute)
-        return scores_of(images, outputs, self, self._most * self.threads, threshold)
+        return scores_of(images, outputs, self._fitted(), self._most * self.threads, threshold)
 
 
 def _at_once(samples: Array) -> int:
