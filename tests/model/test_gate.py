@@ -301,6 +301,15 @@ def test_pictures_of_another_size_are_remarked_on_once_by_an_exported_file(doors
         assert caplog.messages.count(shape) == 1
 
 
+def test_pictures_of_colours_that_are_not_converted_are_refused(grey):
+    multiplied = [Image.new("LA", (SIDE, SIDE)).convert("La")] * 4
+    words = "conversion from La to L not supported; save it as grey or RGB"
+    with pytest.raises(InputError, match=f"image number 0: {words}"):
+        grey.score_samples(multiplied)
+    with pytest.raises(InputError, match=f"PIL images: {words}"):
+        AnomalyDetector(config=TINY, device="cpu").fit(multiplied)
+
+
 def test_pictures_for_a_model_of_other_channels_are_refused():
     for channels in (2, 4):
         detector = AnomalyDetector(config=TINY, device="cpu").fit(parts(20, channels))

@@ -48,21 +48,27 @@ def pixels_of(
     Raises
     ------
     ImageError
-        If its values are beyond 16 bits.
+        If its values are beyond 16 bits, or its colours of a kind that Pillow does not convert.
     """
     if image.mode in DEEP:
         return _deep_pixels(image, channels, dtype, size, white)
-    if image.has_transparency_data:
-        rgba = image.convert("RGBA")
-        image = Image.new("RGBA", rgba.size, "black")
-        image.alpha_composite(rgba)
-    mode = "L" if channels == 1 else "RGB"
-    if image.mode != mode:
-        image = image.convert(mode)
+    try:
+        image = _opaque(image, "L" if channels == 1 else "RGB")
+    except ValueError as error:
+        raise ImageError(f"{error}; save it as grey or RGB") from error
     if size is not None and size != (image.height, image.width):
         image = image.resize(size[::-1], Image.Resampling.BILINEAR)
     pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(image.height, image.width, channels)
     return pixels if dtype == "uint8" else to_depth(pixels, dtype, white)
+
+
+def _opaque(image: Image.Image, mode: str) -> Image.Image:
+    """Return an image in a mode of Pillow without transparency, which is laid over black."""
+    if image.has_transparency_data:
+        rgba = image.convert("RGBA")
+        image = Image.new("RGBA", rgba.size, "black")
+        image.alpha_composite(rgba)
+    return image if image.mode == mode else image.convert(mode)
 
 
 def _deep_pixels(
