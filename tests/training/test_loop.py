@@ -1,5 +1,6 @@
 import copy
 import dataclasses
+from concurrent.futures import ThreadPoolExecutor
 from unittest import mock
 
 import numpy as np
@@ -152,6 +153,14 @@ def test_half_of_the_normals_are_mirrored_before_anomalies_are_made(images, monk
         shares.append(float(straight.float().mean()))
     assert 0.4 < shares[0] < 0.6
     assert shares[1] == 1
+
+
+def test_trainings_in_several_threads_give_the_networks_of_trainings_alone(images):
+    def trained(seed):
+        return state_of(train(images, TINY.replace(training__epochs=4), seed)[0])
+
+    with ThreadPoolExecutor(3) as pool:
+        assert list(pool.map(trained, range(3))) == list(map(trained, range(3)))
 
 
 def test_global_random_state_is_left_alone(images):

@@ -7,6 +7,8 @@ needs no random state, and a resumed run equals an undisturbed one to the last b
 from __future__ import annotations
 
 import math
+import os
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -31,6 +33,19 @@ from adacl.training.ahead import drawn_ahead
 from adacl.training.image_lesson import ImageLesson
 from adacl.training.optimizers import make_optimizer
 from adacl.training.place_lesson import PlaceLesson
+
+_alone = threading.Lock()
+"""Held while PyTorch's global generators are seeded: all threads draw from the same ones."""
+
+
+def _renew() -> None:
+    """Free a child process of a lock that another thread of its parent held."""
+    global _alone
+    _alone = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)
 
 
 class Lesson(Protocol):
@@ -92,8 +107,11 @@ def _generator(device: torch.device, *path: int) -> torch.Generator:
 
 @contextmanager
 def _isolated(device: torch.device, *path: int) -> Iterator[None]:
-    """Seed PyTorch's global generators inside, and leave them as they were outside."""
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    """Seed PyTorch's global generators inside, and leave them as they were outside.
+
+    Trainings in several threads take turns.
+    """
+    with _alone, torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(_seed(*path))
         with torch.backends.cudnn.flags(deterministic=True, benchmark=False):
             yield
