@@ -91,6 +91,13 @@ def test_the_light_of_what_is_left_out_is_no_matter(fitted):
         assert "darker than any learnt" in dark.remark
 
 
+def test_the_mask_of_a_loaded_detector_does_not_change_its_model(fitted):
+    detector = opened("file", fitted)
+    with pytest.raises(ValueError, match="read-only"):
+        detector.mask[:] = False
+    assert (detector.header.mask.pixels == left_half(*SIZE)).all()
+
+
 def test_values_of_what_is_left_out_may_be_others_than_those_learnt(tmp_path):
     deep = textures(24, SIZE).astype(np.uint16) * 4
     detector = AnomalyDetector(config=MAPPED, mask=left_half(*SIZE), device="cpu").fit(deep)

@@ -88,9 +88,11 @@ class Mask:
 
     @cached_property
     def pixels(self) -> NDArray[np.bool_]:
-        """Which pixels (H, W) are looked at."""
+        """Which pixels (H, W) are looked at; they cannot be changed."""
         with Image.open(io.BytesIO(self.png), formats=["PNG"]) as image:
-            return np.array(image, bool)
+            found = np.array(image, bool)
+        found.setflags(write=False)
+        return found
 
     @property
     def share(self) -> float:
