@@ -40,6 +40,13 @@ from adacl.runtime import Scorer
 from support.forged import LEFT_OUT, resealed
 from support.helpers import LEARNING, REPOSITORY, TINY, call, refused, write_images
 
+DENSE = preset("inspect").replace(
+    training__epochs=1,
+    training__min_epoch_images=16,
+    training__batch_size=4,
+    training__crop=40,
+    network__channels=[4, 6],
+)
 TOLERANCE = 1e-4
 """What the issue allows; the figures measured lie near 1e-6."""
 
@@ -151,6 +158,18 @@ def test_scores_equal_pytorchs(form, network, tmp_path):
     np.testing.assert_allclose(-raw, found, atol=1e-6, rtol=0)
     assert (score == np.clip(raw, 0, 1).astype(np.float32)).all()
     assert score.dtype == np.float32
+
+
+@pytest.mark.parametrize("config", [TINY, DENSE], ids=["paper", "inspect"])
+@pytest.mark.parametrize(
+    ("dtype", "low", "step"),
+    [("float32", -1e6, 1 / 16), ("float32", 1e4, 1 / 255), ("uint16", 6e4, 1 / 32)],
+)
+def test_values_far_from_zero_score_as_with_pytorch(dtype, low, step, config, tmp_path):
+    images = (low + step * photographs(12, 40, 48)).astype(dtype)
+    detector = AnomalyDetector(config=config, device="cpu").fit(images)
+    scorer = exported(detector, tmp_path)
+    assert scorer.score_samples(images) == pytest.approx(detector.score_samples(images), abs=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 7, 256])

@@ -18,7 +18,7 @@ import onnx
 from numpy.typing import NDArray
 
 from adacl.deploy.engines import WINDOW
-from adacl.deploy.graph import normalised, pixels_less_mean
+from adacl.deploy.graph import normalised, pixels_less_mean, zero_and_mean
 from adacl.deploy.nodes import OPSET, OPSET_UPRIGHT, Graph, Steps
 from adacl.deploy.peak_graph import inside_node, masked_peak_node, peak_node
 from adacl.deploy.upright_graph import pose_nodes, scaled_pixels, turned_back_nodes, upright_nodes
@@ -66,9 +66,9 @@ def build_dense_graph(
     spec, network, mask = header.spec, header.config.network, header.mask
     graph = Graph()
     span = spec.high - spec.low
-    mean = spec.low + tensors["mean"].reshape(spec.channels) * span
+    zero, mean = zero_and_mean(tensors, spec)
     scale = (span * tensors["std"]).reshape(1, spec.channels, 1, 1)
-    value = whole = pixels_less_mean(graph, spec, mean)
+    value = whole = pixels_less_mean(graph, spec, zero, mean)
     shrink = network.shrunk
     if network.upright == "yes":
         limit, *sides = tensors["upright"].tolist()
@@ -77,7 +77,7 @@ def build_dense_graph(
         value, shrink = upright_nodes(graph, _shrunk(graph, value, shrink), pose, frame), 1
     if mask is not None:
         graph.default(WINDOW, WHOLE)
-        fill = (spec.low + FILL * span - mean).astype(np.float32).reshape(1, -1, 1, 1)
+        fill = (spec.low - zero + FILL * span - mean).astype(np.float32).reshape(1, -1, 1, 1)
         value = graph.add("Where", inside_node(graph, mask, value, 1), value, graph.constant(fill))
     channels = spec.channels
     if network.place == "coordinates":

@@ -28,6 +28,9 @@ Tensors = Mapping[str, Array]
 
 BATCH_NORM_EPSILON = 1e-5
 NORM_EPSILON = 1e-12
+FAR = 10
+"""Values that lie further from zero than so many times their range are brought near it first: else
+32 bits would round their mean."""
 
 
 def build_graph(
@@ -65,9 +68,9 @@ def build_graph(
         to 1 can still be ranked.
     """
     graph = Graph()
-    mean = spec.low + tensors["mean"].reshape(spec.channels) * (spec.high - spec.low)
+    zero, mean = zero_and_mean(tensors, spec)
     views = scored_views(network)
-    value = _seen(graph, pixels_less_mean(graph, spec, mean, input_size), views, spec)
+    value = _seen(graph, pixels_less_mean(graph, spec, zero, mean, input_size), views, spec)
     steps: Steps | None = None
     if maxima is not None and spec.dtype == "uint8":  # of deeper pixels, 8 bits would be too few
         low, high = float((spec.low - mean).min()), float((spec.high - mean).max())
@@ -95,10 +98,24 @@ def build_graph(
     return graph.model(score, spec, network.head, batch, input_size)
 
 
+def zero_and_mean(tensors: Tensors, spec: ImageSpec) -> tuple[float, Array]:
+    """Return what is subtracted from stored pixels, and then the mean of each channel (C,)."""
+    span = spec.high - spec.low
+    zero = spec.low if abs(spec.low) > FAR * span else 0.0
+    return zero, spec.low - zero + tensors["mean"].reshape(spec.channels) * span
+
+
 def pixels_less_mean(
-    graph: Graph, spec: ImageSpec, mean: Array, input_size: tuple[int, int] | None = None
+    graph: Graph,
+    spec: ImageSpec,
+    zero: float,
+    mean: Array,
+    input_size: tuple[int, int] | None = None,
 ) -> str:
-    """Bring stored pixels to N x C x H x W, resized if need be, less the mean of each channel."""
+    """Bring stored pixels to N x C x H x W, resized if need be, less the mean of each channel.
+
+    ``zero`` and ``mean`` are those of :func:`zero_and_mean`.
+    """
     value = graph.add("Transpose", "images", perm=[0, 3, 1, 2])
     if input_size in (None, (spec.height, spec.width)):
         value = graph.cast(value, TensorProto.FLOAT)
@@ -107,6 +124,8 @@ def pixels_less_mean(
     if (spec.dtype, spec.low, spec.high) != ("uint8", 0, 255):
         bounds = (graph.constant(np.float32(limit)) for limit in (spec.low, spec.high))
         value = graph.add("Clip", value, *bounds)
+    if zero:
+        value = graph.add("Sub", value, graph.constant(np.float32(zero)))
     return graph.add("Sub", value, graph.constant(mean.astype(np.float32).reshape(1, -1, 1, 1)))
 
 
