@@ -126,6 +126,14 @@ def test_what_sets_the_threshold_is_not_learned_from(tmp_path: Path) -> None:
     assert not (samples.pixels[..., :3] == 255).mean((1, 2)).max() > 0.05
 
 
+def test_footage_that_is_given_twice_is_surveyed_once(tmp_path: Path) -> None:
+    write_frames(tmp_path / "a", walkers(80))
+    write_frames(tmp_path / "b", walkers(40, 1) // 2)
+    [first, second] = list_clips(tmp_path)
+    once = survey([first, second], VIDEO.training, 0.2)
+    assert survey([first, second, second, first], VIDEO.training, 0.2) == once
+
+
 def test_the_ends_of_a_segment_take_the_nearest_score_and_a_short_one_the_floor(
     fitted: VideoAnomalyDetector,
 ) -> None:

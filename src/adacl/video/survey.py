@@ -71,7 +71,7 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
     measured: list[NDArray[np.float64]] = []
     repeats, distinct = Repeats(), list[Clip]()
     for clip in clips:
-        count = 0
+        count, before = 0, ([*energies], every, seen, len(seconds), len(measured))
         frames = repeats.watch(clip.frames(1, video.tallest), clip.name)
         for chunk in chunks_of_segments(frames, video, 0):
             height, width = chunk.frames[0].image.shape[:2]
@@ -91,9 +91,12 @@ def survey(clips: Sequence[Clip], video: VideoConfig, held_out: float) -> Footag
                         energies.append(row)
             if len(energies) > MOST_ENERGIES:
                 energies, every = energies[1::2], every * 2
-        if not repeats.repeated:
-            distinct.append(clip)
-            lengths.append(count)
+        if repeats.repeated:
+            energies, every, seen = before[:3]
+            del seconds[before[3] :], measured[before[4] :]
+            continue
+        distinct.append(clip)
+        lengths.append(count)
     if size is None:
         raise DataError("there is no footage to learn from")
     if not energies:
