@@ -93,6 +93,20 @@ def test_a_model_of_floats_takes_full_scale(form, floating, learnt):
     assert (floating.predict(learnt[0]) == floating.predict(learnt[0] / 255)).all()
 
 
+def test_floats_around_zero_are_taken_as_they_were_learnt(caplog):
+    """Noise of a dark field, which is below 0 in half of the pixels, is no other range."""
+    rng = np.random.default_rng(0)
+    noise = rng.normal(0, 2e-4, (30, SIDE, SIDE)).clip(-9e-4)
+    lit = noise.copy()
+    lit[:, 6:9, 6:9] += rng.random((30, 3, 3)) * 0.9
+    for images, low, high in ((lit, 0, 1), (noise, noise.min(), noise.max())):
+        detector = AnomalyDetector(config=TINY, device="cpu").fit(images)
+        assert (detector.header.spec.low, detector.header.spec.high) == pytest.approx((low, high))
+        caplog.clear()
+        assert detector.score_samples(images).shape == (30,)
+        assert not caplog.messages
+
+
 def test_pictures_and_channels_first_can_be_fitted(grey, learnt):
     expected = grey.score_samples(learnt[1])
     pictures = [Image.fromarray(image[..., 0]) for image in learnt[0]]

@@ -61,6 +61,12 @@ class ImageSpec:
             raise InputError(f"image form: the range of values is empty, {values}")
         check_white(self.white)
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """The smallest and the largest value that count as learnt; floats in [0, 1] are rounded."""
+        slack = ROUNDING if (self.dtype, self.low, self.high) == ("float32", 0, 1) else 0.0
+        return self.low - slack, self.high + slack
+
     def visible(self, pixels: Array) -> NDArray[np.uint8]:
         """Return stored pixels for display: uint8, over the range that the network sees."""
         if pixels.dtype == np.uint8:
@@ -116,8 +122,8 @@ def value_range(images: Array) -> tuple[float, float]:
     """Choose the stored values that become 0 and 1.
 
     8-bit images use their full scale. Floats within [0, 1], as far as they are rounded well
-    (``ROUNDING``), stay as they are. Anything else,
-    such as 16-bit images of a 12-bit camera, uses the smallest and largest value present.
+    (``ROUNDING``), stay as they are, unless all are as small as that and some below 0. Anything
+    else, such as 16-bit images of a 12-bit camera, uses the smallest and largest value present.
 
     Parameters
     ----------
@@ -132,6 +138,7 @@ def value_range(images: Array) -> tuple[float, float]:
         part = images[first : first + step]
         low, high = min(low, float(part.min())), max(high, float(part.max()))
         release(images)
-    if images.dtype.kind == "f" and in_unit_range(low, high):
+    rounded = low >= 0 or high > ROUNDING
+    if images.dtype.kind == "f" and in_unit_range(low, high) and rounded:
         return 0.0, 1.0
     return low, high if high > low else low + 1.0

@@ -232,7 +232,8 @@ def measure(images: Array, spec: ImageSpec) -> Array:
     white = _shares(lines, lambda line: line >= spec.high)
     cut = np.zeros(count)
     if spec.dtype != "uint8":
-        cut = _shares(lines, lambda line: (line < spec.low) | (line > spec.high))
+        least, most = spec.bounds
+        cut = _shares(lines, lambda line: (line < least) | (line > most))
     return np.column_stack([means.mean(1), cut, black, white, means])
 
 
@@ -267,7 +268,8 @@ def outside(image: Array, spec: ImageSpec, mask: Mask | None = None) -> float:
         return 0.0
     if mask is not None:
         image = mask.looked_at(image[None])
-    return float(((image < spec.low) | (image > spec.high)).mean())
+    least, most = spec.bounds
+    return float(((image < least) | (image > most)).mean())
 
 
 def sizes_of(sizes: Iterable[Size]) -> tuple[Size, Size]:
