@@ -28,7 +28,7 @@ from adacl.data.groups import check_rule, groups_of
 from adacl.data.masks import region_of_interest
 from adacl.data.pixels import header_of
 from adacl.data.reading import OnError, Skipped, check_on_error, stream
-from adacl.data.training_set import ProbedFiles, probe_files
+from adacl.data.training_set import ProbedFiles, probe_files, tell_mixed
 from adacl.deploy.image_scorer import ImageScorer
 from adacl.detector_parameters import (
     Array,
@@ -147,7 +147,10 @@ class ImageDetector(DetectorParameters, ImageScorer):
         if not (isinstance(X, ProbedFiles) or is_paths(X)):
             if self.group is not None:
                 raise ConfigError("group: it names files; with arrays, give fit labels as groups")
-            if pictures := pictures_of(X):
+            pictures = pictures_of(X) or []
+            headers = [header_of(picture) for picture in pictures]
+            if pictures:
+                tell_mixed(headers, self.white_level)
                 array = pictures_as_array(pictures, self.white_level or 65535)
             else:
                 array = without_tensors(X)
@@ -160,7 +163,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
                 tiling=tiling,
                 white=self.white_level,
                 groups=groups,
-                colours=tuple(sorted({header_of(picture).channels for picture in pictures or ()})),
+                colours=tuple(sorted({header.channels for header in headers})),
                 mask=mask,
             )
         _check_no_labels(groups)

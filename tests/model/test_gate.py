@@ -269,10 +269,12 @@ def test_pictures_of_both_depths_are_learnt_as_files_are(tmp_path):
 
 def test_mixed_depths_are_told_in_fitting(tmp_path, caplog):
     caplog.set_level(logging.WARNING)
-    for file in deep_files(tmp_path / "good")[:3]:
-        shallow(file, tmp_path / "more")
-    AnomalyDetector(config=TINY, device="cpu").fit([tmp_path / "good", tmp_path / "more"])
-    assert "3 of 33 images have 8 bits, the others 16" in caplog.text
+    files = deep_files(tmp_path / "good")
+    files += [shallow(file, tmp_path / "more") for file in files[:3]]
+    for images in ([tmp_path / "good", tmp_path / "more"], [Image.open(file) for file in files]):
+        caplog.clear()
+        AnomalyDetector(config=TINY, device="cpu").fit(images)
+        assert "3 of 33 images have 8 bits, the others 16" in caplog.text
 
 
 def test_files_of_another_kind_or_shape_are_remarked_on(grey, tmp_path):

@@ -192,9 +192,7 @@ def samples_of_files(
     channels = max(header.channels for header in headers)
     dtype = "uint16" if any(header.dtype == "uint16" for header in headers) else "uint8"
     read = partial(read_image, channels=channels, dtype=dtype, white=white or 65535)
-    if dtype == "uint16" and white is None:
-        _tell_depths(headers)
-    _tell_colours(headers)
+    tell_mixed(headers, white)
     kept: list[Path] = []
     probed = dict(zip(paths, files.sizes(None), strict=True))
 
@@ -237,9 +235,19 @@ def _with_range(
     return samples.with_white(white)
 
 
+def tell_mixed(headers: list[ImageHeader], white: int | None) -> None:
+    """Warn if images of both depths, or grey and coloured ones, are taken alike.
+
+    ``white`` is as for :func:`samples_of_files`.
+    """
+    if white is None:
+        _tell_depths(headers)
+    _tell_colours(headers)
+
+
 def _tell_depths(headers: list[ImageHeader]) -> None:
     shallow = sum(header.dtype == "uint8" for header in headers)
-    if shallow:
+    if 0 < shallow < len(headers):
         log.warning(
             "%d of %d images have 8 bits, the others 16: all are taken by their full scale; if the "
             "camera has fewer than 16 bits, state its white (--white-level 4095 for 12 bits)",
