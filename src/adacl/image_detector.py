@@ -29,7 +29,7 @@ from adacl.data.masks import region_of_interest
 from adacl.data.pixels import header_of
 from adacl.data.reading import OnError, Skipped, check_on_error, stream
 from adacl.data.training_set import ProbedFiles, probe_files, tell_mixed
-from adacl.deploy.image_scorer import ImageScorer
+from adacl.deploy.image_explainer import ImageExplainer
 from adacl.detector_parameters import (
     Array,
     DetectorParameters,
@@ -57,7 +57,7 @@ Identity = TypeVar("Identity")
 log = logging.getLogger("adacl")
 
 
-class ImageDetector(DetectorParameters, ImageScorer):
+class ImageDetector(DetectorParameters, ImageExplainer):
     """Detect anomalous images after learning from normal ones alone (ADACL).
 
     For the parameters see :class:`~adacl.detector.AnomalyDetector`, which is one for scikit-learn.
@@ -276,7 +276,7 @@ class ImageDetector(DetectorParameters, ImageScorer):
     def score_files(
         self, paths: str | Path | Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
-        """Score image files in order, decoding in parallel; see :class:`ImageScorer`."""
+        """Score image files in order, decoding in parallel; see :class:`ImageExplainer`."""
         model = self._fitted()
         check_files(model.spec)
 

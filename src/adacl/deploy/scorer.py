@@ -16,7 +16,7 @@ from adacl.data.arrays import as_images, as_numbers
 from adacl.data.folders import each_image
 from adacl.data.reading import OnError, Skipped, check_on_error, in_order, pass_over, processors
 from adacl.deploy.engines import BACKENDS, open_backend, read_graph
-from adacl.deploy.image_scorer import ImageScorer
+from adacl.deploy.image_explainer import ImageExplainer
 from adacl.errors import (
     AdaclError,
     ConfigError,
@@ -50,7 +50,7 @@ FILES = 16
 """Image files that a thread decodes and scores in one go."""
 
 
-class Scorer(ScoringModel, ImageScorer):
+class Scorer(ScoringModel, ImageExplainer):
     """Scores images with a model that ``adacl export`` wrote.
 
     It can be pickled, the model included, and called from several threads at once. With a model for
@@ -234,7 +234,7 @@ class Scorer(ScoringModel, ImageScorer):
     def score_files(
         self, paths: str | Path | Iterable[str | Path], skipped: list[Skipped] | None = None
     ) -> Iterator[FileScore]:
-        """Score image files in order, with bounded memory; see :class:`ImageScorer`.
+        """Score image files in order, with bounded memory; see :class:`ImageExplainer`.
 
         Every thread decodes some files and scores them, so that neither waits for the other.
         """

@@ -12,7 +12,7 @@ from adacl.data.reading import Skipped, pass_over
 from adacl.errors import DataError, ImageError, InputError
 
 if TYPE_CHECKING:
-    from adacl.deploy.image_scorer import ImageScorer
+    from adacl.deploy.image_explainer import ImageExplainer
     from adacl.model.scoring import FileScore
 
 HALF = 0.5
@@ -22,7 +22,7 @@ log = logging.getLogger("adacl")
 
 
 def localisation(
-    scorer: ImageScorer,
+    scorer: ImageExplainer,
     normal: Sequence[FileScore],
     abnormal: Sequence[FileScore],
     masks: Mapping[Path, Path],
