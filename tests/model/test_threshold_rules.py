@@ -63,15 +63,19 @@ def test_normals_needed(fpr, confidence, needed):
 
 def test_too_few_normals_are_said_to_assure_nothing():
     few = from_normal_scores(shuffled(100), 0.01, 0.95, "hold-out")
+    enough = from_normal_scores(shuffled(299), 0.01, 0.95, "hold-out")
     many = from_normal_scores(shuffled(1000), 0.01, 0.95, "hold-out")
     assert not few.assured
+    assert enough.assured
     assert many.assured
     assert "1.0% cannot be assured with 100 normals, whatever" in " ".join(few.notes())
     assert "at least 299" in " ".join(few.notes())
     assert "299" not in " ".join(many.notes())
 
 
-@pytest.mark.parametrize(("count", "aside", "above"), [(40, 1, 1), (10, 1, 0), (5000, 0, 49)])
+@pytest.mark.parametrize(
+    ("count", "aside", "above"), [(40, 1, 1), (10, 1, 0), (1700, 0, 16), (5000, 0, 49)]
+)
 def test_the_description_counts_the_normals_above_rather_than_promise_the_rate(count, aside, above):
     threshold = from_normal_scores(shuffled(count), 0.01, 0.95, "hold-out", set_aside=aside)
     told = f"to flag 1.0%: it flags {above} of these ({above / count:.1%}), and with 95%"
@@ -137,8 +141,9 @@ def test_one_odd_normal_alone_does_not_set_the_threshold(count, rank):
         assert threshold.upper_bound >= strict.upper_bound
 
 
-def test_defects_among_the_normals_do_not_set_the_threshold():
-    usual, defects = shuffled(40) / 2, [0.97, 0.98, 0.99]
+@pytest.mark.parametrize("defects", [[0.97, 0.98, 0.99], [0.97, 0.98, 2.5]])
+def test_defects_among_the_normals_do_not_set_the_threshold(defects):
+    usual = shuffled(40) / 2
     mixed = from_normal_scores([*usual, *defects], 0.01, 0.95, "hold-out", set_aside=1)
     assert mixed.value == just_above(usual.max())
     assert "flags 3 of these" in mixed.notes()[0]
@@ -146,16 +151,16 @@ def test_defects_among_the_normals_do_not_set_the_threshold():
 
 
 @pytest.mark.parametrize(
-    ("defects", "set_aside"),
+    ("highest", "defects", "set_aside"),
     [
-        ([0.45, 0.46], 1),  # no nearer to anomalies than to normals
-        ([0.55, 0.65, 0.75, 0.85], 1),  # no gap as wide as the rest
-        ([0.9] * 6, 1),  # more than a tenth: another kind of normal
-        ([0.98, 0.99], 0),  # other presets, and calibration
+        (0.1, [0.45, 0.46], 1),  # no nearer to anomalies than to normals
+        (0.4, [0.55, 0.65, 0.75, 0.85], 1),  # no gap as wide as the rest
+        (0.4, [0.9] * 6, 1),  # more than a tenth: another kind of normal
+        (0.4, [0.98, 0.99], 0),  # other presets, and calibration
     ],
 )
-def test_high_scores_that_may_be_normal_set_the_threshold(defects, set_aside):
-    scores = [*shuffled(40) / 2.5, *defects]
+def test_high_scores_that_may_be_normal_set_the_threshold(highest, defects, set_aside):
+    scores = [*highest * shuffled(40), *defects]
     threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=set_aside)
     assert threshold.value == just_above(np.sort(scores)[-1 - set_aside])
 
@@ -198,6 +203,14 @@ def test_learnt_normals_that_score_lower_are_raised_first():
     assert lower.value == pytest.approx(as_they_are.value)
 
 
+def test_learnt_normals_that_score_higher_stay_as_they_are():
+    scores, learnt = held_out_and_learnt(40)
+    threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
+    found = with_learnt(threshold, scores, learnt + 0.1)
+    share = 1.5 / 41
+    assert (learnt + 0.1 > found.value).mean() == pytest.approx(share, abs=share / 3)
+
+
 @pytest.mark.parametrize(
     ("count", "learnt"),
     [
@@ -217,6 +230,8 @@ def test_defects_among_the_normals_learnt_from_do_not_set_the_threshold():
     threshold = from_normal_scores(scores, 0.01, 0.95, "hold-out", set_aside=1)
     found = with_learnt(threshold, scores, [*learnt, *np.linspace(0.9, 0.99, 9)])
     assert found.value < 0.5
+    flagged = int((scores > found.value).sum())
+    assert found.upper_bound == pytest.approx(beta.ppf(0.95, flagged + 1 + 1, 40 - flagged - 1))
 
 
 def test_copies_and_groups_of_normals_learnt_from_count_once():
@@ -269,6 +284,7 @@ def test_the_curve_tells_the_share_of_normals_above_any_score(count, value):
     above = (scores > value).mean()
     assert threshold.fpr_at(value) == pytest.approx(above, abs=max(1 / count, 0.1 * above))
     assert threshold.fpr_at(1.0) == 0
+    assert threshold.fpr_at(0.0) == 1
     assert len(threshold.curve) <= 100
     assert Threshold(**json.loads(json.dumps(threshold.to_dict()))) == threshold
 
