@@ -159,6 +159,9 @@ def test_what_no_image_can_be_is_refused_everywhere(wrong, why, doors):
 def test_floats_far_outside_are_refused(floating, learnt):
     with pytest.raises(InputError, match=r"image number 0: 100% .* \(0 to 1\); scale the values"):
         floating.score_samples(learnt[1].astype(float))
+    images = [*learnt[1] / 255] * 10 + [learnt[1][0].astype(float)]
+    with pytest.raises(InputError, match="image number 100: 100% "):
+        floating.score_samples(iter(images))
 
 
 @pytest.mark.parametrize("deep", [False, True])
@@ -265,6 +268,19 @@ def test_pictures_of_both_depths_are_learnt_as_files_are(tmp_path):
         for images in (files, [Image.open(file) for file in files])
     )
     assert (by_pictures.score_samples(files) == by_files.score_samples(files)).all()
+
+
+@pytest.mark.parametrize("dtype", ["uint16", "float32"])
+def test_a_stated_white_level_holds_for_arrays_and_pictures_of_either_depth(dtype, learnt):
+    twelve_bits = [(x * (4095 / 255)).round().astype(np.uint16) for x in learnt]
+    detector = AnomalyDetector(config=TINY, device="cpu", white_level=4095)
+    detector.fit(twelve_bits[0] if dtype == "uint16" else learnt[0] / 255)
+    expected = detector.score_samples(learnt[1] / 255)
+    given = [learnt[1], twelve_bits[1]]
+    if dtype == "uint16":
+        given += [[Image.fromarray(image[..., 0]) for image in images] for images in given]
+    for images in given:
+        assert detector.score_samples(images) == pytest.approx(expected, abs=1e-3)
 
 
 def test_mixed_depths_are_told_in_fitting(tmp_path, caplog):

@@ -324,7 +324,11 @@ def test_a_group_counts_once_for_the_threshold_by_its_highest_score():
     assert "4 groups of normals, whatever" in threshold.notes()[1]
     alone = from_normal_scores(scores, 0.3, 0.95, "calibration", groups=np.zeros(12))
     assert "from 1 group of calibration normals" in alone.notes()[0]
-    assert threshold.fpr_at(5.5) == pytest.approx(0.5, abs=0.1)
+    by_defects = from_defects([6.5], scores, 0.5, 0.95, groups=groups)
+    assert (by_defects.n, by_defects.groups, by_defects.defects.flagged) == (4, True, 4)
+    for found in (threshold, by_defects, by_defects.moved_to(0.5)):
+        assert found.groups
+        assert found.fpr_at(5.5) == pytest.approx(0.5, abs=0.1)
 
 
 def test_groups_keep_the_promise_where_images_of_a_part_are_alike():
