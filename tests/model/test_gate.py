@@ -85,6 +85,11 @@ def test_certain_forms_give_the_same_scores_at_every_door(form, door, doors, lea
     assert doors[door](FORMS[form](learnt[1])) == pytest.approx(expected, abs=1e-6)
 
 
+def test_a_black_image_is_black_in_every_type(grey):
+    black = np.zeros((1, SIDE, SIDE), np.uint8)
+    assert grey.score_samples(black.astype(float)) == grey.score_samples(black)
+
+
 @pytest.mark.parametrize("form", ["floats", "doubled depth", "tensor", "pictures"])
 def test_a_model_of_floats_takes_full_scale(form, floating, learnt):
     expected = floating.score_samples(learnt[1] / 255)

@@ -53,17 +53,19 @@ def test_the_peak_is_the_weighted_mean_of_the_highest(top, fade):
     np.testing.assert_allclose(weighted_peak(places, weights), wanted)
 
 
-@pytest.mark.parametrize(("top", "fade"), [(200, 0), (2000, 10)])
-def test_normal_images_peak_as_their_highest_places_do(top, fade):
+@pytest.mark.parametrize(("top", "fade", "shrink"), [(200, 0, 1), (2000, 10, 1), (200, 0, 4)])
+def test_normal_images_peak_as_their_highest_places_do(top, fade, shrink):
     rng = np.random.default_rng(0)
     images = [rng.random(5000) * rng.uniform(0.2, 0.6) for _ in range(40)]
-    config = network(top, fade)
+    config = network(top, fade, shrink)
     scale = PeakScale.learnt(images, config)
-    peaks = [weighted_peak(x[None], rank_weights(config, 5000))[0] for x in images]
+    weights = rank_weights(config, 5000, enlarged=True)
+    peaks = [weighted_peak(x[None], weights)[0] for x in images]
     raw = scale.raw(np.array(images), config)
-    highest = np.array([np.sort(x)[-20:].mean() for x in images])
+    highest = np.array([np.sort(x)[-20 * shrink**2 :].mean() for x in images])
     for share in (0.5, 0.9):
         assert np.quantile(raw, share) == pytest.approx(np.quantile(highest, share))
+    assert [scale.peak_of(value) for value in raw] == pytest.approx(peaks)
     assert (np.argsort(raw) == np.argsort(peaks)).all()
 
 
