@@ -63,6 +63,35 @@ def test_a_single_region_is_what_was_changed():
     assert float(changed.flatten(1).any(1).float().mean()) > 0.9
 
 
+def test_a_region_has_the_number_of_the_last_change():
+    images = stored(255, 50)
+    one, two = (make(images, most=most, clean=0.0) for most in (1, 2))
+    again = (two.images != one.images).any(1, keepdim=True)
+    assert (again & (one.region == 1)).any()
+    assert torch.equal(two.region, torch.where(again, 2, one.region))
+
+
+def test_changes_are_taken_back_where_nobody_looks():
+    images = stored(255, 50)
+    made = make(images, clean=0.0)
+    look = torch.zeros((50, 1, 33, 40), dtype=torch.bool)
+    look[..., :20] = True
+    inside = made.inside(images, look)
+    assert torch.equal(inside.images[..., 20:], images[..., 20:])
+    assert torch.equal(inside.images[..., :20], made.images[..., :20])
+    assert not inside.region[..., 20:].any()
+    assert torch.equal(inside.region[..., :20], made.region[..., :20])
+
+
+def test_pieces_of_other_images_are_never_faint():
+    images = (torch.arange(64) % 2).float().view(-1, 1, 1, 1).expand(-1, 1, 33, 40)
+    fixed = {"most": 1, "clean": 0.0, "shapes": {"ellipse": 1.0}, "fillings": {"another": 1.0}}
+    made = make(images, opacity=(0.05, 0.1), **fixed)
+    strongest = (made.images - images).abs().amax((1, 2, 3))
+    assert 0.3 < float((strongest > 0).float().mean()) < 0.7
+    assert float(strongest[strongest > 0].min()) > 0.3
+
+
 @pytest.mark.parametrize("clean", [0.0, 0.15, 0.9])
 def test_a_share_of_the_images_stays_clean(clean):
     images = stored(255, 2000, height=16, width=16)

@@ -30,6 +30,26 @@ def test_most_shapes_are_seen_and_leave_most_of_the_image(name):
     assert float((masks > 0.5).float().mean((1, 2, 3)).max()) < 0.6
 
 
+@pytest.mark.parametrize("size", [(24, 96), (96, 24)])
+def test_shapes_lie_anywhere(size):
+    masks, _ = draw(400, size, dict.fromkeys(SHAPES, 1.0))
+    covered = masks.sum((0, 1))
+    axis = size.index(96)
+    quarters = covered.sum(1 - axis).view(4, -1).sum(1) / covered.sum()
+    assert 0.15 < float(quarters.min()) <= float(quarters.max()) < 0.35
+
+
+def test_compact_shapes_are_of_all_sizes_and_softnesses():
+    masks, _ = draw(400, (96, 128), {"ellipse": 1.0})
+    shares = torch.tensor([0.1, 0.5, 0.9])
+    radius = (masks.sum((1, 2, 3)) / torch.pi).sqrt()
+    small, usual, large = radius.quantile(shares).tolist()
+    assert small < 5 < usual < 12 < large
+    rims = ((masks > 0.1) & (masks < 0.9)).sum((1, 2, 3)) / (2 * torch.pi * radius)
+    hard, _, soft = rims.quantile(shares).tolist()
+    assert hard < 2 < 4 < soft
+
+
 def share_that_holds(name, side):
     """Return the share of drawn shapes into which a square of some side fits."""
     outside = 1 - (draw(100, (96, 96), {name: 1.0})[0] > 0.5).float()
