@@ -57,8 +57,9 @@ def test_every_filling_changes_images(name):
 @pytest.mark.parametrize("visible", [0.02, 0.2, 0.7])
 def test_a_change_of_tone_shows(visible):
     images = batch(200, 1)
-    change = (FILLINGS["tone"](images, visible, generator()) - images).abs().mean((1, 2, 3))
-    assert float(change.min()) >= visible * 0.999
+    change = (FILLINGS["tone"](images, visible, generator()) - images).mean((1, 2, 3))
+    assert float(change.abs().min()) >= visible * 0.999
+    assert 0.4 < float((change > 0).float().mean()) < 0.6
 
 
 def test_pieces_come_from_other_images_of_the_batch():
@@ -68,8 +69,20 @@ def test_pieces_come_from_other_images_of_the_batch():
     assert torch.equal(FILLINGS["moved"](images, 0.1, generator()), images)
 
 
+def test_what_is_moved_goes_a_quarter_of_small_images_or_more():
+    images = torch.zeros((1, 1, 20, 26))
+    images[..., 0, 0] = 1
+    moves = {
+        divmod(int(FILLINGS["moved"](images, 0.1, generator(seed)).argmax()), 26)
+        for seed in range(300)
+    }
+    assert {row for row, _ in moves} == set(range(5, 16))
+    assert {column for _, column in moves} == set(range(6, 21))
+
+
 def test_what_is_behind_a_part_is_background_with_its_grain():
     images = 0.9 + 0.02 * torch.randn((3, 1, 60, 60), generator=generator())
+    images[:2, :, 17:43, 7:53] = 0.5  # its shadow
     part = torch.zeros_like(images, dtype=torch.bool)
     part[:2, :, 20:40, 10:50] = True
     images[part] = 0.2
