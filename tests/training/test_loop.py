@@ -251,6 +251,7 @@ def test_a_checkpoint_of_something_else_is_refused(images, tmp_path):
     content = checkpoint.read_bytes()
     for other in (
         {"images": images[::-1].copy()},
+        {"images": np.concatenate([images[:80], images[100:120]])},  # for early stopping
         {"images": images, "seed": 1},
         {"images": images, "config": TINY.replace(training__epochs=2)},
         {"images": images, "spec": dataclasses.replace(SPEC, high=200.0)},
@@ -414,6 +415,14 @@ def test_history(images):
         assert record.rate > 0
         assert record.seconds > 0
     assert History.from_dict(history.to_dict()) == history
+
+
+def test_the_loss_is_the_mean_over_images_of_which_the_last_step_has_fewer(images):
+    (_, exact), (_, larger) = (
+        train(images, TINY.replace(training__min_epoch_images=80, training__batch_size=size))
+        for size in (80, 160)
+    )
+    assert without_seconds(exact) == without_seconds(larger)
 
 
 def test_validation_is_the_same_in_every_epoch(images):
