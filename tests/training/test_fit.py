@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from adacl import AnomalyDetector
 from adacl.config import ThresholdConfig
 from adacl.model.info import notes
-from adacl.training.splits import fold_splits, networks_to_train, split_normals
+from adacl.training.splits import fold_splits, networks_to_train, split_normals, split_once
 from support.helpers import TINY
 
 RULE = ThresholdConfig()
@@ -54,8 +54,23 @@ def test_one_fold_trains_one_network(digits):
     assert (threshold.method, threshold.n) == ("hold-out", 12)
 
 
-def test_the_seed_decides_the_split():
-    first, again, other = (split_normals(100, 20, RULE, True, seed) for seed in (0, 0, 1))
+@pytest.mark.parametrize(
+    ("count", "held_out"),
+    [(4, 1), (100, 20), (1000, 200), (1495, 299), (2000, 299), (8000, 800), (60000, 1000)],
+)
+def test_a_network_with_a_map_learns_from_all_that_set_no_threshold(count, held_out):
+    split = split_once(count, 150, RULE, 0)
+    assert sorted(parts(split)) == list(range(count))
+    assert (len(split.validation), len(split.calibration)) == (0, held_out)
+    assert len(split_once(1000, 150, ThresholdConfig(fpr=0.2), 0).calibration) == 150
+
+
+@pytest.mark.parametrize("once", [False, True])
+def test_the_seed_decides_the_split(once):
+    first, again, other = (
+        split_once(100, 20, RULE, seed) if once else split_normals(100, 20, RULE, True, seed)
+        for seed in (0, 0, 1)
+    )
     assert (first.train == again.train).all()
     assert (first.train != other.train).any()
 
