@@ -140,6 +140,17 @@ def test_images_of_one_part_stay_together_and_count_once(tmp_path, caplog):
     assert "fitted with groups, and is now calibrated without" in caplog.text
 
 
+def test_groups_count_once_in_cross_fitting_too():
+    first = textures(24, (32, 32))
+    second = first.copy()
+    second[:, 0, 0] ^= 1  # another image, though hardly
+    images, labels = np.stack([first, second], 1).reshape(48, 32, 32), np.repeat(np.arange(24), 2)
+    found = AnomalyDetector(config=TINY.replace(threshold__fpr=0.3)).fit(images, groups=labels)
+    threshold = found.header.threshold
+    assert (threshold.method, threshold.n, threshold.groups) == ("cross-fitting", 24, True)
+    assert threshold.fpr_at(threshold.value) == pytest.approx(6 / 24)
+
+
 def test_a_loaded_detector_keeps_the_rule_of_its_groups(tmp_path, caplog):
     rule, path = r"part(\d+)", tmp_path / "m.adacl"
     found = AnomalyDetector(config=TINY_MAP, group=rule).fit(grouped_textures(tmp_path / "good"))

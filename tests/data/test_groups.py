@@ -17,6 +17,7 @@ FILES = [Path("a/kos05_1.png"), Path("a/kos06_1.png"), Path("b/kos05_2.png"), Pa
 
 def test_a_folder_is_a_group():
     assert groups_of(FILES, "folder").tolist() == [0, 0, 1, 1]
+    assert groups_of([Path("a/new/1.png"), Path("b/new/1.png")], "folder").tolist() == [0, 1]
 
 
 @pytest.mark.parametrize("rule", [r"kos(\d+)_", r"kos\d+"])
