@@ -151,6 +151,15 @@ def test_groups_count_once_in_cross_fitting_too():
     assert threshold.fpr_at(threshold.value) == pytest.approx(6 / 24)
 
 
+def test_groups_that_were_learnt_from_count_once_for_the_threshold():
+    first = textures(150, (32, 32))
+    second = first.copy()
+    second[:, 0, 0] ^= 1
+    images, labels = np.stack([first, second], 1).reshape(-1, 32, 32), np.repeat(np.arange(150), 2)
+    threshold = AnomalyDetector(config=TINY_MAP).fit(images, groups=labels).header.threshold
+    assert (threshold.method, threshold.n, threshold.learnt) == ("hold-out", 30, 120)
+
+
 def test_a_loaded_detector_keeps_the_rule_of_its_groups(tmp_path, caplog):
     rule, path = r"part(\d+)", tmp_path / "m.adacl"
     found = AnomalyDetector(config=TINY_MAP, group=rule).fit(grouped_textures(tmp_path / "good"))
