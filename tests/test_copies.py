@@ -140,6 +140,14 @@ def test_images_of_one_part_stay_together_and_count_once(tmp_path, caplog):
     assert "fitted with groups, and is now calibrated without" in caplog.text
 
 
+def test_groups_that_share_a_copy_are_one():
+    images = textures(24, (32, 32))
+    images[3] = images[0]
+    found = AnomalyDetector(config=TINY_MAP).fit(images, groups=np.repeat(np.arange(12), 2))
+    training = found.header.training
+    assert (training["images"], training["distinct"], training["groups"]) == (24, 23, 11)
+
+
 def test_groups_count_once_in_cross_fitting_too():
     first = textures(24, (32, 32))
     second = first.copy()

@@ -20,7 +20,7 @@ def test_a_folder_is_a_group():
     assert groups_of([Path("a/new/1.png"), Path("b/new/1.png")], "folder").tolist() == [0, 1]
 
 
-@pytest.mark.parametrize("rule", [r"kos(\d+)_", r"kos\d+"])
+@pytest.mark.parametrize("rule", [r"kos(\d+)_\d", r"kos\d+", r"\d+_"])
 def test_names_that_match_alike_are_a_group(rule):
     assert groups_of(FILES[:3], rule).tolist() == [0, 1, 0]
 
