@@ -10,6 +10,7 @@ from PIL import Image
 from adacl.data.arrays import (
     as_images,
     as_numbers,
+    channels_last,
     check_precision,
     is_paths,
     pictures_of,
@@ -149,3 +150,27 @@ def test_paths_are_told_from_pixels():
         assert is_paths(paths)
     for pixels in (np.zeros((2, 3)), [[1, 2], [3, 4]], [], ["a", 1], np.array(1)):
         assert not is_paths(pixels)
+
+
+def test_pictures_are_turned_upright_as_files_are():
+    pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    picture = Image.fromarray(pixels)
+    picture.getexif()[0x0112] = 6  # a quarter to the right
+    assert np.asarray(pictures_of(picture)[0]).tolist() == np.rot90(pixels, -1).tolist()
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "turned"),
+    [
+        ((2, 3, 20, 30), 3, True),
+        ((2, 20, 30, 3), 3, False),
+        ((2, 8, 20, 8), 8, False),  # as it is, too
+        ((2, 3, 20, 30), None, True),
+        ((2, 8, 20, 30), None, False),
+        ((2, 20, 30, 3), None, False),
+    ],
+)
+def test_channels_are_brought_to_the_end_where_nothing_else_is_possible(shape, channels, turned):
+    images = np.arange(np.prod(shape)).reshape(shape)
+    expected = images.transpose(0, 2, 3, 1) if turned else images
+    np.testing.assert_array_equal(channels_last(images, channels), expected)

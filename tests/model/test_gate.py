@@ -169,10 +169,12 @@ def test_floats_far_outside_are_refused(floating, learnt):
         floating.score_samples(iter(images))
 
 
-@pytest.mark.parametrize("deep", [False, True])
-def test_arrays_of_another_size_are_resized_as_files_are(deep, learnt, tmp_path):
+@pytest.mark.parametrize("form", ["grey", "colour", "deep"])
+def test_arrays_of_another_size_are_resized_as_files_are(form, learnt, tmp_path):
     images = textures(12, (40, 60))
-    if deep:
+    if form == "colour":
+        images = np.stack([images, images // 2, 255 - images], 3)
+    elif form == "deep":
         images = images.astype(np.uint16) * 257
     files = write_images(tmp_path / "a", images)
     detector = AnomalyDetector(config=TINY, image_size=(16, 24), device="cpu").fit(tmp_path / "a")
