@@ -278,7 +278,9 @@ def test_normal_images_count_as_normal_pixels():
     found.add(np.array([[0.0, 1.0]]), np.array([[False, True]]))
     found.add(np.array([[2.0, 2.0]]), None)
     assert found.pixel_auroc == pytest.approx(1 / 3)
-    assert (found.hits, found.n_masked) == (1, 1)
+    found.add(np.array([[3.0, 0.0]]), np.array([[False, False]]))
+    assert found.pixel_auroc == pytest.approx(2 / 5)
+    assert (found.hits, found.n_masked, found.peaks_inside) == (1, 1, 1)
 
 
 def test_colours_say_what_the_map_says():
