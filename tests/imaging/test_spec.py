@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from adacl.imaging.spec import ImageSpec, value_range
+from adacl.imaging.spec import ImageSpec, to_depth, value_range
 
 CPU = torch.device("cpu")
 
@@ -49,7 +49,20 @@ def test_value_range(images, expected):
     assert value_range(images.reshape(-1, 1, 1, 1)) == expected
 
 
-def test_value_range_of_more_images_than_a_chunk():
-    images = np.zeros((1000, 1, 1, 1), np.uint16)
-    images[999] = 50
+@pytest.mark.parametrize("first", [0, 50])
+def test_value_range_of_more_images_than_a_chunk(first, monkeypatch):
+    monkeypatch.setattr("adacl.imaging.spec.SCANNED", 100)
+    images = np.full((1000, 1, 1, 1), first, np.uint16)
+    images[500] = 50 - first
     assert value_range(images) == (0, 50)
+
+
+@pytest.mark.parametrize("white", [4095, 65535])
+def test_depths_are_converted_from_full_scale_to_full_scale(white):
+    deep = np.arange(white + 1, dtype=np.uint16)
+    shallow = to_depth(deep, "uint8", white)
+    assert np.abs(shallow - deep * (255 / white)).max() <= 0.5 + 1e-9
+    values = np.arange(256, dtype=np.uint8)
+    assert np.abs(to_depth(values, "uint16", white) - values * (white / 255)).max() <= 0.5
+    assert (to_depth(to_depth(values, "uint16", white), "uint8", white) == values).all()
+    assert to_depth(np.array([65535], np.uint16), "uint8", white) == 255
