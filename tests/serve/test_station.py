@@ -502,6 +502,14 @@ def test_drift_is_told_and_passes():
     assert watch.state == "moved"
 
 
+@pytest.mark.parametrize("count", [20, 100, 1000])
+def test_steady_scores_raise_no_alarm_however_few_normals_they_are_compared_with(count):
+    for seed in range(20):
+        watch = DriftWatch(from_normal_scores(normals(count, seed), 0.01, 0.95, "calibration"))
+        fed(watch, normals(3 * WINDOW, 100 + seed))
+        assert watch.state == "steady"
+
+
 def test_an_image_that_comes_again_counts_once():
     watch = DriftWatch(from_normal_scores(normals(300), 0.01, 0.95, "hold-out"))
     for _ in range(10 * WINDOW):
