@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from adacl import AnomalyDetector, Scorer
+from adacl.config import ThresholdConfig
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError
-from adacl.model.calibration import calibrated
+from adacl.model.calibration import Scored, calibrated
 from support.helpers import LEARNING, call, refused, write_images
 
 
@@ -49,6 +50,19 @@ def test_a_share_of_the_defects_is_found(fitted, sets):
     assert caught == found.header.threshold.defects.found == 11
     flagged = (-found.score_samples(good) > found.threshold_).sum()
     assert found.header.threshold.defects.flagged == flagged
+
+
+def test_copies_and_groups_of_either_kind_count_once():
+    normals = Scored([0.1, 0.1, 0.2, 0.3, 0.4, 0.5], [1, 1, 2, 3, 4, 5], np.arange(6) // 2)
+    bad = Scored([0.25, 0.9, 0.9, 0.35], [11, 12, 12, 13], np.array([0, 1, 1, 0]))
+    judged = calibrated(normals, bad, ThresholdConfig(), fpr=0.5)
+    assert judged.value == pytest.approx(0.3, abs=1e-4)
+    assert (judged.n, judged.defects.n, judged.defects.found) == (3, 2, 2)
+    found = calibrated(normals, bad, ThresholdConfig(), find=0.5)
+    assert found.value == pytest.approx(0.35, abs=1e-4)
+    assert (found.n, found.defects.n, found.defects.flagged) == (3, 2, 1)
+    alone = calibrated(normals._replace(groups=None), bad._replace(groups=None), ThresholdConfig())
+    assert (alone.n, alone.defects.n) == (5, 3)
 
 
 def test_the_files_say_what_the_defects_were_used_for(fitted, sets, tmp_path):

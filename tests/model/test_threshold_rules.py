@@ -358,6 +358,7 @@ def test_defects_judge_a_threshold_that_normals_set():
     assert "judged the threshold; no training saw" in told
     assert "4 labelled defects tell little" in told
     assert judged.judged_by([0.2, 0.9], [1, 1]).defects.n == 1
+    assert threshold.judged_by([threshold.value]).defects.found == 0
     assert "defects" not in threshold.to_dict()
     assert Threshold(**json.loads(json.dumps(judged.to_dict()))) == judged
 

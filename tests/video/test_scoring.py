@@ -4,6 +4,7 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -170,6 +171,20 @@ def test_an_event_does_not_cross_a_gap() -> None:
     values = np.ones(4)
     two = [*scores_of(values, 0), *scores_of(values, 1, first=9)]
     assert [(e.first, e.last) for e in events(two, Alarm(0.5))] == [(0, 3), (9, 12)]
+
+
+def test_the_worst_frame_of_an_event_is_that_with_the_highest_score_of_its_own() -> None:
+    raw, smoothed = [0.6, 0.7, 1.4, 0.6], [0.6, 0.9, 0.8, 0.6]
+    scores = [replace(s, raw=r) for s, r in zip(scores_of(np.array(smoothed)), raw, strict=True)]
+    [event] = events(scores, Alarm(0.5))
+    assert event.worst is not None
+    assert (event.peak, event.worst.number) == (1, 2)
+
+
+def test_normal_footage_on_either_side_of_a_gap_has_alarms_of_its_own() -> None:
+    segments = [np.array(s) for s in ([0, 0, 0.5, 0.9], [0.8, 0.5, 0, 0], [0, 0.3, 0])]
+    alarm = from_normal_footage(segments, hours=1, per_hour=1)
+    assert (alarm.threshold, alarm.false_alarms) == (0.8, 1)
 
 
 @given(seed=st.integers(0, 200), allowed=st.integers(0, 6), parts=st.integers(1, 3))
