@@ -20,7 +20,7 @@ SECONDS = 0.01
 
 
 class Known:
-    """Scores an image as its number of bytes, in 10 ms; fails for 13."""
+    """Scores an image as its number of bytes, in 10 ms; fails for 13, and remarks on 7."""
 
     at_once = 8
 
@@ -28,7 +28,8 @@ class Known:
         self.batches = []
 
     def decode(self, name, content, most):
-        return Decoded(ImageHeader(1, 1, 1, "uint8"), np.array(len(content)))
+        header, remark = ImageHeader(1, 1, 1, "uint8"), "unusual" if len(content) == 7 else ""
+        return Decoded(header, np.array(len(content)), remark=remark)
 
     def score_decoded(self, images, threshold):
         self.batches.append(len(images))
@@ -89,6 +90,23 @@ def test_waiting_images_share_a_batch():
         assert 1 < max(scorer.batches) <= scorer.at_once
 
     run(work)
+
+
+def test_what_was_remarked_in_decoding_comes_with_the_score():
+    async def work(submit, batcher, scorer):
+        found = await submit(6, 7, 8)
+        assert [outcome.score.remark for outcome in found] == ["", "unusual", ""]
+
+    run(work)
+
+
+def test_a_request_has_as_many_images_as_may_wait_and_no_more():
+    async def work(submit, batcher, scorer):
+        assert raw(await submit(*[1] * 10)) == [1] * 10
+        with pytest.raises(ProblemError, match="0 images are waiting already"):
+            submit(*[1] * 11)
+
+    run(work, waiting=10, files=10)
 
 
 def test_retry_after_follows_the_measured_rate():
