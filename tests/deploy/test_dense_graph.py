@@ -97,6 +97,22 @@ def test_raw_score_and_map_agree_with_the_network(size, exported):
         assert np.abs(singly - wanted).max() < 1e-4
 
 
+def test_images_smaller_than_the_graph_takes_have_maps_of_their_own_size(exported):
+    detector, channels, dtype, folder = exported
+    images = images_of((68, 69), channels, dtype, seed=1)[:, :9, :11]
+    found = Scorer(folder / "any.onnx").maps(images)
+    np.testing.assert_allclose(found, detector.model_.maps(images), atol=1e-4)
+
+
+def test_regions_are_those_above_the_threshold_that_is_given(exported):
+    _, channels, dtype, folder = exported
+    scorer = Scorer(folder / "any.onnx")
+    [image] = images_of((68, 69), channels, dtype, count=1)
+    raw = scorer.score_decoded([image])[0].raw
+    assert scorer.score_decoded([image], raw - 0.01)[0].regions
+    assert not scorer.score_decoded([image], raw + 0.01)[0].regions
+
+
 def test_a_single_output_counts_in_the_graph_as_in_the_network(tmp_path):
     images = images_of((48, 56), count=12)
     detector = AnomalyDetector(config=config(), device="cpu").fit(images)

@@ -544,6 +544,16 @@ def test_metadata_that_cannot_be_are_refused(scorer, threes, tmp_path, changes):
         assert "bad.onnx: not a sound exported model" in refused(4, *command)
 
 
+def test_scores_that_are_not_finite_are_refused(digits, tmp_path):
+    detector = AnomalyDetector(config=TINY).fit(digits.of(3)[:60])
+    for parameter in [*detector.model_.network.parameters()][-2:]:
+        parameter.data.fill_(3e38)
+    detector.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx")
+    with pytest.raises(ModelFileError, match="its scores are not finite; export or fit it again"):
+        Scorer(tmp_path / "m.onnx").score_samples(digits.of(3)[:5])
+
+
 def test_a_graph_without_the_map_of_its_header_is_refused(scorer, tmp_path):
     settled = {"place": "no", "shrink": 1, "upright": "no"}
     dense = preset("inspect").replace(**{f"network__{k}": v for k, v in settled.items()})
