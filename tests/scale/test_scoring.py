@@ -80,6 +80,15 @@ def test_unusual_and_hostile_files_are_rows(model: Path, images: Path, tmp_path:
     assert [row.path for row in again] == [row.path for row in rows][:5]
 
 
+def test_remarks_are_written_and_counted(model: Path, images: Path, tmp_path: Path) -> None:
+    with Image.open(images / "a" / "0003.png") as image:
+        image.convert("RGB").save(images / "a" / "colour.png")
+    run = begun(tmp_path / "out", model, images)
+    assert finished(run).remarked == 1
+    remarks = [row.remark for row in rows_of(run.folder) if row.remark]
+    assert [remark.endswith("in colour, those learnt are grey") for remark in remarks] == [True]
+
+
 def _part(out: Path) -> str:
     return min(path.name for path in (out / "parts").glob("*.parquet"))
 
