@@ -72,6 +72,19 @@ def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path) -> None:
     assert len(list(Clip("hall", path).frames())) == 5
 
 
+def test_a_kind_of_video_that_nobody_knows_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "hall.avi"
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("mjpeg", rate=10)
+        track.height, track.width, track.pix_fmt = 48, 64, "yuvj420p"
+        for image in pictures(3):
+            container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+        container.mux(track.encode())
+    path.write_bytes(path.read_bytes().replace(b"MJPG", b"XQXQ"))
+    with pytest.raises(DataError, match=r"hall\.avi: a kind of video that cannot be decoded"):
+        list(Clip("hall", path).frames())
+
+
 def write_black_pngs(path: Path, declared: int, *sides: int) -> Path:
     """Write square black frames, a few kB each however large they are."""
 

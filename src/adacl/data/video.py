@@ -190,6 +190,10 @@ class Clip:
                     f"has {len(tracks)} video tracks, of which only the first is used; save the "
                     "others as separate files"
                 )
+            if track.codec_context is None:
+                raise DataError(
+                    f"{label}: a kind of video that cannot be decoded; save it as H.264"
+                )
             if track.width * track.height > MAX_PIXELS:
                 raise DataError(
                     f"{label}: frames of {track.width}x{track.height} pixels, more than "
