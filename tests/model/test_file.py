@@ -211,6 +211,7 @@ def test_unsound_weights_are_refused(path, name, change):
         ("spec", {"dtype": "object"}),
         ("spec", {"low": 255.0}),
         ("spec", {"low": "0"}),
+        ("spec", {"low": True}),
         ("threshold", {"value": "0.5"}),
         ("threshold", {"method": "magic"}),
         ("threshold", {"surprise": 1}),

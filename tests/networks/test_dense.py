@@ -49,10 +49,12 @@ def test_the_preset_stays_within_the_limit(channels, place):
     assert 250_000 < count_parameters(made) < 300_000
 
 
-@pytest.mark.parametrize("widths", [(64, 128, 256), (10**9,)])
-def test_too_large_a_network_is_refused_before_it_is_allocated(widths):
+@pytest.mark.parametrize(
+    ("widths", "channels"), [((64, 128, 256), 1), ((10**9,), 1), ((8, 16), 10**14)]
+)
+def test_too_large_a_network_is_refused_before_it_is_allocated(widths, channels):
     with pytest.raises(ConfigError, match=r"300,000"):
-        DenseRegressor(NetworkConfig(channels=widths, output="map"), 1)
+        DenseRegressor(NetworkConfig(channels=widths, output="map"), channels)
 
 
 @torch.inference_mode()

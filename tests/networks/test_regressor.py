@@ -94,9 +94,10 @@ def test_too_large_a_network_is_refused():
         Regressor(NetworkConfig(channels=(64, 128, 256)), 1, 28, 28)
 
 
-def test_a_gigantic_network_is_refused_before_it_is_allocated():
+@pytest.mark.parametrize(("hidden", "channels"), [(10**12, 1), (64, 10**14)])
+def test_a_gigantic_network_is_refused_before_it_is_allocated(hidden, channels):
     with pytest.raises(ConfigError, match=r"300,000"):
-        Regressor(NetworkConfig(hidden=10**12), 1, 28, 28)
+        Regressor(NetworkConfig(hidden=hidden), channels, 28, 28)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,9 @@ class ImageSpec:
         if self.dtype not in {"uint8", "uint16", "float32"}:
             raise InputError(f"image form: need uint8, uint16 or float32, got {self.dtype!r}")
         values = (self.low, self.high)
-        if not all(isinstance(v, int | float) and math.isfinite(v) for v in values):
+        if any(isinstance(v, bool) for v in values) or not all(
+            isinstance(v, int | float) and math.isfinite(v) for v in values
+        ):
             raise InputError(f"image form: the range of values must be numbers, got {values}")
         if self.low >= self.high:
             raise InputError(f"image form: the range of values is empty, {values}")

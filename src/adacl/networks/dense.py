@@ -88,14 +88,6 @@ class DenseRegressor(nn.Module):
         self.config = config
         self.channels = channels
         self.plan = dense_plan(config, channels + 2 * (config.place == "coordinates"))
-        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
-        self.register_buffer("std", torch.ones(1, channels, 1, 1))
-        self.register_buffer("shares", torch.full((OUTPUTS,), 1 / OUTPUTS))
-        if config.alone:
-            self.register_buffer("alone", torch.zeros(2, OUTPUTS))
-            self.register_buffer("level", torch.zeros(()))
-        if config.upright == "yes":
-            self.register_buffer("upright", torch.zeros(5))
         parameters = sum(
             layer.before * layer.after * layer.kernel**2 + (2 if layer.hidden else 1) * layer.after
             for layer in self.plan
@@ -105,6 +97,14 @@ class DenseRegressor(nn.Module):
                 f"network: {parameters:,} parameters, the limit is {PARAMETER_LIMIT:,} "
                 "(paper, section 3.3); use fewer channels"
             )
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
+        self.register_buffer("shares", torch.full((OUTPUTS,), 1 / OUTPUTS))
+        if config.alone:
+            self.register_buffer("alone", torch.zeros(2, OUTPUTS))
+            self.register_buffer("level", torch.zeros(()))
+        if config.upright == "yes":
+            self.register_buffer("upright", torch.zeros(5))
         self.layers = nn.ModuleDict({layer.name: _Convolution(layer) for layer in self.plan})
         nn.init.constant_(cast("Tensor", self.output.bias), FIRST_OUTPUT)
 

@@ -60,8 +60,6 @@ class Regressor(nn.Module):
         self.config = config
         self.input_shape = (channels, height, width)
         self.views = views_of(config)
-        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
-        self.register_buffer("std", torch.ones(1, channels, 1, 1))
         with torch.device("meta"):  # count before any memory is taken
             self._build(channels, height, width)
         parameters = count_parameters(self)
@@ -70,6 +68,8 @@ class Regressor(nn.Module):
                 f"network: {parameters:,} parameters, the limit is {PARAMETER_LIMIT:,} "
                 "(paper, section 3.3); use fewer channels or hidden units, or smaller images"
             )
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
         self._build(channels, height, width)
 
     def _build(self, channels: int, height: int, width: int) -> None:
