@@ -18,7 +18,6 @@ from adacl.errors import ConfigError, ModelFileError
 from adacl.model.file import save_model
 from adacl.networks.architecture import smallest_side
 from adacl.training.activations import watched
-from support.forged import resealed
 from support.textures import scratched, textures
 
 SIZES = [(68, 68), (69, 83), (75, 96), (101, 70)]
@@ -40,7 +39,7 @@ def images_of(size, channels=1, dtype="uint8", count=3, seed=0):
     images = images.reshape(count, channels, *size).transpose(0, 2, 3, 1)
     return {
         "uint8": images,
-        "uint16": images * np.uint16(200),
+        "uint16": images.astype(np.uint16) * 200,
         "float32": images / np.float32(255),
     }[dtype]
 
@@ -143,15 +142,6 @@ def test_a_scorer_agrees_on_arrays(size, exported):
             found, wanted = scorer.anomaly_map(image), detector.anomaly_map(image)
             assert found.shape == wanted.shape == image.shape[:2]
             assert np.abs(found - wanted).max() < 1e-4
-
-
-def test_a_graph_that_fails_is_not_sound(exported, tmp_path):
-    detector, channels, dtype, folder = exported
-    few = detector.header.config.replace(network__channels=[4]).to_dict()
-    bad = resealed(folder / "any.onnx", tmp_path / "bad.onnx", config=few)
-    tiny = images_of((32, 32), channels, dtype)[:, :3, :3]
-    with pytest.raises(ModelFileError, match=r"bad\.onnx: its graph fails"):
-        Scorer(bad).score_samples(tiny)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited as Linux does it")

@@ -562,6 +562,20 @@ def test_a_graph_without_the_map_of_its_header_is_refused(scorer, tmp_path):
         Scorer(bad)
 
 
+def test_a_graph_that_fails_is_not_sound(model, threes, tmp_path):
+    """As that of a forged header whose network takes smaller images than the graph."""
+    path = tmp_path / "bad.onnx"
+    export_model(model, path, dynamic_batch=True)
+    proto = onnx.load(path)
+    (last,) = (node for node in proto.graph.node if "raw_score" in node.output)
+    last.output[0] = "before"
+    proto.graph.initializer.append(onnx.numpy_helper.from_array(np.array([7]), "seven"))
+    proto.graph.node.append(onnx.helper.make_node("Reshape", ["before", "seven"], ["raw_score"]))
+    onnx.save(proto, path)
+    resealed(path, path)
+    assert "bad.onnx: its graph fails" in refused(4, "score", path, threes.test_normal)
+
+
 def test_what_export_refuses(model, scorer, tmp_path):
     assert "itself" in refused(2, "export", model, model)
     assert "nodir" in refused(3, "export", model, tmp_path / "nodir" / "x.onnx")
