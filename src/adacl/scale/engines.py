@@ -13,6 +13,7 @@ import queue
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -33,7 +34,8 @@ TRIES = 3
 """Times that an item is tried whose process dies."""
 AHEAD = 2
 """Items handed to Ray for each of its processors, so that none waits."""
-
+CLEARING = 5.0
+"""Seconds that the processes of a run that is stopped may take to be cleared away."""
 REACHED_WITHIN = 10
 """Seconds."""
 TOKEN = "~/.ray/auth_token"
@@ -182,6 +184,9 @@ def _on_processes(
             for pool in list(pools.values()):
                 for process in list((pool._processes or {}).values()):
                     process.terminate()
+        deadline = time.monotonic() + CLEARING
+        for thread in threads:  # else the interpreter may end while one clears a pool away
+            thread.join(max(0.0, deadline - time.monotonic()))
 
 
 def _new_process() -> ProcessPoolExecutor:
