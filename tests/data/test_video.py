@@ -58,28 +58,27 @@ def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
         list(Clip("list", tmp_path / "list.mp4").frames())
 
 
-def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path) -> None:
-    """AVI files of cameras and old programs have titles in the code page of their country."""
-    path = tmp_path / "hall.avi"
+def write_avi(path: Path, codec: str, colours: str, **metadata: str) -> Path:
     with av.open(str(path), "w") as container:
-        container.metadata["title"] = "Pruefstand"
-        track = container.add_stream("mpeg4", rate=10)
-        track.height, track.width, track.pix_fmt = 48, 64, "yuv420p"
+        container.metadata.update(metadata)
+        track = container.add_stream(codec, rate=10)
+        track.height, track.width, track.pix_fmt = 48, 64, colours
         for image in pictures(5):
             container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
         container.mux(track.encode())
+    return path
+
+
+def test_a_title_that_is_no_utf_8_does_not_matter(tmp_path: Path) -> None:
+    """AVI files of cameras and old programs have titles in the code page of their country."""
+    path = write_avi(tmp_path / "hall.avi", "mpeg4", "yuv420p", title="Pruefstand")
     path.write_bytes(path.read_bytes().replace(b"Pruefstand", b"Pr\xfcf-Stand"))
+    assert b"Pr\xfcf-Stand" in path.read_bytes()
     assert len(list(Clip("hall", path).frames())) == 5
 
 
 def test_a_kind_of_video_that_nobody_knows_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "hall.avi"
-    with av.open(str(path), "w") as container:
-        track = container.add_stream("mjpeg", rate=10)
-        track.height, track.width, track.pix_fmt = 48, 64, "yuvj420p"
-        for image in pictures(3):
-            container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
-        container.mux(track.encode())
+    path = write_avi(tmp_path / "hall.avi", "mjpeg", "yuvj420p")
     path.write_bytes(path.read_bytes().replace(b"MJPG", b"XQXQ"))
     with pytest.raises(DataError, match=r"hall\.avi: a kind of video that cannot be decoded"):
         list(Clip("hall", path).frames())

@@ -34,10 +34,9 @@ from adacl.errors import (
 )
 from adacl.metrics import auroc
 from adacl.model import exported_file, tensor_file
-from adacl.model.exported_file import from_properties
+from adacl.model.exported_file import from_properties, seal
 from adacl.model.file import load_model, read_model
 from adacl.runtime import Scorer
-from support.forged import LEFT_OUT, resealed
 from support.helpers import LEARNING, REPOSITORY, TINY, call, refused, write_images
 
 DENSE = preset("inspect").replace(
@@ -507,6 +506,22 @@ def test_what_is_refused(scorer, model, digits, threes, tmp_path):
         scorer.anomaly_score(digits.images[:3] * -1.0)
     assert "--backend" in refused(2, "score", model, threes.train, "--backend", "openvino")
     assert "not an adacl" in refused(4, "export", threes.train / "0000.png", tmp_path / "x")
+
+
+LEFT_OUT = "left out"
+
+
+def resealed(source, target, **changes):
+    """Write an exported file again with other metadata."""
+    model = onnx.load(source)
+    properties = {p.key: p.value for p in model.metadata_props if p.key != "adacl.sha256"}
+    for name, value in changes.items():
+        properties[f"adacl.{name}"] = json.dumps(value)
+        if value == LEFT_OUT:
+            del properties[f"adacl.{name}"]
+    onnx.helper.set_model_props(model, properties)
+    target.write_bytes(seal(model.SerializeToString()))
+    return target
 
 
 def test_a_model_file_is_told_from_a_damaged_exported_one(model):

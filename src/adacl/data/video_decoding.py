@@ -47,10 +47,8 @@ class Upright:
 
     Parameters
     ----------
-    channels
-        1 for grey, 3 for RGB.
-    tallest
-        Frames with more lines than this are shrunk to it, keeping their shape.
+    channels, tallest
+        As for :meth:`adacl.data.video.Clip.frames`.
     warn
         Takes what speaks against the first frame.
     """
