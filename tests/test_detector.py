@@ -252,6 +252,16 @@ def test_numbers_of_numpy_are_taken_and_saved(normal, tmp_path):
     assert read.config.threshold.fpr == pytest.approx(0.05)
 
 
+def test_a_threshold_that_is_no_score_is_remarked_on(fitted, digits, caplog):
+    images = digits.images[:2]
+    caplog.clear()
+    fitted.predict(images, threshold=1)
+    assert not caplog.records
+    assert (fitted.predict(images, threshold=40) == 1).all()
+    assert "threshold 40: scores lie in [0, 1]" in caplog.text
+    assert "hardly anything may be flagged" in caplog.text
+
+
 def test_the_threshold_can_be_overridden_at_prediction(fitted, digits):
     images = digits.images[:100]
     raw = -fitted.score_samples(images)

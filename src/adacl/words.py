@@ -1,4 +1,4 @@
-"""Words that agree with a number."""
+"""Words of messages that depend on a number."""
 
 from __future__ import annotations
 
@@ -16,3 +16,14 @@ def are(count: int) -> str:
 def were(count: int) -> str:
     """Return ``was`` for one, else ``were``."""
     return "was" if count == 1 else "were"
+
+
+def remark_on_threshold(name: str, threshold: float) -> str:
+    """Return a remark on a threshold given by hand, called ``name``, where no score lies."""
+    if 0 <= threshold <= 1:
+        return ""
+    few = "hardly anything" if threshold > 1 else "nearly everything"
+    return (
+        f"{name} {threshold:g}: scores lie in [0, 1]; beyond, raw scores are compared, and {few} "
+        "may be flagged"
+    )

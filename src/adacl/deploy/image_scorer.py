@@ -24,7 +24,7 @@ from adacl.model.gate import check_range, fitting, pictures_fitting
 from adacl.model.scoring import FileScore, ImageScore, ScoringModel
 from adacl.model.threshold import Threshold
 from adacl.model.watch import Watch
-from adacl.words import were
+from adacl.words import remark_on_threshold, were
 
 Identity = TypeVar("Identity")
 
@@ -221,7 +221,11 @@ class ImageScorer(ABC):
         ConfigError
             If the threshold is not finite.
         """
-        offset = self.offset_ if threshold is None else -finite("threshold", threshold)
+        offset = self.offset_
+        if threshold is not None:
+            offset = -finite("threshold", threshold)
+            if remark := remark_on_threshold("threshold", threshold):
+                log.warning("%s", remark)
         return np.where(self.score_samples(X) < offset, -1, 1)
 
     @property

@@ -10,6 +10,7 @@ import typer
 
 from adacl.cli.support.progress import messages
 from adacl.data import reading
+from adacl.words import remark_on_threshold
 
 log = logging.getLogger("adacl")
 
@@ -33,13 +34,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 
 def _remarked(threshold: float | None) -> float | None:
     """Pass on a threshold given by hand, and warn if it lies where no score does."""
-    if threshold is not None and not 0 <= threshold <= 1:
-        few = "hardly anything" if threshold > 1 else "nearly everything"
+    if threshold is not None and (remark := remark_on_threshold("--threshold", threshold)):
         with messages(quiet=True):
-            log.warning(
-                "--threshold %g: scores lie in [0, 1]; beyond, raw scores are compared, and "
-                "%s may be flagged", threshold, few,
-            )  # fmt: skip
+            log.warning("%s", remark)
     return threshold
 
 
