@@ -20,8 +20,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from adacl.data.images import MAX_PIXELS
 from adacl.deploy.scorer import FILES, Scorer
+from adacl.imaging.spec import MAX_PIXELS
 from benchmarks.common import RESULTS, adacl, record
 from benchmarks.hardening.common import ONE, TINY, earlier, run
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 from adacl.config import Config
 from adacl.config.presets import by_size, check_named, for_tiles, preset
-from adacl.data.arrays import SMALLEST_SIDE
 from adacl.data.reading import OnError
 from adacl.errors import ConfigError
+from adacl.imaging.spec import SMALLEST_SIDE
 from adacl.imaging.tiles import Tiling
 from adacl.model.history import EpochRecord
 

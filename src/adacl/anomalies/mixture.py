@@ -12,8 +12,8 @@ from adacl.anomalies.drawing import everywhere
 from adacl.anomalies.registry import KINDS, Changed
 from adacl.config import AnomalyConfig
 from adacl.errors import ConfigError, InputError
+from adacl.imaging.spec import SMALLEST_SIDE
 
-SMALLEST_SIDE = 8
 MAX_REDRAWS = 4
 
 

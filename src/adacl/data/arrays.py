@@ -15,9 +15,9 @@ from PIL import Image, ImageOps
 from adacl.data.loaders import loaded
 from adacl.data.pixels import header_of, pixels_of
 from adacl.errors import ImageError, InputError
+from adacl.imaging.spec import SMALLEST_SIDE
 
 Array = NDArray[Any]
-SMALLEST_SIDE = 8
 MOST_CHANNELS = 4
 LARGEST = float(np.finfo(np.float32).max) / 2
 """Values up to which their range fits into 32 bits, too."""

@@ -19,6 +19,7 @@ from adacl.data.remarks import Heard, tell
 from adacl.data.tiff import check_tiff, tiff_kind
 from adacl.errors import ImageError
 from adacl.files import open_regular
+from adacl.imaging.spec import MAX_PIXELS
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 MORE_FORMATS = ("DIB", "GIF", "JPEG2000", "PPM")
@@ -32,9 +33,6 @@ EXTENSIONS = frozenset(
     )
     for kind in kinds.split()
 )
-MAX_PIXELS = 1 << 27
-"""Larger images are refused: a small file can unpack to any size."""
-
 SMALL_FILE = 1 << 20
 MOST_RUNS = 1 << 23
 """Pixels of a BMP compressed by run length: a few bytes unpack to all of them, in Python."""

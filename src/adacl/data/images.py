@@ -20,10 +20,11 @@ from PIL.JpegImagePlugin import JpegImageFile
 from PIL.TiffImagePlugin import TiffImageFile
 
 from adacl.data.deep_colour import deep_pixels, is_exact, swap_bytes
-from adacl.data.image_files import FORMATS, MAX_PIXELS, left_out, open_file, opened
+from adacl.data.image_files import FORMATS, left_out, open_file, opened
 from adacl.data.jpeg import load_jpeg
 from adacl.data.pixels import DEEP, GREY, ImageHeader, header_of, pixels_of
 from adacl.data.png import check_sums, remarks_at_the_end
+from adacl.imaging.spec import MAX_PIXELS
 
 _TURNED = frozenset({5, 6, 7, 8})
 _ORIENTATION = 0x0112

@@ -13,7 +13,6 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from adacl.data.arrays import SMALLEST_SIDE
 from adacl.data.copies import digest
 from adacl.data.extremes import tell_extremes
 from adacl.data.images import probe, read_image
@@ -23,6 +22,7 @@ from adacl.data.samples import Ragged, Samples
 from adacl.errors import DataError, ImageError, InputError
 from adacl.imaging.mapped import allocate, release
 from adacl.imaging.mask import Mask
+from adacl.imaging.spec import SMALLEST_SIDE
 from adacl.imaging.tiles import Tiling
 
 Size = tuple[int, int]

@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 
 from adacl.config.sections import finite
 from adacl.data.frame_folders import frame_files, places
-from adacl.data.image_files import MAX_PIXELS
 from adacl.data.images import read_image
 from adacl.data.reading import stream
 from adacl.data.video_decoding import Upright, decoded, shrunk
@@ -26,6 +25,7 @@ from adacl.data.video_opening import frame_rate_of, opened, said_length, tracks_
 from adacl.data.video_times import Gaps, LiveTimes, Times
 from adacl.data.video_words import shown_address
 from adacl.errors import DataError
+from adacl.imaging.spec import MAX_PIXELS
 
 FRAME_RATE = 25.0
 STREAM_TIMEOUT = 10.0

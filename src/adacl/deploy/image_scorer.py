@@ -14,12 +14,11 @@ import numpy as np
 from adacl.config.sections import finite
 from adacl.data.arrays import is_paths, listed, pictures_of, without_tensors
 from adacl.data.folders import ImageFiles
-from adacl.data.image_files import MAX_PIXELS
 from adacl.data.images import Decoded, decode
 from adacl.data.loaders import in_parts, loaded
 from adacl.data.reading import OnError, Skipped
 from adacl.errors import ImageError, InputError
-from adacl.imaging.spec import Array
+from adacl.imaging.spec import MAX_PIXELS, Array
 from adacl.model.gate import check_range, fitting, pictures_fitting
 from adacl.model.scoring import FileScore, ImageScore, ScoringModel
 from adacl.model.threshold import Threshold

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple, Self
 
-MOST_PIXELS = 1 << 27
+from adacl.imaging.spec import MAX_PIXELS
+
 FINE = 128
 """Pixels of the shorter side at which a part is looked for, about."""
 RING = 32
@@ -38,8 +39,8 @@ class Frame(NamedTuple):
         """
         frame = cls(*map(int, numbers))
         height, width = frame.size
-        if min(frame) < 0 or not 0 < height * width <= MOST_PIXELS:
-            raise ValueError(f"upright: need a frame of 1 to {MOST_PIXELS} pixels, got {frame}")
+        if min(frame) < 0 or not 0 < height * width <= MAX_PIXELS:
+            raise ValueError(f"upright: need a frame of 1 to {MAX_PIXELS} pixels, got {frame}")
         return frame
 
     @property

@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from adacl.errors import InputError
+from adacl.imaging.spec import MAX_PIXELS
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-MAX_PIXELS = 1 << 27
 FILL = 0.5
 """What networks see, on the scale from 0 to 1, where a mask does not look."""
 Range = tuple[int, int]

@@ -20,6 +20,10 @@ ROUNDING = 1e-3
 """How far floats may lie outside [0, 1] and still be taken for such."""
 SCANNED = 1 << 24
 """Values that are looked at together."""
+SMALLEST_SIDE = 8
+"""Pixels of the shorter side of an image, at least, from which anomalies are made."""
+MAX_PIXELS = 1 << 27
+"""Larger images are refused: a small file can unpack to any size."""
 
 
 @dataclass(frozen=True)

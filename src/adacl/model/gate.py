@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from adacl.data.arrays import SMALLEST_SIDE, channels_last, resized
+from adacl.data.arrays import channels_last, resized
 from adacl.data.pixels import header_of, pixels_of
 from adacl.errors import ImageError, InputError
-from adacl.imaging.spec import Array, ImageSpec, in_unit_range, to_depth
+from adacl.imaging.spec import SMALLEST_SIDE, Array, ImageSpec, in_unit_range, to_depth
 from adacl.model.header import ModelHeader
 from adacl.model.learnt import outside
 

@@ -13,10 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.config import Config
-from adacl.data.image_files import MAX_PIXELS
 from adacl.errors import InputError, ModelFileError
 from adacl.imaging.mask import Mask
-from adacl.imaging.spec import ImageSpec
+from adacl.imaging.spec import MAX_PIXELS, ImageSpec
 from adacl.imaging.tiles import Tiling
 from adacl.model.exported_file import EXPORT_VERSION
 from adacl.model.history import History
