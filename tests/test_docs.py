@@ -36,6 +36,8 @@ ADACL: Any = get_command(cli.app)
 ENDLESS = {"serve"}
 WRITTEN = {"commands", "settings"}
 """Pages that come from the code."""
+MOST_WORDS = 11_500
+"""Of the pages for users together, code left out: what they look up stands in the reference."""
 
 
 @dataclass(frozen=True)
@@ -203,3 +205,12 @@ def test_pages_avoid_the_phrases_of_the_list():
             text = re.sub(r"(?ms)^```.*?^```|`[^`]*`", "", page.read_text(encoding="utf-8"))
             found = re.findall(rf"(?i)(?<!\w)(?:{avoided})(?!\w)", re.sub(r"\s+", " ", text))
             assert not found, f"{page.name}: {found}"
+
+
+def test_the_pages_for_users_stay_short():
+    words = 0
+    for page in PAGES:
+        if page.parent.name not in ("reference", "api", "evidence"):
+            text = re.sub(r"(?s)```.*?```|\]\([^)]*\)", "", page.read_text(encoding="utf-8"))
+            words += sum(bool(re.search(r"\w", word)) for word in text.split())
+    assert 5_000 < words <= MOST_WORDS, "say it once, or in docs/reference"

@@ -98,8 +98,8 @@ def fit(
         str | None,
         typer.Option(
             metavar="HxW",
-            help="Resize images to this size; by default, the longer side to at most 64 pixels, "
-            "and not at all with inspect.",
+            help="Resize images to this size; by default, the longer side to at most 64 pixels. "
+            "inspect keeps their size, and sees large ones shrunk.",
         ),
     ] = None,
     tile: Annotated[

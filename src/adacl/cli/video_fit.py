@@ -59,7 +59,7 @@ def fit(
     """Learn from normal footage of one fixed camera and write a model file.
 
     The network learns from the first four fifths of each clip; the last fifth sets the threshold.
-    Tiles in which nothing moves are skipped. See docs/how-to/video.md for the settings.
+    Tiles in which nothing moves are skipped. See docs/reference/settings.md for the settings.
     """
     check_output(output, "model", [*map(Path, normal), *filter(None, [config_file])])
     from adacl.video.advice import after_fit
