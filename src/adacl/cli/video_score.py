@@ -113,10 +113,10 @@ def score(
     threshold), smoothed_score (the same before clipping; it is compared with the threshold),
     raw_score (that of the worst tile of this frame alone) and tile (top-left corner of that tile).
     Events are listed as they end: start, end and peak_time in seconds, the same as times of day
-    where known (wall_start, wall_end, wall_peak), first_frame, last_frame and peak_frame, score (the
-    highest smoothed_score, which may be above 1) and the worst tile of the peak. An event ends where
-    the stream was lost. For a live stream, every line is written immediately, a lost stream is
-    connected again, and Ctrl-C or SIGTERM ends the run.
+    where known (wall_start, wall_end, wall_peak), first_frame, last_frame and peak_frame, score
+    (the highest smoothed_score, which may be above 1) and the worst tile of the peak. An event ends
+    where the stream was lost. For a live stream, every line is written immediately, a lost stream
+    is connected again, and Ctrl-C or SIGTERM ends the run.
     """
     form = output_format or form_of(output) or "none"
     wanted = [path for path in (annotate, events, report, output) if path]
