@@ -145,6 +145,18 @@ def test_a_defect_that_fits_in_few_images_is_not_called_found(
     assert out.endswith("none of these defects is found in at least 9 of 10 images\n")
 
 
+def test_names_and_texts_on_stdout_steer_no_terminal(parts: Path, tmp_path: Path) -> None:
+    for name in ("no\x1b[31mtch", "spot\n"):
+        shutil.copytree(parts / "bad", tmp_path / "bad" / name)
+    out = call("evaluate", parts / "model", "--normal", parts / "good", "--abnormal",
+               tmp_path / "bad")[1]  # fmt: skip
+    assert re.search(r"^  no\\x1b\[31mtch  AUROC 0", out, re.MULTILINE)
+    assert re.search(r"^  spot\\n         AUROC 0", out, re.MULTILINE)
+    model = tmp_path / "m.onnx"
+    assert call("export", parts / "model", model, "--licence", "own\x1b[2Jer")[0] == 0
+    assert "licence         own\\x1b[2Jer\n" in call("info", model)[1]
+
+
 def test_images_that_are_named_twice_are_evaluated_once(parts: Path) -> None:
     command = ["evaluate", parts / "model.onnx", "--abnormal", parts / "bad", "--json"]
     command += 2 * ["--normal", parts / "good"]
