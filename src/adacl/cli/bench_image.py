@@ -152,6 +152,7 @@ def _run(
     with messages(quiet):
         if source in catalogue.BENCHMARKS:
             fetch(source, data_dir)
+        protocol.check_same_data(cells, out)
         run_grid(protocol.run_cell, cells, out, jobs, address, source, quiet)
         groups = summary.write(out)
     names = {variant.name for variant in variants}
