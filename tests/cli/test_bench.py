@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -80,6 +81,30 @@ def test_bad_arguments_are_refused(tree: Path, tmp_path: Path) -> None:
         code, _, err = call("bench", "one-vs-rest", tree, *out, "--seeds", seeds)
         assert code == 2
         assert "0..4" in err
+
+
+def test_results_on_other_images_are_not_taken_for_those_on_these(tree: Path, tmp_path) -> None:
+    options = ["--out", tmp_path / "out", "--classes", "0", "--method", "ocsvm"]
+    assert bench("one-vs-rest", tree, *options)[0] == 0
+    moved = tmp_path / "elsewhere" / tree.name
+    shutil.copytree(tree, moved)
+    code, _, err = bench("one-vs-rest", moved, *options)
+    assert code == 0, err
+    assert "done: " not in err
+    shutil.rmtree(moved / "2")
+    code, _, err = bench("one-vs-rest", moved, *options)
+    assert code == 3
+    assert f"holds results on other images than those now in {moved}; name another folder" in err
+
+
+def test_a_folder_named_as_a_benchmark_is_not_taken_for_it(tree: Path, tmp_path: Path) -> None:
+    top = tree.rename(tree.with_name("mnist"))
+    (top / "0").rename(top / "zero")
+    out = tmp_path / "out"
+    code, said, err = bench("one-vs-rest", top, "--out", out, "--classes", "zero", "--method",
+                            "ocsvm")  # fmt: skip
+    assert code == 0, err
+    assert said.startswith("mnist-folder, ocsvm")
 
 
 def test_a_file_in_the_way_is_named(tree: Path, tmp_path: Path) -> None:

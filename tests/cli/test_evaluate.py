@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from adacl.protocols.inspection import smallest
 from support.helpers import call, refused
 
 
@@ -131,6 +132,29 @@ def test_what_is_left_out_is_told_as_a_warning_that_steers_no_terminal(
     assert code == 0
     assert "warning: ignored 1 file of another type: 1 .doc\\x1b\n" in err
     assert err.count("ignored") == 1
+
+
+def test_a_defect_that_fits_in_few_images_is_not_called_found(
+    parts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = smallest.Found("spot", 32, 0.4, found=1, n=1)
+    monkeypatch.setattr(smallest, "find_smallest", lambda *_: ([few], 0.1))
+    command = ("evaluate", parts / "model", "--planted", parts / "good", "--threshold", 1)
+    code, out, err = call(*command)
+    assert code == 0, err
+    assert out.endswith("none of these defects is found in at least 9 of 10 images\n")
+
+
+def test_names_and_texts_on_stdout_steer_no_terminal(parts: Path, tmp_path: Path) -> None:
+    for name in ("no\x1b[31mtch", "spot\n"):
+        shutil.copytree(parts / "bad", tmp_path / "bad" / name)
+    out = call("evaluate", parts / "model", "--normal", parts / "good", "--abnormal",
+               tmp_path / "bad")[1]  # fmt: skip
+    assert re.search(r"^  no\\x1b\[31mtch  AUROC 0", out, re.MULTILINE)
+    assert re.search(r"^  spot\\n         AUROC 0", out, re.MULTILINE)
+    model = tmp_path / "m.onnx"
+    assert call("export", parts / "model", model, "--licence", "own\x1b[2Jer")[0] == 0
+    assert "licence         own\\x1b[2Jer\n" in call("info", model)[1]
 
 
 def test_images_that_are_named_twice_are_evaluated_once(parts: Path) -> None:

@@ -98,6 +98,16 @@ def test_a_list_without_paths_is_refused(ending, tmp_path):
     assert "no column path" in refused(3, "fit", path, "-o", tmp_path / "m")
 
 
+def test_a_row_of_a_table_without_a_path_is_refused_unless_it_is_empty(tmp_path):
+    path = tmp_path / "few.csv"
+    path.write_text("label,path\n0,a.png\n,\n\n1,b.png\n,\n")
+    assert [found.name for found in read_list(path)] == ["a.png", "b.png"]
+    for row in ("1,", "1", "1, "):
+        path.write_text(f"label,path\n0,a.png\n{row}\n0,b.png\n")
+        with pytest.raises(DataError, match=r"few\.csv, line 3: names no image; fill its path in"):
+            ImageFiles(path)
+
+
 @pytest.mark.parametrize("separator", [";", "\t"])
 def test_a_table_without_commas_is_refused_with_the_remedy(separator, tmp_path):
     path = tmp_path / "excel.csv"

@@ -20,6 +20,7 @@ from adacl.data.clips import list_clips
 from adacl.data.video import Clip
 from adacl.datasets import ucsd
 from adacl.errors import ConfigError, DataError, InputError, MissingDataError
+from adacl.video.annotated_copy import MARK, check_replaceable
 from adacl.video.chunks import segments
 from support.footage import camera, walkers, write_frames, write_swapped, write_video
 
@@ -56,6 +57,16 @@ def test_a_list_of_other_files_is_no_video(tmp_path: Path) -> None:
     (tmp_path / "list.mp4").write_text("ffconcat version 1.0\nfile walk.mp4\n")
     with pytest.raises(DataError, match=r"list\.mp4: cannot be opened as video"):
         list(Clip("list", tmp_path / "list.mp4").frames())
+
+
+def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg would take what is before the colon for the kind of an address."""
+    monkeypatch.chdir(tmp_path)
+    write_video(tmp_path / "08:00:00.mp4", pictures(5))
+    (clip,) = list_clips("08:00:00.mp4")
+    assert clip.count() == 5
+    write_avi(Path("file:09:00.mp4").absolute(), "mpeg4", "yuv420p", comment=MARK)
+    check_replaceable(Path("file:09:00.mp4"))
 
 
 def write_avi(path: Path, codec: str, colours: str, **metadata: str) -> Path:

@@ -247,6 +247,12 @@ def test_order_of_data_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     np.testing.assert_array_equal(first_images(None), arrays["cache/adacl"][names])
 
 
+def test_a_home_that_nobody_has_is_a_folder_that_is_not_there() -> None:
+    assert catalogue.data_dir("~nobody-of-this-name/data") == Path("~nobody-of-this-name/data")
+    with pytest.raises(MissingDataError, match="~nobody-of-this-name"):
+        catalogue.load("mnist", "train", "~nobody-of-this-name/data")
+
+
 def test_folder_given_does_not_fall_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _write_mnist(tmp_path / "variable")
     monkeypatch.setenv("ADACL_DATA", str(tmp_path / "variable"))

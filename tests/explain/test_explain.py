@@ -647,6 +647,18 @@ def test_an_image_or_mask_whose_size_changes_is_left_out_of_the_figures(files, t
         localisation(Scorer(files / "m.onnx"), [], scores, mask_of, quiet=True)
 
 
+def test_without_a_masked_pixel_that_can_be_measured_there_are_no_figures_of_maps(
+    files, tmp_path, caplog
+):
+    """Broken images are not scored, and theirs may be all masks that are not black."""
+    images = write_images(tmp_path / "bad", np.zeros((1, 16, 16), np.uint8))
+    masks = write_images(tmp_path / "masks", np.zeros((1, 16, 16), np.uint8))
+    scorer = Scorer(files / "m.onnx", on_error="skip")
+    scores = list(scorer.score_files(images))
+    assert localisation(scorer, [], scores, {images[0]: masks[0]}, quiet=True) == {}
+    assert "no masked image is left" in caplog.text
+
+
 def test_an_image_that_is_replaced_between_its_mask_and_its_map_is_left_out(
     files, tmp_path, caplog, monkeypatch
 ):

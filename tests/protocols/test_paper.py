@@ -132,6 +132,19 @@ def test_claims_need_cells() -> None:
     assert claims.from_cells([]) == []
 
 
+def test_table_4_asks_nothing_of_other_data(folder: Path) -> None:
+    """The unchanged configuration may have been run on CIFAR-10 alone, for table 1."""
+    cells = [x for x in read_cells(folder) if (x["data"], x["variant"]) != ("mnist", "paper")]
+    assert tables.table4(cells).markdown().count("3 × 5") == 2
+
+
+def test_two_runs_show_nothing_of_a_variance(folder: Path) -> None:
+    """Both are equally far from their median: the test of one class would say p = 0."""
+    few = [x for x in read_cells(folder) if x["seed"] < 2 and x["class"] == "plane"]
+    assert {"paper", "discrete"} <= {x["variant"] for x in few}
+    assert not [claim for claim in claims.from_cells(few) if "variance" in claim.claim]
+
+
 def test_curves_are_means_over_classes(folder: Path) -> None:
     figure = curves.figure7_loss(read_cells(folder))
     assert figure is not None

@@ -206,6 +206,8 @@ def test_a_webhook_says_why_what_waits_for_another_try_was_not_delivered(
         "https://",
         "http://[::1",
         "http://example.org:99999/",
+        "http://example..org/",
+        f"http://{'a' * 64}.org/",
         "http://example.org:name/",
         "http://example.org/a b?key=secret",
         "http://example.org/\u00e4?key=secret",

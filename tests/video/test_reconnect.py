@@ -235,6 +235,10 @@ def test_records_of_a_stream_are_added_to_those_of_earlier_runs(tmp_path: Path) 
         with opened(path, live=True) as file:
             RecordWriter(file, ["start", "end"], headed).write({"start": number, "end": 9})
     assert path.read_text() == "start,end\n0,9\n1,9\n"
+    path.write_text("start,end\n0,9\n1,")  # as of a run that was killed
+    with opened(path, live=True) as file:
+        RecordWriter(file, ["start", "end"], headed=True).write({"start": 2, "end": 9})
+    assert path.read_text() == "start,end\n0,9\n1,\n2,9\n"
     with pytest.raises(DataError, match="name another file"):
         is_headed(path, ["start"])
 

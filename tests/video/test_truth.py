@@ -82,12 +82,25 @@ def test_a_file_that_cannot_be_meant_is_refused(text: str, message: str, tmp_pat
         ("start,end\n1.5,2\n", "from 1.5 s on, but ends at 0.90 s"),
         ("frame,label\n0,1\n", "tells of 1 of the 10 frames"),
         ("frame,label\n12,1\n", "frame 12 of day"),
+        ("start,end\n0.41,0.49\n", "no frame of day lies between 0.41 and 0.49 s; widen"),
+        (
+            "frame,label\n" + "".join(f"{n},0\n" for n in range(10)) + "3,0\n3,1\n",
+            "labels a frame of day with 0 and with 1",
+        ),
     ],
 )
 def test_a_file_about_other_frames_is_refused(text: str, message: str, tmp_path: Path) -> None:
     truth = read(tmp_path, text, CLIPS[:1])
     with pytest.raises(DataError, match=message):
         truth.abnormal(CLIPS[0], TIMES)
+
+
+def test_times_rounded_to_milliseconds_mark_the_frames_that_they_are_of(tmp_path: Path) -> None:
+    times = np.arange(10) / 30
+    for first, last in ((1, 1), (2, 5), (5, 9), (9, 9)):
+        text = f"start,end\n{times[first]:.3f},{times[last]:.3f}\n"
+        marked = read(tmp_path, text, CLIPS[:1]).abnormal(CLIPS[0], times)
+        assert np.flatnonzero(marked).tolist() == list(range(first, last + 1))
 
 
 def test_a_file_name_that_several_clips_have_says_nothing(tmp_path):

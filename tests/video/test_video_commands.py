@@ -16,6 +16,7 @@ from PIL import Image
 
 from adacl import VideoAnomalyDetector
 from adacl.data.video import Clip
+from adacl.errors import ConfigError
 from adacl.model.file import save_model
 from adacl.video.annotated_copy import annotated
 from adacl.video.frame_scores import FrameScore
@@ -507,7 +508,18 @@ def test_explain_refuses_times_that_surely_lie_beyond_the_end_before_it_reads(
         named = [word for time in times for word in ("--at", time)]
         message = refused(2, "video", "explain", model, film, *named, "-o", pictures)
         assert f"{end}; nothing is written" in message
+    for time in ("nan", "inf"):  # older versions of Typer take NaN for at least 0
+        message = refused(2, "video", "explain", model, folder, "--at", time, "-o", pictures)
+        assert "--at" in message
     assert not pictures.exists()
+
+
+def test_a_time_to_give_up_after_is_a_number(model: Path) -> None:
+    """A stream would never be given up: nothing is later than NaN."""
+    detector = VideoAnomalyDetector.load(model)
+    for seconds in (float("nan"), float("inf")):
+        with pytest.raises(ConfigError, match="give up: need a finite number"):
+            detector.score("http://127.0.0.1:9/gate", give_up=seconds)
 
 
 def test_explain_shows_the_times_that_footage_has_and_names_the_others(

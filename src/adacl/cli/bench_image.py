@@ -19,6 +19,7 @@ from adacl.cli.support.grids import (
     run_grid,
 )
 from adacl.cli.support.progress import messages
+from adacl.cli.support.streams import escaped
 from adacl.config.presets import parse_settings
 from adacl.datasets import catalogue
 from adacl.errors import ConfigError
@@ -151,6 +152,7 @@ def _run(
     with messages(quiet):
         if source in catalogue.BENCHMARKS:
             fetch(source, data_dir)
+        protocol.check_same_data(cells, out)
         run_grid(protocol.run_cell, cells, out, jobs, address, source, quiet)
         groups = summary.write(out)
     names = {variant.name for variant in variants}
@@ -165,11 +167,11 @@ def _run(
 def _table(group: dict[str, Any]) -> str:
     rows = [*group["per_class"].items(), ("mean", group["mean"])]
     lines = [
-        f"{group['data']}, {group['variant']}, {group['parameters']:,} parameters",
+        f"{escaped(group['data'])}, {group['variant']}, {group['parameters']:,} parameters",
         f"{'class':12}  AUROC %    sd  seeds",
     ]
     for name, value in rows:
         if value:
             sd = "" if value["sd"] is None else f"{value['sd']:.2f}"
-            lines.append(f"{name:12}  {value['mean']:7.2f}  {sd:>4}  {value['n']:5}")
+            lines.append(f"{escaped(name):12}  {value['mean']:7.2f}  {sd:>4}  {value['n']:5}")
     return "\n".join(lines)

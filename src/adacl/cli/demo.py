@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import time
 from pathlib import Path
@@ -82,16 +83,19 @@ def demo(
             report, detector, threshold, model, gathering, title, quiet, figures, evaluate
         )
     seconds = time.perf_counter() - started
+    fit = ["adacl", "fit", str(output / "good"), "-o", "parts.adacl"]
+    by_hand = [
+        [*fit, "--epochs", str(EPOCHS), "--seed", str(seed)],
+        ["adacl", "score", "parts.adacl", str(output / "test")],
+        [*evaluate[:2], "parts.adacl", *evaluate[3:]],
+    ]
     typer.echo(
         f"digit {digit} is normal, the others are anomalies: AUROC {figures['auroc']:.4f} on "
         f"{figures['n_normal']} normal and {figures['n_abnormal']} anomalous digits\n"
         f"at the threshold {threshold.value:.3f} (set from normals alone): "
         f"{figures['tpr']:.1%} of the anomalies found, {figures['fpr']:.1%} false alarms\n"
         f"done in {seconds:.0f} s; open {report}\n"
-        "the same by hand:\n"
-        f"  adacl fit {output}/good -o parts.adacl --epochs {EPOCHS} --seed {seed}\n"
-        f"  adacl score parts.adacl {output}/test\n"
-        f"  adacl evaluate parts.adacl --normal {output}/test/good --abnormal {output}/test/bad"
+        "the same by hand:\n" + "\n".join(f"  {shlex.join(words)}" for words in by_hand)
     )
 
 

@@ -30,6 +30,7 @@ from adacl.cli.support.reports import (
     report_scores,
     title_of,
 )
+from adacl.cli.support.streams import escaped
 from adacl.data.folders import ImageFiles, list_images, without_repeats
 from adacl.data.lists import root_of, with_folders
 from adacl.errors import ConfigError
@@ -245,10 +246,10 @@ def _print(result: dict[str, Any]) -> None:
     kinds = result["kinds"]
     if kinds:
         typer.echo("kinds of anomaly, the hardest first")
-    width = max((len(row["kind"]) for row in kinds[:MOST]), default=0)
+    width = max((len(escaped(row["kind"])) for row in kinds[:MOST]), default=0)
     for row in kinds[:MOST]:
         typer.echo(
-            f"  {row['kind']:{width}}  AUROC {row['auroc']:.4f} ({_interval(row)}), "
+            f"  {escaped(row['kind']):{width}}  AUROC {row['auroc']:.4f} ({_interval(row)}), "
             f"{row['tpr']:.0%} of {row['n']} above the threshold"
         )
     if len(kinds) > MOST:

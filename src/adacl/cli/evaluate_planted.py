@@ -72,5 +72,6 @@ def smallest_defect(
         f"share found at the threshold {in_use.value:.4f}, in {len(usual)} of {len(scores)} images "
         f"({left_out} flagged without a defect), which vary by {variation:.1%} within 8 x 8 pixels"
     )
+    judged = [result for result in results if result.n >= ENOUGH]  # others have no room in most
     few = f"planted in {len(usual)} images only: too few to say what is found nearly always"
-    typer.echo(few if len(usual) < ENOUGH else sentence(results))
+    typer.echo(few if len(usual) < ENOUGH else sentence(judged))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import typer
 
 from adacl.cli.support import options
+from adacl.cli.support.streams import escaped
 from adacl.errors import AdaclError, ModelFileError
 from adacl.model.header import ModelHeader
 from adacl.model.info import describe_tiles, facts
@@ -33,7 +34,7 @@ def info(model: options.Model, json_output: options.Json = False) -> None:
     ) as error:
         raise ModelFileError(f"{model}: not a sound model file ({error!r})") from error
     for line in shown:
-        typer.echo(line.replace("×", "x"))
+        typer.echo(escaped(line).replace("×", "x"))
 
 
 def _lines(header: ModelHeader) -> Iterator[str]:

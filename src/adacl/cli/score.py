@@ -69,7 +69,8 @@ def score(
 ) -> None:
     """Score images: one record each, in the order of the paths.
 
-    An image that is named twice, or together with its folder, is scored once.
+    An image that is named twice, or together with its folder, is scored once; one that a list names
+    is scored as often as the list names it, and again if it is named beside the list.
 
     MODEL is a model file, which needs PyTorch, or an exported file (adacl export), which does not.
 

@@ -17,6 +17,7 @@ from adacl.cli.support.outputs import check_folder
 from adacl.cli.support.progress import messages, say
 from adacl.cli.support.streams import escaped
 from adacl.cli.video import FrameRateOption, clip_of
+from adacl.config.sections import finite
 from adacl.errors import ConfigError
 from adacl.files import make_folder
 
@@ -59,6 +60,7 @@ def explain(
     an event, the picture shows the frame that scores highest before smoothing. Pictures of another
     video of the same name are kept: the new ones get a number.
     """
+    at = [finite("--at", time) for time in at or []]
     folder = output or Path()
     check_folder(folder, "pictures")
     check_outside(folder, [Path(source)], "pictures", "frames")
@@ -74,11 +76,11 @@ def explain(
         clip = clip_of(source, frame_rate)
         if clip.live:
             raise ConfigError(f"{clip.name}: a stream can be read only once; record it to a file")
-        _check_end(clip, at or [])
+        _check_end(clip, at)
         make_folder(folder)
         curve = array("d"), array("d")
         nearest: dict[float, FrameScore] = {}
-        scores = _noted(detector.score(clip), curve, at or [], nearest)
+        scores = _noted(detector.score(clip), curve, at, nearest)
         worst = sorted(find_events(scores, detector.alarm), key=lambda event: -event.score)
         chosen = [event.worst for event in worst[:most] if event.worst]
         late: list[float] = []

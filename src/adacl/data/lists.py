@@ -77,7 +77,12 @@ def _of_csv(file: IO[bytes], path: Path | str) -> Iterator[Any]:
     check_commas(path, names)
     _check_column(path, names)
     for row in rows:
-        yield row[COLUMN] or ""
+        name = row[COLUMN] or ""
+        if not name.strip() and any(row.values()):  # rows without any value end many tables
+            raise DataError(
+                f"{path}, line {rows.line_num}: names no image; fill its {COLUMN} in, or remove it"
+            )
+        yield name
 
 
 def check_commas(path: Path | str, names: Sequence[str]) -> None:

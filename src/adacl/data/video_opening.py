@@ -48,8 +48,9 @@ def opened(source: Path | str, timeout: float) -> Any:
         # from 19 on PyAV replaces what is no UTF-8 by itself
         older = int(av.__version__.split(".")[0]) < 19
         more: dict[str, Any] = {"metadata_errors": "replace"} if older else {}
+        place = str(source) if live else f"file:{source}"  # a name may have a colon, too
         return av.open(
-            str(source), format=kind, timeout=timeout if live else None, options=options, **more
+            place, format=kind, timeout=timeout if live else None, options=options, **more
         )
     except (av.FFmpegError, OSError) as error:
         reason = plain_words(error, live)

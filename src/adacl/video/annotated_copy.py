@@ -107,7 +107,7 @@ def check_replaceable(path: Path) -> None:
         return
     av = _pyav()
     try:
-        with av.open(str(path)) as container:
+        with av.open(f"file:{path}") as container:  # a name may have a colon
             texts = container.metadata.values()
     except (av.FFmpegError, OSError, ValueError):
         texts = ()

@@ -177,11 +177,15 @@ class VideoAnomalyDetector:
         ------
         NotFittedError
             Before ``fit`` or ``load``.
+        ConfigError
+            If ``give_up`` is not finite.
         MissingDataError, DataError
             If the source cannot be read, is given up, or its frames differ in size from the
             training's.
         """
         model = self._fitted()
+        if give_up is not None:
+            finite("give up", give_up)
         clip = source if isinstance(source, Clip) else self.clip(source)
 
         def tell(change: Change) -> None:

@@ -183,6 +183,7 @@ class Webhook:
         try:
             parts = urlsplit(url)
             sound = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+            (parts.hostname or "").encode("idna")  # as is done to connect; "a..b" is no name
         except ValueError:
             sound = False
         if not sound or not PLAIN.fullmatch(url):

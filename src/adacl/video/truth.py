@@ -27,6 +27,8 @@ COLUMNS: dict[Kind, tuple[str, str]] = {
 """The first of these whose columns the file has is what it tells."""
 SEPARATORS = (",", ";", "\t")
 """The first of these by which the head has such columns separates them."""
+ROUNDING = 5.1e-4
+"""Seconds by which a time may differ from that of its frame: our own tables have milliseconds."""
 
 
 @dataclass(frozen=True)
@@ -102,19 +104,25 @@ class Truth:
         Raises
         ------
         DataError
-            If it speaks of frames that the clip has not, or leaves out frames.
+            If it speaks of frames that the clip has not, leaves out frames, or labels one twice.
         """
         count = len(times)
         marked = np.zeros(count, bool)
         rows = self.rows.get(clip.name, [])
         if self.kind == "start":
             for start, end in rows:
-                if start > times[-1]:
+                if start - ROUNDING > times[-1]:
                     raise DataError(
                         f"{self.path}: {clip.name} has an interval from {start:g} s on, but ends "
                         f"at {times[-1]:.2f} s"
                     )
-                marked |= (times >= start) & (times <= end)
+                inside = (times >= start - ROUNDING) & (times <= end + ROUNDING)
+                if not inside.any():
+                    raise DataError(
+                        f"{self.path}: no frame of {clip.name} lies between {start:g} and {end:g} "
+                        "s; widen the interval, or remove it"
+                    )
+                marked |= inside
             return marked
         for first, last in rows:
             number = first if self.kind == "label" else last
@@ -129,6 +137,10 @@ class Truth:
                 marked[int(first) : int(last) + 1] = True
         if self.kind == "label" and (told := len({first for first, _ in rows})) < count:
             raise DataError(f"{self.path}: tells of {told} of the {count} frames of {clip.name}")
+        if self.kind == "label" and len(set(rows)) > count:
+            raise DataError(
+                f"{self.path}: labels a frame of {clip.name} with 0 and with 1; keep one"
+            )
         return marked
 
 

@@ -52,9 +52,9 @@ def localisation(
             white.append(float(known.mean()))
     if left_out:
         log.warning("the figures of the maps leave %d of %d images out", len(left_out), len(images))
-        if not measured.n_masked:
-            log.warning("no masked image is left, so there are no figures of the maps")
-            return {}
+    if not measured.n_masked:
+        log.warning("no masked image is left, so there are no figures of the maps")
+        return {}
     if white and (share := sum(white) / len(white)) > HALF:
         log.warning(
             "the masks are white in %.0f%% of their pixels, on average; white marks the anomaly: "

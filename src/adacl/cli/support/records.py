@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -81,10 +82,20 @@ def opened(output: Path | None, live: bool = False) -> Iterator[IO[str]]:
         yield sys.stdout
     elif live:
         with output.open("a", buffering=1, encoding="utf-8") as file:
+            if _is_torn(output):
+                file.write("\n")
             yield file
     else:
         with atomic_file(output, "w") as file:
             yield file
+
+
+def _is_torn(output: Path) -> bool:
+    """Return whether the last line of a file has no end, as after a kill or on a full disk."""
+    with output.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - 1))
+        return file.read() not in (b"", b"\n")
 
 
 def is_headed(output: Path | None, columns: Sequence[str]) -> bool:

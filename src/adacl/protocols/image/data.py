@@ -21,8 +21,11 @@ TEST_EVERY = 5
 
 
 def short_name(source: str) -> str:
-    """Return the name of a benchmark, or of a folder tree's top folder."""
-    return source if source in catalogue.BENCHMARKS else Path(source).resolve().name
+    """Return the name of a benchmark, or of a folder tree's top folder, which is no benchmark's."""
+    if source in catalogue.BENCHMARKS:
+        return source
+    name = Path(source).resolve().name
+    return f"{name}-folder" if name in catalogue.BENCHMARKS else name
 
 
 def classes(source: str) -> tuple[str, ...]:

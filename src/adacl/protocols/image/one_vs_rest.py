@@ -25,6 +25,7 @@ from adacl._version import __version__
 from adacl.config import Config
 from adacl.config.presets import preset_of_images
 from adacl.data.samples import Samples
+from adacl.errors import DataError
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.model.history import EpochRecord
@@ -33,7 +34,7 @@ from adacl.networks.regressor import Regressor, count_parameters, raw_scores
 from adacl.networks.views import own_views, scored_views
 from adacl.protocols.image import rivals
 from adacl.protocols.image.data import load_one_vs_rest, short_name
-from adacl.scale.grid import Cell
+from adacl.scale.grid import Cell, read_cells
 from adacl.training.alignment import settled
 from adacl.training.loop import train
 from adacl.training.splits import split_normals
@@ -109,6 +110,28 @@ def cells(
         for variant in variants
         for normal in classes
     ]
+
+
+def check_same_data(cells: Sequence[Cell], folder: Path) -> None:
+    """Check by one of the cells that are finished that they are of the same images.
+
+    Raises
+    ------
+    DataError
+        If they are of others: the data were changed, or lay in another folder of the same name.
+    """
+    finished = {result["cell"]: result["data_sha256"] for result in read_cells(folder)}
+    for name, given in cells:
+        if name in finished:
+            images, tested, _ = load_one_vs_rest(
+                given["source"], given["normal"], given["data_dir"]
+            )
+            if _checksum(images, tested) != finished[name]:
+                raise DataError(
+                    f"{folder}: holds results on other images than those now in "
+                    f"{given['source']}; name another folder (--out)"
+                )
+            return
 
 
 def run_cell(

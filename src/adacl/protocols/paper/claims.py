@@ -18,6 +18,8 @@ from adacl.protocols.paper.curves import runs
 from adacl.protocols.summary import Cells, alike
 
 SIGNIFICANT = 0.05
+FEWEST_RUNS = 3
+"""Of a class: two are equally far from their median, which leaves no variance to compare."""
 SMALL = 0.5
 """Points of AUROC: what table 4 of the paper, which calls it little, spans (97.42 - 96.93)."""
 Array = NDArray[np.float64]
@@ -133,7 +135,7 @@ def _loss(cells: Cells) -> Claim | None:
 def _variance(cells: Cells) -> Claim | None:
     cells = alike(cells, "cifar10", ("paper", "discrete"))
     continuous, discrete = runs(cells, "paper"), runs(cells, "discrete")
-    if min((len(found) for found in discrete.values()), default=0) < 2:
+    if min((len(found) for found in discrete.values()), default=0) < FEWEST_RUNS:
         return None
 
     def spread(found: dict[str, list[dict[str, Any]]], value: Any) -> Array:

@@ -165,7 +165,8 @@ def table4(cells: Cells, data: str = "mnist") -> Table:
     """Return table 4: the label intervals, mean AUROC over classes and variance over seeds."""
     rows: list[tuple[str, Sequence[Cell | str | None]]] = []
     names = {"interval-0.1": "0.1", "interval-0.2": "0.2", "paper": "0.3"}
-    present = [name for name in names if any(cell["variant"] == name for cell in cells)]
+    here = {cell["variant"] for cell in cells if cell["data"] == data}
+    present = [name for name in names if name in here]
     groups = summarise(alike(cells, data, present)) if present else []
     for variant, width in names.items():
         printed = quoted()["table4"][variant]
