@@ -120,9 +120,9 @@ def check_same_data(cells: Sequence[Cell], folder: Path) -> None:
     DataError
         If they are of others: the data were changed, or lay in another folder of the same name.
     """
-    finished = {result["cell"]: result["data_sha256"] for result in read_cells(folder)}
+    finished = {result["cell"]: result.get("data_sha256") for result in read_cells(folder)}
     for name, given in cells:
-        if name in finished:
+        if finished.get(name):
             images, tested, _ = load_one_vs_rest(
                 given["source"], given["normal"], given["data_dir"]
             )
