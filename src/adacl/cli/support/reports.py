@@ -68,6 +68,23 @@ def check_page_name(report: Path) -> None:
         raise ConfigError(f"--report {report}: is a page; give it a name that ends in .html")
 
 
+def check_shown(path: str, tar: bool) -> None:
+    """Check that the pictures of a file that ``adacl scale score`` scores can be shown in a report.
+
+    Raises
+    ------
+    ConfigError
+        If it is a tar file, or not on this machine.
+    """
+    from adacl.scale.storage import is_url
+
+    if tar or is_url(path):
+        raise ConfigError(
+            f"--report: shows pictures, which cannot be fetched from {path}; leave it out, and "
+            "read the results with pandas or DuckDB"
+        )
+
+
 def title_of(paths: Sequence[Path]) -> str:
     """Return the names of files or folders, shortened."""
     names = [resolved(path).name or str(path) for path in paths]
