@@ -116,7 +116,11 @@ def test_sources_that_overlap_are_refused(tree: Path, one: str, other: str) -> N
 
 
 def test_slashes_at_the_end_of_a_url_hide_no_overlap() -> None:
-    for pair in (("s3://b/a/", "s3://b/a/c"), ("s3://b/a/c", "s3://b/a//"), ("s3://b/", "s3://b/a")):
+    for pair in (
+        ("s3://b/a/", "s3://b/a/c"),
+        ("s3://b/a/c", "s3://b/a//"),
+        ("s3://b/", "s3://b/a"),
+    ):
         with pytest.raises(DataError, match="could be scored twice"):
             opened_sources(pair)
     assert absolute("s3://b/a/") == absolute("s3://b/a") == "s3://b/a"
