@@ -266,6 +266,31 @@ def test_the_history_survives_a_reload_until_it_is_cleared(visit, service, mixed
     expect(ready(page).locator("#empty")).to_be_visible()
 
 
+def test_what_an_earlier_model_of_the_same_name_scored_keeps_its_verdict(visit, service, mixed):
+    page = ready(visit(service))
+    drop(page, *mixed[:5])
+    expect(tiles(page)).to_have_count(5)
+    before = history(page)
+
+    def refit(route):
+        answer = route.fetch()
+        content = answer.json()
+        (model,) = content["models"]
+        model["fingerprint"] = "that of another"
+        model["threshold"]["value"] = -1.0
+        route.fulfill(response=answer, json=content)
+
+    page.route("**/v1/models", refit)
+    page.reload()
+    expect(tiles(ready(page))).to_have_count(5)
+    assert history(page) == {
+        name: row | {"model": "three (earlier)"} for name, row in before.items()
+    }
+    page.get_by_role("button", name="Score it with three").click()
+    expect(tiles(page)).to_have_count(6)
+    assert sorted(row["model"] for row in history(page).values())[:1] == ["three"]
+
+
 def test_pictures_of_one_name_are_told_apart_in_the_order_given(visit, service, mixed, tmp_path):
     named = [tmp_path / kind / "000.png" for kind in ("good", "broken", "third")]
     for path, source in zip(named, mixed, strict=False):
