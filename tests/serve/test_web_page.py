@@ -468,6 +468,15 @@ def test_the_estimate_of_a_changed_choice_arrives(visit, model, threes, tmp_path
         expect(page.locator("#lesson-time")).to_have_text(arrived, timeout=80_000)
 
 
+def test_a_model_may_be_named_in_any_script(visit, service):
+    name = ready(visit(f"{service}#teach")).locator("#lesson-name")
+    for text in ("Flaschenhälse 2", "бутылка", "बोतल", "ชิ้นส่วน", "e\N{COMBINING ACUTE ACCENT}tiquettes"):
+        name.fill(text)
+        assert name.evaluate("input => input.checkValidity()"), text
+    name.fill("../x")
+    assert not name.evaluate("input => input.checkValidity()")
+
+
 def test_a_training_is_cancelled(visit, service, threes):
     page = ready(visit(f"{service}#teach"))
     drop(page, threes.train)
