@@ -277,6 +277,17 @@ def test_names_that_are_no_utf_8_are_written_out(models: Path, tmp_path: Path) -
     assert r"passed over caf\udce9.png" in (tmp_path / "index.html").read_text()
 
 
+def test_what_a_part_leaves_out_is_told_with_its_name_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_images(tmp_path / "plant" / "bolt", 2)
+    write_images(tmp_path / "plant" / "nut", 3)
+    (tmp_path / "plant" / "bolt" / "thumbs.db").touch()
+    parts = parts_of(tmp_path / "plant", "auto", ())
+    assert [(part.name, part.size()) for part in parts] == [("nut", 3), ("bolt", 2)]
+    assert not caplog.messages
+
+
 def test_folders_that_are_no_parts(tmp_path: Path) -> None:
     for name in ("bolt", "models", ".hidden"):
         (tmp_path / "plant" / name).mkdir(parents=True)

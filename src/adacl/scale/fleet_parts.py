@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adacl.data.folders import list_images
+from adacl.data.folders import count_images
 from adacl.data.lists import check_commas
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
 from adacl.files import open_regular, resolved
@@ -36,7 +36,7 @@ class Part:
     def size(self) -> int:
         """Return the number of its images, 0 where they cannot be listed."""
         try:
-            return len(list_images(self.source))
+            return count_images(self.source)
         except AdaclError:
             return 0
 
