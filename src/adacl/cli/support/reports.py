@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adacl.cli.support.progress import count
-from adacl.errors import ConfigError
+from adacl.errors import ConfigError, DataError
 from adacl.files import check_writable, resolved
 
 if TYPE_CHECKING:
@@ -136,7 +136,13 @@ def report_scores(
 def report_fit(
     report: Path, detector: ImageDetector, model: Path, images: list[Path], quiet: bool
 ) -> None:
-    """Write the report on a fit: a sample of the training images against made anomalies."""
+    """Write the report on a fit: a sample of the training images against made anomalies.
+
+    Raises
+    ------
+    DataError
+        If none of the images can be read any more, or the report not be written.
+    """
     from adacl.model.file import read_model
     from adacl.report import made_anomalies
     from adacl.report.page import write_report
@@ -155,6 +161,10 @@ def report_fit(
         if samples:
             for raw in made_anomalies.mixture_scores(detector.model_, samples, start):
                 gathering.add(raw, "made")
+    if "made" not in gathering.counts:
+        raise DataError(
+            f"{report}: not written, for the images can no longer be read; {model} is saved"
+        )
     subject = Subject(
         title=f"What {model.name} learned",
         story="fit",
