@@ -201,6 +201,17 @@ def test_the_heat_map_is_drawn_where_the_image_is_odd(visit, service, model, mix
     expect(page.locator("#heat")).to_have_css("opacity", "1")
 
 
+def test_the_remark_on_a_picture_is_said(visit, service, mixed, tmp_path):
+    (white,) = write_images(tmp_path / "white", np.full((1, 8, 8), 255, np.uint8))
+    page = ready(visit(service))
+    drop(page, white)
+    expect(page.locator("#verdict")).to_contain_text("may be wrong: brighter than any learnt")
+    drop(page, mixed[1])
+    expect(tiles(page)).to_have_count(2)
+    remarks = {name: row["remark"] for name, row in history(page).items()}
+    assert remarks.pop(white.name, "").startswith("brighter than any learnt")
+
+
 def test_colours_are_those_of_the_package(visit, service):
     page = ready(visit(service))
     table = page.evaluate("() => import('/static/heat.js').then((heat) => heat.TABLE)")

@@ -8,11 +8,12 @@ import { emit, modelOf, on, thresholdOf } from "./state.js";
  *   raw: number, score: number, limit: number, height: number, width: number, tile: [number, number] | null,
  *   map: string | null, peak: [number, number] | null, range: [number, number] | null,
  *   thumb: Blob | null, preview: Blob | null, whole: boolean, file?: Blob, request?: string, result?: number,
- *   truth?: number, fingerprint?: string}} Item
+ *   truth?: number, fingerprint?: string, remark?: string}} Item
  *   `batch`, the first that was given with it; `copy`, which of the results of this name and model it is;
  *   `limit`, the threshold of the model then; `file`, the original, is held until the page is left; the pictures
  *   outlast a reload, and `preview` is the original itself where `whole`; `request` and `result` are where the
- *   answer is in the log of the service, and `truth` what was said there of it; `fingerprint`, that of the model.
+ *   answer is in the log of the service, and `truth` what was said there of it; `fingerprint`, that of the model;
+ *   `remark`, why the score may be wrong.
  */
 
 /** Images kept; earlier ones go. */
@@ -167,7 +168,8 @@ export function csv() {
     const scores = item.error
       ? ["", "", "", ""]
       : [item.score, item.raw, limitOf(item), Number(verdictOf(item) === "flagged")];
-    return [called(item), ...scores, item.model, new Date(item.at).toISOString(), item.error ?? ""];
+    const told = [item.remark ?? "", item.error ?? ""];
+    return [called(item), ...scores, item.model, new Date(item.at).toISOString(), ...told];
   });
   const header = [
     "image_path",
@@ -177,6 +179,7 @@ export function csv() {
     "pred_label",
     "model",
     "scored_at",
+    "remark",
     "error",
   ];
   const lines = [header, ...rows].map((row) => row.map(quoted).join(","));
