@@ -263,6 +263,7 @@ def test_a_damaged_record_is_passed_over(
     for path in (tmp_path / "models").glob("bolt-*.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     (tmp_path / "models" / "nested.json").write_text("[" * 100_000)
+    (tmp_path / "models" / "gone.json").symlink_to("nowhere")  # as what another fit removes
     found = records_in(tmp_path / "models")
     assert [record["name"] for record in found] == [r["name"] for r in sound if r["name"] != "bolt"]
     write_tables(tmp_path / "models", found)
