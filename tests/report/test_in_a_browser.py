@@ -273,6 +273,18 @@ def test_few_images_are_shown_once(visit, shop, digits, tmp_path):
         assert sorted(names) == [f"{number:04d}.png" for number in range(count)]
 
 
+def test_the_remark_on_an_image_is_shown(visit, shop, digits, tmp_path):
+    paths = write_images(tmp_path / "few", digits.of(3)[:2])
+    paths += write_images(tmp_path / "few" / "white", np.full((1, 8, 8), 255, np.uint8))
+    page = tmp_path / "few.html"
+    code, _, err = call("score", shop / "threes.adacl", tmp_path / "few", "--report", page)
+    assert code == 0, err
+    shown = visit(page)
+    (row,) = shown.locator("#rows tr", has_text="may be wrong: brighter than any learnt").all()
+    row.locator("td.wide button").click()
+    expect(shown.locator("#viewer-words")).to_contain_text("may be wrong: brighter than any")
+
+
 def test_images_of_several_folders_are_named_with_the_folder(visit, shop, digits, tmp_path):
     path = tmp_path / "page.html"
     for name in ("a", "b"):

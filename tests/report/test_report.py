@@ -6,6 +6,7 @@ import html
 import io
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +20,7 @@ from PIL import Image
 from adacl import AnomalyDetector
 from adacl.config.presets import preset
 from adacl.deploy.opening import read_header
+from adacl.image_detector import ImageDetector
 from adacl.imaging.spec import ImageSpec
 from adacl.model.file import load_model, read_model
 from adacl.model.peak_scale import PeakScale
@@ -206,3 +208,20 @@ def test_a_report_that_cannot_be_written_is_refused_before_the_work(shop, tmp_pa
 def _folder(path: Path) -> Path:
     path.mkdir(exist_ok=True)
     return path
+
+
+def test_a_fit_whose_images_vanish_ends_in_a_sentence(digits, tmp_path, monkeypatch):
+    """They were learnt, the model is there, and then a drive is gone."""
+    folder = write_images(tmp_path / "good", digits.of(3)[:30])[0].parent
+    saved = ImageDetector.save
+
+    def save(detector, path):
+        saved(detector, path)
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(ImageDetector, "save", save)
+    page, model = tmp_path / "x.html", tmp_path / "x.adacl"
+    said = refused(3, "fit", folder, "-o", model, "--report", page, "--epochs", "1")
+    assert f"{page}: not written, for the images can no longer be read; {model} is saved" in said
+    assert model.exists()
+    assert not page.exists()

@@ -263,6 +263,7 @@ def test_a_damaged_record_is_passed_over(
     for path in (tmp_path / "models").glob("bolt-*.json"):
         path.write_text(json.dumps(json.loads(path.read_text()) | changes))
     (tmp_path / "models" / "nested.json").write_text("[" * 100_000)
+    (tmp_path / "models" / "gone.json").symlink_to("nowhere")  # as what another fit removes
     found = records_in(tmp_path / "models")
     assert [record["name"] for record in found] == [r["name"] for r in sound if r["name"] != "bolt"]
     write_tables(tmp_path / "models", found)
@@ -275,6 +276,17 @@ def test_names_that_are_no_utf_8_are_written_out(models: Path, tmp_path: Path) -
     last = pd.read_parquet(tmp_path / "models.parquet").iloc[-1]
     assert (last.source, last.warnings) == (r"/caf\udce9/bolt", r"passed over caf\udce9.png")
     assert r"passed over caf\udce9.png" in (tmp_path / "index.html").read_text()
+
+
+def test_what_a_part_leaves_out_is_told_with_its_name_alone(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_images(tmp_path / "plant" / "bolt", 2)
+    write_images(tmp_path / "plant" / "nut", 3)
+    (tmp_path / "plant" / "bolt" / "thumbs.db").touch()
+    parts = parts_of(tmp_path / "plant", "auto", ())
+    assert [(part.name, part.size()) for part in parts] == [("nut", 3), ("bolt", 2)]
+    assert not caplog.messages
 
 
 def test_folders_that_are_no_parts(tmp_path: Path) -> None:
@@ -313,6 +325,7 @@ def test_a_table_names_parts_with_settings_of_their_own(plant: Path, tmp_path: P
         ("name,source,colour\na,b,red\n", "unknown column colour"),
         ("name,source\na/b,c\n", "no usable name"),
         ("name,source\na,b\na,c\n", "names the part a twice"),
+        ("name,source\na,b\nc,d,e\n", "the row of c has more fields than there are columns"),
         (f"name,source\n{201 * 'x'},b\n", "cannot name a file; use UTF-8, up to 200 bytes"),
         ("name,source\na\0,b\n", "cannot name a file"),
     ],

@@ -417,6 +417,28 @@ def test_pandas_and_duckdb_read_the_results(model: Path, images: Path, tmp_path:
     assert found.fetchall() == [(sum(row.pred_label or 0 for row in rows), 20)]
 
 
+def test_a_report_is_refused_where_it_could_show_no_picture(
+    model: Path, images: Path, tmp_path: Path
+) -> None:
+    def command(source: object) -> list[object]:
+        page = tmp_path / "page.html"
+        return ["scale", "score", model, source, "--out", tmp_path / "out", "--report", page]
+
+    packed = tmp_path / "packed" / "a.TAR"
+    packed.parent.mkdir()
+    with tarfile.open(packed, "w") as tar:
+        tar.add(images / "a", "a")
+    (tmp_path / "list.txt").write_text("packed/a.TAR\n")
+    for source in (packed, packed.parent, tmp_path / "list.txt"):
+        assert f"cannot be fetched from {packed}" in refused(2, *command(source))
+        shutil.rmtree(tmp_path / "out", ignore_errors=True)
+    (tmp_path / "list.txt").write_text("s3://bucket/x.png\n")
+    assert "cannot be fetched from s3://bucket/x.png" in refused(2, *command(tmp_path / "list.txt"))
+    shutil.rmtree(tmp_path / "out")
+    call(*command(images.as_uri()))
+    assert "data:image" in (tmp_path / "page.html").read_text()
+
+
 def test_what_cannot_be_used_is_told_in_a_line(model: Path, images: Path, tmp_path: Path) -> None:
     def said(source: object, out: object) -> str:
         return refused(3, "scale", "score", model, source, "--out", out)

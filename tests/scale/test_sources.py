@@ -115,6 +115,17 @@ def test_sources_that_overlap_are_refused(tree: Path, one: str, other: str) -> N
     assert len(opened_sources([str(tree / "a"), str(tree / "c")])) == 2
 
 
+def test_slashes_at_the_end_of_a_url_hide_no_overlap() -> None:
+    for pair in (
+        ("s3://b/a/", "s3://b/a/c"),
+        ("s3://b/a/c", "s3://b/a//"),
+        ("s3://b/", "s3://b/a"),
+    ):
+        with pytest.raises(DataError, match="could be scored twice"):
+            opened_sources(pair)
+    assert absolute("s3://b/a/") == absolute("s3://b/a") == "s3://b/a"
+
+
 def test_the_time_to_compare_many_sources_grows_with_their_number(tmp_path: Path) -> None:
     """Each compared with each, 10,000 took 5 seconds."""
     names = [f"{tmp_path}/{number}.png" for number in range(10_000)]

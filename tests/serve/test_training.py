@@ -301,12 +301,16 @@ def test_queue_is_bounded_and_cancellable(service, normals):
         ("name=a&image_size=4", 400, "image_size: "),
         ("name=a&tile=x", 400, "tile: "),
         ("name=a&preset=video", 400, "preset: "),
+        ("name=a&epoch=5", 400, "epoch: unknown; known are name, epochs, preset, image_size, tile"),
     ],
 )
 def test_parameters_are_checked(service, normals, query, status, detail):
     answer = begin(service, normals, query)
     assert answer.status == status
     assert detail in answer.detail
+    other = service.ask("/v1/models/three/file?form=adacl")
+    assert (other.status, other.detail) == (400, "form: unknown; known are format")
+    assert service.ask("/v1/models?x").detail == "x: unknown; none are known"
 
 
 def test_what_the_service_s_file_sets_is_handed_on_beside_its_preset(tmp_path):

@@ -201,6 +201,17 @@ def test_the_heat_map_is_drawn_where_the_image_is_odd(visit, service, model, mix
     expect(page.locator("#heat")).to_have_css("opacity", "1")
 
 
+def test_the_remark_on_a_picture_is_said(visit, service, mixed, tmp_path):
+    (white,) = write_images(tmp_path / "white", np.full((1, 8, 8), 255, np.uint8))
+    page = ready(visit(service))
+    drop(page, white)
+    expect(page.locator("#verdict")).to_contain_text("may be wrong: brighter than any learnt")
+    drop(page, mixed[1])
+    expect(tiles(page)).to_have_count(2)
+    remarks = {name: row["remark"] for name, row in history(page).items()}
+    assert remarks.pop(white.name, "").startswith("brighter than any learnt")
+
+
 def test_colours_are_those_of_the_package(visit, service):
     page = ready(visit(service))
     table = page.evaluate("() => import('/static/heat.js').then((heat) => heat.TABLE)")
@@ -264,6 +275,31 @@ def test_the_history_survives_a_reload_until_it_is_cleared(visit, service, mixed
     expect(page.get_by_role("heading", name="See what is not normal.")).to_be_visible()
     page.reload()
     expect(ready(page).locator("#empty")).to_be_visible()
+
+
+def test_what_an_earlier_model_of_the_same_name_scored_keeps_its_verdict(visit, service, mixed):
+    page = ready(visit(service))
+    drop(page, *mixed[:5])
+    expect(tiles(page)).to_have_count(5)
+    before = history(page)
+
+    def refit(route):
+        answer = route.fetch()
+        content = answer.json()
+        (model,) = content["models"]
+        model["fingerprint"] = "that of another"
+        model["threshold"]["value"] = -1.0
+        route.fulfill(response=answer, json=content)
+
+    page.route("**/v1/models", refit)
+    page.reload()
+    expect(tiles(ready(page))).to_have_count(5)
+    assert history(page) == {
+        name: row | {"model": "three (earlier)"} for name, row in before.items()
+    }
+    page.get_by_role("button", name="Score it with three").click()
+    expect(tiles(page)).to_have_count(6)
+    assert sorted(row["model"] for row in history(page).values())[:1] == ["three"]
 
 
 def test_pictures_of_one_name_are_told_apart_in_the_order_given(visit, service, mixed, tmp_path):
@@ -441,6 +477,16 @@ def test_the_estimate_of_a_changed_choice_arrives(visit, model, threes, tmp_path
         arrived = re.compile(r"About \d+ (s|min), .*: 3 epochs of")
         assert MOST_SECONDS > 80
         expect(page.locator("#lesson-time")).to_have_text(arrived, timeout=80_000)
+
+
+def test_a_model_may_be_named_in_any_script(visit, service):
+    name = ready(visit(f"{service}#teach")).locator("#lesson-name")
+    french = "e\N{COMBINING ACUTE ACCENT}tiquettes"
+    for text in ("Flaschenhälse 2", "бутылка", "बोतल", "ชิ้นส่วน", french):
+        name.fill(text)
+        assert name.evaluate("input => input.checkValidity()"), text
+    name.fill("../x")
+    assert not name.evaluate("input => input.checkValidity()")
 
 
 def test_a_training_is_cancelled(visit, service, threes):

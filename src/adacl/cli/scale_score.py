@@ -12,7 +12,7 @@ import typer
 from adacl.cli.support import options
 from adacl.cli.support.interrupts import InterruptError
 from adacl.cli.support.progress import bar, messages, say
-from adacl.cli.support.reports import ReportOption, check_report
+from adacl.cli.support.reports import ReportOption, check_report, check_shown
 from adacl.errors import ConfigError, DataError
 from adacl.words import plural
 
@@ -82,7 +82,8 @@ def score(
     """
     from adacl.scale.engines import Engine
     from adacl.scale.scoring import ScoringRun
-    from adacl.scale.storage import is_url
+    from adacl.scale.sources import TARS
+    from adacl.scale.storage import absolute
 
     on = Engine(engine, workers, address)
     if fleet is None and len(names) < 2:
@@ -94,11 +95,8 @@ def score(
         check_report(report, [model])
         if fleet:
             raise ConfigError("--report: is about one model; score a part with its own model")
-        if remote := [name for name in sources if is_url(name) or name.endswith((".tar", ".tgz"))]:
-            raise ConfigError(
-                f"--report: shows pictures, which cannot be fetched from {remote[0]}; read the "
-                "results with pandas or DuckDB"
-            )
+        for name in map(absolute, sources):  # tells of these before they are listed
+            check_shown(name, Path(name).suffix.lower() in TARS)
     with messages(quiet):
         run = ScoringRun(
             out, model, sources, threshold, bool(fleet), shard_images, shard_mib << 20, heatmaps
@@ -108,6 +106,9 @@ def score(
             with bar("listing", None, quiet) as show:
                 for listing in run.listed():
                     show(listing.entries)
+            if report is not None:
+                for entry in run.entries():
+                    check_shown(entry.path, entry.kind == "tar")
             files, units = plural(listing.entries, "file"), plural(listing.shards, "unit")
             log.info("%s to score, in %s of work", files, units)
             done = run.done().entries

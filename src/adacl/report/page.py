@@ -196,6 +196,7 @@ def _listed(rows: list[Row], gathering: Gathering) -> dict[str, Any]:
         if any(row.group in labels for row in rows)
         else None,
         "tiles": {i: row.score.tile for i, row in enumerate(rows) if row.score.tile},
+        "remarks": {i: row.score.remark for i, row in enumerate(rows) if row.score.remark},
         "seen": [i for i, row in enumerate(rows) if row.score.trained_on and row.group in known],
         "reasons": [readable(reason) for _, reason in skipped],
     }

@@ -115,11 +115,19 @@ def records_in(out: Path) -> list[Record]:
     Where a part has several, the newest counts; those whose model was deleted do not.
     """
     found: dict[str, Record] = {}
-    for path in sorted(out.glob("*.json"), key=lambda path: path.stat().st_mtime_ns):
+    for path in sorted(out.glob("*.json"), key=_changed):
         record = _read(path)
         if record and (record["grade"] == "failed" or _has_model(out, record)):
             found[record["name"]] = record
     return sorted(found.values(), key=lambda row: (GRADES.index(row["grade"]), row["name"]))
+
+
+def _changed(path: Path) -> int:
+    """Return when a file was changed last; of one that another fit has removed meanwhile, 0."""
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _fit(target: Path, part: Part, paths: list[Path], seed: int) -> Record:

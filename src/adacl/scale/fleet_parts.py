@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from adacl.data.folders import list_images
+from adacl.data.folders import count_images
 from adacl.data.lists import check_commas
 from adacl.errors import AdaclError, DataError, MissingDataError, missing_extra
 from adacl.files import open_regular, resolved
 
 TABLES = frozenset({".csv", ".parquet"})
 COLUMNS = {"name", "source", "preset", "settings"}
+FURTHER = "further fields"
 LONGEST = 200
 """Bytes of a name, so that its files can be named."""
 
@@ -35,7 +36,7 @@ class Part:
     def size(self) -> int:
         """Return the number of its images, 0 where they cannot be listed."""
         try:
-            return len(list_images(self.source))
+            return count_images(self.source)
         except AdaclError:
             return 0
 
@@ -93,7 +94,7 @@ def _rows(table: Path) -> list[dict[str, Any]]:
         if table.suffix.lower() == ".csv":
             with open_regular(table) as content:
                 file = io.TextIOWrapper(content, newline="", encoding="utf-8-sig")
-                reader = csv.DictReader(file)
+                reader = csv.DictReader(file, restkey=FURTHER)
                 check_commas(table, reader.fieldnames or ())
                 rows: list[dict[str, Any]] = list(reader)
         else:
@@ -106,10 +107,15 @@ def _rows(table: Path) -> list[dict[str, Any]]:
     for row in rows[:1]:
         if missing := {"name", "source"} - row.keys():
             raise DataError(f"{table}: no column {min(missing)}; it needs name and source")
-        if unknown := {str(name) for name in row} - COLUMNS:
+        if unknown := {str(name) for name in row} - COLUMNS - {FURTHER}:
             raise DataError(
                 f"{table}: unknown column {min(unknown)}; known are name, source, preset, settings"
             )
+    if torn := [row["name"] for row in rows if FURTHER in row]:
+        raise DataError(
+            f"{table}: the row of {torn[0]} has more fields than there are columns; separate "
+            "settings by semicolons, and quote what holds a comma"
+        )
     return rows
 
 

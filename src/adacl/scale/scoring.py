@@ -23,7 +23,7 @@ from adacl.scale.engines import Engine, run
 from adacl.scale.fleet import Fleet
 from adacl.scale.parts import FOLDER, SCHEMA, Counts, Work, counts_in, name_of
 from adacl.scale.shard import Task, hash_of, score_shard
-from adacl.scale.sources import opened_sources
+from adacl.scale.sources import Entry, opened_sources
 from adacl.scale.storage import Folder, absolute, reason_of
 
 log = logging.getLogger("adacl")
@@ -119,6 +119,17 @@ class ScoringRun:
         finally:
             if not (manifest.shard_names(self.folder) or self._present()):
                 self.folder.delete(RUN)  # what was a mistake does not claim it
+
+    def entries(self) -> Iterator[Entry]:
+        """Yield all that was listed, a unit of work in memory at a time.
+
+        Raises
+        ------
+        DataError
+            If the manifest is damaged.
+        """
+        for shard in manifest.all_shard_names(self.folder):
+            yield from manifest.entries_of(manifest.read_unit(self.folder, shard))
 
     def done(self) -> Counts:
         """Return the counts of the units of work that are scored; delete results not sound.

@@ -36,9 +36,12 @@ def is_url(path: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """Return a path that means the same in every process; URLs are absolute."""
+    """Return a path that means the same in every process, without slashes at its end."""
     path = path_of(path)
-    return path if is_url(path) else os.path.abspath(path)
+    if not is_url(path):
+        return os.path.abspath(path)
+    scheme, _, inside = path.partition("://")
+    return f"{scheme}://{inside.rstrip('/')}"
 
 
 def text_of(path: str) -> str:

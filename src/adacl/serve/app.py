@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 from urllib.parse import quote
 
-from fastapi import FastAPI, Query, Request
+from fastapi import Depends, FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import PlainTextResponse, Response
@@ -79,6 +79,7 @@ def create_app(service: Service) -> ASGIApp:
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
+        dependencies=[Depends(_only_known_parameters)],
     )
     app.exception_handler(HTTPException)(_http_problem)
     app.exception_handler(RequestValidationError)(_validation_problem)
@@ -106,6 +107,15 @@ def create_app(service: Service) -> ASGIApp:
         await (score if scoring_asked else app)(scope, receive, send)
 
     return dispatch
+
+
+async def _only_known_parameters(request: Request) -> None:
+    """Refuse what would be ignored, such as a slip of the pen in the name of a parameter."""
+    known = [parameter.alias for parameter in request.scope["route"].dependant.query_params]
+    unknown = [name for name in request.query_params if name not in known]
+    if unknown and request.url.path.startswith("/v1/"):
+        told = f"known are {', '.join(known)}" if known else "none are known"
+        raise ProblemError(400, f"{unknown[0]}: unknown; {told}")
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from adacl.cli.support.progress import count
-from adacl.errors import ConfigError
+from adacl.errors import ConfigError, DataError
 from adacl.files import check_writable, resolved
 
 if TYPE_CHECKING:
@@ -68,6 +68,23 @@ def check_page_name(report: Path) -> None:
         raise ConfigError(f"--report {report}: is a page; give it a name that ends in .html")
 
 
+def check_shown(path: str, tar: bool) -> None:
+    """Check that the pictures of a file that ``adacl scale score`` scores can be shown in a report.
+
+    Raises
+    ------
+    ConfigError
+        If it is a tar file, or not on this machine.
+    """
+    from adacl.scale.storage import is_url
+
+    if tar or is_url(path):
+        raise ConfigError(
+            f"--report: shows pictures, which cannot be fetched from {path}; leave it out, and "
+            "read the results with pandas or DuckDB"
+        )
+
+
 def title_of(paths: Sequence[Path]) -> str:
     """Return the names of files or folders, shortened."""
     names = [resolved(path).name or str(path) for path in paths]
@@ -119,7 +136,13 @@ def report_scores(
 def report_fit(
     report: Path, detector: ImageDetector, model: Path, images: list[Path], quiet: bool
 ) -> None:
-    """Write the report on a fit: a sample of the training images against made anomalies."""
+    """Write the report on a fit: a sample of the training images against made anomalies.
+
+    Raises
+    ------
+    DataError
+        If none of the images can be read any more, or the report not be written.
+    """
     from adacl.model.file import read_model
     from adacl.report import made_anomalies
     from adacl.report.page import write_report
@@ -138,6 +161,10 @@ def report_fit(
         if samples:
             for raw in made_anomalies.mixture_scores(detector.model_, samples, start):
                 gathering.add(raw, "made")
+    if "made" not in gathering.counts:
+        raise DataError(
+            f"{report}: not written, for the images can no longer be read; {model} is saved"
+        )
     subject = Subject(
         title=f"What {model.name} learned",
         story="fit",

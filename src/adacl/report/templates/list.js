@@ -44,7 +44,7 @@ const showList = () => {
     const name = make("button", { type: "button" }, rows.names[row]);
     name.addEventListener("click", () => view(list.shown, row));
     const notes = [
-      row >= kept ? reasonOf(row) : null,
+      row >= kept ? reasonOf(row) : remarkOf(row),
       seen.has(row) ? "was used in fitting" : null,
       rows.tiles[row] ? `worst tile at row ${rows.tiles[row][0]}, column ${rows.tiles[row][1]}` : null,
     ].filter(Boolean);
@@ -113,6 +113,7 @@ const showView = () => {
     if (labelOf(row)) words.push(`labelled ${labelOf(row)}`);
     if (rows.tiles[row]) words.push(`worst tile at row ${rows.tiles[row][0]}, column ${rows.tiles[row][1]}`);
     if (seen.has(row)) words.push("was used in fitting");
+    if (remarkOf(row)) words.push(remarkOf(row));
   }
   $("viewer-words").replaceChildren(mark(row), " · " + words.join(" · "));
   $("before").disabled = viewer.at === 0;

@@ -83,6 +83,7 @@ const labelOf = row => rows.labels ? ["normal", "anomalous"][rows.labels[row]] :
 const fullName = row => rows.folder ? rows.folder + "/" + rows.names[row] : rows.names[row];
 const folders = new Set(rows.names.slice(0, kept).map(name => name.slice(0, Math.max(0, name.lastIndexOf("/")))));
 const caption = row => fullName(row).split("/").slice(folders.size > 1 ? -2 : -1).join("/");
+const remarkOf = row => rows.remarks[row] ? `score may be wrong: ${rows.remarks[row]}` : null;
 const reasonOf = row => rows.reasons[row - kept];
 
 // The mark of a row is text and shape, not colour alone.

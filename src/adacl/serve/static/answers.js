@@ -44,6 +44,7 @@ export const scored = ({ file, name, model, id, batch }, result, limit) => ({
   error: result.error ? (result.error.detail ?? result.error.title) : null,
   raw: result.raw_score ?? NaN,
   score: result.pred_score ?? NaN,
+  remark: result.remark ?? "",
   height: result.height ?? 0,
   width: result.width ?? 0,
   tile: result.tile ?? null,

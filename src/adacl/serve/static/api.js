@@ -10,7 +10,7 @@ import { $, say } from "./dom.js";
  *   threshold: Threshold, parameters: number, fingerprint: string, trained_here: boolean, kept_epoch: number,
  *   training: Record<string, any>}} Model
  * @typedef {{name: string, pred_score: number, raw_score: number, pred_label: number,
- *   height: number, width: number, tile?: [number, number] | null,
+ *   height: number, width: number, tile?: [number, number] | null, remark?: string,
  *   anomaly_map?: {png: string, peak: [number, number], range: [number, number]} | null, error?: any}} Result
  * @typedef {{id: string, name: string, state: string, position: number | null, images: number,
  *   skipped: {name: string, detail: string}[], epochs: number, progress: number,

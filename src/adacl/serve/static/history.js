@@ -8,11 +8,12 @@ import { emit, modelOf, on, thresholdOf } from "./state.js";
  *   raw: number, score: number, limit: number, height: number, width: number, tile: [number, number] | null,
  *   map: string | null, peak: [number, number] | null, range: [number, number] | null,
  *   thumb: Blob | null, preview: Blob | null, whole: boolean, file?: Blob, request?: string, result?: number,
- *   truth?: number}} Item
+ *   truth?: number, fingerprint?: string, remark?: string}} Item
  *   `batch`, the first that was given with it; `copy`, which of the results of this name and model it is;
  *   `limit`, the threshold of the model then; `file`, the original, is held until the page is left; the pictures
  *   outlast a reload, and `preview` is the original itself where `whole`; `request` and `result` are where the
- *   answer is in the log of the service, and `truth` what was said there of it.
+ *   answer is in the log of the service, and `truth` what was said there of it; `fingerprint`, that of the model;
+ *   `remark`, why the score may be wrong.
  */
 
 /** Images kept; earlier ones go. */
@@ -89,11 +90,12 @@ export const reserve = () => ++last;
 /** The name of an image, numbered where an earlier one has the same. @param {Item} item */
 export const called = ({ name, copy }) => (copy > 1 ? `${name} (${copy})` : name);
 
-/** @param {Omit<Item, "at" | "copy">} scored @returns {Item} */
+/** @param {Omit<Item, "at" | "copy" | "fingerprint">} scored @returns {Item} */
 export function add(scored) {
   const twins = items.filter(({ name, model }) => name === scored.name && model === scored.model);
   const copy = 1 + Math.max(0, ...twins.map(({ copy }) => copy));
-  const item = { ...scored, copy, at: Date.now() };
+  const fingerprint = modelOf(scored.model)?.fingerprint;
+  const item = { ...scored, copy, at: Date.now(), fingerprint };
   items.splice(items.findLastIndex(({ id }) => id < item.id) + 1, 0, item);
   keep(item);
   while (items.length > LIMIT) remove(items[0]);
@@ -166,7 +168,8 @@ export function csv() {
     const scores = item.error
       ? ["", "", "", ""]
       : [item.score, item.raw, limitOf(item), Number(verdictOf(item) === "flagged")];
-    return [called(item), ...scores, item.model, new Date(item.at).toISOString(), item.error ?? ""];
+    const told = [item.remark ?? "", item.error ?? ""];
+    return [called(item), ...scores, item.model, new Date(item.at).toISOString(), ...told];
   });
   const header = [
     "image_path",
@@ -176,10 +179,22 @@ export function csv() {
     "pred_label",
     "model",
     "scored_at",
+    "remark",
     "error",
   ];
   const lines = [header, ...rows].map((row) => row.map(quoted).join(","));
   return new Blob([lines.join("\r\n") + "\r\n"], { type: "text/csv" });
 }
 
-on("models", changed);
+/** Tell what was scored by an earlier model from that of the model that has its name now. */
+function part() {
+  for (const item of items) {
+    const model = modelOf(item.model);
+    if (!model || model.fingerprint === item.fingerprint) continue;
+    item.model += " (earlier)";
+    keep(item);
+  }
+  changed();
+}
+
+on("models", part);

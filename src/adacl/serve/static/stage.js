@@ -128,8 +128,11 @@ function sentence(item) {
   const { word } = WORDS[verdictOf(item)];
   return item.error
     ? `${called(item)}: ${word}. ${item.error}`
-    : `${called(item)}: ${word}, score ${rounded(item.score)}.`;
+    : `${called(item)}: ${word}, score ${rounded(item.score)}. ${doubt(item)}`.trimEnd();
 }
+
+/** Why the score of an image may be wrong. @param {Item} item */
+const doubt = ({ remark }) => (remark ? `The score may be wrong: ${remark}.` : "");
 
 /** @type {(item: Item) => void} */
 let again = () => {};
@@ -151,6 +154,7 @@ export function verdict(item = judged) {
   if (item.error) parts.push(make("p", {}, item.error));
   else
     parts.push(make("p", { class: "score" }, rounded(item.score), beyond(item.raw)), gauge(item));
+  if (item.remark) parts.push(make("p", { class: "notice" }, doubt(item)));
   parts.push(facts(item));
   if (state.model && item.model !== state.model.name && original(item)) {
     const label = `Score it with ${state.model.name}`;
