@@ -222,6 +222,8 @@ def test_a_fit_whose_images_vanish_ends_in_a_sentence(digits, tmp_path, monkeypa
     monkeypatch.setattr(ImageDetector, "save", save)
     page, model = tmp_path / "x.html", tmp_path / "x.adacl"
     said = refused(3, "fit", folder, "-o", model, "--report", page, "--epochs", "1")
-    assert f"{page}: not written, for the images can no longer be read; {model} is saved" in said
+    assert (
+        f"{page}: not written, because the images can no longer be read; {model} is saved" in said
+    )
     assert model.exists()
     assert not page.exists()

@@ -518,7 +518,7 @@ def test_a_time_to_give_up_after_is_a_number(model: Path) -> None:
     """A stream would never be given up: nothing is later than NaN."""
     detector = VideoAnomalyDetector.load(model)
     for seconds in (float("nan"), float("inf")):
-        with pytest.raises(ConfigError, match="give up: need a finite number"):
+        with pytest.raises(ConfigError, match="give_up: need a finite number"):
             detector.score("http://127.0.0.1:9/gate", give_up=seconds)
 
 

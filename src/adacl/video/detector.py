@@ -185,7 +185,7 @@ class VideoAnomalyDetector:
         """
         model = self._fitted()
         if give_up is not None:
-            finite("give up", give_up)
+            finite("give_up", give_up)
         clip = source if isinstance(source, Clip) else self.clip(source)
 
         def tell(change: Change) -> None:

@@ -163,7 +163,7 @@ def report_fit(
                 gathering.add(raw, "made")
     if "made" not in gathering.counts:
         raise DataError(
-            f"{report}: not written, for the images can no longer be read; {model} is saved"
+            f"{report}: not written, because the images can no longer be read; {model} is saved"
         )
     subject = Subject(
         title=f"What {model.name} learned",
