@@ -358,10 +358,12 @@ def test_a_tar_file_that_became_a_folder_or_a_pipe_is_a_row(
     assert said == ["a folder, not a file", "a pipe, not a file", ""]
 
 
-def test_results_do_not_lie_among_what_is_scored(model: Path, images: Path) -> None:
-    for out in (images, images / "a" / "out"):
+def test_results_do_not_lie_among_what_is_scored(model: Path, images: Path, tmp_path: Path) -> None:
+    (link := tmp_path / "link").symlink_to(images)
+    places = (images, images), (images / "a" / "out", images), (images / "out", link)
+    for out, source in (*places, (link / "out", images)):
         with pytest.raises(ConfigError, match="which is scored; name a folder outside"):
-            ScoringRun(str(out), model, [str(images)])
+            ScoringRun(str(out), model, [str(source)])
     assert not list(images.rglob("run.json"))
 
 

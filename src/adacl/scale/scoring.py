@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
@@ -24,7 +25,7 @@ from adacl.scale.fleet import Fleet
 from adacl.scale.parts import FOLDER, SCHEMA, Counts, Work, counts_in, name_of
 from adacl.scale.shard import Task, hash_of, score_shard
 from adacl.scale.sources import Entry, opened_sources
-from adacl.scale.storage import Folder, absolute, reason_of
+from adacl.scale.storage import Folder, absolute, is_url, reason_of
 
 log = logging.getLogger("adacl")
 
@@ -242,7 +243,8 @@ def _option(name: str) -> str:
 
 def _check_outside(out: str, root: str) -> None:
     """Refuse a folder of results in one that is listed, where they would be listed, too."""
-    if f"{out}/".startswith(f"{root}/"):
+    inner, outer = (f"{name if is_url(name) else os.path.realpath(name)}/" for name in (out, root))
+    if inner.startswith(outer):
         raise ConfigError(f"{out}: lies in {root}, which is scored; name a folder outside")
 
 
