@@ -43,6 +43,14 @@ def test_fewer_images_that_promise_less_are_warned_of(fitted, sets, caplog):
     assert "the new threshold rests on 60 normals, the old one on 100 normals: " in caplog.text
 
 
+def test_defects_that_were_learnt_as_normal_are_told(fitted, sets, caplog):
+    learnt, good, bad = sets
+    copy.deepcopy(fitted).calibrate(good, fpr=0.5, defects=bad)
+    assert not caplog.text
+    copy.deepcopy(fitted).calibrate(good, fpr=0.5, defects=np.concatenate([bad, learnt[:2]]))
+    assert "2 of these defects were used in fitting; fit again without" in caplog.text
+
+
 def test_a_share_of_the_defects_is_found(fitted, sets):
     _, good, bad = sets
     found = copy.deepcopy(fitted).calibrate(good, defects=bad, find=0.8)

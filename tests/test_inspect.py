@@ -163,11 +163,17 @@ def test_hints_raise_what_is_expected_and_keep_the_level(tmp_path):
         (("--turned", "maybe"), "--turned maybe: need one of yes, no, auto"),
         (("--expect", "wear", "--set", "local.fillings={flat=1.0}"), "--expect wear: none of what"),
         (("--turned", "no", "--set", "network.upright=yes"), "--turned no: with network.upright"),
+        (("--turned", "yes", "--set", "training.turned=no"), "--turned and --set training.turned:"),
+        (("--light", "fixed", "--set", "training.light=0.3"), "--light and --set training.light:"),
+        (("--light", "fixed", "--set", "training.tint=0.3"), "--light and --set training.tint:"),
+        (("--light", "varies", "--config", "dark.toml"), "--light varies: with training.light=0"),
         (("--expect", "spots", "--preset", "paper"), "takes no hints; use --preset inspect"),
     ],
 )
-def test_hints_that_do_not_suit_are_refused(options, words, tmp_path):
+def test_hints_that_do_not_suit_are_refused(options, words, tmp_path, monkeypatch):
     folder = files(tmp_path / "good", of_many_sizes(8))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "dark.toml").write_text('preset = "inspect"\n[training]\nlight = 0')
     code, _, err = call("fit", folder, "-o", tmp_path / "m.adacl", *options)
     assert code != 0
     assert words in " ".join(err.split())

@@ -40,7 +40,14 @@ from adacl.detector_parameters import (
 from adacl.errors import ConfigError, InputError
 from adacl.files import make_folder
 from adacl.imaging.spec import check_white
-from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
+from adacl.model.calibration import (
+    Scored,
+    calibrated,
+    check_rates,
+    promises_less,
+    setting_digests,
+    tell_learnt_defects,
+)
 from adacl.model.file import load_model, save_model
 from adacl.model.gate import ONLY_ARRAYS, check_files
 from adacl.model.header import ModelHeader
@@ -229,6 +236,8 @@ class ImageDetector(DetectorParameters, ImageExplainer):
         learnt = self._fitted().learnt
         normals = normals.unlearnt([digest in learnt for digest in normals.digests])
         shown = None if defects is None else self._for_threshold(defects, None)
+        if shown:
+            tell_learnt_defects(sum(digest in learnt for digest in shown.digests))
         rule = self._fitted().config.threshold
         threshold = calibrated(normals, shown, rule, fpr, find)
         if less := promises_less(self.header.threshold, threshold):

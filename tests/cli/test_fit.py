@@ -119,6 +119,9 @@ def test_the_fit_that_is_advised_repeats_the_options(parts: Path, tmp_path: Path
     _, _, err = call("fit", parts / "good", "-o", tmp_path / "m", "--epochs", "1", *options)
     repeated = "--preset paper --set training.min_epoch_images=64 --drop mix_up --image-size 12x12"
     assert f"adacl fit MORE_NORMALS -o NEW {repeated} --fpr 0.2: it learnt from " in err
+    options += ["--set", "training.epochs=1"]
+    _, _, err = call("fit", parts / "good", "-o", tmp_path / "m", *options)
+    assert f"adacl fit MORE_NORMALS -o NEW {repeated} --fpr 0.2: it learnt from " in err
 
 
 @pytest.mark.parametrize(
@@ -135,6 +138,8 @@ def test_the_fit_that_is_advised_repeats_the_options(parts: Path, tmp_path: Path
         (["--fpr", "0"], "threshold.fpr"),
         (["--fpr", "1.5"], "threshold.fpr"),
         (["--epochs", "0"], "epochs"),
+        (["--epochs", "2", "--set", "training.epochs=3"], "--epochs and --set training.epochs"),
+        (["--fpr", "0.1", "--set", "threshold.fpr=0.2"], "--fpr and --set threshold.fpr: give one"),
         (["--seed", "-1"], "seed"),
         (["--device", "tpu"], "device"),
         (["--drop", "blur"], "not in use"),

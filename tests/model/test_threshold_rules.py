@@ -124,6 +124,15 @@ def test_contamination_is_described_as_saying_nothing_of_unseen_images():
     assert "unseen" in text
 
 
+@pytest.mark.parametrize(
+    ("count", "share", "told"),
+    [(4, 0.1, "10.0%"), (10_000, 0.0004, "0.04%"), (4, 0.0, "0%")],
+)
+def test_contamination_is_not_said_to_flag_what_it_does_not(count, share, told):
+    threshold = from_contamination(np.full(count, 0.2), share)
+    assert f", set to flag {told} of the {count} training images" in threshold.notes()[0]
+
+
 def test_a_threshold_by_hand():
     threshold = Threshold(0.5, "manual")
     assert "by hand" in threshold.notes()[0]

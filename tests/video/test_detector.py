@@ -493,6 +493,9 @@ def test_the_command_line_refuses_in_a_line_and_leaves_nothing(
     assert "one of them" in refused(
         2, "video", "fit", film, "-o", output, "--overlap", "--set", "video.stride=9"
     )
+    assert "--epochs and --set training.epochs: give one of them" in refused(
+        2, "video", "fit", film, "-o", output, "--epochs", "2", "--set", "training.epochs=3"
+    )
     for option in ("--events", "-o"):
         table = tmp_path / "e.parquet"
         assert "e.parquet: would hold text" in refused(

@@ -18,9 +18,15 @@ from adacl.data.folders import ImageFiles
 from adacl.data.groups import check_rule, groups_of
 from adacl.errors import ModelFileError
 from adacl.files import check_writable
-from adacl.model.calibration import Scored, calibrated, check_rates, promises_less, setting_digests
+from adacl.model.calibration import (
+    Scored,
+    calibrated,
+    check_rates,
+    promises_less,
+    setting_digests,
+    tell_learnt_defects,
+)
 from adacl.model.scoring import FileScore
-from adacl.words import were
 
 log = logging.getLogger("adacl")
 
@@ -104,10 +110,7 @@ def calibrate(
         shown = None
         if defects:
             shown, scores = scored(defects, "defects")
-            if seen := count_seen(scores):
-                log.warning(
-                    "%d of these defects %s used in fitting; fit again without", seen, were(seen)
-                )
+            tell_learnt_defects(count_seen(scores) or 0)
         before = detector.threshold_
         flagged = sum(raw > before for raw in normals.raw)
         log.info("before: threshold %.4f, flags %d of these %d", before, flagged, len(normals.raw))

@@ -170,7 +170,11 @@ def fit(
             config = for_tiles() if tiling else by_size(files.sizes(size))
     else:
         config = preset_of_images(preset_name)
-    config = config.replace(**parse_settings(settings))
+    chosen = parse_settings(settings)
+    options.check_set_once(
+        chosen, {"--epochs": epoch_count, "--fpr": fpr, "--light": light, "--turned": turned}
+    )
+    config = config.replace(**chosen)
     config = _with_kinds(config, add or [], drop or [])
     config = with_hints(config, expect or [], light, turned)
     config = _with_values(config, training__epochs=epoch_count, threshold__fpr=fpr)
@@ -211,7 +215,7 @@ def fit(
         {
             "--preset": named,
             "--config": config_file,
-            "--set": settings,
+            "--set": [text for text in settings or [] if not text.startswith("training.epochs=")],
             "--add": add,
             "--drop": drop,
             "--expect": expect,

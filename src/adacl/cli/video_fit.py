@@ -68,6 +68,7 @@ def fit(
 
     given = read_toml(config_file) if config_file else {}
     chosen = parse_settings(settings)
+    options.check_set_once(chosen, {"--epochs": epoch_count})
     _check_sections([*given, *(address.partition("__")[0] for address in chosen)])
     tree = given.pop("video", {})
     if not isinstance(tree, dict):

@@ -71,6 +71,11 @@ def with_hints(
             "--turned no: with network.upright=yes all parts are turned upright before they are "
             "judged; leave out one of them"
         )
+    if light == "varies" and not config.training.light:
+        raise ConfigError(
+            "--light varies: with training.light=0 the training does not vary it; leave out one of "
+            "them"
+        )
     if light == "fixed":
         config = config.replace(training__light=0.0, training__tint=0.0)
     return config.replace(training__turned=turned) if turned else config

@@ -155,6 +155,12 @@ def promises_less(before: Threshold, after: Threshold) -> str:
     )
 
 
+def tell_learnt_defects(count: int) -> None:
+    """Warn if so many of the defects, not 0, were learnt as normal images."""
+    if count:
+        log.warning("%d of these defects %s used in fitting; fit again without", count, were(count))
+
+
 def check_rates(fpr: float | None, find: float | None, defects: bool, sign: str = "") -> None:
     """Check the rates that :func:`calibrated` is given, before any image is scored.
 

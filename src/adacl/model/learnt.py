@@ -86,11 +86,12 @@ class Learnt:
         return replace(self, sizes=seen.sizes, colours=seen.colours)
 
     def rounded(self) -> Self:
-        """Return a copy rounded to five decimal places."""
+        """Return a copy rounded to five digits, however dark the images are."""
+        level, ends = (tuple(_digits(float(v), 5) for v in row) for row in (self.level, self.ends))
         return type(self)(
-            tuple(round(float(value), 5) for value in self.level),
-            tuple(round(float(value), 5) for value in self.ends),
-            tuple((round(low, 5), round(high, 5)) for low, high in self.channels),
+            level,
+            ends,
+            tuple((_digits(low, 5), _digits(high, 5)) for low, high in self.channels),
             self.sizes,
             self.colours,
         )
@@ -152,7 +153,8 @@ class Learnt:
             least, most = self.level[0], self.level[-1]
             if not least * (1 - margin) <= level <= most * (1 + margin):
                 word = "darker" if level < least else "brighter"
-                return f"{word} than any learnt: mean {level:.2f}, learnt {least:.2f} to {most:.2f}"
+                mean, low, high = (level_words(value, 2) for value in (level, least, most))
+                return f"{word} than any learnt: mean {mean}, learnt {low} to {high}"
         for share, learnt, word in zip((black, white), self.ends, ("black", "white"), strict=False):
             if 1 - share < SATURATED * (1 - learnt):
                 return (
@@ -199,6 +201,17 @@ class Learnt:
         if max(least[0] / size[0], least[1] / size[1]) > LARGER:
             return "smaller"
         return ""
+
+
+def level_words(level: float, digits: int) -> str:
+    """Return a level with so many decimal places, or as many digits if it is a dark one."""
+    if abs(level) >= 10 ** (1 - digits):
+        return f"{level:.{digits}f}"
+    return np.format_float_positional(level, digits, fractional=False, trim="-")
+
+
+def _digits(value: float, digits: int) -> float:
+    return float(f"{value:.{digits}g}")
 
 
 def _numbers(values: Any, count: int | None = None, other: int | None = None) -> tuple[float, ...]:

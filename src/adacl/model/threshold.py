@@ -131,9 +131,10 @@ class Threshold:
             worth = "" if share is None else f"; {share:.1%} of {number} normals scored higher"
             return [f"threshold {self.value:.4f}, given by hand{worth}"]
         if self.method == "contamination":
+            assert self.fpr is not None
             return [
-                f"threshold {self.value:.4f}: flags {self.fpr:.1%} of the {self.n} training "
-                "images (contamination); it says nothing about unseen normals"
+                f"threshold {self.value:.4f}, set to flag {_rate(self.fpr)} of the {self.n} "
+                "training images (contamination); it says nothing about unseen normals"
             ]
         assert self.upper_bound is not None
         assert self.confidence is not None

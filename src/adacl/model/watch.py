@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 
 from adacl.model.header import ModelHeader
+from adacl.model.learnt import level_words
 
 ENOUGH = 8
 """Images of which it is said that they are darker or brighter on the whole."""
@@ -74,7 +75,7 @@ class Watch:
         far = ", so far off that anomalies may be missed" if self.far_off else ""
         return (
             f"these {self._what} are {abs(change):.0%} {word} than those learnt "
-            f"(mean {mean:.3f}, learnt {usual:.3f}){far}"
+            f"(mean {level_words(mean, 3)}, learnt {level_words(usual, 3)}){far}"
         )
 
     def tell(self) -> None:

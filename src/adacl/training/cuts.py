@@ -33,7 +33,7 @@ class Cuts(NamedTuple):
     images
         (N, C, S, S).
     part
-        Where changes are made: on the part and inside the mask; None is anywhere.
+        Where most changes are made: on the part and inside the mask; None is anywhere.
     look
         Where the mask looks; elsewhere nothing is changed nor learnt. None is everywhere.
     """

@@ -56,7 +56,7 @@ def on_plain_ground(samples: Samples) -> Samples:
         return samples
     limit, share = found
     log.info(
-        "anomalies are made on the parts alone (they cover %.0f %% of an image; the rest is plain "
+        "anomalies are made mostly on the parts (they cover %.0f %% of an image; the rest is plain "
         "background)",
         100 * share,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +11,7 @@ import typer
 
 from adacl.cli.support.progress import messages
 from adacl.data import reading
+from adacl.errors import ConfigError
 from adacl.words import remark_on_threshold
 
 log = logging.getLogger("adacl")
@@ -62,6 +64,36 @@ Group = Annotated[
     ),
 ]
 Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")]
+
+ALSO_SET = {
+    "--epochs": ("training__epochs",),
+    "--fpr": ("threshold__fpr",),
+    "--light": ("training__light", "training__tint"),
+    "--turned": ("training__turned",),
+}
+"""Options to the settings that they decide."""
+
+
+def check_set_once(chosen: Collection[str], given: Mapping[str, object]) -> None:
+    """Check that no setting is set both by ``--set`` and by an option of its own.
+
+    Parameters
+    ----------
+    chosen
+        Settings given by ``--set``, as ``section__name``.
+    given
+        Options in ``ALSO_SET`` to their values, None where they are not given.
+
+    Raises
+    ------
+    ConfigError
+        If one is.
+    """
+    for option, value in given.items():
+        for address in ALSO_SET[option]:
+            if value is not None and address in chosen:
+                name = address.replace("__", ".")
+                raise ConfigError(f"{option} and --set {name}: give one of them")
 
 
 def parse_size(option: str, text: str | None) -> tuple[int, int] | None:
