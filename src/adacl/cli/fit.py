@@ -224,6 +224,7 @@ def fit(
             "--white-level": white_level,
             "--fpr": fpr,
             "--mask": mask,
+            "--epochs": epoch_count,
         }
     )
     verdict = advice(detector.header, None, str(output), [*map(str, normal_dir)], same=same)
