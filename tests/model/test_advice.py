@@ -195,6 +195,8 @@ def test_a_fit_is_advised_with_overlapping_tiles_and_all_that_the_caller_names()
     assert " --tile 32x48 --stride 16 --top-k 3: it learnt" in steps[0]
     steps = told(advice(header(area=0.5), model="m", same=("--mask", "a b.png")))
     assert steps[0].startswith("adacl fit NORMALS -o NEW --mask 'a b.png' --epochs 20: ")
+    steps = told(advice(header(area=0.5), model="m", same=("--epochs", "10", "--fpr", "0.2")))
+    assert steps[0].startswith("adacl fit NORMALS -o NEW --fpr 0.2 --epochs 20: ")
 
 
 def test_an_exported_file_is_calibrated_before_it_is_exported():

@@ -167,6 +167,17 @@ def test_good_and_bad_files_together(service, files, expected):
     assert "pred_score" not in broken
 
 
+@pytest.mark.parametrize("kind", ["gif", "jpeg2000", "ppm"])
+def test_images_of_kinds_that_are_not_taken_are_not_called_damaged(service, kind):
+    buffer = io.BytesIO()
+    Image.new("L", (28, 28), 90).save(buffer, kind)
+    answer = service.send([("part.img", buffer.getvalue())])
+    assert answer.status == 422
+    assert answer.detail == (
+        "part.img: cannot be read (GIF, JPEG 2000 or PNM; send PNG, JPEG, BMP, TIFF or WebP)"
+    )
+
+
 def test_no_good_file_is_a_problem(service):
     answer = service.send([("broken.png", b"no image")])
     assert answer.status == 422

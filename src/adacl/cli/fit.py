@@ -228,6 +228,7 @@ def fit(
             "--white-level": white_level,
             "--fpr": fpr,
             "--mask": mask,
+            "--epochs": epoch_count or chosen.get("training__epochs"),
         }
     )
     verdict = advice(detector.header, None, str(output), [*map(str, normal_dir)], same=same)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,6 +49,9 @@ _SIGNATURES = {
     b"II*\0": "damaged TIFF",
     b"MM\0*": "damaged TIFF",
 }
+
+_UNSENT = re.compile(rb"GIF8|\0\0\0\x0cjP  |\xff\x4f\xff\x51|P[1-6fy]\s")
+"""Starts of ``MORE_FORMATS``."""
 
 
 class NoMemoryError(ImageError):
@@ -119,6 +123,8 @@ def _identified(file: IO[bytes], formats: tuple[str, ...], remarks: list[str]) -
     try:
         image = Image.open(file, formats=formats)
     except UnidentifiedImageError as error:
+        if formats == FORMATS and _is_unsent(file):
+            raise ImageError("GIF, JPEG 2000 or PNM; send PNG, JPEG, BMP, TIFF or WebP") from error
         raise ImageError(_kind(file, sound=not remarks)) from error
     if isinstance(image, TiffImageFile):
         check_tiff(image.tag_v2)
@@ -149,6 +155,12 @@ def _has_deep_colour(image: Any) -> bool:
         tile.args[-1] > 255 if tile.codec_name.startswith("ppm") else ";16" in str(tile.args)
         for tile in image.tile
     )
+
+
+def _is_unsent(file: IO[bytes]) -> bool:
+    """Return whether a file is of a kind that is only read from disk."""
+    file.seek(0)
+    return bool(_UNSENT.match(file.read(16)))
 
 
 def _kind(file: IO[bytes], sound: bool) -> str:

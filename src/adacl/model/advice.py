@@ -243,6 +243,7 @@ def _learn_more(
     if config.preset == "paper" and not header.any_size:
         steps.append(_preset(header, normals, "accurate", "if images differ as a whole"))
     epochs = str(2 * config.training.epochs)
-    longer = (*_fit(header, normals), *same, "--epochs", epochs)
+    at = same.index("--epochs") if "--epochs" in same else len(same)
+    longer = (*_fit(header, normals), *same[:at], *same[at + 2 :], "--epochs", epochs)
     steps.append(Step(longer, "trains twice as long", "epochs", epochs))
     return tuple(steps)
