@@ -116,5 +116,15 @@ def test_heat_maps_never_lie_among_the_images(
     (tmp_path / "file").unlink()
     assert sorted(tmp_path.rglob("*")) == before
     assert call("explain", model, *images, "-o", "maps")[0] == 0
-    assert call("explain", model, images[0])[0] == 0
+    code, _, err = call("explain", model, images[0])
+    assert (code, err) == (0, "")
     assert Path("000.png.heatmap.png").is_file()
+
+
+def test_a_heat_map_beside_its_image_is_told(parts: Path, tmp_path: Path, monkeypatch) -> None:
+    good = Path(shutil.copytree(parts / "good", tmp_path / "good"))
+    monkeypatch.chdir(good)
+    code, _, err = call("explain", parts / "model.onnx", "000.png", "001.png")
+    assert code == 0
+    assert err.count("000.png.heatmap.png: lies in the folder of the images") == 1
+    assert err.count("lies in the folder") == 1

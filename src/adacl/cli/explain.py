@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -32,6 +33,8 @@ from adacl.files import atomic_file, check_writable, resolved
 
 if TYPE_CHECKING:
     from adacl.explain.picture import Shown
+
+log = logging.getLogger("adacl")
 
 
 def explain(
@@ -76,6 +79,7 @@ def explain(
         scorer, in_use, _ = open_scorer(model, device, backend, on_error, threshold)
         paths = list_images(without_repeats(images))
         targets = _targets(model, images, paths, output, npy)
+        _tell_beside(targets)
         skipped: list[Skipped] = []
         maps = scorer.explain_files(paths, skipped, method)
         scale = scorer.header.map_scale
@@ -123,6 +127,18 @@ def _targets(
             f"{output.name}; name another output, or remove it"
         )
     return {paths[0]: output}
+
+
+def _tell_beside(targets: dict[Path, Path]) -> None:
+    """Warn of heat maps that will lie in a folder of the images, and count as images there."""
+    for path, target in targets.items():
+        if resolved(path.parent) == resolved(target.parent):
+            log.warning(
+                "%s: lies in the folder of the images, where fit and score would take it for one; "
+                "move it, or name a folder outside with -o",
+                target.name,
+            )
+            return
 
 
 def _verdict(path: Path, shown: Shown) -> str:
