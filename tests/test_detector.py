@@ -496,6 +496,15 @@ def test_a_model_is_not_saved_as_if_it_were_an_onnx_file(fitted, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_no_image_has_no_map(fitted, tmp_path):
+    fitted.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx")
+    scorer = Scorer(tmp_path / "m.onnx")
+    for call in (fitted.anomaly_map, scorer.anomaly_map, scorer):
+        with pytest.raises(InputError, match=r"image: need one, as a path, .* got list"):
+            call([])
+
+
 def test_what_to_do_with_broken_files_is_checked_in_loading(fitted, tmp_path):
     fitted.save(tmp_path / "m.adacl")
     with pytest.raises(ConfigError, match="on_error: need skip or fail, got 'ignore'"):
