@@ -4,12 +4,14 @@ import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.numpy import save_file
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV
@@ -468,10 +470,39 @@ def test_saving_replaces_nothing_but_models(fitted, tmp_path, name):
         fitted.save(tmp_path / "parts.adacl")
 
 
+@pytest.mark.parametrize("name", ["thesis.pdf", "faces.npz", "notes", "weights.safetensors"])
+def test_saving_replaces_no_file_of_unknown_kind(fitted, tmp_path, name):
+    path = tmp_path / name
+    if path.suffix == ".safetensors":
+        save_file({"weight": np.ones(3)}, path)
+    else:
+        path.write_bytes(b"work of years")
+    before = path.read_bytes()
+    model = tmp_path / "parts.adacl"
+    model.write_bytes(b"of a model that was cut off")
+    fitted.save(model)
+    for write in (fitted.save, partial(export_model, model)):
+        with pytest.raises(ConfigError, match=f"{name}: is no model file, which would be replaced"):
+            write(path)
+    assert path.read_bytes() == before
+    path.write_bytes(b"")
+    for _ in range(2):
+        fitted.save(path)
+
+
 def test_a_model_is_not_saved_as_if_it_were_an_onnx_file(fitted, tmp_path):
     with pytest.raises(ConfigError, match=r"which is no ONNX file; name it \.adacl, and export"):
         fitted.save(tmp_path / "parts.onnx")
     assert not list(tmp_path.iterdir())
+
+
+def test_no_image_has_no_map(fitted, tmp_path):
+    fitted.save(tmp_path / "m.adacl")
+    export_model(tmp_path / "m.adacl", tmp_path / "m.onnx")
+    scorer = Scorer(tmp_path / "m.onnx")
+    for call in (fitted.anomaly_map, scorer.anomaly_map, scorer):
+        with pytest.raises(InputError, match=r"image: need one, as a path, .* got list"):
+            call([])
 
 
 def test_what_to_do_with_broken_files_is_checked_in_loading(fitted, tmp_path):

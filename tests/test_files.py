@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from adacl import AnomalyDetector
+from adacl.deploy.export import export_model
 from adacl.errors import DataError
 from adacl.files import atomic_file, check_writable, new_folder
 from support.helpers import TINY, call, refused, without_rights
@@ -108,6 +109,19 @@ def test_a_link_to_itself_is_refused(tmp_path):
         with pytest.raises(DataError, match="leads to itself"):
             attempt(link)
     assert link.is_symlink()
+
+
+def test_from_python_too_no_pipe_is_replaced(model, tmp_path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    (tmp_path / "link").symlink_to(pipe)
+    for path in (pipe, tmp_path / "link"):
+        with pytest.raises(DataError, match=f"{path.name}: is not a file but a device or a pipe"):
+            AnomalyDetector.load(model).save(path)
+        with pytest.raises(DataError, match=f"{path.name}: is not a file but a device or a pipe"):
+            export_model(model, path)
+    assert pipe.is_fifo()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["link", "pipe", "store"]
 
 
 def test_a_read_only_file_is_respected(model, threes, tmp_path):

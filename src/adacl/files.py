@@ -34,7 +34,8 @@ def atomic_file(path: Path, mode: str = "wb") -> Iterator[IO[Any]]:
     Raises
     ------
     DataError
-        If it cannot be written, or is read-only; what was at ``path`` before is then untouched.
+        If it cannot be written, see also :func:`target_of`; what was at ``path`` before is then
+        untouched.
     """
     target = target_of(path)
     try:
@@ -149,17 +150,20 @@ def target_of(path: Path) -> Path:
     Raises
     ------
     DataError
-        If it is read-only, or a link that leads to itself.
+        If it is read-only, a link that leads to itself, or a device or a pipe, which the finished
+        file would take the place of.
     """
     try:
         target = Path(os.path.realpath(path)) if path.is_symlink() else path
         if target.is_symlink():
             raise DataError(f"{path}: this link leads to itself; remove it")
-        mode = target.stat().st_mode
+        mode = path.stat().st_mode
     except FileNotFoundError:
         return target
     except OSError as error:
         raise DataError(f"{path}: cannot be written ({error.strerror})") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise DataError(f"{path}: is not a file but a device or a pipe; name a file")
     if not (mode & ANYONE_WRITES and os.access(target, os.W_OK)):
         raise DataError(f"{path}: is read-only; make it writable (chmod u+w) or name another file")
     if _others_keep(target):
@@ -239,13 +243,11 @@ def check_writable(path: Path) -> None:
     Raises
     ------
     DataError
-        If its folder is not there or not writable, if it is read-only, or ``path`` is a folder or
-        a device, which the finished file would take the place of.
+        If its folder is not there or not writable, ``path`` is a folder, or as of
+        :func:`target_of`.
     """
     if path.is_dir():
         raise DataError(f"{path}: is a folder; name a file")
-    if path.exists() and not path.is_file():
-        raise DataError(f"{path}: is not a file but a device or a pipe; name a file")
     folder = target_of(path).parent
     if not folder.is_dir():
         raise DataError(f"{path}: the folder {folder} does not exist; make it first")

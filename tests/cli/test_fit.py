@@ -145,6 +145,7 @@ def test_the_fit_that_is_advised_repeats_the_options(parts: Path, tmp_path: Path
         (["--device", "tpu"], "device"),
         (["--drop", "blur"], "not in use"),
         (["--set", "training.epochs"], "section.name=value"),
+        (["--set", "training.=3"], "section.name=value"),
         (["--set", "training.epochz=3"], "training.epochz"),
         (["--set", "training.epochs=three"], "training.epochs"),
         (["--set", "network.head=sigmoid"], "sigmoid with bce"),

@@ -130,6 +130,15 @@ def test_endlessly_nested_headers_are_refused(scratch):
     refuse(scratch)
 
 
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_numbers_that_json_does_not_have_are_refused(path, value):
+    tensors, header = tensor_file.read(path)
+    header["history"]["epochs"][0]["loss"] = value
+    document = {"header": header, "sha256": tensor_file.digest(tensors, header)}
+    save_file(tensors, path, metadata={"adacl": json.dumps(document, sort_keys=True)})
+    refuse(path, "not an adacl file, or damaged")
+
+
 def test_longer_files_are_refused(content, scratch):
     scratch.write_bytes(content + b"\0")
     refuse(scratch)
@@ -162,6 +171,8 @@ def test_a_checkpoint_is_no_model(digits, tmp_path):
 
 
 def test_missing_files_and_folders_are_refused_by_name(tmp_path):
+    with pytest.raises(MissingDataError, match=r"mm: cannot be read \(File name too long\)"):
+        load_model("m" * 300)
     with pytest.raises(MissingDataError, match="nowhere"):
         load_model(tmp_path / "nowhere")
     with pytest.raises(MissingDataError, match=tmp_path.name):

@@ -260,7 +260,7 @@ def parse_settings(texts: Iterable[str] | None) -> dict[str, Any]:
 
 def _parse_setting(text: str) -> tuple[str, Any]:
     address, equals, value = text.partition("=")
-    if not equals or address.count(".") != 1:
+    if not equals or address.count(".") != 1 or not all(address.split(".")):
         raise ConfigError(f"--set {text!r}: need section.name=value")
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]

@@ -87,7 +87,7 @@ class ImageScorer(ABC):
             return self._checked(pictures)[0]
         pixels = np.asarray(without_tensors(image))
         several = pixels.ndim > 3 or is_paths(image)
-        if several or not pixels.ndim:
+        if several or not (pixels.ndim and pixels.size):
             got = type(image).__name__
             if several:
                 got += f" of shape {pixels.shape}; anomaly_score and score_files take several"

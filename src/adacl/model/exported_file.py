@@ -63,9 +63,9 @@ def is_exported(path: Path) -> bool:
     MissingDataError
         If it is a file that cannot be read.
     """
-    if not path.is_file():
-        return False
     try:
+        if not path.is_file():
+            return False
         with open_regular(path) as file:
             start = file.read(9)
     except OSError as error:

@@ -22,12 +22,18 @@ NAMED = {
     ".html": ("page", "a page"),
 }
 """The kind of a file by the ending of its name, and what messages call it."""
+OURS = frozenset({".adacl", ".onnx"})
+"""Endings of files that models and exported files may replace whatever is in them."""
+HEADER = b'{"__metadata__":{"adacl"'
+"""What follows the length of the header in a model file."""
 START = 1 << 16
 """Bytes at the start of a file that are looked at; text has no zero byte there."""
 
 
-def check_kind(path: Path, kind: Kind) -> None:
+def check_kind(path: Path, kind: Kind, unknown: bool = True) -> None:
     """Check that an output of this kind replaces no file of another kind.
+
+    With ``unknown`` models and exported files replace none of a kind that is not known, either.
 
     Raises
     ------
@@ -38,6 +44,8 @@ def check_kind(path: Path, kind: Kind) -> None:
         there = _kind_of(path)
         if there is None and kind == "table" and _is_binary(path):
             there = "other", "no text"
+        if there is None and kind in ("model", "export") and unknown and _is_foreign(path):
+            there = "other", "no model file"
         if there and there[0] != kind:
             raise ConfigError(
                 f"{path}: is {there[1]}, which would be replaced; name another output"
@@ -54,10 +62,14 @@ def _kind_of(path: Path) -> tuple[str, str] | None:
     if is_exported(path):
         return "export", "an exported file"
     with open_regular(path) as file:
-        start = file.read(9)
-    if start[8:] == b"{" and int.from_bytes(start[:8], "little") < path.stat().st_size:
+        start = file.read(8 + len(HEADER))
+    if start[8:] == HEADER:
         return "model", "a model file"
     return NAMED.get(path.suffix.lower())
+
+
+def _is_foreign(path: Path) -> bool:
+    return path.suffix.lower() not in OURS and path.stat().st_size > 0
 
 
 def _is_binary(path: Path) -> bool:

@@ -76,13 +76,13 @@ def read(path: Path) -> tuple[dict[str, NDArray[Any]], dict[str, Any]]:
         metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
         document = json.loads(metadata["adacl"])
         header, sha256 = document["header"], document["sha256"]
+        intact = isinstance(header, dict) and metadata["adacl"] == _text(document)
     except KeyError as error:
         raise ModelFileError(f"{path}: a safetensors file, but not one that adacl wrote") from error
     except (SafetensorError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ModelFileError(
             f"{path}: not an adacl file, or damaged ({error}); fit again or restore a copy"
         ) from error
-    intact = isinstance(header, dict) and metadata["adacl"] == _text(document)
     if not intact or sha256 != digest(tensors, header):
         raise ModelFileError(f"{path}: damaged, its checksum is wrong; restore a copy")
     return tensors, header

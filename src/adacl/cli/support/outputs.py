@@ -31,13 +31,14 @@ def check_output(path: Path, kind: Kind, inputs: Iterable[Path] = ()) -> None:
         As of :func:`adacl.files.check_writable`.
     """
     check_writable(path)
-    check_kind(path, kind)
+    is_read = resolved(path) in {resolved(one) for one in inputs}
+    check_kind(path, kind, unknown=not is_read)
     if kind == "table" and path.suffix.lower() == ".parquet":
         raise ConfigError(
             f"{path}: would hold text; name a .csv or .jsonl file, or write Parquet files with "
             "adacl scale score"
         )
-    if resolved(path) in {resolved(one) for one in inputs}:
+    if is_read:
         raise ConfigError(f"{path}: this command also reads it; name another output")
 
 
