@@ -155,6 +155,17 @@ def test_hints_raise_what_is_expected_and_keep_the_level(tmp_path):
         assert shares[name] == pytest.approx(factor * before[name])
 
 
+def test_varying_light_is_seen_relative_to_the_surroundings(tmp_path):
+    folder = files(tmp_path / "good", of_many_sizes(8))
+    for light, local in (("varies", True), ("fixed", False)):
+        code, _, err = call("fit", folder, "-o", tmp_path / light, *OPTIONS, "--light", light)
+        assert code == 0, err
+        found = AnomalyDetector.load(tmp_path / light).header.config
+        assert found.network.local_contrast == local
+        assert bool(found.training.light) == local
+    assert not preset("inspect").network.local_contrast
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

@@ -5,7 +5,8 @@ there are masks, ``ground_truth/KIND``), or one of folds ``fold0``, ``fold1``, �
 
     python -m benchmarks.accuracy.inspection bottle=DIR kolektor=DIR --seeds 0,1,2
 
-Every fit is that of ``AnomalyDetector(preset=…)`` and a folder, nothing else being set. Records are
+Every fit is that of ``AnomalyDetector(preset=…)`` and a folder, nothing else being set but
+``--light``, which is that of ``adacl fit``; then it is part of the record's preset. Records are
 appended to ``benchmarks/results/inspection.jsonl`` as they come; those that are there are not run
 again. ``--table`` prints the means. Intervals are those of a bootstrap over the parts of the test
 images; parts of KolektorSDD and runs of magnetic tiles have several. The sets, records and measures
@@ -25,14 +26,15 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from adacl import AnomalyDetector
-from adacl.config import Config
+from adacl.config import Config, presets
+from adacl.config.hints import Light, with_hints
 from adacl.data.folders import list_images
 from adacl.data.masks import find_masks, read_mask
 from adacl.data.samples import Samples
@@ -60,6 +62,7 @@ def main() -> None:
     parser.add_argument("sets", nargs="*", metavar="NAME=DIR")
     parser.add_argument("--seeds", default="0")
     parser.add_argument("--preset", default="inspect")
+    parser.add_argument("--light", choices=get_args(Light), help="as of adacl fit")
     parser.add_argument("--device", default="cpu", choices=("cpu", "cuda"), help="where to fit")
     parser.add_argument("--keep", type=Path, help="folder for the models")
     parser.add_argument("--trained", type=Path, help="folder of models kept, for their networks")
@@ -68,18 +71,19 @@ def main() -> None:
     if arguments.table:
         print("\n".join(table(read(RECORDS))))
         return
+    preset = arguments.preset + (f" --light {arguments.light}" if arguments.light else "")
     done = {key(record) for record in read(RECORDS)}
     for entry in arguments.sets:
         name, _, folder = entry.partition("=")
         for fold, fold_name in folds(Path(folder)):
             for seed in map(int, arguments.seeds.split(",")):
-                wanted = {"set": name, "fold": fold_name, "preset": arguments.preset, "seed": seed}
+                wanted = {"set": name, "fold": fold_name, "preset": preset, "seed": seed}
                 if key(wanted) not in done:
-                    model = f"{name}-{fold.name}-{arguments.preset}-{seed}.adacl"
+                    model = f"{name}-{fold.name}-{preset.replace(' ', '')}-{seed}.adacl"
                     keep, trained = (
                         folder and folder / model for folder in (arguments.keep, arguments.trained)
                     )
-                    found = run(fold, arguments.preset, seed, arguments.device, keep, trained)
+                    found = run(fold, preset, seed, arguments.device, keep, trained)
                     append(RECORDS, wanted | found)
 
 
@@ -115,7 +119,9 @@ def run(
 ) -> dict[str, Any]:
     """Fit on the good images of a folder, and score its test images."""
     started = time.perf_counter()
-    detector = AnomalyDetector(preset=preset, random_state=seed, device=device)
+    name, _, light = preset.partition(" --light ")
+    config = with_hints(presets.preset(name), [], light) if light else None
+    detector = AnomalyDetector(preset=name, config=config, random_state=seed, device=device)
     with network_of(trained) if trained else nullcontext():
         detector.fit(folder / "train" / "good")
     fit_seconds = None if trained else time.perf_counter() - started

@@ -47,20 +47,21 @@ def images_of(size, channels=1, dtype="uint8", count=3, seed=0):
 @pytest.fixture(
     scope="module",
     params=[
-        ("no", 1, "uint8", 1),
-        ("coordinates", 3, "uint8", 2),
-        ("coordinates", 1, "uint16", 1),
-        ("no", 2, "float32", 4),
+        ("no", 1, "uint8", 1, False),
+        ("coordinates", 3, "uint8", 2, False),
+        ("coordinates", 3, "uint8", 2, True),
+        ("coordinates", 1, "uint16", 1, False),
+        ("no", 2, "float32", 4, True),
     ],
     ids=lambda p: "-".join(map(str, p)),
 )
 def exported(request, tmp_path_factory):
     """A detector, its channels and depth, and exported files for one image and for any number."""
-    place, channels, dtype, shrink = request.param
+    place, channels, dtype, shrink, local = request.param
     folder = tmp_path_factory.mktemp("dense")
-    detector = AnomalyDetector(
-        config=config(network__place=place, network__shrink=shrink), device="cpu"
-    )
+    network = {"place": place, "shrink": shrink, "local_contrast": local}
+    settings = {f"network__{name}": value for name, value in network.items()}
+    detector = AnomalyDetector(config=config(**settings), device="cpu")
     detector.fit(images_of((48, 56), channels, dtype, count=12))
     detector.save(folder / "m.adacl")
     export_model(folder / "m.adacl", folder / "one.onnx")

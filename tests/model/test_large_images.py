@@ -24,14 +24,17 @@ def images_of(size, channels, count, seed=0):
 
 
 @pytest.fixture(
-    scope="module", params=[("no", 1, 1), ("coordinates", 3, 2)], ids=["grey", "colour"]
+    scope="module",
+    params=[("no", 1, 1, False), ("coordinates", 3, 2, False), ("coordinates", 3, 1, True)],
+    ids=["grey", "colour", "local contrast"],
 )
 def models(request, tmp_path_factory):
     """A detector and a scorer of a network with few steps of training behind it."""
-    place, channels, shrink = request.param
+    place, channels, shrink, local = request.param
     config = preset("inspect").replace(
         network__place=place,
         network__shrink=shrink,
+        network__local_contrast=local,
         network__channels=[4, 8],
         training__epochs=1,
         training__min_epoch_images=16,
@@ -64,7 +67,10 @@ def test_windows_give_the_map_and_the_score_of_the_whole_image(size, models, mon
             assert np.abs(model.native_map(image) - whole).max() < 1e-5
             assert abs(model.raw(image[None])[0] - raw) < 1e-5
         assert len(seen) > 2
-        assert max(shape[0] * shape[1] for shape in seen) < 0.7 * size[0] * size[1]
+        network = model.header.config.network
+        margin = reach(network) + 2 ** len(network.channels) * network.shrunk
+        assert max(max(shape[:2]) for shape in seen) < 64 + 2 * margin
+        assert max(shape[0] * shape[1] for shape in seen) < size[0] * size[1]
 
 
 def test_an_image_is_mapped_once_for_its_score_and_its_regions(models, monkeypatch):
@@ -88,8 +94,9 @@ def test_an_image_is_mapped_once_for_its_score_and_its_regions(models, monkeypat
 
 @pytest.mark.parametrize("channels", [(4, 8), (4, 8, 8), (4, 4, 8, 8)])
 @pytest.mark.parametrize("window", [1, 5])
-def test_a_place_sees_as_far_as_the_plan_says_and_no_farther(channels, window):
-    config = NetworkConfig(channels=channels, output="map", window=window)
+@pytest.mark.parametrize("local", [False, True])
+def test_a_place_sees_as_far_as_the_plan_says_and_no_farther(channels, window, local):
+    config = NetworkConfig(channels=channels, output="map", window=window, local_contrast=local)
     torch.manual_seed(0)
     network = DenseRegressor(config, 1).eval()
     for part in network.modules():

@@ -13,6 +13,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.networks.architecture import OUTPUTS, smallest_side
 from adacl.networks.build import build_network, dense_maps, raw_scores
 from adacl.networks.dense import DenseRegressor, coordinates, local_mean
+from adacl.networks.local_contrast import local_contrast
 from adacl.networks.regressor import count_parameters
 
 SMALL = NetworkConfig(channels=(4, 6, 8, 8), output="map")
@@ -27,6 +28,29 @@ def network(channels=1, **settings):
         inputs = channels + 2 * (made.config.place == "coordinates")
         made(torch.rand(8, inputs, 64, 64))
     return made.eval().requires_grad_(False)
+
+
+@given(st.integers(0, 99), st.floats(0.7, 1.4), st.floats(-0.2, 0.2))
+def test_local_contrast_hardly_depends_on_the_light(seed, gain, offset):
+    torch.manual_seed(seed)
+    images = torch.rand(2, 3, 90, 75)
+    seen = local_contrast(images, 0.25)
+    assert seen.shape == images.shape
+    assert (local_contrast(images + offset, 0.25) - seen).abs().max() < 1e-5
+    assert (local_contrast(gain * images + offset, 0.25) - seen).abs().max() < 0.05
+
+
+def test_local_contrast_shows_faint_spots_only_where_nothing_else_is():
+    torch.manual_seed(0)
+    plain, busy = torch.full((1, 1, 96, 96), 0.5), torch.rand(1, 1, 96, 96)
+    shown = []
+    for images in (plain, busy):
+        spotted = images.clone()
+        spotted[..., 40:44, 40:44] += 0.05
+        change = local_contrast(spotted, 0.2) - local_contrast(images, 0.2)
+        shown.append(float(change[..., 40:44, 40:44].mean()))
+    assert 0.1 < shown[1] < 0.3 < shown[0] < 1.1
+    assert local_contrast(plain, 0.2).abs().max() < 1e-5
 
 
 @given(st.integers(1, 3), st.integers(1, 5), sides, sides, st.sampled_from(["no", "coordinates"]))

@@ -32,8 +32,9 @@ def with_hints(
     defects
         Names in ``DEFECTS``; the shapes and fillings that suit them are drawn more often.
     light
-        ``varies``: images that are a little darker or brighter are normal, as the preset has it;
-        ``fixed``: the level tells normal from anomalous. None leaves it as it is.
+        ``varies``: each place is seen relative to its surroundings, so that the light hardly
+        matters; ``fixed``: the level tells normal from anomalous. None leaves it as it is: images
+        that are a little darker or brighter are normal.
     turned
         ``training.turned``. None leaves it as it is.
 
@@ -76,6 +77,10 @@ def with_hints(
             "--light varies: with training.light=0 the training does not vary it; leave out one of "
             "them"
         )
+    if light == "varies":
+        config = config.replace(network__local_contrast=True)
     if light == "fixed":
-        config = config.replace(training__light=0.0, training__tint=0.0)
+        config = config.replace(
+            training__light=0.0, training__tint=0.0, network__local_contrast=False
+        )
     return config.replace(training__turned=turned) if turned else config

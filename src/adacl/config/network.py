@@ -22,7 +22,9 @@ PARAMETER_LIMIT = 300_000
 MOST_PLACES = 100_000
 """Of a map that count in the score: an exported file holds a weight for each."""
 OF_ALL = ("channels", "output")
-OF_MAPS = ("place", "shrink", "upright", "window", "alone", "top", "fade", "few")
+OF_MAPS = (
+    "place", "shrink", "local_contrast", "upright", "window", "alone", "top", "fade", "few"
+)  # fmt: skip
 """Settings of every network, and those of networks with a map alone."""
 
 TURNS = Rule(
@@ -79,8 +81,8 @@ class NetworkConfig(Section, name="network"):
     output
         ``score``: one number for an image, as in the paper. ``map``: one number for every place,
         see :class:`adacl.networks.dense.DenseRegressor`. For such a network, only ``channels``,
-        ``place``, ``shrink``, ``upright``, ``window``, ``alone``, ``top``, ``fade`` and ``few`` are
-        settings; the last eight apply to no other network.
+        ``place``, ``shrink``, ``local_contrast``, ``upright``, ``window``, ``alone``, ``top``,
+        ``fade`` and ``few`` are settings; the last nine apply to no other network.
     place
         Whether a network with a map gets the ``coordinates`` of every pixel: for aligned images.
         ``auto`` decides from the normal images, see :mod:`adacl.training.alignment`.
@@ -88,6 +90,10 @@ class NetworkConfig(Section, name="network"):
         A network with a map sees the mean of squares of the image as one pixel; this is the side of
         the squares in pixels. ``auto`` takes the smallest side by which the shorter side of the
         images (the median) has at most 400 of the new pixels.
+    local_contrast
+        Whether a network with a map sees each place relative to the mean and the spread of about 70
+        pixels around it, see :func:`adacl.networks.local_contrast.local_contrast`: for light that
+        varies.
     upright
         Whether a network with a map sees each part turned upright, by its own axis: for parts on a
         plain background that lie at any angle, see :mod:`adacl.networks.upright`. What lies apart
@@ -131,6 +137,7 @@ class NetworkConfig(Section, name="network"):
     output: Literal["score", "map"] = "score"
     place: Literal["no", "coordinates", "auto"] = "no"
     shrink: Literal["auto", 1, 2, 4, 8] = 1
+    local_contrast: bool = False
     upright: Literal["no", "yes", "auto"] = "no"
     window: Annotated[int, ODD, at_least(1)] = 5
     alone: Share = 0.0

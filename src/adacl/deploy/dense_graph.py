@@ -21,6 +21,13 @@ from adacl.deploy.engines import WINDOW
 from adacl.deploy.graph import normalised, pixels_less_mean, zero_and_mean
 from adacl.deploy.nodes import OPSET, OPSET_UPRIGHT, Graph, Steps
 from adacl.deploy.peak_graph import inside_node, masked_peak_node, peak_node
+from adacl.deploy.size_nodes import (
+    cut_nodes,
+    enlarged_nodes,
+    local_contrast_nodes,
+    resized_nodes,
+    shrunk_nodes,
+)
 from adacl.deploy.upright_graph import pose_nodes, scaled_pixels, turned_back_nodes, upright_nodes
 from adacl.imaging.frame import Frame
 from adacl.imaging.mask import FILL
@@ -72,18 +79,23 @@ def build_dense_graph(
     shrink = network.shrunk
     if network.upright == "yes":
         limit, *sides = tensors["upright"].tolist()
-        pixels = _shrunk(graph, scaled_pixels(graph, spec), shrink)
+        pixels = shrunk_nodes(graph, scaled_pixels(graph, spec), shrink)
         pose, frame = pose_nodes(graph, pixels, limit), Frame.of(sides)
-        value, shrink = upright_nodes(graph, _shrunk(graph, value, shrink), pose, frame), 1
+        value, shrink = upright_nodes(graph, shrunk_nodes(graph, value, shrink), pose, frame), 1
     if mask is not None:
         graph.default(WINDOW, WHOLE)
         fill = (spec.low - zero + FILL * span - mean).astype(np.float32).reshape(1, -1, 1, 1)
         value = graph.add("Where", inside_node(graph, mask, value, 1), value, graph.constant(fill))
     channels = spec.channels
+    seen = shrunk_nodes(graph, value, shrink)
+    if network.local_contrast:
+        seen = local_contrast_nodes(graph, seen, float(scale.mean()))
+        scale = np.ones_like(scale)
     if network.place == "coordinates":
-        value = graph.add("Concat", value, *_coordinates(graph, value), axis=1)
+        places = graph.add("Concat", *_coordinates(graph, value), axis=1)
+        seen = graph.add("Concat", seen, shrunk_nodes(graph, places, shrink), axis=1)
         channels += 2
-    outputs = {"image": _shrunk(graph, value, shrink)}
+    outputs = {"image": seen}
     plan = dense_plan(network, channels)
     steps = FEATURES if maxima is not None else None
     largest = _largest(plan, maxima)
@@ -112,7 +124,7 @@ def build_dense_graph(
     if network.upright == "yes":
         large = turned_back_nodes(graph, local, whole, pose, frame, network.shrunk)
     else:
-        large = _enlarged(graph, local, value, network.shrunk)
+        large = enlarged_nodes(graph, local, value, network.shrunk)
     name = "" if mask else "anomaly_map"
     maps = graph.add("Squeeze", large, graph.constant(np.array([1])), output=name)
     if mask:
@@ -121,42 +133,6 @@ def build_dense_graph(
         raw = peak_node(graph, maps, network, header.peak_scale)
     opset = OPSET_UPRIGHT if network.upright == "yes" else OPSET
     return graph.model(raw, spec, network.head, batch, None, opset)
-
-
-def _shrunk(graph: Graph, value: str, side: int) -> str:
-    """Return the means over squares of pixels, padding the last ones with the edge."""
-    if side == 1:
-        return value
-    rest = graph.add("Mod", graph.sides(value), graph.constant(np.array([side])))
-    lacking = graph.add("Sub", graph.constant(np.array([side])), rest)
-    lacking = graph.add("Mod", lacking, graph.constant(np.array([side])))
-    none, both = (graph.constant(np.zeros(count, np.int64)) for count in (4, 2))
-    pads = graph.add("Concat", none, both, lacking, axis=0)
-    padded = graph.add("Pad", value, pads, mode="edge")
-    return graph.add("AveragePool", padded, kernel_shape=[side, side], strides=[side, side])
-
-
-def _enlarged(graph: Graph, value: str, image: str, factor: int) -> str:
-    """Return the map of shrunk images as large as that of the images themselves."""
-    if factor == 1:
-        return value
-    large = _resized(graph, value, factor)
-    one, two = (graph.constant(np.array([number])) for number in (1, 2))
-    ends = graph.add("Div", graph.add("Add", graph.sides(image), one), two)
-    starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))
-    return graph.add("Slice", large, starts, ends, axes)
-
-
-def _resized(graph: Graph, value: str, factor: int) -> str:
-    scales = graph.constant(np.array([1, 1, factor, factor], np.float32))
-    return graph.add(
-        "Resize",
-        value,
-        "",
-        scales,
-        mode="linear",
-        coordinate_transformation_mode="half_pixel",
-    )
 
 
 def _largest(plan: list[Layer], maxima: Sequence[float] | None) -> dict[str, Array]:
@@ -254,10 +230,8 @@ def _with_single(graph: Graph, local: str, level: Array) -> str:
 
 def _as_large(graph: Graph, value: str, other: str, steps: Steps | None) -> str:
     """Double the size of features, and cut them to the size of others."""
-    doubled = _resized(graph, steps.value(graph, value) if steps else value, 2)
-    ends = graph.sides(other)
-    starts, axes = graph.constant(np.array([0, 0])), graph.constant(np.array([2, 3]))
-    value = graph.add("Slice", doubled, starts, ends, axes)
+    doubled = resized_nodes(graph, steps.value(graph, value) if steps else value, 2)
+    value = cut_nodes(graph, doubled, other)
     return steps.numbers(graph, value) if steps else value
 
 

@@ -26,6 +26,12 @@ above it, see ``network.alone``. So it does not lift places that are far below a
 STEM_KERNEL = 5
 SMALLEST_SEEN = 4
 """Pixels of an image, once it is shrunk, in which a part is looked for, at least."""
+CELL, CELLS = 8, 9
+"""What surrounds a place, for ``network.local_contrast``: a square of 9 x 9 cells of 8 x 8 pixels.
+Between the middles of cells it changes linearly."""
+LEAST_SPREAD = 0.25
+"""Of the standard deviation within normal images: what varies less is plain, not of low
+contrast."""
 HALVING = (0.25, 0.5, 0.25)
 """Binomial filter: it takes away what half as many pixels cannot show."""
 
@@ -172,7 +178,9 @@ def smallest_side(config: NetworkConfig) -> int:
 
 def reach(config: NetworkConfig) -> int:
     """Return how far, in pixels, a place of the map sees: the radius of its receptive field."""
-    far, steps = {"image": 0}, {"image": 1}
+    around = CELL * (CELLS // 2) + CELL + CELL // 2
+    far = {"image": 2 * around * config.local_contrast}  # of a place to the mean, and to the spread
+    steps = {"image": 1}
     for layer in dense_plan(config, channels=1):
         step = steps[layer.inputs[0]]
         seen = max(far[name] + steps[name] * (steps[name] > step) for name in layer.inputs)

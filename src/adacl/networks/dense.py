@@ -29,6 +29,7 @@ from adacl.networks.architecture import (
     dense_plan,
     smallest_side,
 )
+from adacl.networks.local_contrast import local_contrast
 from adacl.networks.peak import rank_weights
 from adacl.networks.upright import Pose, pose_of, turned_back, upright
 
@@ -120,7 +121,11 @@ class DenseRegressor(nn.Module):
 
         With coordinates the images have two channels more, see :func:`coordinates`.
         """
-        own = (images[:, : self.channels] - self.mean) / self.std
+        own = images[:, : self.channels]
+        if self.config.local_contrast:
+            own = local_contrast(own, float(self.std.mean()))
+        else:
+            own = (own - self.mean) / self.std
         outputs = {"image": torch.cat([own, images[:, self.channels :]], 1)}
         for layer in self.plan:
             first = outputs[layer.inputs[0]]
