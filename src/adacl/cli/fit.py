@@ -82,7 +82,7 @@ def fit(
         str | None,
         typer.Option(
             help="With inspect: fixed if the brightness itself shows a defect, as in thermal "
-            "images; by default, training varies it.",
+            "images; varies if the light changes more than training varies it.",
         ),
     ] = None,
     turned: Annotated[
