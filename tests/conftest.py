@@ -51,11 +51,6 @@ LONGEST = [
 """The files whose tests take longest: begun first, as nothing is left to do beside the last."""
 
 
-def pytest_xdist_auto_num_workers() -> int:
-    """Return one more than there are processors: much of the time, a test waits for a program."""
-    return (os.cpu_count() or 1) + 1
-
-
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     places = {Path(__file__).parent / name: place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(LONGEST)))
