@@ -83,7 +83,8 @@ def main() -> None:
                     keep, trained = (
                         folder and folder / model for folder in (arguments.keep, arguments.trained)
                     )
-                    found = run(fold, preset, seed, arguments.device, keep, trained)
+                    config = with_hints(presets.preset(arguments.preset), [], arguments.light)
+                    found = run(fold, config, seed, arguments.device, keep, trained)
                     append(RECORDS, wanted | found)
 
 
@@ -111,7 +112,7 @@ def append(path: Path, record: dict[str, Any]) -> None:
 
 def run(
     folder: Path,
-    preset: str,
+    config: Config,
     seed: int,
     device: str,
     keep: Path | None = None,
@@ -119,9 +120,7 @@ def run(
 ) -> dict[str, Any]:
     """Fit on the good images of a folder, and score its test images."""
     started = time.perf_counter()
-    name, _, light = preset.partition(" --light ")
-    config = with_hints(presets.preset(name), [], light) if light else None
-    detector = AnomalyDetector(preset=name, config=config, random_state=seed, device=device)
+    detector = AnomalyDetector(config=config, random_state=seed, device=device)
     with network_of(trained) if trained else nullcontext():
         detector.fit(folder / "train" / "good")
     fit_seconds = None if trained else time.perf_counter() - started
