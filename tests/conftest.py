@@ -3,8 +3,6 @@
 import os
 import shutil
 import signal
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,19 +105,6 @@ def data_dir() -> Path:
     folder = Path(os.environ.get("ADACL_DATA") or REPOSITORY.parent / "shared" / "data")
     if not folder.is_dir():
         pytest.skip(f"no benchmark data in {folder}; set ADACL_DATA to the folder that holds them")
-    return folder
-
-
-@pytest.fixture(scope="session")
-def cifar_dir(data_dir, tmp_path_factory) -> Path:
-    """Return a folder with CIFAR-10 in its official binary layout."""
-    if any((data_dir / name).is_dir() for name in ("cifar-10-batches-bin", "cifar10")):
-        return data_dir
-    script = data_dir / "unpack.py"
-    if not script.is_file():
-        pytest.skip(f"no CIFAR-10 in {data_dir}, nor a script that unpacks it")
-    folder = tmp_path_factory.mktemp("cifar")
-    subprocess.run([sys.executable, script, "cifar10", folder], check=True)
     return folder
 
 

@@ -180,6 +180,9 @@ def test_normal_and_anomalous_images_must_differ(parts: Path) -> None:
 def test_main_job_on_mnist(data_dir: Path, tmp_path: Path) -> None:
     three = tmp_path / "three"
     assert call("data", "export", "mnist", "3", three, "--data-dir", data_dir)[0] == 0
+    others = sorted((three / "test/abnormal").iterdir())
+    for path in set(others) - set(others[::8]):
+        path.unlink()
     model = tmp_path / "m"
     code, _, err = call("fit", three / "train", "-o", model, "--epochs", "2")
     assert code == 0
@@ -189,7 +192,7 @@ def test_main_job_on_mnist(data_dir: Path, tmp_path: Path) -> None:
         "--json",
     )  # fmt: skip
     result = json.loads(out)
-    assert (result["n_normal"], result["n_abnormal"]) == (1010, 8990)
+    assert (result["n_normal"], result["n_abnormal"]) == (1010, 1124)
     assert result["auroc"] > 0.93
     assert result["n_seen_in_fit"] == 0
 

@@ -17,7 +17,7 @@ from support.helpers import call, refused
 def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
     parts: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    options = ["--epochs", "12", "--set", "training.min_epoch_images=512", "--set",
+    options = ["--epochs", "12", "--set", "training.min_epoch_images=256", "--set",
                "threshold.folds=2", "--set", "training.patience=12", "--set",
                "network.channels=[4, 8]", "--set", "network.hidden=8"]  # fmt: skip
     target = tmp_path / "m"

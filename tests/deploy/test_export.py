@@ -1,6 +1,7 @@
 """Exported models: parity with PyTorch, one self-describing file, honest refusals."""
 
 import errno
+import io
 import json
 import multiprocessing
 import os
@@ -236,15 +237,15 @@ def test_the_graph_resizes_as_the_reader_does(height, width, depth, tmp_path_fac
 
 def test_openvino_resizes_almost_as_the_reader_does(tmp_path):
     pytest.importorskip("openvino")
-    paths = write_images(tmp_path / "images", photographs(60, 90, 121))
-    detector = AnomalyDetector(config=LEARNING, image_size=(32, 32)).fit(paths)
+    paths = write_images(tmp_path / "images", photographs(40, 90, 121))
+    detector = AnomalyDetector(config=TINY, image_size=(32, 32)).fit(paths)
     wanted = detector.score_samples(paths)
     detector.set_threshold(float(np.median(-wanted)))
     path = exported(detector, tmp_path, input_size=(90, 121), dynamic_batch=True).path
     scorer = Scorer(path, backend="openvino")
     np.testing.assert_allclose(scorer.score_samples(paths), wanted, atol=10 * TOLERANCE, rtol=0)
     clear = abs(-wanted - detector.threshold_) > 10 * TOLERANCE
-    assert clear.sum() > 50
+    assert clear.sum() > 30
     labels = scorer.predict(paths)
     assert (labels == detector.predict(paths))[clear].all()
     assert set(labels[clear]) == {-1, 1}
@@ -302,11 +303,25 @@ def test_int8_keeps_the_depth_of_16_bit_images(tmp_path):
     assert np.abs(found - wanted)[1:].max() < 0.1 * np.ptp(wanted[1:])
 
 
+def photographs_of_cifar(folder):
+    """Return JPEG copies of test images of CIFAR-10, as many of each class, and their labels."""
+    path = folder / "cifar10_jpeg.npz"
+    if not path.is_file():
+        pytest.skip(f"no {path}")
+    archive = np.load(path)
+    files, starts = archive["jpeg_test"].tobytes(), archive["off_test"]
+    chosen = np.arange(0, len(archive["y_test"]), 16)
+    images = [Image.open(io.BytesIO(files[starts[n] : starts[n + 1]])) for n in chosen]
+    return np.stack([np.asarray(i.convert("RGB")) for i in images]), archive["y_test"][chosen]
+
+
 @pytest.mark.realdata
 @pytest.mark.parametrize("name", ["mnist", "fashion-mnist", "cifar10"])
-def test_real_images_score_as_with_pytorch(name, data_dir, cifar_dir, tmp_path):
-    folder = cifar_dir if name == "cifar10" else data_dir
-    images, labels = (found[:2000] for found in catalogue.load(name, "test", folder))
+def test_real_images_score_as_with_pytorch(name, data_dir, tmp_path):
+    if name == "cifar10":
+        images, labels = photographs_of_cifar(data_dir)
+    else:
+        images, labels = (found[:600] for found in catalogue.load(name, "test", data_dir))
     detector = AnomalyDetector(config=LEARNING, epochs=2).fit(images[labels == 3])
     wanted = detector.score_samples(images)
     for int8, tolerance in ((False, TOLERANCE), (True, 0.1)):

@@ -71,9 +71,9 @@ def run_cells(
 
 
 def _run(function: Callable[..., Result], folder: Path, threads: int, cell: Cell) -> Result:
-    import torch
-
     if "OMP_NUM_THREADS" not in os.environ:
+        import torch
+
         torch.set_num_threads(threads)
     name, arguments = cell
     found = _finished(folder).get(name)  # another process may have been faster
