@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import logging
 import os
 import re
 import signal
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -100,6 +101,11 @@ def _options(
     pass
 
 
+@functools.cache
+def _command() -> Any:
+    return typer.main.get_command(app)
+
+
 def main() -> None:
     """Run the command line and leave with its exit code.
 
@@ -114,7 +120,7 @@ def main() -> None:
     try:
         with messages(quiet=True):  # what a command says before it shows more
             _look_around()
-            code = app(standalone_mode=False, prog_name="adacl")
+            code = _command()(standalone_mode=False, prog_name="adacl")
         sys.stdout.flush()
         if code == INTERRUPTED:
             _fail("interrupted", code)

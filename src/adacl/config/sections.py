@@ -6,6 +6,7 @@ A range stands beside its field, as ``epochs: Annotated[int, at_least(1)] = 10``
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import operator
 from collections.abc import Callable, Mapping
@@ -96,9 +97,14 @@ class Section:
         """Check what concerns several fields."""
 
 
+_hints: Callable[[Any], dict[str, Any]] = functools.cache(
+    functools.partial(get_type_hints, include_extras=True)
+)
+
+
 def settings(cls: Any) -> dict[str, Any]:
     """Return the settings of a section and their types: all fields that count in comparisons."""
-    hints = get_type_hints(cls, include_extras=True)
+    hints = _hints(cls)
     return {field.name: hints[field.name] for field in dataclasses.fields(cls) if field.compare}
 
 
