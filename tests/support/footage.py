@@ -17,6 +17,7 @@ from adacl.data.video import Frame
 
 
 def write_video(path: Path, frames: np.ndarray, rate: int = 10) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         track = container.add_stream("mpeg4", rate=rate, bit_rate=4_000_000)
         track.height, track.width = frames.shape[1:3]

@@ -460,12 +460,15 @@ def test_records_are_the_same_without_the_film_and_in_csv(
 
 
 def test_a_broken_disk_leaves_the_old_annotated_copy(
-    model_file: Path, film: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    film = write_video(tmp_path / "footage" / "few.mp4", walkers(20))
+
     def broken(_: int) -> None:
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
-    copy = tmp_path / "a.mp4"
+    copy = tmp_path / "copies" / "a.mp4"
+    copy.parent.mkdir()
     assert call("video", "score", model_file, film, "--annotate", copy)[0] == 0
     before = copy.read_bytes()
     monkeypatch.setattr(os, "fsync", broken)
@@ -473,7 +476,7 @@ def test_a_broken_disk_leaves_the_old_annotated_copy(
         3, "video", "score", model_file, film, "--annotate", copy
     )
     assert copy.read_bytes() == before
-    assert list(tmp_path.iterdir()) == [copy]
+    assert list(copy.parent.iterdir()) == [copy]
 
 
 def test_the_command_line_refuses_in_a_line_and_leaves_nothing(

@@ -75,7 +75,9 @@ def annotated(
                 shown.append(score.smoothed)
                 picture = draw(frame.image, score, list(shown), model)
                 if track is None:
-                    track = container.add_stream(_codec(), rate=max(1, round(model.frame_rate)))
+                    codec, options = _codec()
+                    rate = max(1, round(model.frame_rate))
+                    track = container.add_stream(codec, rate=rate, options=options)
                     track.height, track.width = picture.shape[:2]
                     track.pix_fmt = "yuv420p"
                     track.codec_context.time_base = CLOCK
@@ -193,5 +195,7 @@ def _curve(
         )
 
 
-def _codec() -> str:
-    return "libx264" if "libx264" in _pyav().codecs_available else "mpeg4"
+def _codec() -> tuple[str, dict[str, str]]:
+    if "libx264" in _pyav().codecs_available:
+        return "libx264", {"preset": "veryfast"}
+    return "mpeg4", {}
