@@ -20,7 +20,7 @@ from adacl.training.crops import learn_pixels
 def peak():
     return int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024
 
-images = np.random.default_rng(0).integers(0, 256, (160, 512, 512, 1), np.uint8)
+images = np.random.default_rng(0).integers(0, 256, (104, 512, 512, 1), np.uint8)
 rim = int(sys.argv[1])
 if rim:
     for side in (np.s_[:, :rim], np.s_[:, -rim:], np.s_[:, :, :rim], np.s_[:, :, -rim:]):
@@ -33,7 +33,7 @@ def learn(count):
     return peak()
 
 few = learn(24)
-print(learn(160) - few)
+print(learn(104) - few)
 """
 
 

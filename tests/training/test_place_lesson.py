@@ -28,7 +28,7 @@ TINY_MAP = preset("inspect").replace(
 )
 LEARNING_MAP = TINY_MAP.replace(
     training__epochs=3,
-    training__min_epoch_images=1024,
+    training__min_epoch_images=640,
     training__batch_size=8,
     training__crop=48,
     network__channels=[8, 16, 16],
