@@ -103,6 +103,7 @@ def _options(
 
 @functools.cache
 def _command() -> Any:
+    """Return all commands; the app itself would build them anew at each call."""
     return typer.main.get_command(app)
 
 

@@ -196,6 +196,7 @@ def _curve(
 
 
 def _codec() -> tuple[str, dict[str, str]]:
+    """Return the codec that is at hand, and its options."""
     if "libx264" in _pyav().codecs_available:
         return "libx264", {"preset": "veryfast"}
     return "mpeg4", {}
