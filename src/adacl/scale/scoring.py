@@ -26,6 +26,7 @@ from adacl.scale.parts import FOLDER, SCHEMA, Counts, Work, counts_in, name_of
 from adacl.scale.shard import Task, hash_of, score_shard
 from adacl.scale.sources import Entry, opened_sources
 from adacl.scale.storage import Folder, absolute, is_url, reason_of
+from adacl.words import plural, were
 
 log = logging.getLogger("adacl")
 
@@ -173,8 +174,8 @@ class ScoringRun:
                 break
         if failures:
             raise DataError(
-                f"{len(failures)} units of work were not scored, the first because: "
-                f"{reason_of(failures[0])}; repeat the same command to continue"
+                f"{plural(len(failures), 'unit')} of work {were(len(failures))} not scored, the "
+                f"first because: {reason_of(failures[0])}; repeat the same command to continue"
             ) from failures[0]
 
     def missing(self) -> list[str]:
@@ -197,7 +198,7 @@ class ScoringRun:
         shards = manifest.all_shard_names(self.folder)
         if missing := self.missing():
             raise DataError(
-                f"{self.folder.path}: {len(missing)} units of work have no results; repeat "
+                f"{self.folder.path}: no results of {plural(len(missing), 'unit')} of work; repeat "
                 "the same command to continue"
             )
         names = (name_of(shard, self.work.hash) for shard in shards)
