@@ -45,6 +45,19 @@ def address(service):
     return f"http://127.0.0.1:{service.port}/"
 
 
+def answered(button, question, accept=True):
+    """Click a button that asks first, and answer."""
+
+    def answer(dialog):
+        asked.append(dialog.message)
+        dialog.accept() if accept else dialog.dismiss()
+
+    asked: list[str] = []
+    button.page.once("dialog", answer)
+    button.click()
+    assert question in asked[0]
+
+
 @pytest.fixture
 def visit(browser):
     """Return a function that opens pages, and check that they did nothing amiss."""
@@ -271,7 +284,9 @@ def test_the_history_survives_a_reload_until_it_is_cleared(visit, service, mixed
     page.locator(".thumb[aria-current=true]").focus()
     page.keyboard.press("Home")
     expect(page.locator("#verdict")).to_contain_text("0000.png")
-    page.get_by_role("button", name="Clear").click()
+    answered(page.get_by_role("button", name="Clear"), "Remove all 5 results", accept=False)
+    assert history(page) == before
+    answered(page.get_by_role("button", name="Clear"), "save them as CSV first")
     expect(page.get_by_role("heading", name="See what is not normal.")).to_be_visible()
     page.reload()
     expect(ready(page).locator("#empty")).to_be_visible()
@@ -383,7 +398,10 @@ def test_a_model_is_taught_across_a_reload(visit, service, threes, digits, tmp_p
     drop(page, *sorted(threes.train.iterdir())[:3])
     expect(page.locator("#lesson-advice")).to_contain_text("1 more")
     expect(page.get_by_role("button", name="Start training")).to_be_disabled()
-    page.get_by_role("button", name="Start over").click()
+    start_over = page.get_by_role("button", name="Start over")
+    answered(start_over, "without the 3 pictures", accept=False)
+    expect(page.locator("#lesson-count")).to_have_text("3 normal pictures")
+    answered(start_over, "without the 3 pictures")
     folder = tmp_path / "sevens"
     write_images(folder, digits.of(7)[:110])
     (folder / "0003.png").write_bytes(b"no image")
@@ -455,7 +473,7 @@ def test_the_size_of_the_pictures_chooses_until_the_user_does(visit, service, di
         expect(why).to_have_text(f"Chosen for pictures of {side} pixels on the shorter side.")
         expect(chosen).to_be_checked()
         expect(page.locator("#lesson-size")).to_be_visible(visible=chosen is whole)
-        page.get_by_role("button", name="Start over").click()
+        answered(page.get_by_role("button", name="Start over"), "Start over")
         expect(why).to_be_hidden()
     page.get_by_text("A part of a large picture").click()
     drop(page, folder(THUMBNAIL))
@@ -495,7 +513,9 @@ def test_a_training_is_cancelled(visit, service, threes):
     page.get_by_label("Name of the model").fill("given up")
     page.get_by_role("button", name="Start training").click()
     card = page.get_by_role("article", name="Training of given up")
-    card.get_by_role("button", name="Cancel").click()
+    answered(card.get_by_role("button", name="Cancel"), "training of given up?", accept=False)
+    expect(card.get_by_role("button", name="Cancel")).to_be_visible()
+    answered(card.get_by_role("button", name="Cancel"), "training of given up?")
     expect(card).to_contain_text("cancelled")
     card.get_by_role("button", name="Remove from the list").click()
     expect(card).to_have_count(0)

@@ -166,7 +166,10 @@ export function start() {
     render();
   });
   $("csv").addEventListener("click", () => save(csv(), "adacl-history.csv"));
-  $("clear").addEventListener("click", () => clear());
+  $("clear").addEventListener("click", () => {
+    const all = items.length > 1 ? `all ${items.length.toLocaleString("en")} results` : "the result";
+    if (confirm(`Remove ${all} from this page? To keep the scores, save them as CSV first.`)) clear();
+  });
   let due = 0;
   const soon = () => (due ||= requestAnimationFrame(() => ((due = 0), render())));
   on("threshold", soon);

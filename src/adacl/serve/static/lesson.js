@@ -281,7 +281,10 @@ function setRecording(on) {
 
 export function start() {
   $("lesson").addEventListener("submit", submit);
-  $("lesson-clear").addEventListener("click", forget);
+  $("lesson-clear").addEventListener("click", () => {
+    const all = counted(gathered.length, "picture");
+    if (confirm(`Start over without the ${all}? Recorded ones are kept nowhere else.`)) forget();
+  });
   for (const choice of document.querySelectorAll(
     "[name=look], [name=course], #lesson-size, #lesson-tile",
   ))

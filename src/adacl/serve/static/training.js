@@ -148,7 +148,9 @@ function card(training, key) {
     );
     actions.append(...downloads(model));
   }
+  const lost = `Cancel the training of ${training.name}? What it has learnt and its pictures on the server are lost.`;
   const end = async () => {
+    if (active && !confirm(lost)) return;
     await json(`/v1/trainings/${encodeURIComponent(training.id)}`, { method: "DELETE" }).catch(
       () => {},
     );
