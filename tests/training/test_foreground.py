@@ -14,7 +14,7 @@ from adacl.imaging.spec import ImageSpec
 from adacl.training.alignment import TURNED, settled, turned_auroc
 from adacl.training.crops import draw_crops, learn_pixels
 from adacl.training.cuts import take_crops
-from adacl.training.foreground import learn_limit, on_plain_ground, part, step
+from adacl.training.foreground import learn_limit, on_plain_ground, part, shown, step
 from support.textures import textures
 
 
@@ -61,6 +61,22 @@ def test_large_images_are_looked_at_in_steps():
     image = parts(1, 600, 520)[0]
     assert step(image) == 4
     assert part(image, ImageSpec(600, 520, 1), 0.1).shape == (150, 130)
+
+
+@pytest.mark.parametrize(("side", "every"), [(160, 1), (600, 4)])
+def test_a_crop_shows_what_the_whole_image_shows_there(side, every):
+    """Of rows and columns in any order, as crops that reach beyond the border have them."""
+    image = parts(1, side, side + 40, 3)[0]
+    spec, mask = ImageSpec(*image.shape), Mask.of(np.indices((9, 9)).sum(0) > 5)
+    rows, columns = np.r_[40:0:-1, 0:120], np.r_[150:19:-1]
+    where = np.ix_(rows, columns)
+    assert step(image) == every
+    whole = np.kron(part(image, spec, 0.1), np.ones((every, every)))
+    assert 0 < whole[where].mean() < 1
+    assert (shown(image, spec, 0.1, None, rows, columns)[0, 0].numpy() == whole[where]).all()
+    looked_at = mask.at(image.shape[:2], rows, columns)
+    masked = np.kron(part(image, spec, 0.1, mask), np.ones((every, every)))[where] * looked_at
+    assert (shown(image, spec, 0.1, mask, rows, columns)[0, 0].numpy() == masked).all()
 
 
 @pytest.mark.parametrize("shrink", [1, 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -92,7 +93,9 @@ def _limit_and_share(samples: Samples) -> tuple[float, float] | None:
         return None
     rings = np.array(
         [
-            np.quantile(_ring(_distance(image, samples.spec, mask), mask), (0.95, 0.99))
+            np.quantile(
+                _distance(_ring(_coarse(image), mask), image, samples.spec, mask), (0.95, 0.99)
+            )
             for image in chosen
         ]
     )
@@ -105,14 +108,19 @@ def _limit_and_share(samples: Samples) -> tuple[float, float] | None:
 
 
 def part(
-    image: NDArray[np.generic], spec: ImageSpec, limit: float, mask: Mask | None = None
+    image: NDArray[np.generic],
+    spec: ImageSpec,
+    limit: float,
+    mask: Mask | None = None,
+    at: Any = ...,
 ) -> NDArray[np.bool_]:
     """Return what belongs to the part (h, w), at a resolution of every n-th pixel, :func:`step`.
 
-    With a mask only what it looks at does.
+    With a mask only what it looks at does. ``at`` indexes what is asked for of it.
     """
-    found: NDArray[np.bool_] = _distance(image, spec, mask) > limit
-    return found if mask is None else found & mask.resized(*found.shape)
+    coarse = _coarse(image)
+    found: NDArray[np.bool_] = _distance(coarse[at], image, spec, mask) > limit
+    return found if mask is None else found & mask.resized(*coarse.shape[:2])[at]
 
 
 def shown(
@@ -130,7 +138,9 @@ def shown(
     inside = np.ones((len(rows), len(columns)), bool)
     if limit is not None:
         every = step(image)
-        inside = part(image, spec, limit, mask)[rows[:, None] // every, columns // every]
+        down, row = np.unique(rows // every, return_inverse=True)
+        across, column = np.unique(columns // every, return_inverse=True)
+        inside = part(image, spec, limit, mask, np.ix_(down, across))[row[:, None], column]
     if mask is not None:
         inside &= mask.at((image.shape[0], image.shape[1]), rows, columns)
     return torch.from_numpy(inside).float()[None, None]
@@ -142,22 +152,31 @@ def step(image: NDArray[np.generic]) -> int:
     return max(1, side // FINE)
 
 
-def _distance(
-    image: NDArray[np.generic], spec: ImageSpec, mask: Mask | None
-) -> NDArray[np.float32]:
-    """Return how far each n-th pixel is from the median tone of the border (h, w)."""
+def _coarse(image: NDArray[Any]) -> NDArray[Any]:
     every = step(image)
-    pixels = image[::every, ::every, : spec.channels].astype(np.float32)
-    pixels = ((pixels - spec.low) / (spec.high - spec.low)).clip(0, 1)
-    tone = np.median(_ring(pixels, mask), axis=0)
-    distance: NDArray[np.float32] = np.abs(pixels - tone).max(2)
-    return distance
+    return image[::every, ::every]
+
+
+def _distance(
+    pixels: NDArray[Any], image: NDArray[Any], spec: ImageSpec, mask: Mask | None
+) -> NDArray[np.float32]:
+    """Return how far pixels (..., C) of an image are from the median tone of its border (...)."""
+    tone = np.median(_in_unit(_ring(_coarse(image), mask), spec), axis=0)
+    away = np.abs(_in_unit(pixels, spec) - tone)
+    # Several times faster than the maximum along an axis of three.
+    return reduce(np.maximum, np.moveaxis(away, -1, 0))
+
+
+def _in_unit(pixels: NDArray[Any], spec: ImageSpec) -> NDArray[np.float32]:
+    """Return the channels of pixels as the network sees them, without its coordinates."""
+    values = pixels[..., : spec.channels].astype(np.float32)
+    unit: NDArray[np.float32] = ((values - spec.low) / (spec.high - spec.low)).clip(0, 1)
+    return unit
 
 
 def _shows_ring(mask: Mask, image: NDArray[Any]) -> bool:
     """Tell whether a mask, as finely as an image is looked at, shows any of the border's ring."""
-    every = step(image)
-    return bool(_ring(mask.resized(*image[::every, ::every].shape[:2])).any())
+    return bool(_ring(mask.resized(*_coarse(image).shape[:2])).any())
 
 
 def _ring(pixels: NDArray[Any], mask: Mask | None = None) -> NDArray[Any]:
