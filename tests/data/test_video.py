@@ -157,6 +157,18 @@ def test_clips_below_a_folder_are_named_by_their_path_and_masks_are_passed_over(
     assert [clip.name for clip in list_clips(tmp_path)] == ["Test/Test002", "Test/Test010", "gate"]
 
 
+def test_a_folder_named_by_a_dot_has_its_own_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pictures of a clip without a name would be hidden files."""
+    folder = write_frames(tmp_path / "gate", pictures(2))
+    (folder / "inner").mkdir()
+    monkeypatch.chdir(folder)
+    assert list_clips(".")[0].name == "gate"
+    monkeypatch.chdir(folder / "inner")
+    assert list_clips("..")[0].name == "gate"
+
+
 def test_a_cut_off_video_gives_what_can_be_decoded(tmp_path: Path) -> None:
     whole = write_video(tmp_path / "whole.avi", pictures(200, 120, 160))
     content = whole.read_bytes()

@@ -72,9 +72,10 @@ def list_clips(
 
 def _below(root: Path, frame_rate: float) -> Iterator[Clip]:
     waiting = [root]
+    own = Path(os.path.abspath(root)).name  # noqa: PTH100, keeps links; "." has no name
     while waiting:
         path = waiting.pop()
-        name = path.name if path == root else path.relative_to(root).as_posix()
+        name = own if path == root else path.relative_to(root).as_posix()
         if not path.is_dir():
             if not is_video(path):
                 continue
