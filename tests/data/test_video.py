@@ -479,6 +479,25 @@ def test_a_recording_that_ends_before_it_says_so_is_told(
     assert wanted in caplog.text
 
 
+@pytest.mark.parametrize("kind", ["ts", "flv", "mpg", "mkv", "nut", "mp4"])
+def test_a_file_whose_clock_does_not_begin_at_0_says_when_it_ends(
+    kind: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a part of a longer recording: only some kinds count its start among its length."""
+    with av.open(str(tmp_path / f"c.{kind}"), "w") as container:
+        track = container.add_stream("flv1" if kind == "flv" else "mpeg4", rate=25)
+        track.height, track.width, track.pix_fmt = 64, 96, "yuv420p"
+        for number, image in enumerate(walkers(100, 1)):
+            frame = av.VideoFrame.from_ndarray(image, format="gray")
+            frame.pts, frame.time_base = 75 + number, Fraction(1, 25)
+            container.mux(track.encode(frame))
+        container.mux(track.encode())
+    (clip,) = list_clips(tmp_path / f"c.{kind}")
+    assert list(clip.frames())[-1].time == pytest.approx(3.96)
+    assert clip.said_end() == pytest.approx(3.96, abs=0.1)
+    assert not caplog.messages
+
+
 def write_tracks(path: Path, *films: np.ndarray, cover: bool = False) -> Path:
     """Write films as tracks of one file; with ``cover`` the first is its picture."""
     with av.open(str(path), "w") as container:

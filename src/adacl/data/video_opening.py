@@ -16,6 +16,8 @@ KINDS = (
     "rm,wtv,yuv4mpegpipe"
 )
 """Files that FFmpeg may take for video: others, such as lists, make it open further files."""
+FROM_ZERO = ("matroska", "nut")
+"""Kinds of files that say when they end, not how long they last."""
 
 
 def opened(source: Path | str, timeout: float) -> Any:
@@ -79,4 +81,6 @@ def said_length(container: Any, track: Any) -> float:
     start, whole = (
         max(0, ticks or 0) / 10**6 for ticks in (container.start_time, container.duration)
     )
-    return max(whole - start, float(track.frames / (track.average_rate or math.inf)))
+    if container.format.name.startswith(FROM_ZERO):
+        whole -= start
+    return max(whole, float(track.frames / (track.average_rate or math.inf)))
