@@ -312,6 +312,16 @@ def test_what_is_no_video_is_named(tmp_path: Path, content: bytes) -> None:
         list(Clip("x", tmp_path / "x.mp4").frames())
 
 
+def test_a_pipe_and_a_file_that_went_are_told_from_an_empty_file(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x.mp4")
+    (clip,) = list_clips(tmp_path / "x.mp4")
+    with pytest.raises(DataError, match=r"x\.mp4: cannot be opened .*\(a pipe, not a file\)"):
+        next(clip.frames())
+    (tmp_path / "x.mp4").unlink()
+    with pytest.raises(DataError, match=r"x\.mp4: cannot be opened .*\(no such file"):
+        next(clip.frames())
+
+
 def test_missing_and_empty_sources_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="nowhere"):
         list_clips(tmp_path / "nowhere")

@@ -9,6 +9,7 @@ from typing import Any
 from adacl.data.image_files import EXTENSIONS
 from adacl.data.video_words import plain_words, shown_address
 from adacl.errors import DataError, missing_extra
+from adacl.files import open_regular
 
 CAMERA = "v4l2"
 KINDS = (
@@ -42,9 +43,11 @@ def opened(source: Path | str, timeout: float) -> Any:
     except ModuleNotFoundError as error:
         raise missing_extra(error) from error
     label, live = shown_address(str(source)), not isinstance(source, Path)
-    if isinstance(source, Path) and not source.stat().st_size:
-        raise DataError(f"{label}: cannot be opened as video (empty file)")
     try:
+        if isinstance(source, Path):
+            with open_regular(source) as file:
+                if not file.read(1):
+                    raise DataError(f"{label}: cannot be opened as video (empty file)")
         kind = CAMERA if live and "://" not in str(source) else None
         options = {} if live else {"format_whitelist": KINDS}
         # from 19 on PyAV replaces what is no UTF-8 by itself
