@@ -322,6 +322,12 @@ def test_a_pipe_and_a_file_that_went_are_told_from_an_empty_file(tmp_path: Path)
         next(clip.frames())
 
 
+def test_a_file_given_as_an_address_is_no_stream() -> None:
+    """It would be read again and again, and frames of it be dropped."""
+    with pytest.raises(ConfigError, match=r"file:///tmp/x\.mp4: a file, not a stream"):
+        list_clips("file:///tmp/x.mp4")
+
+
 def test_missing_and_empty_sources_are_named(tmp_path: Path) -> None:
     with pytest.raises(MissingDataError, match="nowhere"):
         list_clips(tmp_path / "nowhere")

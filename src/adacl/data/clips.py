@@ -36,7 +36,8 @@ def list_clips(
     InputError
         If a source is none of these.
     ConfigError
-        If a folder holds images and videos, so that it is not clear what its clips are.
+        If a folder holds images and videos, so that it is not clear what its clips are, or a file
+        is given as an address.
     """
     found: list[Clip] = []
     one = isinstance(sources, str) or not isinstance(sources, Iterable)
@@ -50,6 +51,10 @@ def list_clips(
         if isinstance(source, Clip):
             found.append(source)
             continue
+        if str(source).startswith("file://"):
+            raise ConfigError(
+                f"{source}: a file, not a stream; name it by its path, without file://"
+            )
         if "://" in str(source) or Path(source).is_char_device():
             found.append(Clip(shown_address(str(source)), str(source), frame_rate))
             continue
