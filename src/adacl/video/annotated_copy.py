@@ -143,13 +143,18 @@ def draw(image: Picture, score: FrameScore, curve: list[float], model: VideoMode
     if alarm:
         pen.rectangle((0, 0, width - 1, height - 1), outline=ALARM, width=3)
     _curve(pen, curve, model.alarm, (0, height, width, height + STRIP))
-    minutes, seconds = divmod(score.time, 60)
-    text = f"{int(minutes):02d}:{seconds:04.1f}  score {score.smoothed:.2f}"
+    text = f"{clock(score.time)}  score {score.smoothed:.2f}"
     text += f"  threshold {model.alarm.threshold:.2f} (grey line)"
     if score.wall is not None:
         text = f"{datetime.fromtimestamp(score.wall):%Y-%m-%d %H:%M:%S}  {text}"
     pen.text((6, height + 3), text, ALARM if alarm else "black", ImageFont.load_default(14))
     return np.asarray(whole)
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as minutes and seconds."""
+    minutes, tenths = divmod(round(10 * seconds), 600)
+    return f"{minutes:02d}:{tenths / 10:04.1f}"
 
 
 def heat(score: FrameScore, model: VideoModel) -> NDArray[np.float64]:
