@@ -144,6 +144,27 @@ def test_what_waits_is_scored_and_an_event_ended_when_the_stream_is_lost(
     assert (second.first, second.last) == (31, 60)
 
 
+def test_a_frozen_camera_that_is_connected_again_is_told_to_be_well(
+    fitted: VideoAnomalyDetector, waits: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To start it again is the remedy; a program that counts on the notice would never learn."""
+    still = np.repeat(walkers(1, 3), 150, 0)
+    films = [still, still, walkers(30, 4)]
+
+    def read(*_: object) -> Iterator[Frame]:
+        if not films:
+            raise EOFError
+        return iter(as_frames(films.pop(0)))
+
+    monkeypatch.setattr(VideoAnomalyDetector, "_read", read)
+    told: list[str] = []
+    clip = list_clips("rtsp://gate/video")[0]
+    scores = fitted.score(clip, on_change=lambda change: told.append(change.kind))
+    with pytest.raises(EOFError):
+        list(scores)
+    assert [kind for kind in told if "frozen" in kind] == ["frozen", "unfrozen"]
+
+
 def test_frames_without_times_have_those_of_their_arrival(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -53,28 +53,48 @@ class Change:
 OnChange = Callable[[Change], object]
 
 
-def unchanging(frames: Iterator[Frame], name: str, on_change: OnChange) -> Iterator[Frame]:
-    """Pass frames on, and tell when all pixels stay the same for ``FROZEN`` seconds, and after."""
-    first: Frame | None = None
-    frozen = False
-    for frame in frames:
-        still = first is not None and np.array_equal(frame.image, first.image)
-        if first is not None and still != frozen:
-            seconds = frame.time - first.time
+class Stillness:
+    """Tells when all pixels of a picture stay the same for ``FROZEN`` seconds, and when no more.
+
+    Parameters
+    ----------
+    name
+        Of the clip, for the log.
+    on_change
+        Called as often as something is logged.
+    """
+
+    def __init__(self, name: str, on_change: OnChange) -> None:
+        self.name = name
+        self.on_change = on_change
+        self._first: Frame | None = None
+        self._frozen = False
+
+    def watch(self, frames: Iterator[Frame]) -> Iterator[Frame]:
+        """Pass frames on; of a stream that is connected again, those that come then, too."""
+        if not self._frozen:
+            self._first = None
+        for frame in frames:
+            still = self._first is not None and np.array_equal(frame.image, self._first.image)
+            if self._first is not None and still != self._frozen:
+                self._see(frame, frame.time - self._first.time)
             if not still:
-                frozen = False
-                log.warning(
-                    "%s, at %.0f s: the picture changes again, after %.0f s",
-                    name, frame.time, seconds,
-                )  # fmt: skip
-                on_change(Change("unfrozen", frame.wall, seconds, frame.time))
-            elif seconds >= FROZEN:
-                frozen = True
-                log.warning(
-                    "%s, at %.0f s: the picture has not changed for %.0f s; is the camera frozen "
-                    "or covered?", name, frame.time, seconds,
-                )  # fmt: skip
-                on_change(Change("frozen", frame.wall, seconds, frame.time))
-        if not still:
-            first = frame
-        yield frame
+                self._first = frame
+            yield frame
+
+    def _see(self, frame: Frame, seconds: float) -> None:
+        """Take note of a frame that is otherwise than was told, after so many seconds of one."""
+        if self._frozen:
+            self._frozen = False
+            log.warning(
+                "%s, at %.0f s: the picture changes again, after %.0f s",
+                self.name, frame.time, seconds,
+            )  # fmt: skip
+            self.on_change(Change("unfrozen", frame.wall, seconds, frame.time))
+        elif seconds >= FROZEN:
+            self._frozen = True
+            log.warning(
+                "%s, at %.0f s: the picture has not changed for %.0f s; is the camera frozen "
+                "or covered?", self.name, frame.time, seconds,
+            )  # fmt: skip
+            self.on_change(Change("frozen", frame.wall, seconds, frame.time))

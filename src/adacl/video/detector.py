@@ -18,7 +18,7 @@ from adacl.detector_parameters import check_on_epoch, checked_config, checked_se
 from adacl.errors import ConfigError, missing_extra
 from adacl.model.history import EpochRecord
 from adacl.video.alarms import Alarm, Event, events
-from adacl.video.changes import Change, OnChange, unchanging
+from adacl.video.changes import Change, OnChange, Stillness
 from adacl.video.chunks import CHUNK
 from adacl.video.config import VideoConfig
 from adacl.video.frame_scores import FrameScore
@@ -192,8 +192,10 @@ class VideoAnomalyDetector:
             if on_change:
                 on_change(change)
 
+        still = Stillness(clip.name, tell)
+
         def watched(frames: Iterator[Frame]) -> Iterator[Frame]:
-            return self._watched(frames, clip, tell)
+            return self._watched(frames, still)
 
         if clip.live:
             connections = Connections(lambda: self._read(clip), clip.name, give_up, tell)
@@ -256,7 +258,7 @@ class VideoAnomalyDetector:
         from adacl.video.calibration import alarm_from
 
         def read(clip: Clip) -> Iterator[Frame]:
-            return self._watched(self._read(clip), clip, lambda change: None)
+            return self._watched(self._read(clip), Stillness(clip.name, lambda change: None))
 
         model = self._fitted()
         wanted = model.alarm.per_hour or 1.0 if false_alarms_per_hour is None else (
@@ -326,9 +328,9 @@ class VideoAnomalyDetector:
     def _read(self, clip: Clip) -> Iterator[Frame]:
         return self._rate_checked(clip.frames(1, self._fitted().config.tallest), clip)
 
-    def _watched(self, frames: Iterator[Frame], clip: Clip, tell: OnChange) -> Iterator[Frame]:
-        frames = unchanging(frames, clip.name, tell)
-        return compared(frames, self._fitted().tiles.header, clip.name, tell)
+    def _watched(self, frames: Iterator[Frame], still: Stillness) -> Iterator[Frame]:
+        frames, header = still.watch(frames), self._fitted().tiles.header
+        return compared(frames, header, still.name, still.on_change)
 
     def _rate_checked(self, frames: Iterator[Frame], clip: Clip) -> Iterator[Frame]:
         times: list[float] = []
