@@ -111,6 +111,21 @@ def test_evaluate_ranks_frames_and_counts_events_by_clip(
     assert "no clip 'jog'" in _refused_with(truth, model, films, "jog,2,3")
 
 
+def test_time_that_footage_lacks_is_not_watched(model: Path, tmp_path: Path) -> None:
+    """Else a few seconds on either side of a night would be a night without false alarms."""
+    frames = write_frames(tmp_path / "gate", walkers(100, 8), "{:05d}.png")
+    for path in sorted(frames.iterdir())[60:]:
+        path.rename(frames / f"{int(path.stem) + 50_000:05d}.png")
+    (tmp_path / "truth.csv").write_text("first_frame,last_frame\n0,49\n")
+    code, out, err = call(
+        "video", "evaluate", model, frames, "--frame-rate", 10, "--truth", tmp_path / "truth.csv",
+        "--json",
+    )  # fmt: skip
+    assert code == 0, err
+    assert json.loads(out)["normal_hours"] * 3600 == pytest.approx(5)
+    assert "5 seconds of normal footage are too little for a verdict" in err
+
+
 def _refused_with(truth: Path, model: Path, films: Path, line: str) -> str:
     truth.write_text(f"clip,first_frame,last_frame\n{line}\n")
     return refused(3, "video", "evaluate", model, films, "--truth", truth)

@@ -39,7 +39,7 @@ class ScoredClip:
     abnormal
         (F,) which of them are.
     seconds
-        Its length.
+        Its length, without gaps.
     events
         What was found in it.
     """
@@ -98,6 +98,7 @@ def score_clip(detector: VideoAnomalyDetector, clip: Clip, truth: Truth) -> Scor
     """
     times: list[float] = []
     values: list[float] = []
+    segments: list[int] = []
 
     learnt = detector.model_.learnt
     read = _ToldClip(clip.name, clip.source, clip.frame_rate, clip.start, learnt)
@@ -106,11 +107,14 @@ def score_clip(detector: VideoAnomalyDetector, clip: Clip, truth: Truth) -> Scor
         for score in detector.score(read):
             times.append(score.time)
             values.append(score.smoothed)
+            segments.append(score.segment)
             yield score
 
     found = list(events(noted(), detector.alarm))
     abnormal = truth.abnormal(clip, np.array(times))
-    seconds = times[-1] - times[0] + 1 / detector.model_.frame_rate
+    beside = np.diff(segments) == 0
+    seconds = float(np.diff(times)[beside].sum())
+    seconds += float((~beside).sum() + 1) / detector.model_.frame_rate
     return ScoredClip(clip.name, np.array(values), abnormal, seconds, found)
 
 
