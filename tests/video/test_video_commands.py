@@ -538,6 +538,23 @@ def test_a_time_to_give_up_after_is_a_number(model: Path) -> None:
             detector.score("http://127.0.0.1:9/gate", give_up=seconds)
 
 
+@pytest.mark.parametrize("start", ["", "noon"])
+def test_a_start_that_is_no_time_is_refused(start: str, model: Path, films: Path) -> None:
+    message = refused(2, "video", "score", model, films / "walk.mp4", "--start", start)
+    assert f"--start {start!r}: need a time such as 2026-05-04T08:00:00+02:00" in message
+
+
+def test_clips_of_one_name_are_refused_with_what_helps(
+    model: Path, films: Path, tmp_path: Path
+) -> None:
+    """The folder above helps where they are in several folders, not in the same one."""
+    for name in ("gate.mp4", "gate.avi"):
+        shutil.copy(films / "walk.mp4", tmp_path / name)
+    truth = tmp_path / "truth.csv"
+    message = refused(2, "video", "evaluate", model, tmp_path, "--truth", truth)
+    assert "two clips are called gate; rename one, or give the folder above both" in message
+
+
 def test_explain_shows_the_times_that_footage_has_and_names_the_others(
     model: Path, films: Path, tmp_path: Path
 ) -> None:

@@ -58,8 +58,8 @@ def evaluate(
         names = [clip.name for clip in clips]
         if twice := {name for name in names if names.count(name) > 1}:
             raise ConfigError(
-                f"two clips are called {min(twice)}; give the folder above them, so that their "
-                "names differ"
+                f"two clips are called {min(twice)}; rename one, or give the folder above both, so "
+                "that their names differ"
             )
         if live := next((clip for clip in clips if clip.live), None):
             raise ConfigError(f"{live.name}: a stream has no truth; record it to a file")

@@ -197,10 +197,10 @@ def score(
 
 def _parsed(start: str | None) -> float | None:
     try:
-        return datetime.fromisoformat(start).timestamp() if start else None
+        return None if start is None else datetime.fromisoformat(start).timestamp()
     except (ValueError, OverflowError) as error:
         raise ConfigError(
-            f"--start {start}: need a time such as 2026-05-04T08:00:00+02:00"
+            f"--start {start!r}: need a time such as 2026-05-04T08:00:00+02:00"
         ) from error
 
 
