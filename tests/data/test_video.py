@@ -399,6 +399,31 @@ def test_a_stream_that_ends_or_stalls_is_read_up_to_there(
     assert not caplog.messages, "whoever connects again says that it is lost"
 
 
+def test_no_frame_of_a_stream_waits_for_later_ones_to_be_decoded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each thread that decodes a frame of its own would hold one back: 15 on 16 processors."""
+    with av.open(str(tmp_path / "c.mkv"), "w") as container:
+        track = container.add_stream("libx264", rate=25, options={"tune": "zerolatency"})
+        track.height, track.width, track.pix_fmt = 64, 96, "yuv420p"
+        for image in walkers(30, 1):
+            container.mux(track.encode(av.VideoFrame.from_ndarray(image, format="gray")))
+        container.mux(track.encode())
+    fed = 0
+
+    def counted(container, track, *_):  # type: ignore[no-untyped-def]
+        nonlocal fed
+        for packet in container.demux(track):
+            fed += 1
+            yield from packet.decode()
+
+    monkeypatch.setattr(video, "opened", lambda *_: av.open(str(tmp_path / "c.mkv")))
+    monkeypatch.setattr(video, "decoded", counted)
+    (clip,) = list_clips("rtsp://gate/video")
+    for number, _ in enumerate(clip.frames(), start=1):
+        assert number == fed
+
+
 def test_a_clock_that_runs_backwards_is_set_on(tmp_path: Path) -> None:
     """As in two recordings that were joined byte by byte."""
     parts = [write_video(tmp_path / f"{n}.ts", pictures(20)).read_bytes() for n in range(2)]

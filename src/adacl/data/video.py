@@ -200,7 +200,7 @@ class Clip:
                     f"{MAX_PIXELS // 10**6} megapixels; save it with smaller ones"
                 )
             track.codec_context.options = {"max_pixels": str(MAX_PIXELS)}
-            track.thread_type = "AUTO"
+            track.thread_type = "SLICE" if self.live else "AUTO"  # others hold a frame back each
             rate = frame_rate_of(track, self.frame_rate)
             length = 0.0 if self.live else said_length(container, track)
             stamped = not (self.live and container.format.name in WITHOUT_TIMES)
