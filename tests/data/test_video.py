@@ -7,6 +7,7 @@ import socket
 import struct
 import threading
 import zlib
+from datetime import datetime, timedelta
 from fractions import Fraction
 from pathlib import Path
 
@@ -261,6 +262,21 @@ def test_names_that_do_not_count_frames_leave_no_gaps(tmp_path: Path, caplog) ->
         (folder / f"{number}.tif").rename(folder / f"{new}.tiff")
     frames = list(list_clips(folder)[0].frames())
     assert [frame.time for frame in frames] == [number / 25 for number in range(8)]
+    assert not caplog.messages
+
+
+@pytest.mark.parametrize("form", ["gate%Y%m%d%H%M%S", "%Y%m%d_%H%M%S", "%Y-%m-%dT%H%M%S000"])
+def test_names_by_the_time_of_day_leave_no_gap_at_each_minute(
+    form: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As numbers, 08:01:00 is 41 after 08:00:59."""
+    folder = write_frames(tmp_path / "c", pictures(130), "{:d}.png")
+    begin = datetime(2026, 5, 4, 8, 59, 30)
+    for number in range(1, 131):
+        taken = begin + timedelta(seconds=number)
+        (folder / f"{number}.png").rename(folder / f"{taken:{form}}.png")
+    frames = list(list_clips(folder)[0].frames())
+    assert frames[-1].time == 129 / 25
     assert not caplog.messages
 
 

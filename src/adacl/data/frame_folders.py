@@ -10,6 +10,11 @@ import numpy as np
 
 from adacl.data.image_files import EXTENSIONS
 
+TIME_OF_DAY = re.compile(
+    r".*(19|20)\d\d(-?)(0[1-9]|1[0-2])\2([0-2]\d|3[01])\D?([01]\d|2[0-3])[0-5]\d[0-5]\d\d*"
+)
+"""Date and time in a name, the digits of the time together: they do not count frames."""
+
 
 def frame_files(folder: Path) -> list[Path]:
     """List the images of a folder, in the order of :func:`natural`."""
@@ -37,6 +42,8 @@ def places(paths: Sequence[Path]) -> list[int]:
     steps = np.diff(numbers)
     plain = list(range(len(paths)))
     if len(numbers) < max(3, len(paths)) or len({match[1] for match in found if match}) > 1:
+        return plain
+    if all(TIME_OF_DAY.fullmatch(path.stem) for path in paths):
         return plain
     usual = int(np.median(steps))
     if min(steps) < 1 or (steps % usual).any():
