@@ -116,6 +116,15 @@ def test_a_table_without_commas_is_refused_with_the_remedy(separator, tmp_path):
         ImageFiles(path)
 
 
+def test_a_quotation_mark_that_is_not_closed_hides_no_images(tmp_path):
+    path = tmp_path / "parts.csv"
+    path.write_text('path,note\na.png,fine\nb.png,"5 inch\nc.png,fine\n')
+    with pytest.raises(DataError, match=r"parts\.csv: .*; check its quotation marks"):
+        ImageFiles(path)
+    path.write_text('path,note\na.png,5" bolt\nb.png,"5"" bolt\nof May"\n"c,.png",\n')
+    assert [found.name for found in read_list(path)] == ["a.png", "b.png", "c,.png"]
+
+
 def test_a_list_of_another_encoding_is_refused_with_the_remedy(tmp_path):
     path = tmp_path / "excel.csv"
     path.write_bytes("path\nprüfen.png\n".encode("latin-1"))

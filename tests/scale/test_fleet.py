@@ -324,6 +324,7 @@ def test_a_table_names_parts_with_settings_of_their_own(plant: Path, tmp_path: P
         ("name;source\na;b\n", "save it with commas"),
         ("name,source,colour\na,b,red\n", "unknown column colour"),
         ("name,source\na/b,c\n", "no usable name"),
+        ('name,source\na,b\n"c,d\ne,f\n', "check its quotation marks"),
         ("name,source\na,b\na,c\n", "names the part a twice"),
         ("name,source\na,b\nc,d,e\n", "the row of c has more fields than there are columns"),
         (f"name,source\n{201 * 'x'},b\n", "cannot name a file; use UTF-8, up to 200 bytes"),

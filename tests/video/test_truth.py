@@ -67,6 +67,7 @@ def test_one_clip_needs_no_name_and_one_without_an_interval_is_normal(tmp_path: 
         ("clip,frame,label\nday,1,2\n", "label 0 or 1"),
         ("Start;Stop\n1;2\n", "has start;stop"),
         ("clip\tstart\tend\nday\t1,5\t2\n", "line 2: need two numbers, got '1,5', '2'"),
+        ('clip,start,end,note\nday,1,2,"bus\nday,3,4,\n', "; check its quotation marks"),
         ("clip;start;end\nday;1.000,5;2\n", "need two numbers, got '1.000,5', '2'"),
     ],
 )

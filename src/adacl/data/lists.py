@@ -64,7 +64,9 @@ def names_in(file: IO[bytes], path: Path | str) -> Iterator[str]:
             f"{path}: cannot be read as a list of images ({error}); save it as UTF-8"
         ) from error
     except csv.Error as error:
-        raise DataError(f"{path}: cannot be read as a list of images ({error})") from error
+        raise DataError(
+            f"{path}: cannot be read as a list of images ({error}); check its quotation marks"
+        ) from error
 
 
 def _of_text(file: IO[bytes], _path: Path | str) -> Iterator[str]:
@@ -72,7 +74,7 @@ def _of_text(file: IO[bytes], _path: Path | str) -> Iterator[str]:
 
 
 def _of_csv(file: IO[bytes], path: Path | str) -> Iterator[Any]:
-    rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
+    rows = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), strict=True)
     names = rows.fieldnames or ()
     check_commas(path, names)
     _check_column(path, names)

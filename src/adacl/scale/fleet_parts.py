@@ -94,14 +94,18 @@ def _rows(table: Path) -> list[dict[str, Any]]:
         if table.suffix.lower() == ".csv":
             with open_regular(table) as content:
                 file = io.TextIOWrapper(content, newline="", encoding="utf-8-sig")
-                reader = csv.DictReader(file, restkey=FURTHER)
+                reader = csv.DictReader(file, restkey=FURTHER, strict=True)
                 check_commas(table, reader.fieldnames or ())
                 rows: list[dict[str, Any]] = list(reader)
         else:
             rows = _of_parquet(table)
     except FileNotFoundError as error:
         raise MissingDataError(f"{table}: no such file") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except csv.Error as error:
+        raise DataError(
+            f"{table}: cannot be read as a table of parts ({error}); check its quotation marks"
+        ) from error
+    except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise DataError(f"{table}: cannot be read as a table of parts ({reason})") from error
     for row in rows[:1]:

@@ -69,7 +69,7 @@ class Truth:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 first = file.readline()  # a pipe cannot be read twice
                 separator, kind = _form(first)
-                table = csv.DictReader(chain([first], file), delimiter=separator)
+                table = csv.DictReader(chain([first], file), delimiter=separator, strict=True)
                 head = _columns(table.fieldnames or [])
                 table.fieldnames = head
                 if kind is None:
@@ -94,7 +94,11 @@ class Truth:
                     found.setdefault(name, []).append(_pair(row, kind, separator == ";", where))
         except FileNotFoundError as error:
             raise MissingDataError(f"{path}: no such file") from error
-        except (OSError, UnicodeDecodeError, csv.Error) as error:
+        except csv.Error as error:
+            raise DataError(
+                f"{path}: cannot be read as CSV ({error}); check its quotation marks"
+            ) from error
+        except (OSError, UnicodeDecodeError) as error:
             raise DataError(f"{path}: cannot be read as CSV ({error})") from error
         return cls(path, kind, found)
 
