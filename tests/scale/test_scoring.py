@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import io
+import json
 import os
 import re
 import shutil
@@ -393,6 +394,20 @@ def test_damaged_results_are_scored_again_and_foreign_files_stay(
     assert finished(run).images == 20
     assert part.read_bytes() != before[:200]
     assert (part.parent / "notes.txt").read_text() == "mine"
+
+
+def test_the_totals_are_those_of_the_results_that_are_there(
+    model: Path, images: Path, tmp_path: Path
+) -> None:
+    run = begun(tmp_path / "out", model, images, shard_images=4)
+    finished(run)
+    (tmp_path / "out" / "parts" / _part(tmp_path / "out")).unlink()
+    shutil.rmtree(images / "a")
+    run.done()
+    assert not (tmp_path / "out" / "_SUCCESS").exists()
+    counts = finished(run)
+    assert counts.failed
+    assert json.loads((tmp_path / "out" / "_SUCCESS").read_text())["failed"] == counts.failed
 
 
 @pytest.mark.parametrize("engine", ["local", "ray"])

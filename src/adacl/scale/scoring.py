@@ -151,6 +151,8 @@ class ScoringRun:
                     self.folder.delete(name)
                 else:
                     counts += checked.counts
+        if self.missing():
+            self.folder.delete(DONE)  # whose totals will be others
         return counts
 
     def score(self, engine: Engine) -> Iterator[Counts]:
