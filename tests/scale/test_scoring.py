@@ -24,6 +24,7 @@ from adacl.cli.support import progress
 from adacl.deploy.export import export_model
 from adacl.errors import ConfigError, DataError, MissingDataError
 from adacl.runtime import Scorer
+from adacl.scale import results
 from adacl.scale.engines import Engine
 from adacl.scale.parts import name_of
 from adacl.scale.results import rows_of
@@ -454,6 +455,18 @@ def test_a_report_is_refused_where_it_could_show_no_picture(
     shutil.rmtree(tmp_path / "out")
     call(*command(images.as_uri()))
     assert "data:image" in (tmp_path / "page.html").read_text()
+
+
+def test_a_report_counts_what_it_does_not_name(
+    model: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(results, "NAMED", 3)
+    (tmp_path / "list.txt").write_text("images/a/0000.png\n" + "gone.png\n" * 5)
+    page, out = tmp_path / "page.html", tmp_path / "out"
+    call("scale", "score", model, tmp_path / "list.txt", "--out", out, "--report", page)
+    text = " ".join(page.read_text().split())
+    assert "5 files could not be read." in text
+    assert "3 of 5 files that could not be read are named." in text
 
 
 def test_what_cannot_be_used_is_told_in_a_line(model: Path, images: Path, tmp_path: Path) -> None:

@@ -136,7 +136,7 @@ def score(
         if report is not None:
             from adacl.cli.support.reports import report_run
 
-            report_run(report, run, quiet)
+            report_run(report, run, counts.failed, quiet)
     if json_output:
         typer.echo(json.dumps({"out": run.folder.path, **vars(counts)}))
     else:

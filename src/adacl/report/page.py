@@ -111,7 +111,7 @@ def _told(
         "unmapped": unmapped,
         "listed": len(rows),
         "pictured": len(data["pictures"]),
-        "skipped": len(gathering.skipped),
+        "skipped": len(gathering.skipped) + gathering.unnamed,
         "named": min(SKIPPED, len(gathering.skipped)),
         "seen": sum(bool(row.score.trained_on) for row in rows),
         "setting": sum(bool(row.score.set_threshold) for row in rows),

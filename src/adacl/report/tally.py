@@ -52,6 +52,8 @@ class Gathering:
     counts: dict[Group, Counter[int]] = field(default_factory=dict, init=False)
     flagged: dict[Group, list[int]] = field(default_factory=dict, init=False)
     skipped: list[tuple[Path, str]] = field(default_factory=list, init=False)
+    unnamed: int = field(default=0, init=False)
+    """Files that could not be read beyond those that are ``skipped``."""
     _rows: list[Row] = field(default_factory=list, init=False)
     _cut: bool = field(default=False, init=False)
 

@@ -190,8 +190,11 @@ def _without_threshold(arguments: list[str]) -> list[str]:
     return kept
 
 
-def report_run(report: Path, run: ScoringRun, quiet: bool) -> None:
-    """Write the report on images that ``adacl scale score`` scored, from its results alone."""
+def report_run(report: Path, run: ScoringRun, failed: int, quiet: bool) -> None:
+    """Write the report on images that ``adacl scale score`` scored, from its results alone.
+
+    Of those that ``failed`` the first are named.
+    """
     from adacl.deploy.scorer import Scorer
     from adacl.scale.results import file_scores
 
@@ -203,6 +206,7 @@ def report_run(report: Path, run: ScoringRun, quiet: bool) -> None:
     gathering = gathering_for(in_use, own.value)
     for _ in gathering.watch(file_scores(run.folder, gathering.skipped), "image"):
         pass
+    gathering.unnamed = failed - len(gathering.skipped)
     sources = run.work.sources
     title = title_of([Path(source) for source in sources])
     again = ["adacl", "scale", "score", str(run.task.model), *sources, "--out", "ANOTHER_FOLDER"]
