@@ -531,10 +531,20 @@ def test_a_file_system_without_hard_links_will_do(
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("", "name is empty; name a folder"), ("notes.txt", "notes.txt: is a file")],
+    [
+        ("", "name is empty; name a folder"),
+        ("file://", "name is empty; name a folder"),
+        ("s3://", "name is empty; name a folder"),
+        ("s3:///", "name is empty; name a folder"),
+        ("notes.txt", "notes.txt: is a file"),
+    ],
 )
-def test_results_go_to_a_folder_alone(name: str, message: str, tmp_path: Path) -> None:
+def test_results_go_to_a_folder_alone(
+    name: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match=message):
-        Folder(str(tmp_path / name) if name else "")
+        Folder(name)
+    assert Folder("/").path == "/"
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]

@@ -178,3 +178,13 @@ def test_files_of_several_storages_are_read_from_their_own(
     contents[1] = b"local"
     assert read_all(paths) == contents
     assert read_all([*paths, "other://b/y.png"])[-1] == "no such file"
+
+
+@pytest.mark.parametrize("name", ["", "s3://", "file://", "/*/x.png", "s3://buck*/x.png"])
+def test_a_source_that_names_no_place_is_refused(
+    name: str, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tree)
+    message = "a pattern begins in a folder or a bucket" if "*" in name else "the name is empty"
+    with pytest.raises(DataError, match=message):
+        opened_sources([name])

@@ -50,6 +50,8 @@ class Source:
     ------
     MissingDataError
         If it is a path of this machine that is not there.
+    DataError
+        If it is empty, or a pattern that names no folder or bucket to begin in.
     """
 
     def __init__(self, name: str) -> None:
@@ -61,6 +63,8 @@ class Source:
             self._pattern = _pattern_of(self.name)
             parts = self.name.split("/")
             first = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+            if first < (3 if self._url else 2):
+                raise DataError(f"{name}: a pattern begins in a folder or a bucket; name that")
             self.root = "/".join(parts[:first])
         self.is_list = self._pattern is None and is_list(Path(self.name))
         if not self._url and not os.path.exists(self.root):
@@ -152,7 +156,7 @@ def opened_sources(names: Sequence[str]) -> list[Source]:
     MissingDataError
         If one is not there.
     DataError
-        If one holds another, whose images would be scored twice.
+        If one is empty, or holds another, whose images would be scored twice.
     """
     sources = [Source(name) for name in names]
     roots = sorted((f"{s.root}/", s.name) for s in sources if not s.is_list)

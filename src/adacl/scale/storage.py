@@ -36,12 +36,18 @@ def is_url(path: str) -> bool:
 
 
 def absolute(path: str) -> str:
-    """Return a path that means the same in every process, without slashes at its end."""
-    path = path_of(path)
-    if not is_url(path):
-        return os.path.abspath(path)
-    scheme, _, inside = path.partition("://")
-    return f"{scheme}://{inside.rstrip('/')}"
+    """Return a path that means the same in every process, without slashes at its end.
+
+    Raises
+    ------
+    DataError
+        If it is empty, or a URL of nothing (as ``s3://$BUCKET`` without the variable).
+    """
+    found = path_of(path)
+    scheme, url, inside = found.partition("://")
+    if not found or (url and not inside.strip("/")):
+        raise DataError(f"{path!r}: the name is empty; name a folder or a file")
+    return f"{scheme}://{inside.rstrip('/')}" if url else os.path.abspath(found)
 
 
 def text_of(path: str) -> str:
@@ -190,11 +196,9 @@ class Folder:
     """
 
     def __init__(self, path: str) -> None:
-        if not path:
-            raise DataError("the folder's name is empty; name a folder")
         if not is_url(path) and os.path.isfile(path_of(path)):
             raise DataError(f"{path}: is a file; name a folder")
-        self.path = absolute(path).rstrip("/")
+        self.path = absolute(path)
         self._local = None if is_url(self.path) else Path(self.path)
 
     def url(self, name: str) -> str:
