@@ -278,6 +278,13 @@ def test_names_that_are_no_utf_8_are_written_out(models: Path, tmp_path: Path) -
     assert r"passed over caf\udce9.png" in (tmp_path / "index.html").read_text()
 
 
+def test_a_carriage_return_in_a_name_loses_no_model(models: Path, tmp_path: Path) -> None:
+    records = [record for record in records_in(models) if record["grade"] != "failed"]
+    records[0] |= {"name": "bolt\rm8", "warnings": ["skipped a\rb.png: empty file"]}
+    write_tables(tmp_path, records)
+    assert Fleet(tmp_path).files == {record["name"]: record["model"] for record in records}
+
+
 def test_what_a_part_leaves_out_is_told_with_its_name_alone(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,9 +57,7 @@ def write_tables(out: Path, records: Sequence[Record]) -> None:
     with atomic_file(out / PARQUET) as target:
         target.write(file.getvalue())
     with atomic_file(out / TABLE, "w") as target:
-        writer = csv.DictWriter(target, SCHEMA.names, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
+        target.writelines(_lines(rows))
     with atomic_file(out / PAGE, "w") as target:
         target.write(_page(records))
 
@@ -75,6 +73,14 @@ def _written(record: Record) -> Record:
         return value.encode(errors="backslashreplace").decode()
 
     return {name: text(value) for name, value in record.items()}
+
+
+def _lines(rows: Sequence[Record]) -> Iterator[str]:
+    r"""Yield the lines of a CSV file; where they end in ``\r\n``, csv quotes each of the two."""
+    for row in [dict(zip(SCHEMA.names, SCHEMA.names, strict=True)), *rows]:
+        line = io.StringIO(newline="")
+        csv.DictWriter(line, SCHEMA.names).writerow(row)
+        yield line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def _row(record: Record) -> dict[str, Any]:
