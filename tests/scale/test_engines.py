@@ -65,6 +65,8 @@ def test_items_are_taken_one_by_one_and_their_error_is_raised() -> None:
         ({"name": "slurm"}, "need one of local, ray"),
         ({"workers": 0}, "at least 1"),
         ({"address": "auto"}, "use it with --engine ray"),
+        ({"name": "ray", "address": ""}, "address: is empty"),
+        ({"name": "ray", "address": "first:6379", "workers": 2}, "leave out --workers"),
     ],
 )
 def test_impossible_engines_are_refused(settings: dict[str, object], message: str) -> None:
@@ -72,7 +74,8 @@ def test_impossible_engines_are_refused(settings: dict[str, object], message: st
         Engine(**settings)  # type: ignore[arg-type]
 
 
-def test_a_cluster_that_is_not_there_is_told() -> None:
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "first..plant:6379"])
+def test_a_cluster_that_is_not_there_is_told(address: str) -> None:
     pytest.importorskip("ray")
-    with pytest.raises(DataError, match=r"Ray cluster 127\.0\.0\.1:1: cannot be reached"):
-        list(run(Engine("ray", address="127.0.0.1:1"), square, [1]))
+    with pytest.raises(DataError, match=f"Ray cluster {address}: cannot be reached"):
+        list(run(Engine("ray", address=address), square, [1]))

@@ -51,7 +51,8 @@ class Engine:
     name
         ``local`` for processes of this machine, or ``ray``.
     workers
-        Processes at a time; by default one a processor. Of a running cluster, all it has.
+        Processes at a time; by default one a processor. Not for a running cluster, which uses all
+        it has.
     address
         Of a running Ray cluster, as ``auto`` or ``host:6379``; by default Ray starts on this
         machine.
@@ -59,7 +60,8 @@ class Engine:
     Raises
     ------
     ConfigError
-        If the engine is not known, or the number of workers not positive.
+        If the engine is not known, the number of workers not positive, the address empty, or given
+        with workers or for another engine.
     """
 
     name: EngineName = "local"
@@ -71,8 +73,16 @@ class Engine:
             raise ConfigError(f"engine {self.name!r}: need one of local, ray")
         if self.workers is not None and self.workers < 1:
             raise ConfigError(f"workers: need at least 1, got {self.workers}")
-        if self.address and self.name != "ray":
+        if self.address is None:
+            return
+        if not self.address:
+            raise ConfigError("address: is empty; name a Ray cluster, or leave it out")
+        if self.name != "ray":
             raise ConfigError("address: is that of a Ray cluster; use it with --engine ray")
+        if self.workers is not None:
+            raise ConfigError(
+                "address: a cluster uses all its processors; leave out --workers or --jobs"
+            )
 
 
 @dataclass(frozen=True)
@@ -263,7 +273,7 @@ def _check_reachable(address: str) -> None:
         return
     try:
         socket.create_connection((host, int(port)), REACHED_WITHIN).close()
-    except (OSError, OverflowError) as error:
+    except (OSError, OverflowError, UnicodeError) as error:  # the last of what is no host
         raise DataError(
             f"Ray cluster {address}: cannot be reached ({error}); start it with: ray start --head"
         ) from error

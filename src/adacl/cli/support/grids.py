@@ -51,7 +51,7 @@ def run_grid(
     from adacl.scale import grid
     from adacl.scale.engines import Engine
 
-    engine = Engine("ray", address=address) if address else Engine(workers=jobs)
+    engine = Engine("local" if address is None else "ray", jobs, address)
     try:
         missing = len(grid.missing_cells(cells, out))
         results = grid.run_cells(function, cells, out, engine=engine)
