@@ -122,6 +122,17 @@ def write_tar(path: Path, members: list[tuple[str, bytes | None]], mode: str = "
     return path
 
 
+def test_a_list_may_name_a_tar_file_twice(model: Path, images: Path, tmp_path: Path) -> None:
+    content = (images / "a" / "0000.png").read_bytes()
+    whole = write_tar(tmp_path / "a.tar", [("x.png", content), ("y.png", content)])
+    (tmp_path / "cut.tar").write_bytes(whole.read_bytes()[:1600])
+    write_tar(tmp_path / "empty.tar", [])
+    (tmp_path / "list.txt").write_text("a.tar\na.tar\ncut.tar\ncut.tar\nempty.tar\nempty.tar\n")
+    rows = scored(tmp_path / "out", model, tmp_path / "list.txt", shard_images=9)
+    twice = ["a.tar/x.png", "a.tar/y.png"] * 2 + ["cut.tar/x.png", "cut.tar"] * 2 + ["empty.tar"] * 2
+    assert [row.path.removeprefix(f"{tmp_path}/") for row in rows] == twice
+
+
 def _damaged(content: bytes, place: int) -> bytes:
     return content[:place] + b"damage" + content[place + 6 :]
 
@@ -159,8 +170,10 @@ def test_tar_files_sound_and_not(model: Path, images: Path, tmp_path: Path) -> N
         ("y\udcff.png", "scored"),
     ]
     assert by_tar["d-empty.tar"] == by_tar["f-text.tar"] == [("", "failed")]
+    reasons = {Path(path_of(row.path)).name: row.reason for row in rows}
     for cut in ("e-cut.tar", "g-cut.tgz", "h-no-end.tar", "i-damaged.tar"):
         assert by_tar[cut][-1] == ("", "failed")
+        assert f"after {len(by_tar[cut]) - 1} images" in reasons[cut]
     plain = {
         Path(row.path).name: row.raw_score
         for row in scored(tmp_path / "plain", model, images / "a")

@@ -145,6 +145,10 @@ def test_every_name_can_be_written_and_read_back(name: bytes) -> None:
     assert absolute(text) == absolute(path)
 
 
+def test_a_name_in_a_tar_file_leaves_the_url_of_the_tar_file() -> None:
+    assert text_of("s3://b/part=a b/0.tar/caf\udce9.png") == "s3://b/part=a b/0.tar/caf%E9.png"
+
+
 @pytest.mark.parametrize("text", ["a.png\nx.png\nc.png\n", "a.png\n", ""])
 def test_a_list_that_changed_since_it_was_begun_is_refused(text: str, tmp_path: Path) -> None:
     names = tmp_path / "list.txt"

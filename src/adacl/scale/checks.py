@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import zip_longest
 from typing import Any, NamedTuple
 
 from adacl.scale import manifest, parts, tables
@@ -49,17 +50,22 @@ def _differing(entries: Sequence[Entry], paths: Iterable[str]) -> str:
     """Compare files of the manifest with the paths of results; a tar file has one or several."""
     remaining = iter(paths)
     path = next(remaining, None)
-    for entry in entries:
+    for entry, following in zip_longest(entries, entries[1:]):
         if path is None or (path != entry.path and not path.startswith(f"{entry.path}/")):
             return f"{entry.path} has no result"
+        single = entry.kind != "tar" or path == entry.path
         seen = {path}
         path = next(remaining, None)
-        while entry.kind == "tar" and path is not None and path.startswith(f"{entry.path}/"):
+        if single:
+            continue
+        while path is not None and path.startswith(f"{entry.path}/"):
             if path in seen:
+                if following and following.path == entry.path:  # a list names it twice
+                    break
                 return f"{path} has two results"
             seen.add(path)
             path = next(remaining, None)
-        if entry.kind == "tar" and path == entry.path:  # why it could not be read to its end
+        if path == entry.path:  # why it could not be read to its end
             path = next(remaining, None)
     return f"{path} is not in the manifest" if path is not None else ""
 

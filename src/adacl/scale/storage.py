@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import groupby
@@ -54,13 +55,15 @@ def text_of(path: str) -> str:
     """Return a path as it is written to a file of results.
 
     That is the path itself unless it holds bytes that are no UTF-8, which no text may: then it is a
-    ``file://`` URL, as other programs write such names (RFC 8089).
+    ``file://`` URL, as other programs write such names (RFC 8089). In another URL, whose tar file
+    holds such a name, these bytes alone are quoted.
     """
     try:
         path.encode()
     except UnicodeEncodeError:
-        scheme, inside = path.split("://", 1) if is_url(path) else ("file", path)
-        return f"{scheme}://{quote_from_bytes(os.fsencode(inside))}"
+        if is_url(path):
+            return re.sub("[\udc80-\udcff]", lambda byte: f"%{ord(byte[0]) - 0xDC00:02X}", path)
+        return f"file://{quote_from_bytes(os.fsencode(path))}"
     return path
 
 

@@ -43,6 +43,7 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
         If the storage does not answer.
     """
     seen: Counter[str] = Counter()
+    read = 0
     try:
         with open_source(path) as file, _opened(file) as members:
             for member in members:
@@ -52,7 +53,9 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
                     continue
                 seen[name] += 1
                 again = f"#{seen[name]}" if seen[name] > 1 else ""
-                yield f"{path}/{name}{again}", _content(members, member)
+                content = _content(members, member)
+                read += 1
+                yield f"{path}/{name}{again}", content
     except MissingDataError as error:
         cause = error.__cause__
         told = isinstance(cause, FileNotFoundError | PermissionError)
@@ -62,11 +65,11 @@ def images_in(path: str) -> Iterator[tuple[str, Content]]:
     except AdaclError:
         raise
     except (tarfile.TarError, EOFError, ValueError, lzma.LZMAError, zlib.error) as error:
-        yield path, f"not a sound tar file after {seen.total()} images ({reason_of(error)})"
+        yield path, f"not a sound tar file after {read} images ({reason_of(error)})"
     except OSError as error:
         if is_url(path):
             raise DataError(f"{path}: cannot be read ({reason_of(error)})") from error
-        yield path, f"cannot be read after {seen.total()} images ({reason_of(error)})"
+        yield path, f"cannot be read after {read} images ({reason_of(error)})"
     else:
         if not seen:
             yield path, "a tar file without images"
