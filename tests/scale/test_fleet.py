@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from adacl.deploy.export import export_model
 from adacl.deploy.scorer import Scorer
 from adacl.errors import DataError, MissingDataError, MissingExtraError
 from adacl.model.verdict import Step
@@ -137,6 +138,18 @@ def test_a_threshold_that_was_calibrated_reaches_the_fleet(plant: Path, tmp_path
     assert again["threshold"] != record["threshold"]
     assert Scorer(out / record["model"]).threshold.value == again["threshold"]
     assert Fleet(out).hash != before
+
+
+def test_a_model_that_is_exported_anew_makes_another_fleet(models: Path, tmp_path: Path) -> None:
+    shutil.copytree(models, tmp_path / "models")
+    fleet = Fleet(tmp_path / "models")
+    before = fleet.hash
+    exported = tmp_path / "models" / fleet.files["nut"]
+    assert before == Fleet(models).hash
+    export_model(exported.with_suffix(".adacl"), exported, dynamic_batch=True, licence="another")
+    assert fleet.hash != before
+    exported.unlink()
+    assert fleet.hash != before
 
 
 def test_a_setting_that_does_not_exist_is_refused_and_no_model_lost(

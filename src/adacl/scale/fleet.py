@@ -7,6 +7,7 @@ import hashlib
 from pathlib import Path
 
 from adacl.errors import DataError, MissingDataError
+from adacl.model.exported_file import checksum_of
 
 TABLE = "models.csv"
 
@@ -52,8 +53,11 @@ class Fleet:
 
     @property
     def hash(self) -> str:
-        """A hash of all models, whose names hold hashes of the images, and their thresholds."""
-        return hashlib.sha256("\n".join(sorted(self._thresholds)).encode()).hexdigest()
+        """A hash of all models, as the table has them and as their files are now."""
+        digest = hashlib.sha256("\n".join(sorted(self._thresholds)).encode())
+        for name in sorted(self.files.values()):
+            digest.update(checksum_of(self.folder / name))
+        return digest.hexdigest()
 
     def model_of(self, path: str) -> Path:
         """Return the exported model of an image: that of the innermost folder that has one.
