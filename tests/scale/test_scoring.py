@@ -380,6 +380,12 @@ def test_results_do_not_lie_among_what_is_scored(model: Path, images: Path, tmp_
         with pytest.raises(ConfigError, match="which is scored; name a folder outside"):
             ScoringRun(str(out), model, [str(source)])
     assert not list(images.rglob("run.json"))
+    for source in (tmp_path / "parts", tmp_path / "parts" / "monday", tmp_path / "manifest"):
+        shutil.copytree(images, source)
+        with pytest.raises(ConfigError, match="results would be written among these"):
+            ScoringRun(str(tmp_path), model, [str(source)])
+    with pytest.raises(ConfigError, match="which is scored"):
+        ScoringRun(str(tmp_path), model, ["/"])
 
 
 def test_single_images_share_units_of_work(images: Path, tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from adacl.scale.checks import check_unit
 from adacl.scale.engines import Engine, run
 from adacl.scale.fleet import Fleet
 from adacl.scale.parts import FOLDER, SCHEMA, Counts, Work, counts_in, name_of
-from adacl.scale.shard import Task, hash_of, score_shard
+from adacl.scale.shard import HEATMAPS, Task, hash_of, score_shard
 from adacl.scale.sources import Entry, opened_sources
 from adacl.scale.storage import Folder, absolute, is_url, reason_of
 from adacl.words import plural, were
@@ -245,10 +245,14 @@ def _option(name: str) -> str:
 
 
 def _check_outside(out: str, root: str) -> None:
-    """Refuse a folder of results in one that is listed, where they would be listed, too."""
-    inner, outer = (f"{name if is_url(name) else os.path.realpath(name)}/" for name in (out, root))
+    """Refuse a folder of results in one that is listed, or that is listed among the results."""
+    inner, outer = (
+        (name if is_url(name) else os.path.realpath(name)).rstrip("/") + "/" for name in (out, root)
+    )
     if inner.startswith(outer):
         raise ConfigError(f"{out}: lies in {root}, which is scored; name a folder outside")
+    if outer.startswith(tuple(f"{inner}{name}/" for name in (FOLDER, manifest.FOLDER, HEATMAPS))):
+        raise ConfigError(f"{root}: results would be written among these; name another --out")
 
 
 def _hash_of(model: Path, fleet: bool) -> str:
