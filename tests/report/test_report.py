@@ -27,6 +27,7 @@ from adacl.model.peak_scale import PeakScale
 from adacl.report import made_anomalies
 from adacl.report.subject import readable
 from adacl.report.thumbnails import preview, thumbnails
+from adacl.report.timeline import Timeline
 from support.helpers import call, refused, write_images
 from support.reports import HOSTILE, embedded
 from support.textures import textures
@@ -134,6 +135,19 @@ def test_hostile_names_stay_names(evaluated):
     text = page.read_text(encoding="utf-8")
     assert "<img src=x" not in text
     assert text.count("</script>") == 2
+
+
+def test_pages_are_utf8_whatever_folders_and_videos_are_called(shop, tmp_path):
+    for name in (b"scratch", b"kr\xe4tzer"):
+        shutil.copytree(shop / "good", tmp_path / "bad" / os.fsdecode(name))
+    page = tmp_path / "page.html"
+    folders = ("--normal", shop / "good", "--abnormal", tmp_path / "bad")
+    code, _, err = call("evaluate", shop / "threes.onnx", *folders, "--report", page, "-q")
+    assert code == 0, err
+    assert r"kr\xe4tzer</th>" in page.read_text(encoding="utf-8")
+    alarm = SimpleNamespace(threshold=0.5, notes=list)
+    Timeline(SimpleNamespace(alarm=alarm), os.fsdecode(b"t\xfcr.mp4")).write(page, [])
+    assert r"t\xfcr.mp4" in page.read_text(encoding="utf-8")
 
 
 def test_names_that_are_no_utf8_are_written_as_they_are(shop, tmp_path):

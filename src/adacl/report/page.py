@@ -100,7 +100,7 @@ def _told(
         "total": gathering.total(),
         "groups": {group: gathering.total(group) for group in gathering.counts},
         "flagged": {group: flagged[0] for group, flagged in gathering.flagged.items()},
-        "figures": figures,
+        "figures": figures and {**figures, "kinds": _kinds(figures)},
         "advice": subject.story != "score"
         and advice(subject.header, figures, readable(subject.model_path.name)),
         "threshold": threshold,
@@ -124,6 +124,10 @@ def _told(
         "limits": info.LIMITS,
         "command": readable(subject.command),
     }
+
+
+def _kinds(figures: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{**row, "kind": readable(row["kind"])} for row in figures.get("kinds", ())]
 
 
 def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from PIL import Image
 from adacl._version import __version__
 from adacl.data.video import Frame
 from adacl.files import atomic_file
+from adacl.report.subject import readable
 from adacl.video.alarms import Event
 from adacl.video.annotated_copy import draw
 from adacl.video.frame_scores import FrameScore
@@ -136,7 +137,7 @@ class Timeline:
             "end": self._last,
         }
         html = environment.get_template("timeline.html.j2").render(
-            title=self.title,
+            title=readable(self.title),
             data=json.dumps(data),
             events=events,
             worst=[(event, pictures.get(event.peak)) for event in worst],
