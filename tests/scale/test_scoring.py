@@ -129,8 +129,9 @@ def test_a_list_may_name_a_tar_file_twice(model: Path, images: Path, tmp_path: P
     write_tar(tmp_path / "empty.tar", [])
     (tmp_path / "list.txt").write_text("a.tar\na.tar\ncut.tar\ncut.tar\nempty.tar\nempty.tar\n")
     rows = scored(tmp_path / "out", model, tmp_path / "list.txt", shard_images=9)
-    twice = ["a.tar/x.png", "a.tar/y.png"] * 2 + ["cut.tar/x.png", "cut.tar"] * 2 + ["empty.tar"] * 2
-    assert [row.path.removeprefix(f"{tmp_path}/") for row in rows] == twice
+    each = ["a.tar/x.png", "a.tar/y.png"], ["cut.tar/x.png", "cut.tar"], ["empty.tar"]
+    expected = [name for names in each for name in names * 2]
+    assert [row.path.removeprefix(f"{tmp_path}/") for row in rows] == expected
 
 
 def _damaged(content: bytes, place: int) -> bytes:
