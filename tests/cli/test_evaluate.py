@@ -145,6 +145,19 @@ def test_a_defect_that_fits_in_few_images_is_not_called_found(
     assert out.endswith("none of these defects is found in at least 9 of 10 images\n")
 
 
+def test_defects_are_planted_in_each_image_once(parts: Path, tmp_path: Path) -> None:
+    few = tmp_path / "few"
+    few.mkdir()
+    for path in sorted((parts / "good").iterdir())[:6]:
+        shutil.copy(path, few)
+    command = ("evaluate", parts / "model", "--planted", few, "--threshold", 9)
+    _, out, err = call(*command, "--planted", few)
+    assert f"{few}: named more than once, taken once" in err
+    assert out.endswith("planted in 6 images only: too few to say what is found nearly always\n")
+    shutil.copy(path, few / "copy.png")
+    assert "7 normal images, 6 distinct: the figures count every copy" in call(*command)[2]
+
+
 def test_names_and_texts_on_stdout_steer_no_terminal(parts: Path, tmp_path: Path) -> None:
     for name in ("no\x1b[31mtch", "spot\n"):
         shutil.copytree(parts / "bad", tmp_path / "bad" / name)

@@ -16,10 +16,10 @@ from adacl.cli.support import options
 from adacl.cli.support.interrupts import interruptible
 from adacl.cli.support.localisation import localisation
 from adacl.cli.support.opened import (
-    count_distinct,
     count_setting,
     open_scorer,
     scores_of_files,
+    warn_of_copies,
     warned_of_seen,
 )
 from adacl.cli.support.progress import messages, say
@@ -121,14 +121,7 @@ def evaluate(
         seen = warned_of_seen([*good, *bad], model)
         setting = _warned_of_setting(good, bad)
         for name, scores in (("normal", good), ("anomalous", bad)):
-            distinct = count_distinct(scores)
-            if distinct is not None and distinct < len(scores):
-                log.warning(
-                    "%d %s images, %d distinct: the figures count every copy",
-                    len(scores),
-                    name,
-                    distinct,
-                )
+            warn_of_copies(scores, name)
         _warned_of_both(good, bad)
         pixels = localisation(scorer, good, bad, mask_of, quiet) if masks else {}
         figures: dict[str, Any] = evaluation(

@@ -9,9 +9,14 @@ from pathlib import Path
 import typer
 
 from adacl.cli.support import options
-from adacl.cli.support.opened import open_scorer, scores_of_files, warned_of_seen
+from adacl.cli.support.opened import (
+    open_scorer,
+    scores_of_files,
+    warn_of_copies,
+    warned_of_seen,
+)
 from adacl.cli.support.progress import count, messages
-from adacl.data.folders import ImageFiles, list_images
+from adacl.data.folders import ImageFiles, list_images, without_repeats
 from adacl.errors import DataError
 
 MOST = 20
@@ -38,12 +43,13 @@ def smallest_defect(
     """
     from adacl.protocols.inspection.smallest import ENOUGH, find_smallest, sentence, table
 
-    paths = list_images(normals)
+    paths = list_images(without_repeats(normals))
     n = min(MOST, len(paths))
     chosen = ImageFiles([paths[i * len(paths) // n] for i in range(n)])
     with messages(quiet):
         scorer, in_use, _ = open_scorer(model, device, backend, on_error, threshold)
         scores = list(scores_of_files(scorer.score_files, chosen, "normal images", quiet))
+        warn_of_copies(scores, "normal")
         seen = warned_of_seen(scores, model)
         usual = [score.path for score in scores if score.raw <= in_use.value]
         if not usual:

@@ -108,6 +108,15 @@ def count_distinct(scores: list[FileScore]) -> int | None:
     return len({score.digest for score in scores})
 
 
+def warn_of_copies(scores: list[FileScore], name: str) -> None:
+    """Warn if some of the images, of this name, are exact copies of others."""
+    distinct = count_distinct(scores)
+    if distinct is not None and distinct < len(scores):
+        log.warning(
+            "%d %s images, %d distinct: the figures count every copy", len(scores), name, distinct
+        )
+
+
 def count_seen(scores: list[FileScore]) -> int | None:
     """Count the images that were fitted on; None if unknown."""
     if any(score.trained_on is None for score in scores):
