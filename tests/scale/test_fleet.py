@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import codecs
 import json
 import os
 import shutil
@@ -289,6 +290,15 @@ def test_names_that_are_no_utf_8_are_written_out(models: Path, tmp_path: Path) -
     last = pd.read_parquet(tmp_path / "models.parquet").iloc[-1]
     assert (last.source, last.warnings) == (r"/caf\udce9/bolt", r"passed over caf\udce9.png")
     assert r"passed over caf\udce9.png" in (tmp_path / "index.html").read_text()
+
+
+def test_a_table_of_models_that_a_spreadsheet_saved_is_read(models: Path, tmp_path: Path) -> None:
+    table = (models / "models.csv").read_bytes()
+    (tmp_path / "models.csv").write_bytes(codecs.BOM_UTF8 + table.replace(b"\n", b"\r\n"))
+    assert Fleet(tmp_path).files == Fleet(models).files
+    (tmp_path / "models.csv").write_bytes(table + b'bolt,"')
+    with pytest.raises(DataError, match="not a sound table"):
+        Fleet(tmp_path)
 
 
 def test_a_carriage_return_in_a_name_loses_no_model(models: Path, tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ class Fleet:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         try:
-            with (folder / TABLE).open(newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
+            with (folder / TABLE).open(newline="", encoding="utf-8-sig") as file:
+                rows = list(csv.DictReader(file, strict=True))
         except OSError as error:
             raise MissingDataError(
                 f"{folder / TABLE}: cannot be read ({error.strerror}); it is the table that adacl "
