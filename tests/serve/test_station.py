@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import sqlalchemy
-from PIL import Image
+from PIL import ExifTags, Image
 from sqlalchemy.exc import OperationalError
 
 from adacl import AnomalyDetector
@@ -468,6 +468,18 @@ def test_thumbnails_of_any_image(mode):
     assert small.format == "JPEG"
     low, high = small.convert("L").getextrema()
     assert high - low > 100
+
+
+@pytest.mark.parametrize(
+    ("kind", "depth"), [("JPEG", 8), ("PNG", 8), ("TIFF", 8), ("PNG", 16), ("TIFF", 16)]
+)
+def test_thumbnails_are_turned_as_the_image_says(kind, depth):
+    image = Image.fromarray(np.zeros((40, 20), np.uint8 if depth == 8 else np.uint16))
+    turn = Image.Exif()
+    turn[ExifTags.Base.Orientation] = 6
+    file = io.BytesIO()
+    image.save(file, kind, exif=turn)
+    assert Image.open(io.BytesIO(thumbnail(file.getvalue()))).size == (40, 20)
 
 
 def test_no_thumbnail_of_what_is_no_image():

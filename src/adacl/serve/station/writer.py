@@ -280,6 +280,7 @@ def thumbnail(content: bytes) -> bytes | None:
     try:
         with Image.open(io.BytesIO(content)) as image:
             image.draft("RGB", (THUMBNAIL, THUMBNAIL))
+            ImageOps.exif_transpose(image, in_place=True)
             if image.mode.startswith(("I", "F")):  # more than 8 bits: stretched to what is there
                 levels = np.asarray(image, np.float32)
                 levels = (levels - levels.min()) / max(float(np.ptp(levels)), 1e-9)
@@ -287,7 +288,6 @@ def thumbnail(content: bytes) -> bytes | None:
             else:
                 small = image.convert("RGB")
             small.thumbnail((THUMBNAIL, THUMBNAIL))
-            small = ImageOps.exif_transpose(small)
             file = io.BytesIO()
             small.save(file, "JPEG", quality=80)
             return file.getvalue()
