@@ -550,6 +550,15 @@ def test_what_cannot_be_compared_is_not_watched(method, count, why):
     assert watch.state == ("off" if why else "moved")
 
 
+def test_images_that_came_again_leave_no_gap_in_the_scores_taken_up(tmp_path):
+    records = Records(str(tmp_path / "log.db"), create=True)
+    digests = [f"{number - number % 2:064x}" for number in range(2 * WINDOW + 100)]
+    rows = rows_of(len(digests))
+    records.write([row | {"sha256": digest} for row, digest in zip(rows, digests, strict=True)])
+    found = records.recent("f", WINDOW)
+    assert [digest for _, digest in found] == digests[100::2]
+
+
 def test_the_service_tells_of_drift_and_remembers_it(model, digits, tmp_path):
     where = tmp_path / "log.db"
     others = [png(image) for image in digits.other_than(3)[:240]]
