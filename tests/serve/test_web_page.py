@@ -868,6 +868,21 @@ def test_sending_can_be_stopped_and_keeps_the_pictures(visit, service, threes):
     expect(page.locator("#lesson-wrong")).to_be_hidden()
 
 
+def test_pictures_added_while_others_are_sent_are_refused_aloud(visit, service, threes, mixed):
+    page = ready(visit(f"{service}#teach"))
+    drop(page, threes.train)
+    count = f"{len(list(threes.train.iterdir()))} normal pictures"
+    expect(page.locator("#lesson-count")).to_have_text(count)
+    page.get_by_label("Name of the model").fill("sent")
+    hold(page, "**/v1/trainings?*")
+    page.get_by_role("button", name="Start training").click()
+    expect(page.locator("#upload")).to_be_visible()
+    drop(page, mixed[0])
+    expect(page.get_by_role("alert").first).to_contain_text("Not added")
+    page.get_by_role("button", name="Stop sending").click()
+    expect(page.locator("#lesson-count")).to_have_text(count)
+
+
 def test_pictures_of_one_name_and_size_are_all_learned(visit, service, mixed, tmp_path):
     page = ready(visit(f"{service}#teach"))
     for number, folder in enumerate(("first", "second")):

@@ -36,7 +36,10 @@ const identity = ({ file, name }) =>
 
 /** @param {Picked[]} picked */
 export function gather(picked) {
-  if (sending) return;
+  if (sending) {
+    say($("banner"), "Not added: other pictures are being sent. Add these once that is done.");
+    return;
+  }
   const known = new Set(gathered.map(identity));
   const fresh = picked.filter((one) => !known.has(identity(one)));
   gathered.push(...fresh);
@@ -193,6 +196,7 @@ function offer() {
 /** @param {Event} event */
 async function submit(event) {
   event.preventDefault();
+  setRecording(false);
   say($("lesson-wrong"), null);
   const name = $("lesson-name").value.trim();
   const body = new FormData();
