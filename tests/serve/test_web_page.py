@@ -803,6 +803,31 @@ def test_the_camera_gives_way_to_the_picture_before(visit, service, mixed):
     expect(page.locator("#verdict")).to_contain_text("0000.png")
 
 
+def test_a_late_live_verdict_is_not_shown_beside_the_picture_before(visit, service, mixed):
+    page = ready(visit(service))
+    drop(page, mixed[0])
+    expect(tiles(page)).to_have_count(1)
+    expect(page.locator("#map-text")).to_be_hidden()
+    page.get_by_role("button", name="Camera").last.click()
+    page.evaluate(
+        """() => {
+            window.decoding = 0;
+            const decode = createImageBitmap;
+            window.createImageBitmap = async (...given) => {
+                window.decoding++;
+                await new Promise((then) => setTimeout(then, 2000));
+                return decode(...given);
+            };
+        }"""
+    )
+    page.get_by_role("button", name="Live").click()
+    page.wait_for_function("() => window.decoding")
+    page.locator("#camera-close").click()
+    expect(page.locator("#verdict")).to_contain_text("0000.png")
+    page.wait_for_timeout(3000)
+    expect(page.locator("#verdict")).to_contain_text("0000.png")
+
+
 def test_an_answer_does_not_cover_the_camera(visit, service, mixed):
     page = ready(visit(service))
     drop(page, mixed[0])

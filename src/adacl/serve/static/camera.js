@@ -171,9 +171,11 @@ async function loop(signal) {
     };
     try {
       const answer = await ask([job], true, { signal });
+      if (signal.aborted) return;
       const found = scored(job, answer.results[0], answer.threshold);
       const item = { ...found, at: 0, thumb: null, preview: null, whole: false, file: undefined };
       await overlay(item);
+      if (signal.aborted) return;
       verdict(item);
       const now = performance.now();
       say($("rate"), `${(1000 / (now - last)).toFixed(1)} pictures a second`);
