@@ -70,6 +70,9 @@ def test_bad_arguments_are_refused(tree: Path, tmp_path: Path) -> None:
         2, "bench", "one-vs-rest", tree, *out, "--method", "magic"
     )
     assert "known are accurate" in refused(2, "bench", "one-vs-rest", tree, *out, "--preset", "x")
+    assert "its network has a map" in refused(
+        2, "bench", "one-vs-rest", tree, *out, "--preset", "inspect"
+    )
     assert "neither a folder nor a data set" in refused(2, "bench", "one-vs-rest", "imagenet", *out)
     assert "known are loss" in refused(2, "bench", "ablation", "colours", *out)
     assert "known are paper" in refused(

@@ -25,7 +25,7 @@ from adacl._version import __version__
 from adacl.config import Config
 from adacl.config.presets import preset_of_images
 from adacl.data.samples import Samples
-from adacl.errors import DataError
+from adacl.errors import ConfigError, DataError
 from adacl.imaging.spec import ImageSpec
 from adacl.metrics import auroc
 from adacl.model.history import EpochRecord
@@ -58,11 +58,23 @@ class Variant:
         Configuration of ADACL, or None for a rival, whose name is ``name``.
     every_epoch
         Whether to test after every epoch as well, for a curve. Nothing is chosen by it.
+
+    Raises
+    ------
+    ConfigError
+        If its network has a map, which this protocol does not train.
     """
 
     name: str
     config: Config | None
     every_epoch: bool = False
+
+    def __post_init__(self) -> None:
+        if self.config is not None and self.config.network.output == "map":
+            raise ConfigError(
+                f"preset {self.config.preset!r}: its network has a map, and adacl bench trains "
+                "those that see an image as a whole; name another, such as paper or accurate"
+            )
 
 
 def paper_config(source: str, preset_name: str = "paper") -> Config:
