@@ -79,6 +79,10 @@ def test_bad_arguments_are_refused(tree: Path, tmp_path: Path) -> None:
         2, "bench", "ablation", "labels", *out, "--data", tree, "--variants", "graded"
     )
     assert "has no cells" in refused(3, "bench", "report", tmp_path / "nowhere")
+    knn = ["--method", "knn", "--classes", ""]  # as of a variable that is not set
+    assert "class ''" in refused(2, "bench", "one-vs-rest", tree, *out, *knn)
+    labels = ["labels", "--data", tree, "--classes", "9", "--variants", ""]
+    assert "variant ''" in refused(2, "bench", "ablation", *out, *labels)
     assert not (tmp_path / "out").exists()
     for seeds in ("a", "3..1", "-1", ""):
         code, _, err = call("bench", "one-vs-rest", tree, *out, "--seeds", seeds)

@@ -121,7 +121,8 @@ def ablation(
     chosen, changes = ablations.get(name), settings or []
     source = data or chosen.source
     config = paper_config(source, chosen.preset).replace(**parse_settings(changes))
-    variants = ablations.variants(chosen, config, changes, only and only.split(","))
+    wanted = None if only is None else only.split(",")
+    variants = ablations.variants(chosen, config, changes, wanted)
     _run(source, classes, seeds, variants, out, jobs, address, data_dir, device, json_output, quiet)
 
 
@@ -144,7 +145,7 @@ def _run(
     from adacl.protocols.image import one_vs_rest as protocol
 
     known = data.classes(source)
-    chosen = classes.split(",") if classes else list(known)
+    chosen = list(known) if classes is None else classes.split(",")
     unknown = [x for x in chosen if x not in known]
     if unknown:
         raise ConfigError(f"class {unknown[0]!r}: {source} has {', '.join(known)}")
