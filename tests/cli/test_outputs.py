@@ -128,3 +128,7 @@ def test_a_heat_map_beside_its_image_is_told(parts: Path, tmp_path: Path, monkey
     assert code == 0
     assert err.count("000.png.heatmap.png: lies in the folder of the images") == 1
     assert err.count("lies in the folder") == 1
+    code, _, err = call("score", parts / "model.onnx", "000.png", "001.png", "--heatmaps", ".")
+    assert code == 0
+    assert err.count("000.png.heatmap.png: lies in the folder of the images") == 1
+    assert err.count("lies in the folder") == 1

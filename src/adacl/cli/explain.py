@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -18,6 +17,7 @@ from adacl.cli.support.heatmaps import (
     is_ours,
     layout,
     mark_of,
+    tell_beside,
     values_beside,
     write_picture,
 )
@@ -33,8 +33,6 @@ from adacl.files import atomic_file, check_writable, resolved
 
 if TYPE_CHECKING:
     from adacl.explain.picture import Shown
-
-log = logging.getLogger("adacl")
 
 
 def explain(
@@ -79,7 +77,7 @@ def explain(
         scorer, in_use, _ = open_scorer(model, device, backend, on_error, threshold)
         paths = list_images(without_repeats(images))
         targets = _targets(model, images, paths, output, npy)
-        _tell_beside(targets)
+        any(tell_beside(path, target) for path, target in targets.items())
         skipped: list[Skipped] = []
         maps = scorer.explain_files(paths, skipped, method)
         scale = scorer.header.map_scale
@@ -127,18 +125,6 @@ def _targets(
             f"{output.name}; name another output, or remove it"
         )
     return {paths[0]: output}
-
-
-def _tell_beside(targets: dict[Path, Path]) -> None:
-    """Warn of heat maps that will lie in a folder of the images, and count as images there."""
-    for path, target in targets.items():
-        if resolved(path.parent) == resolved(target.parent):
-            log.warning(
-                "%s: lies in the folder of the images, where fit and score would take it for one; "
-                "move it, or name a folder outside with -o",
-                target.name,
-            )
-            return
 
 
 def _verdict(path: Path, shown: Shown) -> str:

@@ -72,6 +72,18 @@ def check_outside(
         )
 
 
+def tell_beside(image: Path, target: Path) -> bool:
+    """Warn of a heat map that will lie in the folder of its image, and count as an image there."""
+    beside = resolved(image.parent) == resolved(target.parent)
+    if beside:
+        log.warning(
+            "%s: lies in the folder of the images, where fit and score would take it for one; "
+            "move it, or name a folder outside with -o or --heatmaps",
+            target.name,
+        )
+    return beside
+
+
 def with_heatmaps(
     scorer: Opened, folder: Path, roots: Sequence[Path], tally: Counter[str]
 ) -> ScoreFiles:
@@ -86,7 +98,9 @@ def with_heatmaps(
     limit, scale = scorer.threshold_, scorer.header.map_scale
 
     def score_files(paths: Iterable[Path], skipped: list[Skipped]) -> Iterator[FileScore]:
+        told = False
         for score, anomaly_map, shown in scorer.explain_files(paths, skipped):
+            told = told or tell_beside(score.path, target(score.path))
             outline = limit if score.raw > limit else None
             picture = overlay(shown, anomaly_map, scale, outline)
             mark = mark_of(score.path)
