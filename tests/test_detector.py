@@ -872,6 +872,9 @@ def test_labels_that_differ_are_said_to_be_ignored(normal, caplog):
         caplog.clear()
         tiny().fit(normal, labels)
         assert "y has 2 different labels, and is ignored: all images are learnt" in caplog.text
+    caplog.clear()
+    tiny().fit_predict(normal, np.arange(len(normal)) % 2)
+    assert "y has 2 different labels" in caplog.text
 
 
 def test_one_image_is_not_taken_for_many_in_silence(digits, caplog):

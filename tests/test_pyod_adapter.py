@@ -66,3 +66,8 @@ def test_a_generator_is_learnt_from_and_then_labelled(train):
     detector = PyODDetector(config=TINY, device="cpu")
     labels = detector.fit_predict(image for image in train[:20])
     assert (labels == detector.predict(train[:20])).all()
+
+
+def test_labels_that_differ_are_said_to_be_ignored(train, caplog):
+    PyODDetector(config=TINY, device="cpu").fit_predict(train, np.arange(len(train)) % 2)
+    assert "y has 2 different labels, and is ignored" in caplog.text

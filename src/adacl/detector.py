@@ -165,7 +165,8 @@ class AnomalyDetector(ImageDetector, OutlierMixin, BaseEstimator):  # type: igno
 
     def fit_predict(self, X: Any, y: object = None, **kwargs: Any) -> Array:
         """Learn from images and return +1 or -1 for each of them (N,)."""
-        labels: Array = super().fit_predict(listed(X), y, **kwargs)
+        X = listed(X)
+        labels: Array = self.fit(X, y, **kwargs).predict(X)
         return labels
 
     def __sklearn_tags__(self) -> Any:

@@ -42,7 +42,7 @@ class PyODDetector:
     def fit(self, X: Any, y: object = None) -> Self:
         """Learn from images, see :meth:`AnomalyDetector.fit`."""
         X = listed(X)
-        self.detector.fit(X)
+        self.detector.fit(X, y)
         self.decision_scores_ = self.decision_function(X)
         self.threshold_ = self.detector.threshold_
         self.labels_ = (self.decision_scores_ > self.threshold_).astype(int)
@@ -67,4 +67,4 @@ class PyODDetector:
 
     def fit_predict(self, X: Any, y: object = None) -> Array:
         """Learn from images and return their labels (N,)."""
-        return self.fit(X).labels_
+        return self.fit(X, y).labels_
