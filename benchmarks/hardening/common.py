@@ -65,7 +65,8 @@ def run(
         errors="backslashreplace",
         timeout=timeout,
         preexec_fn=before,
-        env={**os.environ, "NO_COLOR": "1"},
+        # A limit of files would cut bytecode that is written, for good.
+        env={**os.environ, "NO_COLOR": "1", "PYTHONDONTWRITEBYTECODE": "1"},
         check=False,
     )
 

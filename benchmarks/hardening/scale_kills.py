@@ -62,6 +62,7 @@ class Trial:
         self.destination = str(self.out)
         self.options: list[object] = ["--workers", WORKERS]
         self.environment = {**os.environ, "NO_COLOR": "1", "OMP_NUM_THREADS": "1"}
+        self.environment["PYTHONDONTWRITEBYTECODE"] = "1"  # a limit would cut it, for good
         self.limit: Callable[[], None] | None = None
 
     def start(self) -> subprocess.Popen[str]:
