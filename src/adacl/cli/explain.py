@@ -77,7 +77,9 @@ def explain(
         scorer, in_use, _ = open_scorer(model, device, backend, on_error, threshold)
         paths = list_images(without_repeats(images))
         targets = _targets(model, images, paths, output, npy)
-        any(tell_beside(path, target) for path, target in targets.items())
+        for path, target in targets.items():
+            if tell_beside(path, target):
+                break
         skipped: list[Skipped] = []
         maps = scorer.explain_files(paths, skipped, method)
         scale = scorer.header.map_scale
