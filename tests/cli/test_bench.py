@@ -108,9 +108,10 @@ def test_a_folder_named_as_a_benchmark_is_not_taken_for_it(tree: Path, tmp_path:
     top = tree.rename(tree.with_name("mnist"))
     (top / "0").rename(top / "zero")
     out = tmp_path / "out"
-    code, said, err = bench("one-vs-rest", top, "--out", out, "--classes", "zero", "--method",
+    code, said, err = bench("one-vs-rest", top, "--out", out, "--classes", "zero,zero", "--method",
                             "ocsvm")  # fmt: skip
     assert code == 0, err
+    assert err == "done: mnist-folder-zero-seed0-ocsvm\n", "a class named twice is one"
     assert said.startswith("mnist-folder, ocsvm")
 
 

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from adacl.config import Config
+from adacl.config.presets import preset
 from adacl.datasets import catalogue
 from adacl.errors import DataError
 from adacl.protocols import summary
@@ -188,3 +189,25 @@ def test_a_comparison_takes_only_classes_and_seeds_that_all_its_variants_have(
     assert len(alike) == 2 * 3 * 5
     assert "3 × 5" in tables.table4(cells).markdown()
     assert "0.1" not in [f"{x['auroc']:.1f}" for x in alike]
+
+
+def test_a_kept_model_is_used_again_only_for_the_images_and_settings_it_learnt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 255, (40, 12, 12, 1), np.uint8)
+    config = preset("paper").replace(training__epochs=1, training__min_epoch_images=40)
+    monkeypatch.setattr(pictures, "load_one_vs_rest", lambda *_: (images, None, None))
+    monkeypatch.setattr(pictures, "paper_config", lambda _: config)
+    kept = tmp_path / "mnist-8.adacl"
+
+    def written() -> bytes:
+        pictures.detector_for("mnist", "8", tmp_path, None)
+        return kept.read_bytes()
+
+    first, second = written(), kept.stat().st_mtime_ns
+    assert (written(), kept.stat().st_mtime_ns) == (first, second)
+    images = images[::-1] // 2
+    other = written()
+    config = config.replace(training__epochs=2)
+    assert first != other != written()

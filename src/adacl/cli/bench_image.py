@@ -145,7 +145,7 @@ def _run(
     from adacl.protocols.image import one_vs_rest as protocol
 
     known = data.classes(source)
-    chosen = list(known) if classes is None else classes.split(",")
+    chosen = list(known) if classes is None else list(dict.fromkeys(classes.split(",")))
     unknown = [x for x in chosen if x not in known]
     if unknown:
         raise ConfigError(f"class {unknown[0]!r}: {source} has {', '.join(known)}")

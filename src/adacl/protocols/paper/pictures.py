@@ -18,6 +18,7 @@ from torch import nn
 
 from adacl.anomalies import make
 from adacl.config import Config
+from adacl.data.copies import digest
 from adacl.data.folders import list_images
 from adacl.data.images import read_image
 from adacl.data.reading import stream
@@ -156,10 +157,14 @@ def figure6_embeddings(models: dict[str, ImageDetector], data_dir: Path | None) 
 def detector_for(data: str, normal: str, folder: Path, data_dir: Path | None) -> ImageDetector:
     """Return a detector of a class, as table 1 has it, from ``folder`` or freshly trained."""
     path = folder / f"{data}-{normal}.adacl"
-    if not path.exists():
-        images, _, _ = load_one_vs_rest(data, normal, data_dir)
-        folder.mkdir(parents=True, exist_ok=True)
-        ImageDetector(config=paper_config(data), device="cpu").fit(images).save(path)
+    images, _, _ = load_one_vs_rest(data, normal, data_dir)
+    config = paper_config(data)
+    if path.exists():
+        kept = ImageDetector.load(path, device="cpu")
+        if kept.header.config == config and kept.model_.learnt == set(map(digest, images)):
+            return kept
+    folder.mkdir(parents=True, exist_ok=True)
+    ImageDetector(config=config, device="cpu").fit(images).save(path)
     return ImageDetector.load(path, device="cpu")
 
 
