@@ -294,6 +294,15 @@ def test_settings_left_out_keep_their_default(tmp_path):
     assert from_toml(path) == Config().replace(training__epochs=3, training__rate_max=1.0)
 
 
+@pytest.mark.parametrize("name", ["inspct", "auto", ""])
+def test_an_unknown_preset_is_refused_where_it_would_decide(tmp_path, name):
+    path = tmp_path / "config.toml"
+    for rest in ("", "[training]\nepochs = 3\n"):
+        path.write_text(f'preset = "{name}"\n{rest}')
+        with pytest.raises(ConfigError, match=rf"preset '{name}' is not known, .*known are accurate"):
+            from_toml(path)
+
+
 def test_unreadable_files_are_refused_by_name(tmp_path):
     with pytest.raises(MissingDataError, match=r"missing\.toml"):
         from_toml(tmp_path / "missing.toml")

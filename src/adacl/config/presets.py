@@ -210,15 +210,27 @@ def from_tree(settings: Mapping[str, Any], default: str = "paper") -> Config:
     Raises
     ------
     ConfigError
-        If a setting is not valid.
+        If a setting is not valid, or something is left out and there is no such preset.
     """
-    tree = PRESETS.get(str(settings.get("preset", default)), PRESETS["paper"]).to_dict()
+    named = settings.get("preset", default)
+    tree = PRESETS.get(str(named), PRESETS["paper"]).to_dict()
+    if isinstance(named, str) and named not in PRESETS and not _is_whole(settings, tree):
+        raise ConfigError(
+            f"preset {named!r} is not known, and settings that are left out are as in it; known "
+            f"are {', '.join(sorted(PRESETS))}"
+        )
     explicit = []
     for name, value in settings.items():
         both = isinstance(value, dict) and isinstance(tree.get(name), dict)
         tree[name] = tree[name] | value if both else value
         explicit += [f"{name}__{setting}" for setting in value] if both else [name]
     return Config.from_dict(tree, explicit)
+
+
+def _is_whole(settings: Mapping[str, Any], tree: Mapping[str, Any]) -> bool:
+    """Tell whether nothing of a whole tree is left out."""
+    sections = [(part, settings.get(name)) for name, part in tree.items() if isinstance(part, dict)]
+    return all(isinstance(own, dict) and part.keys() <= own.keys() for part, own in sections)
 
 
 def suited(config: Config, aligned: bool) -> Config:
