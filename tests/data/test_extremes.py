@@ -3,6 +3,7 @@ import pytest
 from PIL import Image
 
 from adacl.data.training_set import probe_files, samples_of_array, samples_of_files
+from adacl.errors import InputError
 from adacl.imaging.tiles import Tiling
 
 
@@ -51,3 +52,17 @@ def test_usual_images_are_not_told_of(deep, caplog):
     samples_of_array(deep, None)
     samples_of_array(np.where(deep > 4095, 1, 0.01).astype(np.float32), None)
     assert not caplog.text
+
+
+@pytest.mark.parametrize("tiling", [None, Tiling(20, 20)])
+def test_a_white_level_below_the_values_is_told(deep, tiling, tmp_path, caplog):
+    deep[:3] //= 2
+    probed = probe_files(paths_of(deep, tmp_path), "fail")
+    samples_of_files(probed, tiling, None if tiling else (40, 40), "fail", white=2500)
+    words = f"5% of the values of 3 of 6 images, such as {tmp_path / '3.png'}, are higher, and"
+    assert f"white level 2500: more than {words} learnt as white; if" in caplog.text
+
+
+def test_a_white_level_below_most_values_is_refused(deep):
+    with pytest.raises(InputError, match="2000: lower than most values of most images, such as"):
+        samples_of_array(deep, None, 2000)

@@ -1,4 +1,4 @@
-"""Tell of single values, as of hot pixels, that alone decide which range is learnt."""
+"""Tell of values that stretch the range learnt, as of hot pixels, or lie above the white level."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from adacl.data.samples import Samples
+from adacl.errors import InputError
 from adacl.imaging.spec import in_unit_range
 
 NEARLY_ALL = 99.8
@@ -16,6 +17,8 @@ SHARE = 4
 """How many times wider than nearly all values the range is where it is told."""
 LOOKED_AT = 1 << 20
 """Values, drawn from all images, that tell where nearly all lie."""
+CUT_OFF, MOST = 0.05, 0.5
+"""Shares of an image above the white level that are told, and that are refused if usual."""
 
 log = logging.getLogger("adacl")
 
@@ -61,4 +64,44 @@ def tell_extremes(samples: Samples, name: Callable[[int], str]) -> None:
         len(images),
         samples.owner.max() + 1,
         name(images[0]),
+    )
+
+
+def check_cut_off(samples: Samples, name: Callable[[int], str]) -> None:
+    """Warn if much of some images lies above the white level, so that it is learnt as white.
+
+    The arguments are as for :func:`tell_extremes`.
+
+    Raises
+    ------
+    InputError
+        If most of most images does.
+    """
+    spec = samples.spec
+    if spec.dtype != "uint16":
+        return
+    shares = []
+    for image in samples:
+        if samples.mask is not None:
+            image = samples.mask.looked_at(image[None])
+        shares.append(float((image > spec.high).mean()))
+    cut = np.array(shares) > CUT_OFF
+    if not cut.any():
+        return
+    images = np.unique(samples.owner[samples.numbers[cut]])
+    remedy = "state the white of the camera (--white-level 4095 for 12 bits)"
+    if np.median(shares) > MOST:
+        raise InputError(
+            f"white level {spec.high:g}: lower than most values of most images, such as "
+            f"{name(images[0])}; {remedy}"
+        )
+    log.warning(
+        "white level %g: more than %.0f%% of the values of %d of %d images, such as %s, are "
+        "higher, and learnt as white; if they are not, %s",
+        spec.high,
+        100 * CUT_OFF,
+        len(images),
+        samples.owner.max() + 1,
+        name(images[0]),
+        remedy,
     )

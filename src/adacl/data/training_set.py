@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from adacl.data.copies import digest
-from adacl.data.extremes import tell_extremes
+from adacl.data.extremes import check_cut_off, tell_extremes
 from adacl.data.images import probe, read_image
 from adacl.data.pixels import ImageHeader
 from adacl.data.reading import OnError, stream
@@ -186,7 +186,7 @@ def samples_of_files(
     DataError
         If no file can be read, or one cannot and ``on_error`` is ``fail``.
     InputError
-        If the tiles are larger than the largest image.
+        If the tiles are larger than the largest image, or most values lie above ``white``.
     """
     paths, headers = files.paths, files.headers
     channels = max(header.channels for header in headers)
@@ -228,11 +228,10 @@ def samples_of_files(
 def _with_range(
     samples: Samples, white: int | None, mask: Mask | None, name: Callable[[int], str]
 ) -> Samples:
-    """Return samples with the range that becomes 0 to 1; tell if few values alone decide it."""
-    samples = samples.with_mask(mask)
-    if white is None:
-        tell_extremes(samples, name)
-    return samples.with_white(white)
+    """Return samples with the range that becomes 0 to 1; tell if it goes badly with the values."""
+    samples = samples.with_mask(mask).with_white(white)
+    (tell_extremes if white is None else check_cut_off)(samples, name)
+    return samples
 
 
 def tell_mixed(headers: list[ImageHeader], white: int | None) -> None:
@@ -281,7 +280,7 @@ def samples_of_array(
     Raises
     ------
     InputError
-        If they are smaller than 8 x 8 pixels, or than a tile.
+        If they are smaller than 8 x 8 pixels, or than a tile, or most values lie above ``white``.
     """
     height, width, channels = images.shape[1:]
     if tiling is None:
