@@ -20,6 +20,14 @@ def test_a_folder_is_a_group():
     assert groups_of([Path("a/new/1.png"), Path("b/new/1.png")], "folder").tolist() == [0, 1]
 
 
+def test_a_folder_that_is_named_in_several_ways_is_one_group(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "a")
+    names = ["a/1.png", "lists/../a/2.png", "link/3.png", "b/4.png"]
+    assert groups_of([tmp_path / name for name in names], "folder").tolist() == [0, 0, 0, 1]
+
+
 @pytest.mark.parametrize("rule", [r"kos(\d+)_\d", r"kos\d+", r"\d+_"])
 def test_names_that_match_alike_are_a_group(rule):
     assert groups_of(FILES[:3], rule).tolist() == [0, 1, 0]

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from adacl.data.copies import Indices
 from adacl.errors import ConfigError, DataError
+from adacl.files import resolved
 
 FOLDER = "folder"
 """The rule by which images of one folder belong together."""
@@ -55,11 +57,11 @@ def groups_of(paths: Sequence[Path], rule: str) -> Indices:
         If it is not found in a file's name.
     """
     pattern = check_rule(rule)
+    if pattern is None:  # one folder may be named in several ways, as lists do
+        real = cache(resolved)
+        return np.unique([str(real(path.parent)) for path in paths], return_inverse=True)[1]
     names = []
     for path in paths:
-        if pattern is None:
-            names.append(str(path.parent))
-            continue
         match = pattern.search(path.name)
         if match is None:
             raise DataError(
