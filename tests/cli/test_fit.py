@@ -6,6 +6,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from adacl.cli.support.progress import epochs, messages
 from adacl.config.presets import preset
@@ -45,6 +46,16 @@ def test_fit_tells_beforehand_what_is_trained(parts: Path, tmp_path: Path) -> No
     _, _, err = call("fit", parts / "train", *options, "-q")
     weak = weakness(read_model(tmp_path / "m")[0])
     assert err == "".join(f"warning: {line}\n" for line in weak)
+
+
+def test_fit_counts_the_tiles_of_images_of_all_sizes(tmp_path: Path) -> None:
+    (tmp_path / "good").mkdir()
+    for number in range(10):
+        side = 16 if number else 64
+        Image.new("L", (side, side), number).save(tmp_path / "good" / f"{number}.png")
+    options = ["-o", tmp_path / "m", *QUICK, "--set", "training.min_epoch_images=100"]
+    _, _, err = call("fit", tmp_path / "good", *options, "--tile", "16x16")
+    assert "an epoch goes through about 20 tiles to learn from again and again" in err
 
 
 def test_fit_says_that_the_images_of_all_folders_are_taken_for_normal(

@@ -48,15 +48,16 @@ def announce(
         )
     else:
         log.info("%d images: one network is trained for up to %s", count, epochs)
-    samples = len(split(units, config, True, 0).train) * count // units
+    samples, exact = len(split(units, config, True, 0).train) * count // units, units == count
     if tiling:
-        samples *= len(tiling.corners(*files.sizes(image_size)[0]))
+        tiles = [tiling.count(*size) for size in files.sizes(image_size)]
+        samples, exact = samples * sum(tiles) // count, exact and min(tiles) == max(tiles)
     if samples < training.min_epoch_images:
         log.info(
             "an epoch goes through %s%d %s to learn from again and again, until it has seen %d: "
             "so small sets take as long as large ones; --set training.min_epoch_images=N makes "
             "shorter epochs, which learn less",
-            "the " if units == count else "about ",
+            "the " if exact else "about ",
             samples,
             "tiles" if tiling else "images",
             training.min_epoch_images,
