@@ -68,7 +68,7 @@ def resume(
     if header.get("identity") != identity:
         raise ModelFileError(
             f"{path}: belongs to other data or settings; repeat the command it was made with, "
-            "or delete it to start again"
+            f"or delete all checkpoints in {path.parent} to start again"
         )
     try:
         history, best = _restore(arrays, header, network, optimizer)
