@@ -48,6 +48,11 @@ def test_only_what_raises_the_score_is_named():
     assert found.words(3) == "exposure +10 % flags 30 of 30 normal images held out (0 as they are)"
 
 
+def test_images_that_are_longer_than_jpeg_takes_are_not_looked_at():
+    images = np.full((20, 1, 65_501, 1), 130, np.uint8)
+    assert sensitivity(Brightness(), Samples(images), np.arange(20)) is None
+
+
 def test_an_image_of_tiles_counts_once_and_by_its_worst_tile():
     tiles = grey(40, owner=np.repeat(np.arange(20), 2))
     tiles.pixels[::2] = 20

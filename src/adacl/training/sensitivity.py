@@ -14,6 +14,8 @@ from adacl.model.sensitivity import Sensitivity
 FEWEST, MOST = 8, 30
 PIXELS = 1 << 21
 """Of all images that are looked at, as the network sees them, about: what bounds the time."""
+LONGEST = 65_500
+"""Pixels of a side that JPEG takes, at most."""
 STRONG = "exposure -30 %"
 """Stronger than the other changes, and reported as a drift when images are scored."""
 
@@ -32,7 +34,7 @@ def sensitivity(model: Model, samples: Samples, images: NDArray[np.int64]) -> Se
     -------
     Sensitivity or None
         None for images of other than 8 bits, and if there are fewer than ``FEWEST``, or they are
-        so large that it would take long.
+        so large that it would take long, or longer than a JPEG file may be.
     """
     spec, threshold = model.spec, model.threshold.value
     if spec.dtype != "uint8" or spec.channels not in (1, 3) or len(images) < FEWEST:
@@ -40,7 +42,8 @@ def sensitivity(model: Model, samples: Samples, images: NDArray[np.int64]) -> Se
     size = samples.of(images[:1])
     seen = sum(sample[..., 0].size for sample in size) / model.config.network.shrunk**2
     count = min(MOST, len(images), int(PIXELS / seen))
-    if count < FEWEST:
+    longest = max(max(sample.shape[:2]) for sample in samples.of(images))
+    if count < FEWEST or longest > LONGEST:
         return None
     chosen = [samples.of(images[[n]]) for n in np.linspace(0, len(images) - 1, count, dtype=int)]
 
