@@ -44,13 +44,16 @@ def test_trained_model_tells_real_digits_apart(parts: Path) -> None:
     assert result["n_seen_in_fit"] == 0
 
 
-def test_evaluate_warns_of_images_seen_in_fit(parts: Path) -> None:
-    code, out, err = call(
-        "evaluate", parts / "model", "--normal", parts / "train", "--abnormal", parts / "bad"
-    )
+def test_evaluate_warns_of_images_seen_in_fit(parts: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    folders = ["--normal", parts / "train", "--abnormal", parts / "bad"]
+    code, out, err = call("evaluate", parts / "model", *folders, "--report", page)
     assert code == 0
     assert "AUROC" in out
     assert "120 of these images were used in fitting" in err
+    fault = "120 of these images were used in fitting, so the figures are too good"
+    assert fault in err
+    assert f"{fault}. Next: " in page.read_text()
 
 
 def test_evaluate_says_what_may_help_where_few_anomalies_are_found(

@@ -151,7 +151,7 @@ def evaluate(
             say(line)
         if report and gathering:
             title = f"{title_of(abnormal)} against {title_of(normal)}"
-            report_scores(report, scorer, in_use, model, gathering, title, quiet, figures)
+            report_scores(report, scorer, in_use, model, gathering, title, quiet, known)
 
 
 def _warned_of_setting(good: list[FileScore], bad: list[FileScore]) -> int | None:
