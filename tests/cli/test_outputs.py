@@ -3,10 +3,14 @@
 import contextlib
 import shutil
 import sqlite3
+import struct
+import zlib
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
+from adacl.cli.support.heatmaps import free_name, is_ours
 from support.helpers import call, refused
 
 
@@ -132,3 +136,26 @@ def test_a_heat_map_beside_its_image_is_told(parts: Path, tmp_path: Path, monkey
     assert code == 0
     assert err.count("000.png.heatmap.png: lies in the folder of the images") == 1
     assert err.count("lies in the folder") == 1
+
+
+@pytest.mark.parametrize("side", [8000, 24000])
+def test_a_heat_map_of_any_size_is_known_again(tmp_path: Path, side: int, recwarn) -> None:
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        checked = kind + content
+        return struct.pack(">I", len(content)) + checked + struct.pack(">I", zlib.crc32(checked))
+
+    target = tmp_path / "x.png.heatmap.png"
+    form = chunk(b"IHDR", struct.pack(">IIBBBBB", side, 14000, 8, 2, 0, 0, 0))
+    end = chunk(b"IDAT", b"") + chunk(b"IEND", b"")
+    target.write_bytes(b"\x89PNG\r\n\x1a\n" + form + chunk(b"tEXt", b"Image\0mark") + end)
+    assert free_name(target, "mark") == target
+    assert free_name(target, "other").name == "x.png-2.heatmap.png"
+    assert is_ours(target)
+    assert not recwarn.list
+
+
+def test_a_damaged_picture_is_not_replaced_by_a_heat_map(tmp_path: Path) -> None:
+    target = tmp_path / "x.png.heatmap.png"
+    Image.new("RGB", (8, 8)).save(target)
+    target.write_bytes(target.read_bytes()[:20])
+    assert free_name(target, "mark").name == "x.png-2.heatmap.png"

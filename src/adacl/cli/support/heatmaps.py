@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from adacl.data.lists import root_of, with_folders
 from adacl.data.reading import Skipped
 from adacl.errors import ConfigError, DataError
-from adacl.files import atomic_file, resolved
+from adacl.files import atomic_file, open_regular, resolved
 
 if TYPE_CHECKING:
     from adacl.cli.support.opened import Opened, ScoreFiles
@@ -132,16 +132,16 @@ def free_name(target: Path, mark: str, npy: bool = False, ending: str = ENDING) 
 
 
 def _texts(target: Path) -> dict[Any, Any] | None:
-    """Return what a picture says of itself; None if there is none."""
-    from PIL import Image, UnidentifiedImageError
+    """Return what a picture says of itself; None if there is none, or it cannot be opened."""
+    from PIL.PngImagePlugin import PngImageFile
 
     try:
-        with Image.open(target) as picture:
+        with open_regular(target) as file, PngImageFile(file) as picture:  # of any size
             return dict(picture.info)
-    except UnidentifiedImageError:
+    except OSError as error:
+        return None if error.errno else {}
+    except (SyntaxError, ValueError):  # no PNG file, or a damaged one
         return {}
-    except OSError:
-        return None
 
 
 def is_ours(target: Path) -> bool:
