@@ -28,6 +28,11 @@ def test_calibrate_checks_the_rate_before_the_work(parts: Path) -> None:
     assert (code, err) == (2, "adacl: --fpr: need a rate between 0 and 1, got 2.0\n")
 
 
+def test_calibrate_names_a_model_that_is_not_there(parts: Path, tmp_path: Path) -> None:
+    for model in (tmp_path / "model", tmp_path / "none" / "model"):
+        assert f"{model}: no such file" in refused(3, "calibrate", model, parts / "good")
+
+
 def test_calibrate_warns_of_fewer_images_and_of_those_seen_in_fit(
     parts: Path, tmp_path: Path
 ) -> None:

@@ -78,7 +78,8 @@ def calibrate(
     such defects it finds or, with --find, they set it.
     """
     target = output or model
-    check_writable(target)
+    if output is not None or model.parent.is_dir():
+        check_writable(target)
     if output is not None:
         check_output(output, "model", [*normal_dir, *(defects or [])])
     if group is not None:
