@@ -241,3 +241,16 @@ def test_a_fit_whose_images_vanish_ends_in_a_sentence(digits, tmp_path, monkeypa
     )
     assert model.exists()
     assert not page.exists()
+
+
+def test_a_page_counts_the_held_out_groups_as_groups(shop, tmp_path):
+    model, page = tmp_path / "grouped", tmp_path / "page.html"
+    rule = ("--group", r"(\d{3})\d", "-o", model)  # ten files a group
+    code, _, err = call("calibrate", shop / "threes.adacl", shop / "good", *rule)
+    assert code == 0, err
+    assert " groups of calibration normals" in err
+    threshold = read_header(model).threshold
+    assert call("score", model, shop / "good", "--report", page, "-q")[0] == 0
+    held_out = f"of the images of {threshold.n} held-out groups"
+    assert f"{held_out} score higher" in page.read_text()
+    assert f"of {embedded(page)['held_out']}" == held_out

@@ -24,6 +24,7 @@ from adacl.report.galleries import Track, galleries
 from adacl.report.subject import Subject, readable
 from adacl.report.tally import SKIPPED, STEPS, Gathering, Row, notable
 from adacl.report.thumbnails import thumbnails
+from adacl.words import plural
 
 THUMBNAILS = 2_000
 SCRIPTS = ("charts.js", "state.js", "list.js", "report.js")
@@ -106,6 +107,7 @@ def _told(
         "threshold": threshold,
         "scale": subject.header.map_scale,
         "expected": threshold.fpr_at(threshold.value),
+        "held_out": data["held_out"],
         "promise": promise,
         "galleries": shown,
         "unmapped": unmapped,
@@ -138,7 +140,7 @@ def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str)
         "threshold": threshold.value,
         "own": gathering.own,
         "curve": threshold.curve or None,
-        "curve_n": threshold.n,
+        "held_out": _held_out(threshold),
         "promise": promise,
         "groups": [
             {
@@ -158,6 +160,13 @@ def _data(subject: Subject, gathering: Gathering, rows: list[Row], promise: str)
 
 def _untracked(items: Iterable[Any], title: str, total: int) -> Iterable[Any]:
     return items
+
+
+def _held_out(threshold: Threshold) -> str:
+    """Name the normal images that the curve of a threshold counts."""
+    if threshold.groups:
+        return f"the images of {plural(threshold.n, 'held-out group')}"
+    return f"{threshold.n:,} held-out normal images"
 
 
 def _promise(threshold: Threshold) -> str:

@@ -108,7 +108,7 @@ const showThreshold = from => {
   if (!made) parts.push(`${whole(now.flagged)} of ${whole(total)} flagged`);
   if (now.tpr !== null) parts.push(`${percent(now.tpr)} of the ${anomalous ? "" : "made "}anomalies found`);
   parts.push(now.fpr === null ? "false alarms not known"
-    : `${percent(now.fpr)} false alarms${normal ? "" : ` (of ${whole(data.curve_n)} held-out normals)`}`);
+    : `${percent(now.fpr)} false alarms${normal ? "" : ` (of ${data.held_out})`}`);
   $("outcome").textContent = parts.join(" · ");
   $("again").textContent = data.again + (limit === data.own ? "" : ` --threshold ${shortest(limit)}`);
   speak(`Threshold ${limit.toFixed(4)}: ${parts.join(", ")}`);

@@ -60,7 +60,7 @@ const outcome = value => {
     flagged,
     fpr: measured ?? expected(value),
     fprNote: normal ? `of ${whole(normal.total)} normal images`
-      : data.curve ? `of ${whole(data.curve_n)} held-out normal images score higher${value === data.threshold ? data.promise : ""}`
+      : data.curve ? `of ${data.held_out} score higher${value === data.threshold ? data.promise : ""}`
         : "no held-out normal images to tell from",
     tpr: tested ? flaggedOf(tested, value) / tested.total : null,
   };
