@@ -397,6 +397,12 @@ def test_the_picture_has_a_title_a_verdict_and_a_marker_for_anomalies_alone():
     assert peak_of(np.minimum(values, 0)) is None
 
 
+def test_the_picture_of_a_long_narrow_image_is_not_far_higher_than_the_image():
+    values = np.zeros((300, 10_000), np.float32)
+    shown = Shown("web", np.zeros((300, 10_000, 3), np.uint8), values, 0.35, 0.3)
+    assert explained(shown, SCALE).shape[0] < 300 + 1000
+
+
 def test_png_of_a_map(tmp_path):
     (tmp_path / "a.png").write_bytes(to_png(np.array([[-1, 0, FULL / 2, FULL, 1]]), SCALE))
     assert np.asarray(Image.open(tmp_path / "a.png")).tolist() == [[0, 0, 128, 255, 255]]

@@ -13,6 +13,8 @@ from adacl.model.map_scale import MapScale
 
 SHOWN = 400
 """Pixels on the longer side, up to which small images are enlarged to be seen."""
+HIGHEST_UNIT = 100
+"""Pixels, about, up to which letters grow with the width of a picture; beyond, with its height."""
 FLAGGED, NORMAL, INK, SOFT = "#b3122c", "#1c6b3c", "#1d2430", "#5b6472"
 
 Picture = NDArray[np.uint8]
@@ -71,7 +73,7 @@ def explained(shown: Shown, scale: MapScale) -> Picture:
     width, height = heat.size
     gap = max(8, width // 48)
     whole = max(2 * width + gap, 560)
-    unit = whole / 60
+    unit = min(whole / 60, max(HIGHEST_UNIT, height / 6))
     head, foot = round(4.6 * unit), round(4.4 * unit)
     sheet = Image.new("RGB", (whole + 2 * gap, height + head + foot), "white")
     left = (sheet.width - 2 * width - gap) // 2
