@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 def plural(count: int, noun: str) -> str:
     """Return a number with its noun, as ``1 file`` and ``2 files``."""
@@ -20,7 +22,7 @@ def were(count: int) -> str:
 
 def remark_on_threshold(name: str, threshold: float) -> str:
     """Return a remark on a threshold given by hand, called ``name``, where no score lies."""
-    if 0 <= threshold <= 1:
+    if 0 <= threshold <= 1 or not math.isfinite(threshold):  # which is refused
         return ""
     few = "hardly anything" if threshold > 1 else "nearly everything"
     return (
