@@ -125,6 +125,7 @@ def run(
         detector.fit(folder / "train" / "good")
     fit_seconds = None if trained else time.perf_counter() - started
     if keep:
+        keep.parent.mkdir(parents=True, exist_ok=True)
         detector.save(keep)
     images = test_images(folder)
     started = time.perf_counter()
