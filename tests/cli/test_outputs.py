@@ -118,6 +118,8 @@ def test_heat_maps_never_lie_among_the_images(
     message = refused(2, "score", model, "good", "--heatmaps", "file")
     assert "is a file, but a folder of maps is to be written; name a folder" in message
     (tmp_path / "file").unlink()
+    message = refused(2, "score", model, "good", "-o", "one", "--heatmaps", "./one")
+    assert "-o and --heatmaps one: a file and a folder; name another" in message
     assert sorted(tmp_path.rglob("*")) == before
     assert call("explain", model, *images, "-o", "maps")[0] == 0
     code, _, err = call("explain", model, images[0])

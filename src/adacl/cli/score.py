@@ -88,8 +88,10 @@ def score(
     if heatmaps is not None:
         check_folder(heatmaps, "maps")
         check_outside(heatmaps, paths)
+        if output is not None and resolved(output) == resolved(heatmaps):
+            raise ConfigError(f"-o and --heatmaps {heatmaps}: a file and a folder; name another")
     if report is not None:
-        check_report(report, [model, *paths, *([output] if output else [])])
+        check_report(report, [model, *paths, *filter(None, [output, heatmaps])])
     unwritten = [path for path in (output, report) if path]
     with interruptible(unwritten), messages(quiet), reading_by(readers):
         scorer, in_use, own = open_scorer(model, device, backend, on_error, threshold, readers)
