@@ -11,6 +11,7 @@ from adacl.config import Config, TrainingConfig
 from adacl.config.presets import PRESETS, from_toml, preset, suited
 from adacl.data.samples import Samples
 from adacl.errors import ConfigError
+from adacl.imaging.mask import Mask
 from adacl.training import alignment
 from adacl.training.alignment import COMMON, TURNED, layout_auroc, settled, turned_auroc
 
@@ -75,6 +76,22 @@ def test_a_network_with_a_map_learns_turned_copies_where_there_is_no_upright(cap
     )
     told = settled(config.replace(training__turned="yes"), Samples(grain), 0)
     assert (told.training.turned, told.network.place) == ("yes", "no")
+
+
+def test_what_a_mask_hides_does_not_tell_whether_there_is_an_upright(caplog):
+    caplog.set_level(logging.INFO, "adacl")
+    look = np.zeros((64, 64), bool)
+    look[16:48, 16:48] = True
+    mask, grain = Mask.of(look), brushed()
+    belt = turned_at_random((128 + 3 * (grain.astype(int) - 128)).clip(0, 255).astype(np.uint8))
+    found = []
+    for hidden in (grain, belt):
+        samples = Samples(np.where(look[..., None], grain, hidden), mask=mask)
+        caplog.clear()
+        config = settled(preset("inspect"), samples, 0)
+        found.append((config.training.turned, config.network.place, caplog.text))
+    assert found[0][0] == "no"
+    assert found[0] == found[1]
 
 
 @pytest.mark.parametrize("count", [1, 4, 19])

@@ -1,6 +1,7 @@
 """Tell whether images share a layout, and whether they have an upright.
 
-Nothing but normal images, and puzzles and turned copies made of them, is looked at.
+Nothing but normal images, and puzzles and turned copies made of them, is looked at; with a mask
+only what it shows.
 """
 
 from __future__ import annotations
@@ -20,9 +21,11 @@ from adacl.config import Config
 from adacl.config.presets import suited
 from adacl.data.samples import Samples
 from adacl.errors import ConfigError
+from adacl.imaging.mask import Mask
 from adacl.imaging.spec import Array, ImageSpec
 from adacl.metrics import auroc
 from adacl.training.foreground import on_plain_ground
+from adacl.training.some_normals import shown, without_hidden
 from adacl.training.uprights import learn_way, wanted
 
 log = logging.getLogger("adacl")
@@ -158,14 +161,15 @@ def _turned(config: Config, samples: Samples, seed: int) -> Config:
 
 
 def _thumbnails(samples: Samples) -> Samples:
-    """Shrink images of any sizes to 32 x 32 means, floats in [0, 1]."""
+    """Shrink images of any sizes to 32 x 32 means, floats in [0, 1], of what a mask shows."""
     size = 2 * SIDE, 2 * SIDE
     small = ImageSpec(*size, samples.spec.channels, "float32", 0.0, 1.0)
     # allocated at once: small arrays among large ones that come and go would break up the memory
     thumbnails = np.empty((len(samples), *size, samples.spec.channels), np.float32)
     for number, image in enumerate(samples.ordered().batches(torch.device("cpu"), 1)):
+        image = without_hidden(image, samples.mask)
         thumbnails[number] = functional.adaptive_avg_pool2d(image, size)[0].permute(1, 2, 0)
-    return Samples(thumbnails, small)
+    return Samples(thumbnails, small, mask=samples.mask)
 
 
 def turned_auroc(samples: Samples, seed: int) -> float:
@@ -188,7 +192,8 @@ def turned_auroc(samples: Samples, seed: int) -> float:
     """
     layout = _told(_thumbnails(samples), seed, _turn)
     chosen = samples.subset(np.random.default_rng([seed, 4]).permutation(len(samples)))
-    grains = torch.tensor([_grain(image) for image in chosen.batches(torch.device("cpu"), 1)])
+    images = chosen.batches(torch.device("cpu"), 1)
+    grains = torch.tensor([_grain(image, samples.mask) for image in images])
     learnt, held_out = grains[: len(grains) * 3 // 4], grains[len(grains) * 3 // 4 :]
     spread = learnt.std(0, correction=0) + LEAST_SPREAD
 
@@ -199,11 +204,18 @@ def turned_auroc(samples: Samples, seed: int) -> float:
     return max(layout, auroc(apart(held_out), apart(-held_out)))
 
 
-def _grain(image: torch.Tensor) -> list[float]:
-    """Return the direction of an image's grain at each scale; a quarter turn negates it."""
+def _grain(image: torch.Tensor, mask: Mask | None) -> list[float]:
+    """Return the direction of an image's grain at each scale; a quarter turn negates it.
+
+    With a mask only those neighbours count that it both shows.
+    """
     directions = []
     for _ in range(GRAINS):
         steps = [image.diff(dim=axis).abs() for axis in (-1, -2)]
+        if mask is not None:
+            look = torch.from_numpy(mask.resized(*image.shape[-2:]))
+            pairs = look[:, 1:] & look[:, :-1], look[1:] & look[:-1]
+            steps = list(map(shown, steps, pairs))
         along, across = (
             (step.mean() if step.numel() else step.sum()) + LEAST_CHANGE for step in steps
         )
@@ -255,18 +267,23 @@ def _told(
     held_out = chosen.subset(slice(len(chosen) * 3 // 4, None)).ordered()
     generator = torch.Generator().manual_seed(seed)
     size = min(SIDE, samples.spec.height), min(SIDE, samples.spec.width)
+    look = torch.ones(size, dtype=torch.bool)
+    if samples.mask is not None:
+        white = torch.from_numpy(samples.mask.pixels.astype(np.float32))
+        look = functional.adaptive_avg_pool2d(white[None], size)[0] > 0
 
     def rows(chosen: Samples, changed: bool) -> torch.Tensor:
         """Return images, or changed ones, as rows of about 16 x 16 pixels."""
         small = []
         for batch in chosen.batches(torch.device("cpu"), CHUNK):
             batch = change(batch, generator) if changed else batch
-            small.append(functional.adaptive_avg_pool2d(batch, size).flatten(1))
+            small.append(functional.adaptive_avg_pool2d(batch, size)[..., look].flatten(1))
         return torch.cat(small)
 
     model = rows(learnt, False)
     mean = model.mean(0)
-    components = torch.linalg.svd(model - mean, full_matrices=False).Vh[:COMPONENTS]
+    known = max(1, round(COMPONENTS * float(look.float().mean())))
+    components = torch.linalg.svd(model - mean, full_matrices=False).Vh[:known]
 
     def error(changed: bool) -> Array:
         apart = rows(held_out, changed) - mean

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from adacl.data.samples import Samples
+from adacl.imaging.mask import Mask
 from adacl.imaging.smoothing import shrunk
 
 SOME = 64
@@ -22,13 +23,18 @@ def some_normals(samples: Samples, shrink: int = 1) -> Iterator[tuple[Tensor, Te
     mask = samples.mask
     for image in samples.thinned(SOME).batches(torch.device("cpu"), 1):
         image, look = image[:, : samples.spec.channels], None
-        if mask is not None:
-            whole = torch.from_numpy(mask.resized(*image.shape[-2:]))
-            image = torch.where(whole, image, image[..., whole].mean(-1)[..., None, None])
-        image = shrunk(image, shrink)
+        image = shrunk(without_hidden(image, mask), shrink)
         if mask is not None:
             look = torch.from_numpy(mask.resized(*image.shape[-2:]))
         yield image, look if look is not None and int(look.sum()) > 1 else None
+
+
+def without_hidden(image: Tensor, mask: Mask | None) -> Tensor:
+    """Return an image (1, C, h, w) that has the mean of what a mask looks at elsewhere."""
+    if mask is None:
+        return image
+    whole = torch.from_numpy(mask.resized(*image.shape[-2:]))
+    return torch.where(whole, image, image[..., whole].mean(-1)[..., None, None])
 
 
 def shown(values: Tensor, look: Tensor | None) -> Tensor:
