@@ -151,6 +151,15 @@ def test_tiny_images_have_scores_and_maps(size, place):
     )
 
 
+@pytest.mark.parametrize("side", [1, 3, 4, 5])
+@pytest.mark.parametrize("shrink", [1, 2])
+def test_tiny_images_have_scores_where_layers_are_few_and_contrast_is_local(side, shrink):
+    config = replace(SMALL, channels=(4,), local_contrast=True, shrink=shrink)
+    model, images = DenseRegressor(config, 1), torch.rand(2, 1, side, 30)
+    assert np.isfinite(raw_scores(model, images)).all()
+    assert dense_maps(model, images).shape == (2, -(-side // 2), 15)
+
+
 def test_coordinates_go_from_corner_to_corner():
     grid = coordinates((5, 9), slice(None), slice(None))
     assert grid.shape == (1, 2, 5, 9)

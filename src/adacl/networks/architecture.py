@@ -172,8 +172,10 @@ def smallest_side(config: NetworkConfig) -> int:
     If parts are turned upright, the layers see a frame instead, and the image is at least as large
     as a part is looked for in.
     """
-    least = SMALLEST_SEEN if config.upright == "yes" else int(2 ** len(config.channels) + 1)
-    return least * config.shrunk
+    if config.upright == "yes":
+        return SMALLEST_SEEN * config.shrunk
+    cell = CELL // 2 + 1 if config.local_contrast else 1  # smaller ones cannot fill a cell
+    return max(int(2 ** len(config.channels) + 1), cell) * config.shrunk
 
 
 def reach(config: NetworkConfig) -> int:
