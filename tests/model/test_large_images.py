@@ -12,6 +12,7 @@ from adacl.model import large_images
 from adacl.model.model import Model
 from adacl.model.threshold import Threshold
 from adacl.networks.architecture import reach
+from adacl.networks.build import dense_maps
 from adacl.networks.dense import DenseRegressor
 from adacl.runtime import Scorer
 
@@ -71,6 +72,25 @@ def test_windows_give_the_map_and_the_score_of_the_whole_image(size, models, mon
         margin = reach(network) + 2 ** len(network.channels) * network.shrunk
         assert max(max(shape[:2]) for shape in seen) < 64 + 2 * margin
         assert max(shape[0] * shape[1] for shape in seen) < size[0] * size[1]
+
+
+@pytest.mark.parametrize("channels", [(4,), (4, 8)])
+@pytest.mark.parametrize("shrink", [1, 2])
+def test_windows_begin_where_a_cell_of_local_contrast_does(channels, shrink, monkeypatch):
+    config = NetworkConfig(
+        channels=channels, output="map", window=7, local_contrast=True, shrink=shrink
+    )
+    torch.manual_seed(0)
+    network = DenseRegressor(config, 1).eval()
+    pixels = images_of((600, 90), 1, 1, seed=3)
+
+    def look(images, window):
+        return dense_maps(network, torch.from_numpy(images).permute(0, 3, 1, 2) / 255, window)
+
+    whole = large_images.maps_of(pixels, look, config)
+    monkeypatch.setattr(large_images, "WHOLE", 4000)
+    monkeypatch.setattr(large_images, "CORE", 64)
+    assert np.abs(large_images.maps_of(pixels, look, config) - whole).max() < 1e-5
 
 
 def test_an_image_is_mapped_once_for_its_score_and_its_regions(models, monkeypatch):

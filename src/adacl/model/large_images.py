@@ -1,8 +1,9 @@
 """Maps of images: whole, or very large ones window by window, without seams.
 
 Windows overlap by what a place of the map depends on, and begin where the coarsest layer has a
-pixel. So the map is that of the whole image, to rounding, and memory stays bounded. Where a network
-sees parts upright, images of any size are looked at whole: the part has to be found first.
+pixel, and local contrast a cell. So the map is that of the whole image, to rounding, and memory
+stays bounded. Where a network sees parts upright, images of any size are looked at whole: the part
+has to be found first.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from adacl.config import NetworkConfig
 from adacl.imaging.spec import Array
-from adacl.networks.architecture import reach
+from adacl.networks.architecture import CELL, reach
 
 WHOLE = 1 << 21
 """Pixels that an image may have to be looked at whole."""
@@ -39,7 +40,7 @@ def maps_of(images: Array, look: Look, config: NetworkConfig) -> Array:
 def _joined(image: Array, look: Look, config: NetworkConfig) -> NDArray[np.float32]:
     height, width = image.shape[:2]
     whole = np.empty(((height + 1) // 2, (width + 1) // 2), np.float32)
-    step = 2 ** len(config.channels) * config.shrunk
+    step = max(2 ** len(config.channels), CELL * config.local_contrast) * config.shrunk
     margin = -(-reach(config) // step) * step
     for top in range(0, height, CORE):
         for left in range(0, width, CORE):
