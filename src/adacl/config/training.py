@@ -124,7 +124,7 @@ class TrainingConfig(Section, name="training"):
         :func:`adacl.training.splits.validation_count`. A network with a map has no early stopping;
         for it, they set the threshold, and may be more.
     patience
-        Epochs without a better validation AUROC after which training ends.
+        Epochs in a row with a validation AUROC below the best, after which training ends.
     keep
         Which network is kept: that of the epoch with the ``best`` validation AUROC, or the ``last``
         one, for which ``patience`` does not count.
