@@ -155,15 +155,15 @@ def test_hints_raise_what_is_expected_and_keep_the_level(tmp_path):
         assert shares[name] == pytest.approx(factor * before[name])
 
 
-def test_varying_light_is_seen_relative_to_the_surroundings(tmp_path):
+def test_varying_light_is_learnt_to_hardly_matter(tmp_path):
     folder = files(tmp_path / "good", of_many_sizes(8))
-    for light, local in (("varies", True), ("fixed", False)):
+    for light, varies in (("varies", True), ("fixed", False)):
         code, _, err = call("fit", folder, "-o", tmp_path / light, *OPTIONS, "--light", light)
         assert code == 0, err
         found = AnomalyDetector.load(tmp_path / light).header.config
-        assert found.network.local_contrast == local
-        assert bool(found.training.light) == local
-    assert not preset("inspect").network.local_contrast
+        assert (found.training.light_loss > 0) == varies
+        assert (found.training.light > 0) == varies
+    assert not preset("inspect").training.light_loss
 
 
 @pytest.mark.parametrize(
@@ -177,6 +177,10 @@ def test_varying_light_is_seen_relative_to_the_surroundings(tmp_path):
         (("--turned", "yes", "--set", "training.turned=no"), "--turned and --set training.turned:"),
         (("--light", "fixed", "--set", "training.light=0.3"), "--light and --set training.light:"),
         (("--light", "fixed", "--set", "training.tint=0.3"), "--light and --set training.tint:"),
+        (
+            ("--light", "varies", "--set", "training.light_loss=1"),
+            "--light and --set training.light_loss:",
+        ),
         (("--light", "varies", "--config", "dark.toml"), "--light varies: with training.light=0"),
         (("--expect", "spots", "--preset", "paper"), "takes no hints; use --preset inspect"),
     ],

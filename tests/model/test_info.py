@@ -18,6 +18,7 @@ TRAINING = {
 @pytest.mark.parametrize(("name", "settings", "told"), [
     ("inspect", {"training__light": 0.0}, "fixed"),
     ("inspect", {"network__local_contrast": True}, "varies"),
+    ("inspect", {"training__light_loss": 5.0}, "varies"),
     ("inspect", {}, None),
     ("paper", {}, None),
 ])  # fmt: skip

@@ -9,7 +9,7 @@ from adacl.anomalies.local import Made
 from adacl.config import LabelConfig
 from adacl.config.presets import preset
 from adacl.data.samples import Samples
-from adacl.imaging.mask import Mask
+from adacl.imaging.mask import FILL, Mask
 from adacl.imaging.spec import ImageSpec
 from adacl.training.crops import draw_crops, grid, learn_pixels
 from adacl.training.cuts import take_crops
@@ -129,11 +129,14 @@ def test_crops_are_turned_upside_down_only_where_places_do_not_count():
 @given(st.integers(1, 5), st.booleans(), st.sampled_from([0.0, 0.15]), st.integers(32, 47), seeds)
 def test_a_step_has_stored_values_labels_and_weights(channels, told, light, side, seed):
     config = preset("inspect").replace(
-        network__place="coordinates" if told else "no", training__light=light, training__crop=side
+        network__place="coordinates" if told else "no",
+        training__light=light,
+        training__light_loss=1.0,
+        training__crop=side,
     )
     _, step = step_of(textures(4, channels=channels), config, seed=seed)
     places = (side + 1) // 2
-    assert step.images.shape == (4, channels + 2 * told, side, side)
+    assert step.images.shape == (5 if light else 4, channels + 2 * told, side, side)
     assert step.labels.shape == (4, 1, places, places)
     assert step.weights.shape == (4, len(FAMILIES), places, places)
     stored = step.images[:, :channels]
@@ -170,6 +173,41 @@ def test_unchanged_places_are_normal_at_any_depth_without_varied_light(dtype):
 def test_a_deep_image_has_the_steps_of_its_own_range():
     assert grid(ImageSpec(8, 8, 1)) == 255
     assert grid(ImageSpec(8, 8, 1, "uint16", 100.0, 4195.0)) == 4095
+
+
+@pytest.mark.parametrize(("count", "again"), [(1, 1), (4, 1), (8, 2), (9, 3)])
+@pytest.mark.parametrize("masked", [False, True])
+def test_a_quarter_of_the_crops_is_also_seen_in_another_light(count, again, masked):
+    look = np.zeros((48, 48), bool)
+    look[:, :30] = True
+    samples = Samples(textures(count, channels=3), mask=Mask.of(look) if masked else None)
+    config = preset("inspect").replace(
+        network__place="coordinates", training__light_loss=1.0, training__crop=32
+    )
+    pixels = learn_pixels(samples)
+    cuts = take_crops(samples, config, np.random.default_rng(0), pixels.part)
+    step, without = (
+        draw_crops(cuts, torch.Generator().manual_seed(0), each, samples.spec, pixels)
+        for each in (config, config.replace(training__light_loss=0.0))
+    )
+    assert len(without.images) == count
+    assert torch.equal(step.images[:count], without.images)
+    assert torch.equal(step.labels, without.labels)
+    assert torch.equal(step.weights, without.weights)
+    relit, own = step.images[count:], step.images[:again]
+    assert len(relit) == again
+    assert torch.equal(relit[:, 3:], own[:, 3:])
+    everywhere = torch.ones_like(own[:, :3], dtype=torch.bool)
+    shown = cuts.look[:again].expand_as(everywhere) if masked else everywhere
+    assert bool(shown.all()) != masked
+    assert (relit[:, :3][~shown] == FILL).all()
+    for old, new, places in zip(own[:, :3], relit[:, :3], shown, strict=True):
+        inside = places & (old > 0) & (old < 1) & (new > 0) & (new < 1)
+        gain, offset = np.polyfit(old[inside], new[inside], 1)
+        assert abs(gain - 1) < 0.125
+        assert abs(offset) < 0.065
+        assert abs(gain - 1) + abs(offset) > 0.002
+        torch.testing.assert_close(new[inside], gain * old[inside] + offset, rtol=0, atol=0.003)
 
 
 @given(seeds)

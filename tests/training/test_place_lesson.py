@@ -116,8 +116,12 @@ def stop_after(epoch):
 
 @pytest.mark.parametrize(
     "changes",
-    [{}, {"training__optimizer": "muon"}, {"network__place": "coordinates"}],
-    ids=["inspect", "muon", "coordinates"],
+    [
+        {"training__light_loss": 5.0},
+        {"training__optimizer": "muon"},
+        {"network__place": "coordinates"},
+    ],
+    ids=["light", "muon", "coordinates"],
 )
 def test_a_resumed_training_equals_an_undisturbed_one(changes, images, tmp_path):
     config = TINY_MAP.replace(training__epochs=3, **changes)
@@ -174,6 +178,37 @@ def test_validation_leaves_changes_alone_as_the_difference(images, monkeypatch):
     same = (crops - steps).abs() < 1e-6
     assert float(same.float().mean()) > 0.5
     assert not same.flatten(1).all(1).all()
+
+
+def test_the_loss_counts_what_another_light_does_to_the_outputs(images):
+    lesson = lesson_of(images, TINY_MAP.replace(training__light_loss=1.0))
+    torch.manual_seed(0)
+    network = lesson.network()
+    step = lesson.draw(lesson.train_on.subset(slice(8)), torch.Generator().manual_seed(0))
+    assert len(step.images) == 10
+    with torch.no_grad():
+        output = network(step.images)
+    change = float(((output[8:] - output[:2]) ** 2).mean())
+    assert change > 0
+    losses = []
+    for weight in (0.0, 5.0, 20.0):
+        lesson.config = TINY_MAP.replace(training__light_loss=weight)
+        losses.append(lesson.loss(network, step).item())
+    assert losses[1] - losses[0] == pytest.approx(5 * change, rel=1e-3)
+    assert losses[2] - losses[0] == pytest.approx(20 * change, rel=1e-3)
+
+
+def test_another_light_moves_the_outputs_less_if_that_is_learnt(images):
+    unseen = SPEC.to_tensor(textures(40, seed=1)[..., None], CPU)
+    config = LEARNING_MAP.replace(training__epochs=1)
+    moves = []
+    for weight in (0.0, 50.0):
+        network, _ = train(images, config.replace(training__light_loss=weight))
+        with torch.inference_mode():
+            own = network(unseen)
+            light = [network(unseen * 0.9), network(unseen * 1.1), network(unseen + 0.05)]
+            moves.append(float(torch.stack([(each - own).abs() for each in light]).mean()))
+    assert moves[1] < 0.7 * moves[0]
 
 
 def test_outputs_that_vary_among_the_normals_count_less(images):

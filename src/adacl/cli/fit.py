@@ -82,7 +82,7 @@ def fit(
         str | None,
         typer.Option(
             help="With inspect: fixed if the brightness itself shows a defect, as in thermal "
-            "images; varies if good images may be darker than those learnt.",
+            "images; varies if good images may be a tenth darker or brighter than those learnt.",
         ),
     ] = None,
     turned: Annotated[

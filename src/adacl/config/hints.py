@@ -18,6 +18,8 @@ DEFECTS: dict[str, dict[str, dict[str, float]]] = {
     "wear": {"fillings": {"blur": 3, "noise": 3}},
 }
 """Name of a kind of defect to the factors of the shares of shapes and fillings."""
+LIGHT_LOSS = 5.0
+"""``training.light_loss`` if the light varies."""
 
 
 def with_hints(
@@ -32,9 +34,9 @@ def with_hints(
     defects
         Names in ``DEFECTS``; the shapes and fillings that suit them are drawn more often.
     light
-        ``varies``: each place is seen relative to its surroundings, so that the light hardly
-        matters; ``fixed``: the level tells normal from anomalous. None leaves it as it is: images
-        that are a little darker or brighter are normal.
+        ``varies``: that crops score alike in another light is learnt, too, so that the light
+        matters less; ``fixed``: the level tells normal from anomalous. None leaves it as it is:
+        images that are a little darker or brighter are normal.
     turned
         ``training.turned``. None leaves it as it is.
 
@@ -78,9 +80,12 @@ def with_hints(
             "them"
         )
     if light == "varies":
-        config = config.replace(network__local_contrast=True)
+        config = config.replace(training__light_loss=LIGHT_LOSS)
     if light == "fixed":
         config = config.replace(
-            training__light=0.0, training__tint=0.0, network__local_contrast=False
+            training__light=0.0,
+            training__light_loss=0.0,
+            training__tint=0.0,
+            network__local_contrast=False,
         )
     return config.replace(training__turned=turned) if turned else config

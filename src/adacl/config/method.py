@@ -18,7 +18,7 @@ from adacl.config.sections import Section, build, plain, require, settings
 from adacl.config.training import LabelConfig, ThresholdConfig, TrainingConfig
 from adacl.errors import ConfigError
 
-OF_MAPS = ("turned", "light", "vary", "record", "tilt", "crop", "made_weight")
+OF_MAPS = ("turned", "light", "light_loss", "vary", "record", "tilt", "crop", "made_weight")
 OF_WHOLE_IMAGES = ("shift", "balance")
 """Settings of the training that only networks with a map have, and that only others have."""
 

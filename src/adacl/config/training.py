@@ -74,6 +74,10 @@ class TrainingConfig(Section, name="training"):
     light
         How far the brightness of normal images is varied at most, by a factor, as a part of 1; an
         offset of up to half of it is added. For networks with a map.
+    light_loss
+        Weight of the mean squared difference between the outputs of a crop and of the same crop in
+        another light, so that the light hardly changes the score; a quarter of the crops are seen
+        in another light, too. It needs ``light``. For networks with a map.
     vary
         How far scale and local contrast of crops are varied: 1 means the scale by at most a quarter
         and the contrast by at most 40 %, 0 not at all. For networks with a map.
@@ -136,6 +140,7 @@ class TrainingConfig(Section, name="training"):
     shift: Natural = 0
     tint: Share = 0.0
     light: Share = 0.0
+    light_loss: Annotated[float, at_least(0)] = 0.0
     vary: Annotated[float, at_least(0), at_most(2)] = 0.0
     record: Annotated[float, at_least(0), at_most(2)] = 0.0
     tilt: Annotated[float, at_least(0), at_most(45)] = 0.0

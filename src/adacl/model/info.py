@@ -49,7 +49,9 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
     if not header.light_varies:
         rows["Light"] = "fixed: brightness itself counts, and is not remarked on (--light fixed)"
     elif header.config.network.local_contrast:
-        rows["Light"] = "varies: each place is seen relative to its surroundings (--light varies)"
+        rows["Light"] = "varies: each place is seen relative to its surroundings"
+    elif header.config.training.light_loss:
+        rows["Light"] = "varies: that it hardly changes the score was learnt (--light varies)"
     if header.mask is not None:
         tall, wide = header.mask.pixels.shape
         rows["Looked at"] = f"{header.mask.share:.0%} of the image, by a mask of {tall} × {wide}"

@@ -22,6 +22,10 @@ from adacl.training.some_normals import shown, some_normals
 from adacl.training.visibility import learn_scales
 
 LEAST_TONE = 0.03
+RELIT = 4
+"""One of so many crops is also seen in another light, rounded up."""
+FARTHER = 1.2
+"""How much farther that light may be from the crop's own than ``training.light``."""
 
 
 class Pixels(NamedTuple):
@@ -53,7 +57,10 @@ class Pixels(NamedTuple):
 
 
 class Crops(NamedTuple):
-    """Network input (N, C, S, S), labels (N, 1, h, w) and weights (N, K, h, w) of a step."""
+    """Network input (N + M, C, S, S), labels (N, 1, h, w) and weights (N, K, h, w) of a step.
+
+    The last M of the input are the first M crops in another light; M may be 0.
+    """
 
     images: Tensor
     labels: Tensor
@@ -124,9 +131,14 @@ def draw_crops(
     images = made.images
     if training.record:
         images = recorded(images, generator, training.record, pixels.grain, levels)
+    if training.light_loss and training.light:
+        again = images[: -(-len(images) // RELIT)]
+        relit = _lit(again, FARTHER * training.light, 0, generator)
+        images = torch.cat([images, (relit.clamp(0, 1) * levels).round() / levels])
+    seen = torch.arange(len(images), device=images.device) % len(normal)
     if look is not None:
-        images = torch.where(look, images, FILL)
-    images = torch.cat([images, cuts.images[:, spec.channels :]], 1)
+        images = torch.where(look[seen], images, FILL)
+    images = torch.cat([images, cuts.images[seen, spec.channels :]], 1)
     return Crops(images.contiguous(memory_format=torch.channels_last), labels, weights)
 
 

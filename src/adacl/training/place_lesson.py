@@ -75,12 +75,17 @@ class PlaceLesson:
 
         Changed places weigh ``training.made_weight`` together, all others 1. With equal weights
         the outputs could not rank what lies beyond them: one place in some ten thousand decides
-        the score of an image.
+        the score of an image. What another light does to the outputs weighs
+        ``training.light_loss``.
         """
         half = self.config.training.precision == "bfloat16"
         with torch.autocast(step.images.device.type, torch.bfloat16, enabled=half):
-            output = network(step.images)
-        loss: Tensor = (step.weights * (output.float() - step.labels) ** 2).sum()
+            output = network(step.images).float()
+        own, relit = output.split([len(step.labels), len(output) - len(step.labels)])
+        loss: Tensor = (step.weights * (own - step.labels) ** 2).sum()
+        if len(relit):
+            change = relit - own[: len(relit)]
+            loss = loss + self.config.training.light_loss * (change**2).mean()
         return loss
 
     @torch.inference_mode()

@@ -68,7 +68,12 @@ Seed = Annotated[int, typer.Option(min=0, help="Equal seeds give equal models.")
 ALSO_SET = {
     "--epochs": ("training__epochs",),
     "--fpr": ("threshold__fpr",),
-    "--light": ("training__light", "training__tint", "network__local_contrast"),
+    "--light": (
+        "training__light",
+        "training__light_loss",
+        "training__tint",
+        "network__local_contrast",
+    ),
     "--turned": ("training__turned",),
 }
 """Options to the settings that they decide."""
