@@ -138,6 +138,15 @@ def test_evaluate_names_the_images_that_set_the_threshold(fitted, sets, tmp_path
     assert AnomalyDetector.load(model).set_threshold(0.5).model_.set_by == frozenset()
 
 
+def test_rates_of_numpy_are_kept_in_the_model_file(fitted, sets, tmp_path):
+    _, good, bad = sets
+    for rates in ({"fpr": np.float32(0.25)}, {"defects": bad, "find": np.float32(0.5)}):
+        told = copy.deepcopy(fitted).calibrate(good, **rates)
+        told.save(tmp_path / "m.adacl")
+        kept = AnomalyDetector.load(tmp_path / "m.adacl")
+        assert kept.header.threshold == told.header.threshold
+
+
 def test_defects_that_cannot_be_used_are_refused(fitted, sets, tmp_path):
     _, good, bad = sets
     with pytest.raises(DataError, match="2 of the defects are also among the normal images"):

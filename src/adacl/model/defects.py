@@ -56,8 +56,10 @@ class Defects:
         if not all(isinstance(count, int) for count in counts) or not 0 <= self.found <= self.n:
             raise ConfigError(f"threshold defects: need whole numbers, got {counts}")
         for name in ("low", "high", *(["wanted"] if self.wanted is not None else [])):
-            if not 0 <= finite(f"threshold defects {name}", getattr(self, name)) <= 1:
+            share = finite(f"threshold defects {name}", getattr(self, name))
+            if not 0 <= share <= 1:
                 raise ConfigError(f"threshold defects {name}: need a share from 0 to 1")
+            object.__setattr__(self, name, share)
 
     def notes(self) -> Iterator[str]:
         """Say what they were used for, and what they tell."""

@@ -76,10 +76,11 @@ class Threshold:
             raise ConfigError(f"threshold method: unknown, {self.method!r}")
         if isinstance(self.value, str):
             raise ConfigError(f"threshold: need a number, got {self.value!r}")
-        finite("threshold", self.value)
+        object.__setattr__(self, "value", finite("threshold", self.value))
         for name in ("fpr", "upper_bound", "confidence"):
             if getattr(self, name) is not None:
-                finite(f"threshold {name}", getattr(self, name))
+                number = finite(f"threshold {name}", getattr(self, name))
+                object.__setattr__(self, name, number)
 
     @property
     def assured(self) -> bool:
