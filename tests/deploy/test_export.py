@@ -638,6 +638,8 @@ def test_what_export_refuses(model, scorer, tmp_path):
     for size in ((0, 20), (20,), (20.5, 20), (10**6, 10**6)):
         with pytest.raises(ConfigError, match="input size"):
             export_model(model, tmp_path / "y", input_size=size)
+    size = np.array([40, 50])
+    assert export_model(model, tmp_path / "z", input_size=size).exported.input_size == (40, 50)
     code, _, err = call("export", model, tmp_path / "odd[b]name.onnx")
     assert code == 0
     assert "odd[b]name.onnx" in err

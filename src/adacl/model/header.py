@@ -323,7 +323,8 @@ def checked_size(size: Any) -> tuple[int, int]:
     ValueError
         If they are not two whole numbers, at least 1 and not more than images may have.
     """
-    whole = [side for side in size if isinstance(side, int) and not isinstance(side, bool)]
+    kinds = (int, np.integer)
+    whole = [int(n) for n in size if isinstance(n, kinds) and not isinstance(n, bool)]
     if not (len(size) == len(whole) == 2 and min(whole) > 0 and whole[0] * whole[1] <= MAX_PIXELS):
         raise ValueError(
             f"need height and width, {MAX_PIXELS // 10**6} megapixels at most, got {size}"
