@@ -56,6 +56,13 @@ def test_contamination_zero_flags_no_training_image(train):
     assert detector.threshold_ == highest + margin(highest)
 
 
+def test_contamination_counts_as_it_is_when_fitted(train):
+    detector = PyODDetector(config=TINY, device="cpu")
+    detector.contamination = 0.3
+    assert detector.fit_predict(train).sum() == 30
+    assert detector.contamination == 0.3
+
+
 def test_rows_with_a_shape(train):
     rows = PyODDetector(config=TINY, device="cpu", image_shape=(8, 8)).fit(train.reshape(100, -1))
     images = PyODDetector(config=TINY, device="cpu").fit(train)

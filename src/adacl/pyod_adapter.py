@@ -36,8 +36,16 @@ class PyODDetector:
     """
 
     def __init__(self, contamination: float = 0.1, **parameters: Any) -> None:
-        self.contamination = contamination
         self.detector = AnomalyDetector(contamination=contamination, **parameters)
+
+    @property
+    def contamination(self) -> Any:
+        """Share of outliers in the training data, for the next ``fit``."""
+        return self.detector.contamination
+
+    @contamination.setter
+    def contamination(self, share: float) -> None:
+        self.detector.contamination = share
 
     def fit(self, X: Any, y: object = None) -> Self:
         """Learn from images, see :meth:`AnomalyDetector.fit`."""
