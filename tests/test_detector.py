@@ -362,6 +362,15 @@ def test_impossible_parameters_are_refused_by_name(parameters, error, name, norm
         tiny(**parameters).fit(normal.reshape(60, -1) if "image_shape" in parameters else normal)
 
 
+def test_a_shape_of_rows_is_refused_with_images(normal, tmp_path):
+    for images in (normal, normal[..., None], list(normal)):
+        with pytest.raises(ConfigError, match=r"image_shape: .* these are images of 8 x 8"):
+            tiny(image_shape=(4, 16)).fit(images)
+        assert tiny(image_shape=[8, 8]).fit(images).header.spec.height == 8
+    with pytest.raises(ConfigError, match="with files leave it out"):
+        tiny(image_shape=(4, 16)).fit(write_threes(tmp_path / "threes", normal))
+
+
 @pytest.mark.parametrize(
     "parameters",
     [{"image_size": (4, 4)}, {"image_size": 32}, {"on_error": "ignore"}, {"group": 3}],

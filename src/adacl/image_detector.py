@@ -174,6 +174,8 @@ class ImageDetector(DetectorParameters, ImageExplainer):
                 mask=mask,
             )
         _check_no_labels(groups)
+        if self.image_shape is not None:
+            raise ConfigError("image_shape: it is that of flat rows; with files leave it out")
         return normals_of_files(
             X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error),
             self._config,
@@ -373,12 +375,20 @@ class ImageDetector(DetectorParameters, ImageExplainer):
             check_precision(array)
         images = as_images(array, self.image_shape)
         if reset:
-            return channels_last(images)
-        form = self._fitted().spec
-        shape = (form.height, form.width, form.channels)
-        if array.ndim == 2 and not hasattr(self, "n_features_in_") and images.shape[1:] != shape:
+            images = channels_last(images)
+            form, size = images.shape[1:], images.shape[1:3]
+            shape = self.image_shape if array.ndim != 2 else None
+            if shape is not None and not any(np.array_equal(shape, own) for own in (form, size)):
+                raise ConfigError(
+                    f"image_shape: it is that of flat rows, and these are images of {size[0]} x "
+                    f"{size[1]}; leave it out"
+                )
+            return images
+        spec = self._fitted().spec
+        learnt = (spec.height, spec.width, spec.channels)
+        if array.ndim == 2 and not hasattr(self, "n_features_in_") and images.shape[1:] != learnt:
             raise InputError(
-                f"rows of shape {array.shape} do not go with a model that takes {shape}; pass "
+                f"rows of shape {array.shape} do not go with a model that takes {learnt}; pass "
                 "N x H x W, with N = 1 for one image"
             )
         return images
