@@ -89,7 +89,7 @@ def test_what_a_mask_hides_does_not_tell_whether_there_is_an_upright(caplog):
         samples = Samples(np.where(look[..., None], grain, hidden), mask=mask)
         caplog.clear()
         config = settled(preset("inspect"), samples, 0)
-        found.append((config.training.turned, config.network.place, caplog.text))
+        found.append((config.training.turned, config.network.place, list(caplog.messages)))
     assert found[0][0] == "no"
     assert found[0] == found[1]
 
