@@ -362,6 +362,27 @@ def test_impossible_parameters_are_refused_by_name(parameters, error, name, norm
         tiny(**parameters).fit(normal.reshape(60, -1) if "image_shape" in parameters else normal)
 
 
+@pytest.mark.parametrize(
+    ("convert", "words"),
+    [
+        (lambda x: x.astype(np.uint16) * 257, "uint16 and others uint8"),
+        (lambda x: (x / 255).astype(np.float32), "float and others uint8"),
+        (lambda x: torch.from_numpy(x).float() / 255, "float and others uint8"),
+    ],
+)
+def test_images_of_several_depths_are_refused_or_read_each_by_its_own(
+    convert, words, normal, fitted
+):
+    tensors = isinstance(convert(normal), torch.Tensor)
+    own = torch.from_numpy(normal[:40]) if tensors else normal[:40]
+    mixed = [convert(normal[n]) if n % 2 else own[n] for n in range(40)]
+    for use in (tiny().fit, fitted.score_samples, fitted.anomaly_map):
+        with pytest.raises(InputError, match=f"some are {words}"):
+            use(mixed)
+    scores = fitted.score_samples(image for image in mixed)
+    assert scores == pytest.approx(fitted.score_samples(normal[:40]), abs=1e-5)
+
+
 def test_a_shape_of_rows_is_refused_with_images(normal, tmp_path):
     for images in (normal, normal[..., None], list(normal)):
         with pytest.raises(ConfigError, match=r"image_shape: .* these are images of 8 x 8"):

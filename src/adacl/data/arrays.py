@@ -46,8 +46,8 @@ def listed(images: Any) -> Any:
     Raises
     ------
     InputError
-        If it is a list of arrays whose shapes differ, or of paths and other things, or a table of
-        pandas with paths and further columns.
+        If it is a list of arrays whose shapes or depths differ, or of paths and other things, or a
+        table of pandas with paths and further columns.
     """
     images = loaded(images)
     if type(images).__module__.partition(".")[0] == "pandas":
@@ -75,7 +75,21 @@ def listed(images: Any) -> Any:
                 f"images: arrays of {len(shapes)} different shapes, such as {first} and {second}; "
                 "resize them to one, or save them as files and pass the folder"
             )
+        scales = sorted({_scale(image.dtype) for image in images if hasattr(image, "dtype")} - {""})
+        if len(scales) > 1:
+            raise InputError(
+                f"images: some are {scales[0]} and others {scales[1]}, whose white differs; "
+                "convert them to one type, from full scale to full scale"
+            )
     return images
+
+
+def _scale(dtype: Any) -> str:
+    """Return the type of an array or a tensor if that tells what its white is, else ""."""
+    name = str(getattr(dtype, "name", dtype)).removeprefix("torch.")
+    if "float" in name:
+        return "float"
+    return name if name in ("bool", "uint8", "uint16") else ""
 
 
 def as_numbers(images: Any) -> Array:

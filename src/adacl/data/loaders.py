@@ -69,16 +69,17 @@ def _length(images: Any) -> int:
 
 
 def in_parts(images: Iterator[Any]) -> Iterator[list[Any]]:
-    """Yield images of one kind and shape together, in order, as many as memory should hold."""
+    """Yield images of one type and shape together, in order, as many as memory should hold."""
     part: list[Any] = []
     kind: object = None
     for image in images:
         shape = np.shape(image) if hasattr(image, "shape") else getattr(image, "size", None)
         size = int(np.prod(shape)) if shape else 1
-        if part and ((type(image), shape) != kind or len(part) * size >= VALUES):
+        own = type(image), shape, getattr(image, "dtype", None)
+        if part and (own != kind or len(part) * size >= VALUES):
             yield part
             part = []
-        kind = type(image), shape
+        kind = own
         part.append(image)
         if len(part) == AT_ONCE:
             yield part
