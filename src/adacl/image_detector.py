@@ -175,7 +175,7 @@ class ImageDetector(DetectorParameters, ImageExplainer):
             )
         _check_no_labels(groups)
         if self.image_shape is not None:
-            raise ConfigError("image_shape: it is that of flat rows; with files leave it out")
+            raise ConfigError("image_shape: it is the shape of flat rows; with files leave it out")
         return normals_of_files(
             X if isinstance(X, ProbedFiles) else probe_files(list_images(X), self.on_error),
             self._config,
@@ -380,8 +380,8 @@ class ImageDetector(DetectorParameters, ImageExplainer):
             shape = self.image_shape if array.ndim != 2 else None
             if shape is not None and not any(np.array_equal(shape, own) for own in (form, size)):
                 raise ConfigError(
-                    f"image_shape: it is that of flat rows, and these are images of {size[0]} x "
-                    f"{size[1]}; leave it out"
+                    "image_shape: it is the shape of flat rows, and these are images of "
+                    f"{size[0]} x {size[1]}; leave it out"
                 )
             return images
         spec = self._fitted().spec

@@ -34,9 +34,9 @@ def with_hints(
     defects
         Names in ``DEFECTS``; the shapes and fillings that suit them are drawn more often.
     light
-        ``varies``: that crops score alike in another light is learnt, too, so that the light
-        matters less; ``fixed``: the level tells normal from anomalous. None leaves it as it is:
-        images that are a little darker or brighter are normal.
+        ``varies``: the network also learns that crops score alike in another light, so that the
+        light matters less; ``fixed``: the level tells normal from anomalous. None leaves it as it
+        is: images that are a little darker or brighter are normal.
     turned
         ``training.turned``. None leaves it as it is.
 

@@ -76,8 +76,8 @@ class TrainingConfig(Section, name="training"):
         offset of up to half of it is added. For networks with a map.
     light_loss
         Weight of the mean squared difference between the outputs of a crop and of the same crop in
-        another light, so that the light hardly changes the score; a quarter of the crops are seen
-        in another light, too. It needs ``light``. For networks with a map.
+        another light, so that the light hardly changes the score. A quarter of the crops are also
+        seen in another light for this. Without ``light``, it does nothing. For networks with a map.
     vary
         How far scale and local contrast of crops are varied: 1 means the scale by at most a quarter
         and the contrast by at most 40 %, 0 not at all. For networks with a map.

@@ -79,7 +79,7 @@ def listed(images: Any) -> Any:
         if len(scales) > 1:
             raise InputError(
                 f"images: some are {scales[0]} and others {scales[1]}, whose white differs; "
-                "convert them to one type, from full scale to full scale"
+                "convert them to one type, and scale their values to match"
             )
     return images
 

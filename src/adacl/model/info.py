@@ -51,7 +51,7 @@ def facts(header: ModelHeader) -> list[tuple[str, str]]:
     elif header.config.network.local_contrast:
         rows["Light"] = "varies: each place is seen relative to its surroundings"
     elif header.config.training.light_loss:
-        rows["Light"] = "varies: that it hardly changes the score was learnt (--light varies)"
+        rows["Light"] = "varies: the network learnt to disregard it (--light varies)"
     if header.mask is not None:
         tall, wide = header.mask.pixels.shape
         rows["Looked at"] = f"{header.mask.share:.0%} of the image, by a mask of {tall} × {wide}"
