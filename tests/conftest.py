@@ -115,9 +115,10 @@ def browser():
     Playwright's event loop runs in this thread until the end, so it is ended with the module.
     """
     sync_api = pytest.importorskip("playwright.sync_api")
-    path = os.environ.get("ADACL_CHROMIUM") or shutil.which("chromium")
+    found = map(shutil.which, ("chromium-headless-shell", "chromium"))
+    path = os.environ.get("ADACL_CHROMIUM") or next(filter(None, found), None)
     if not path:
-        pytest.skip("needs chromium (Debian's package, or ADACL_CHROMIUM=path)")
+        pytest.skip("needs chromium-headless-shell (Debian's package, or ADACL_CHROMIUM=path)")
     camera = ["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream"]
     with sync_api.sync_playwright() as playwright:
         chromium = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", *camera])

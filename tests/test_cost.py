@@ -174,8 +174,8 @@ def test_memory_does_not_grow_with_the_number_of_images(digits, tmp_path, scorer
         tracemalloc.stop()
         return found
 
-    peak(4000)
-    assert peak(16_000) < 1.3 * peak(4000) + 50_000
+    peak(2000)
+    assert peak(8000) < 1.3 * peak(2000) + 50_000
 
 
 def test_batches_are_as_large_as_they_may_be(scorer, digits, monkeypatch):

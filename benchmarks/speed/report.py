@@ -57,7 +57,7 @@ def main() -> None:
     results: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         base = Path(folder)
-        chromium = os.environ.get("ADACL_CHROMIUM") or shutil.which("chromium")
+        chromium = os.environ.get("ADACL_CHROMIUM") or shutil.which("chromium-headless-shell")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         normal = digits[labels == DIGIT][:1000]
         write(base / "good", normal, [DIGIT] * len(normal))

@@ -16,7 +16,7 @@ HERE = Path(__file__).parent
 def main() -> None:
     """Photograph the head, the list at another threshold, and a phone."""
     address = Path(sys.argv[1]).resolve().as_uri()
-    chromium = os.environ.get("ADACL_CHROMIUM") or shutil.which("chromium")
+    chromium = os.environ.get("ADACL_CHROMIUM") or shutil.which("chromium-headless-shell")
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for scheme, width, height in (("light", 1180, 1250), ("dark", 1180, 1000)):

@@ -98,7 +98,7 @@ def main(photographs: str) -> None:
             assert service.stderr
             url = next(filter(None, (re.search(r"http://\S+", line) for line in service.stderr)))[0]
             chromium = playwright.chromium.launch(
-                executable_path=shutil.which("chromium"), args=["--no-sandbox"]
+                executable_path=shutil.which("chromium-headless-shell"), args=["--no-sandbox"]
             )
 
             def page_of(width: int, height: int, scheme: str, scale: float = 1) -> Page:

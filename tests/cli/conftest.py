@@ -31,6 +31,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_digits(root / "bad", digits.images[digits.target != 3][:200])
     command = ["fit", str(root / "train"), "-o", str(root / "model"), "--epochs", "6"]
     command += ["--set", "training.min_epoch_images=1024", "--set", "threshold.folds=2"]
+    command += ["--set", "network.channels=[8, 16]", "--set", "network.hidden=16"]
     assert call(*command)[0] == 0
     assert call("export", root / "model", root / "model.onnx")[0] == 0
     return root

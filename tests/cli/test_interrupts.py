@@ -12,18 +12,30 @@ import torch
 
 from support.helpers import call, refused
 
+OPTIONS = [
+    "--epochs", "12", "--set", "training.min_epoch_images=256", "--set", "threshold.folds=2",
+    "--set", "training.patience=12", "--set", "network.channels=[4, 8]", "--set",
+    "network.hidden=8",
+]  # fmt: skip
+BEGINS = "is there to continue; this one begins anew"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(parts: Path, tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    target = tmp_path_factory.mktemp("undisturbed") / "m"
+    code, _, err = call("fit", parts / "train", "-o", target, *OPTIONS, "--resume")
+    assert (code, BEGINS in err) == (0, True)
+    return target.read_bytes()
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
-    parts: Path, tmp_path: Path, number: signal.Signals
+    parts: Path, undisturbed: bytes, tmp_path: Path, number: signal.Signals
 ) -> None:
-    options = ["--epochs", "12", "--set", "training.min_epoch_images=256", "--set",
-               "threshold.folds=2", "--set", "training.patience=12", "--set",
-               "network.channels=[4, 8]", "--set", "network.hidden=8"]  # fmt: skip
     target = tmp_path / "m"
     command = [sys.executable, "-m", "adacl", "fit", str(parts / "train"), "-o", str(target)]
     process = subprocess.Popen(
-        [*command, *options],
+        [*command, *OPTIONS],
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"OMP_NUM_THREADS": str(torch.get_num_threads())},
@@ -40,17 +52,13 @@ def test_interrupt_leaves_a_resumable_state_and_resuming_changes_nothing(
     assert "Traceback" not in err
     assert not target.exists()
 
-    assert "--resume" in refused(3, "fit", parts / "train", "-o", target, *options)
-    other = ["fit", parts / "train", "-o", target, *options, "--seed", "5", "--resume"]
+    assert "--resume" in refused(3, "fit", parts / "train", "-o", target, *OPTIONS)
+    other = ["fit", parts / "train", "-o", target, *OPTIONS, "--seed", "5", "--resume"]
     assert "other data or settings" in refused(4, *other)
-    begins = "is there to continue; this one begins anew"
-    code, _, err = call("fit", parts / "train", "-o", target, *options, "--resume")
-    assert (code, begins in err) == (0, False)
+    code, _, err = call("fit", parts / "train", "-o", target, *OPTIONS, "--resume")
+    assert (code, BEGINS in err) == (0, False)
     assert not (tmp_path / "m.resume").exists()
-    undisturbed = ["fit", parts / "train", "-o", tmp_path / "undisturbed", *options]
-    code, _, err = call(*undisturbed, "--resume")
-    assert (code, begins in err) == (0, True)
-    assert target.read_bytes() == (tmp_path / "undisturbed").read_bytes()
+    assert target.read_bytes() == undisturbed
 
 
 STOPPED = """

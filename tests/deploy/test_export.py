@@ -143,8 +143,16 @@ NETWORKS = {
 }
 
 
-@pytest.mark.parametrize("network", NETWORKS)
-@pytest.mark.parametrize("form", ARRAYS)
+# Every form with the default network, and every other network with three forms in turn.
+PAIRS = [
+    (form, network)
+    for row, network in enumerate(NETWORKS)
+    for column, form in enumerate(ARRAYS)
+    if row == 0 or (column - row) % len(ARRAYS) < 3
+]
+
+
+@pytest.mark.parametrize(("form", "network"), PAIRS)
 def test_scores_equal_pytorchs(form, network, tmp_path):
     images = ARRAYS[form]()
     detector = AnomalyDetector(config=TINY.replace(**NETWORKS[network])).fit(images)
@@ -271,7 +279,7 @@ def test_int8_still_ranks_with_residual_stages_and_views(digits, tmp_path):
     detector = AnomalyDetector(config=config).fit(digits.of(3))
     assert len(detector.model_.header.activation_maxima) == 2 + 2 * 2
     found = exported(detector, tmp_path, int8=True)
-    good, bad = digits.of(3), digits.other_than(3)
+    good, bad = digits.of(3), digits.other_than(3)[::4]
     wanted = auroc(-detector.score_samples(good), -detector.score_samples(bad))
     assert wanted > 0.8
     assert abs(wanted - auroc(-found.score_samples(good), -found.score_samples(bad))) < 0.02
