@@ -20,6 +20,12 @@ from adacl.errors import AdaclError, ConfigError, MissingDataError
 
 INVALID = [
     ("training", "rate_max", 10**400),
+    ("training", "rate_max", 1e31),
+    ("training", "weight_decay", 1e4),
+    ("training", "crop", 10_001),
+    ("network", "hidden", 10_001),
+    ("network", "distance", 1e4),
+    ("anomalies", "per_image", 101),
     ("training", "batch_size", 2**63),
     ("anomalies", "options", {"rotation": {"angles": [10**400]}}),
     ("anomalies", "weights", {}),

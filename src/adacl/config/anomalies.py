@@ -39,7 +39,7 @@ class AnomalyConfig(Section, name="anomalies"):
     options: Mapping[str, Mapping[str, Any]] = field(
         default_factory=lambda: {"cut_paste": {"area": [0.1, 0.5]}}
     )
-    per_image: Count = 1
+    per_image: Annotated[int, at_least(1), at_most(100)] = 1
 
     @property
     def kinds(self) -> tuple[str, ...]:

@@ -121,7 +121,7 @@ class NetworkConfig(Section, name="network"):
 
     channels: Annotated[tuple[Count, ...], SOME] = (16, 32, 64)
     kernel: Annotated[int, ODD, at_least(1)] = 5
-    hidden: Count = 64
+    hidden: Annotated[int, at_least(1), at_most(10_000)] = 64
     conv_dropout: Share = 0.1
     dropout: Share = 0.3
     batch_norm: bool = False
@@ -131,7 +131,7 @@ class NetworkConfig(Section, name="network"):
     turns: Annotated[tuple[int, ...], TURNS] = (0,)
     mirrored: Literal["no", "normal", "own"] = "no"
     scored_views: Natural = 0
-    distance: Annotated[float, at_least(0)] = 0.0
+    distance: Annotated[float, at_least(0), at_most(1000)] = 0.0
     distance_among: Literal["hidden", "features", "both"] = "hidden"
     distance_components: Natural = 0
     output: Literal["score", "map"] = "score"
