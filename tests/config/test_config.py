@@ -23,7 +23,6 @@ INVALID = [
     ("training", "rate_max", 1e31),
     ("training", "weight_decay", 1e4),
     ("training", "crop", 10_001),
-    ("network", "hidden", 10_001),
     ("network", "distance", 1e4),
     ("anomalies", "per_image", 101),
     ("training", "batch_size", 2**63),

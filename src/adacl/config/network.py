@@ -121,7 +121,7 @@ class NetworkConfig(Section, name="network"):
 
     channels: Annotated[tuple[Count, ...], SOME] = (16, 32, 64)
     kernel: Annotated[int, ODD, at_least(1)] = 5
-    hidden: Annotated[int, at_least(1), at_most(10_000)] = 64
+    hidden: Count = 64
     conv_dropout: Share = 0.1
     dropout: Share = 0.3
     batch_norm: bool = False
